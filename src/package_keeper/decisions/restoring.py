@@ -1,0 +1,62 @@
+"""Which deleted versions can come back without hurting what is there now.
+
+What is active already is skipped, and so is a version whose tag an active version carries now, unless the user named
+the version (contract, "Receipt and plan").
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.deciding import Judgement
+from package_keeper.decisions.plan import Plan, PlannedWrite, planned
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.inventory.version import Timestamp, Version, age_order
+
+
+@dataclass(kw_only=True)
+class ActiveNames:
+    """The ids, names and tags that active versions of one package carry."""
+
+    ids: set[int] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, versions: Iterable[Version]) -> "ActiveNames":
+        """Collect what the active versions carry."""
+        active = cls()
+        for version in versions:
+            active.add(version)
+        return active
+
+    def add(self, version: Version) -> None:
+        """Count `version` as active too."""
+        self.ids.add(version.id)
+        self.names.add(version.name)
+        self.tags.update(version.image_tags)
+
+
+def plan_restorations(
+    judgements: Iterable[Judgement], active: ActiveNames, timestamp: Timestamp, *, tags_may_move: bool
+) -> Plan:
+    """Plan the restorations of one package.
+
+    Of several deleted versions with one tag or name, the newest has it; the others are refused as they would be
+    once the newest is back. `active` is added to.
+    """
+    judgements = tuple(judgements)
+    chosen = [judgement for judgement in judgements if judgement.decision is Decision.RESTORE]
+    chosen.sort(key=lambda judgement: age_order(judgement.version, timestamp), reverse=True)
+    writes: list[PlannedWrite] = []
+    for judgement in chosen:
+        version = judgement.version
+        refusal = None
+        if version.id in active.ids or version.name in active.names:
+            refusal = Outcome.ALREADY_ACTIVE
+        elif not tags_may_move and active.tags.intersection(version.image_tags):
+            refusal = Outcome.TAG_IN_USE
+        else:
+            active.add(version)
+        writes.append(planned(judgement, refusal))
+    writes.reverse()
+    return Plan(writes=tuple(writes), judgements=judgements)

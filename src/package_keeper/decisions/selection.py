@@ -1,0 +1,87 @@
+"""Selection: which images the run is about at all.
+
+An image is selected when every selection input that is given accepts it; the entries of one input are alternatives.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from package_keeper.decisions.patterns import Patterns
+from package_keeper.inventory.version import Timestamp, Version
+
+
+class TagStatus(StrEnum):
+    """The input `tag-status`."""
+
+    ANY = "any"
+    TAGGED = "tagged"
+    UNTAGGED = "untagged"
+
+
+class Match(Enum):
+    """How far a selection accepts an image."""
+
+    NONE = 0
+    PARTIAL = 1
+    """Only some of its tags match: the image is asked for, and so is something that nobody asked for."""
+    WHOLE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The selection inputs; `None` and `ANY` mean that the input is not given.
+
+    Types without tags are never selected by `tags` or `tag_status`; what has no tag is never selected by `tags`.
+    """
+
+    version_ids: frozenset[int] | None = None
+    versions: Patterns | None = None
+    tags: Patterns | None = None
+    tag_status: TagStatus = TagStatus.ANY
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is selected on purpose; an empty selection must not come to mean everything."""
+        return not (
+            self.version_ids is None
+            and self.versions is None
+            and self.tags is None
+            and self.tag_status is TagStatus.ANY
+        )
+
+    def match(self, version: Version) -> Match:
+        """How far this selection accepts `version`."""
+        if self.version_ids is not None and version.id not in self.version_ids:
+            return Match.NONE
+        if self.versions is not None and not self.versions.accepts(version.name):
+            return Match.NONE
+        if self.tag_status is not TagStatus.ANY and (
+            not version.package.type.has_tags or bool(version.image_tags) is not (self.tag_status is TagStatus.TAGGED)
+        ):
+            return Match.NONE
+        return Match.WHOLE if self.tags is None else _match_tags(self.tags, version)
+
+
+def _match_tags(patterns: Patterns, version: Version) -> Match:
+    accepted = [patterns.accepts(tag) for tag in version.image_tags] if version.package.type.has_tags else []
+    if not any(accepted):
+        return Match.NONE
+    return Match.WHOLE if all(accepted) else Match.PARTIAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Age:
+    """The age inputs: `older_than` and `newer_than` are points in time, resolved against the run's `now`.
+
+    Older means strictly before `older_than`, newer means at or after `newer_than`.
+    """
+
+    timestamp: Timestamp
+    older_than: datetime | None = None
+    newer_than: datetime | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any age was asked for."""
+        return self.older_than is not None or self.newer_than is not None

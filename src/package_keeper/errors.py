@@ -1,0 +1,97 @@
+"""Every way a run can end other than well, and every way GitHub says no, one class each.
+
+The exit statuses are those of the public contract ("Exit status"): `130` cancelled, `2` bad input, `3` refused by
+a guard, `4` authentication, `5` GitHub unreachable, `1` items failed. `main` turns them into the process's status.
+"""
+
+from enum import StrEnum
+
+
+class PackageKeeperError(Exception):
+    """A run ended early. `status` is the exit status, `str(error)` the message that users read."""
+
+    status = 1
+
+
+class BadInput(PackageKeeperError):
+    """What was asked cannot be done as written; nothing was written. Holds all problems at once."""
+
+    status = 2
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+        super().__init__(f"{count} with the inputs:\n" + "\n".join(f"- {problem}" for problem in problems))
+
+
+class GuardRefused(PackageKeeperError):
+    """A guard or a stale plan refused the whole run; nothing was written."""
+
+    status = 3
+
+
+class NotAuthorized(PackageKeeperError):
+    """The token is not accepted, or nothing in scope is permitted to it."""
+
+    status = 4
+
+
+class Unreachable(PackageKeeperError):
+    """GitHub did not answer, or answered nonsense, until the retries ran out."""
+
+    status = 5
+
+
+class Cancelled(PackageKeeperError):
+    """The runner or the user asked the run to stop (SIGINT, SIGTERM).
+
+    `in_flight` is true when a request was cut off, so that nobody knows whether it was carried out.
+    """
+
+    status = 130
+
+    def __init__(self, *, in_flight: bool = False) -> None:
+        super().__init__("The run was cancelled.")
+        self.in_flight = in_flight
+
+
+class RefusalKind(StrEnum):
+    """What a refusal by GitHub means, decided by message as well as status (GITHUB.md, "Refusals, by exact text")."""
+
+    PROTECTED_BY_DOWNLOADS = "protected-by-downloads"
+    LAST_VERSION = "last-version"
+    LISTING_REFUSED = "listing-refused"
+    UNAUTHORIZED = "unauthorized"
+    NO_PERMISSION = "no-permission"
+    NOT_FOUND = "not-found"
+    UNREACHABLE = "unreachable"
+    OTHER = "other"
+
+
+class Refusal(Exception):
+    """GitHub said no to one request, after retries where they make sense.
+
+    `message` is GitHub's own text (or what went wrong on the wire), `remedy` what the user can change, ready to
+    paste, or an empty string. `sent_before` is true when an earlier attempt of the same request was lost without
+    an answer, so that it may have been carried out.
+    """
+
+    def __init__(
+        self,
+        kind: RefusalKind,
+        message: str,
+        *,
+        status: int | None = None,
+        remedy: str = "",
+        sent_before: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.remedy = remedy
+        self.sent_before = sent_before
+
+    def __str__(self) -> str:
+        """Give GitHub's message, with the status when there was one."""
+        return f"{self.message} (HTTP {self.status})" if self.status else self.message

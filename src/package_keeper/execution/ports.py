@@ -1,0 +1,107 @@
+"""What the operations need of the world, in their own words. The wire and the runner fit in; the core knows neither.
+
+Reading and writing are different protocols: `list`, `conflicts` and every dry run are given no writer.
+"""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.version import Version
+
+
+class Reader(Protocol):
+    """Reads packages and versions of one owner. Every method may raise `Refusal`."""
+
+    def conflicts(self) -> list[Package]:
+        """List packages with a Docker-migration conflict."""
+        ...
+
+    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
+        """List all packages of a type."""
+        ...
+
+    def package(self, package: PackageName) -> Package:
+        """Get one package."""
+        ...
+
+    def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
+        """List all active, or all deleted versions."""
+        ...
+
+    def version(self, package: PackageName, version_id: int) -> Version:
+        """Get one active version."""
+        ...
+
+
+class Writer(Protocol):
+    """Changes packages of one owner. Every method returns when it is confirmed, and raises `Refusal` otherwise."""
+
+    def delete_version(self, package: PackageName, version_id: int) -> None:
+        """Delete one version."""
+        ...
+
+    def restore_version(self, package: PackageName, version_id: int) -> None:
+        """Restore one version."""
+        ...
+
+    def delete_package(self, package: PackageName) -> None:
+        """Delete a whole package."""
+        ...
+
+    def restore_package(self, package: PackageName) -> None:
+        """Restore a whole package."""
+        ...
+
+
+class Log(Protocol):
+    """Says what happens. Texts may hold what others wrote; the log makes them harmless."""
+
+    def error(self, text: str) -> None:
+        """Something failed."""
+        ...
+
+    def warning(self, text: str) -> None:
+        """Something that the user should know."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Something that is easily missed."""
+        ...
+
+    def info(self, text: str) -> None:
+        """What happens."""
+        ...
+
+    def debug(self, text: str) -> None:
+        """What happens, in detail."""
+        ...
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """Put what is said meanwhile under a title."""
+        ...
+
+
+class Interruption(Protocol):
+    """Keeps a cancellation from striking between a request and the line that records it."""
+
+    def shield(self) -> AbstractContextManager[None]:
+        """Hold a cancellation back until the end of the block, where it raises `Cancelled`."""
+        ...
+
+
+class ReceiptFile(Protocol):
+    """A file that is only ever appended to."""
+
+    def append(self, line: bytes) -> None:
+        """Write a line and have it on disk before returning."""
+        ...
+
+
+class WallClock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """The current time, aware."""
+        ...

@@ -1,0 +1,152 @@
+"""The receipt: JSON Lines, two a write with the same `seq`.
+
+`"outcome": "started"` is on disk before the request is sent, then the outcome; so a killed run leaves a true receipt
+(contract, "Receipt and plan"). `undo` reads it back.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from package_keeper.decisions.plan import PlannedWrite, WriteKind
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.execution.ports import ReceiptFile, WallClock
+from package_keeper.inventory.package import Owner, PackageName, PackageType
+
+SCHEMA = 1
+STARTED = "started"
+ACTIONS = {Decision.DELETE: "delete", Decision.RESTORE: "restore"}
+
+
+class ReceiptWriter:
+    """Writes the receipt of one run; the file comes into being with the first write."""
+
+    def __init__(
+        self, open_file: Callable[[], ReceiptFile], owner: Owner, run: Mapping[str, str], clock: WallClock
+    ) -> None:
+        self._open_file = open_file
+        self._file: ReceiptFile | None = None
+        self._owner = owner
+        self._run = dict(run)
+        self._clock = clock
+        self._sequence = 0
+
+    def started(self, write: PlannedWrite) -> int:
+        """Record that the request for `write` is about to be sent, and give its `seq`."""
+        self._sequence += 1
+        self._append(self._sequence, write, STARTED, "")
+        return self._sequence
+
+    def ended(self, sequence: int, write: PlannedWrite, outcome: Outcome, message: str = "") -> None:
+        """Record what became of the request."""
+        self._append(sequence, write, outcome, message)
+
+    def _append(self, sequence: int, write: PlannedWrite, outcome: str, message: str) -> None:
+        if self._file is None:
+            self._file = self._open_file()
+        line: dict[str, Any] = {
+            "schema": SCHEMA,
+            "seq": sequence,
+            "at": self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "kind": write.kind,
+            "action": ACTIONS[write.decision],
+            "outcome": outcome,
+            "owner": self._owner.login,
+            "owner-type": self._owner.type,
+            "package-type": write.package.type,
+            "package": write.package.name,
+            "id": write.version_id,
+            "name": write.version_name or write.package.name,
+            "tags": list(write.tags),
+            "root": None,
+            "reason": write.reason,
+            "run": self._run,
+        }
+        if message:
+            line["message"] = message
+        self._file.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiptEntry:
+    """One write of an earlier run. `certain` is false for a lone `started`: it may or may not have happened."""
+
+    kind: WriteKind
+    package: PackageName
+    version_id: int | None
+    name: str
+    tags: tuple[str, ...]
+    certain: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The deletions in a receipt, in the order in which they were made, and whose packages they concern."""
+
+    owner: str
+    entries: tuple[ReceiptEntry, ...] = field(default=())
+
+
+class ReceiptProblem(ValueError):
+    """The file is no receipt; the message names the line."""
+
+
+def read_receipt(text: str) -> Receipt:
+    """Read a receipt. Raises `ReceiptProblem`.
+
+    A last line that breaks off (the run was killed while writing it) is passed over: its `started` line is whole.
+    """
+    lines = text.split("\n")
+    deletions: dict[int, tuple[ReceiptEntry, str]] = {}
+    owners: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                continue
+            raise ReceiptProblem(f"line {number} is not JSON") from None
+        try:
+            _take(record, deletions, owners)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReceiptProblem(f"line {number} is no line of a receipt ({error})") from None
+    if not owners:
+        raise ReceiptProblem("there is no line in it")
+    if len(owners) > 1:
+        raise ReceiptProblem(f"it concerns several owners: {', '.join(owners.values())}")
+    taken = (STARTED, Outcome.DONE)
+    entries = tuple(entry for entry, outcome in deletions.values() if outcome in taken)
+    return Receipt(owner=next(iter(owners.values())), entries=entries)
+
+
+def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: dict[str, str]) -> None:
+    if not isinstance(record, dict):
+        raise TypeError("not an object")
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"schema {record['schema']} is not known to this version")
+    owner = str(record["owner"])
+    owners.setdefault(owner.lower(), owner)
+    sequence, kind, outcome = int(record["seq"]), WriteKind(record["kind"]), str(record["outcome"])
+    if outcome != STARTED:
+        Outcome(outcome)
+    if record["action"] not in ACTIONS.values():
+        raise ValueError(f"action '{record['action']}' is not known to this version")
+    if record["action"] != ACTIONS[Decision.DELETE]:
+        return
+    if kind is WriteKind.VERSION and type(record["id"]) is not int:
+        raise ValueError("the id of a version is missing")
+    entry = ReceiptEntry(
+        kind=kind,
+        package=PackageName(type=PackageType(record["package-type"]), name=str(record["package"])),
+        version_id=record["id"] if kind is WriteKind.VERSION else None,
+        name=str(record["name"]),
+        tags=tuple(str(tag) for tag in record["tags"]),
+        certain=outcome != STARTED,
+    )
+    known = deletions.get(sequence)
+    if known and (known[0].package, known[0].version_id) != (entry.package, entry.version_id):
+        raise ValueError(f"seq {sequence} stands for two different writes")
+    deletions[sequence] = (entry, outcome)

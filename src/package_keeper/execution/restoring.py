@@ -1,0 +1,141 @@
+"""Restoring versions and whole packages, selected ones or everything in a receipt."""
+
+from package_keeper.decisions.patterns import Patterns
+from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
+from package_keeper.decisions.restoring import ActiveNames
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.execution.carrying_out import WriteOperation
+from package_keeper.execution.deleting import plain_meaning
+from package_keeper.execution.ports import Reader, Writer
+from package_keeper.execution.receipt import Receipt, ReceiptEntry
+from package_keeper.inventory.package import Package, PackageName
+from package_keeper.inventory.version import Version
+
+MISSING_PERMISSION = (
+    "it is listed as deleted, so the token may read but not restore. In a workflow, the repository needs the Admin role"
+    " on the package (package settings, Manage Actions access) and the job needs 'permissions: packages: write'; a"
+    " classic token needs read:packages and write:packages, and its user Admin on the package"
+)
+GONE = "not among what was deleted in the last 30 days, or the token has no Admin role on the package"
+
+
+class Restorations(WriteOperation):
+    """The restorations of one run."""
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def attempt(self, write: PlannedWrite) -> None:
+        """Restore one version, or one package."""
+        if write.version_id is None:
+            self._writer.restore_package(write.package)
+        else:
+            self._writer.restore_version(write.package, write.version_id)
+
+    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+        """Look whether what was not found is active already, still deleted, or gone for good."""
+        if refused.kind is not RefusalKind.NOT_FOUND:
+            return plain_meaning(refused)
+        if write.version_id is None:
+            return self._missing_package(write.package, refused)
+        if self._is_active(write.package, write.version_id):
+            # an earlier attempt whose answer was lost did it, or somebody else
+            return (Outcome.DONE if refused.sent_before else Outcome.ALREADY_ACTIVE), ""
+        try:
+            deleted = self._reader.versions(write.package, deleted=True)
+        except Refusal as second:
+            if second.kind is RefusalKind.NOT_FOUND:
+                return Outcome.ALREADY_GONE, f"{refused}; the whole package is gone, see restore-package"
+            raise
+        if any(version.id == write.version_id for version in deleted):
+            return Outcome.NO_PERMISSION, f"{refused}, but {MISSING_PERMISSION}"
+        return Outcome.ALREADY_GONE, f"{refused}; {GONE}"
+
+    def _is_active(self, package: PackageName, version_id: int) -> bool:
+        try:
+            self._reader.version(package, version_id)
+        except Refusal as refused:
+            if refused.kind is RefusalKind.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def _missing_package(self, package: PackageName, refused: Refusal) -> tuple[Outcome, str]:
+        if _package(self._reader, package) is not None:
+            return (Outcome.DONE if refused.sent_before else Outcome.ALREADY_ACTIVE), ""
+        return Outcome.ALREADY_GONE, f"{refused}; {GONE}"
+
+
+def plan_package_restorations(reader: Reader, packages: list[PackageName]) -> Plan:
+    """Plan to restore whole packages; what is active already is known before asking. May raise `Refusal`."""
+    return Plan(
+        writes=tuple(
+            _package_restoration(package, Reason.SELECTED, active=_package(reader, package) is not None)
+            for package in packages
+        )
+    )
+
+
+def plan_undo(reader: Reader, receipt: Receipt, patterns: Patterns | None) -> tuple[Plan, list[Package]]:
+    """Plan to take back everything in a receipt: packages first, then versions, last deleted first.
+
+    Parts stand after their root in a receipt, so that they come back before it. For a lone `started` the lists tell
+    what is there. `patterns` narrow the packages, when given. Gives the packages that exist, too. May raise `Refusal`.
+    """
+    entries = [entry for entry in receipt.entries if patterns is None or patterns.accepts(entry.package.name)]
+    there = {key: _package(reader, key) for key in dict.fromkeys(entry.package for entry in entries)}
+    writes = [
+        _package_restoration(entry.package, Reason.RECEIPT, active=there[entry.package] is not None)
+        for entry in entries
+        if entry.kind is WriteKind.PACKAGE
+    ]
+    found: dict[PackageName, tuple[ActiveNames, dict[int, Version]]] = {}
+    for entry in reversed(entries):
+        if entry.kind is not WriteKind.VERSION:
+            continue
+        if entry.package not in found:
+            found[entry.package] = _versions_of(reader, entry.package) if there[entry.package] else (ActiveNames(), {})
+        active, deleted = found[entry.package]
+        refusal = None
+        if entry.version_id in active.ids or entry.name in active.names:
+            refusal = Outcome.ALREADY_ACTIVE
+        writes.append(_version_restoration(entry, deleted.get(entry.version_id or 0), refusal))
+    return Plan(writes=tuple(writes)), [package for package in there.values() if package is not None]
+
+
+def _versions_of(reader: Reader, package: PackageName) -> tuple[ActiveNames, dict[int, Version]]:
+    active = ActiveNames.of(reader.versions(package))
+    return active, {version.id: version for version in reader.versions(package, deleted=True)}
+
+
+def _version_restoration(entry: ReceiptEntry, version: Version | None, refusal: Outcome | None) -> PlannedWrite:
+    return PlannedWrite(
+        decision=Decision.RESTORE,
+        reason=Reason.RECEIPT,
+        package=entry.package,
+        version=version,
+        version_id=entry.version_id,
+        version_name=entry.name,
+        tags=entry.tags,
+        refusal=refusal,
+    )
+
+
+def _package_restoration(package: PackageName, reason: Reason, *, active: bool) -> PlannedWrite:
+    return PlannedWrite(
+        decision=Decision.RESTORE,
+        reason=reason,
+        package=package,
+        refusal=Outcome.ALREADY_ACTIVE if active else None,
+    )
+
+
+def _package(reader: Reader, key: PackageName) -> Package | None:
+    try:
+        return reader.package(key)
+    except Refusal as refused:
+        if refused.kind is RefusalKind.NOT_FOUND:
+            return None
+        raise

@@ -1,0 +1,144 @@
+"""Which packages a run concerns: patterns ─▶ packages that exist, and what is missing or refused.
+
+Exact names are asked for by name, since `GITHUB_TOKEN` cannot list container packages (cli/cli#9606); globs need the
+list. Nothing here stops at the first refusal.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.patterns import Pattern, Patterns
+from package_keeper.errors import NotAuthorized, Refusal, RefusalKind
+from package_keeper.execution.ports import Log, Reader
+from package_keeper.inventory.package import Package, PackageName, PackageType
+
+TOMBSTONE = "deleted_"
+"""Lists may hold packages under this prefix that are deleted already (GITHUB.md, "Endpoints")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScopeProblem:
+    """A package, or a list of packages, that could not be read."""
+
+    what: str
+    refusal: Refusal
+
+    def __str__(self) -> str:
+        """Say what and why, with what to change."""
+        remedy = f"\n{self.refusal.remedy}" if self.refusal.remedy else ""
+        return f"{self.what}: {self.refusal}{remedy}"
+
+
+@dataclass(kw_only=True)
+class Scope:
+    """The packages of a run, in the order of type and name; named ones that do not exist; problems."""
+
+    packages: list[Package] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    problems: list[ScopeProblem] = field(default_factory=list)
+
+
+def find_packages(
+    reader: Reader, log: Log, *, owner: str, types: Iterable[PackageType], patterns: Patterns | None
+) -> Scope:
+    """Find the packages that `patterns` accept, over all `types`; `None` accepts all.
+
+    Raises `NotAuthorized` when the token itself is refused.
+    """
+    search = _Search(reader, log, owner, tuple(types))
+    exact = [pattern for pattern in (patterns.includes if patterns else ()) if pattern.is_exact]
+    if patterns is None or len(exact) < len(patterns.includes) or not patterns.includes:
+        search.listed(patterns)
+    for pattern in exact:
+        if patterns is not None and not any(other.matches(pattern.text) for other in patterns.excludes):
+            search.named(pattern, patterns)
+    scope = search.scope
+    unique = {package.key: package for package in scope.packages}
+    scope.packages = sorted(unique.values(), key=lambda package: (package.type, package.name))
+    return scope
+
+
+class _Search:
+    def __init__(self, reader: Reader, log: Log, owner: str, types: tuple[PackageType, ...]) -> None:
+        self.reader = reader
+        self.log = log
+        self.owner = owner
+        self.types = types
+        self.scope = Scope()
+        self.lists: dict[PackageType, list[Package] | None] = {}
+
+    def listed(self, patterns: Patterns | None) -> None:
+        """Take from the lists what the globs and regular expressions accept."""
+        for package_type in self.types:
+            packages = self.list_of(package_type)
+            if packages is None:
+                continue
+            accepted = [package for package in packages if patterns is None or patterns.accepts(package.name)]
+            self.scope.packages += accepted
+
+    def list_of(self, package_type: PackageType, *, quietly: bool = False) -> list[Package] | None:
+        """The list of a type, read once; `None`, and a problem, when it is refused."""
+        if package_type not in self.lists:
+            try:
+                packages = self.reader.packages(package_type)
+            except Refusal as refused:
+                _stop_if_unauthorized(refused)
+                self.lists[package_type] = None
+                if not quietly:
+                    self.scope.problems.append(
+                        ScopeProblem(what=f"the list of {package_type} packages", refusal=refused)
+                    )
+                return None
+            real = [package for package in packages if not package.name.startswith(TOMBSTONE)]
+            if len(real) < len(packages):
+                self.log.info(f"{len(packages) - len(real)} {package_type} packages are deleted already; left out")
+            self.lists[package_type] = real
+        return self.lists[package_type]
+
+    def named(self, pattern: Pattern, patterns: Patterns) -> None:
+        """Find one package by its exact name, over all types."""
+        name = pattern.text
+        problems = len(self.scope.problems)
+        if self.find(name):
+            return
+        prefix, slash, rest = name.partition("/")
+        if slash and rest and prefix.lower() == self.owner.lower():
+            excluded = any(other.matches(rest) for other in patterns.excludes)
+            if not excluded and self.find(rest):
+                self.log.notice(f"package: nothing is named '{name}'; taken as '{rest}', without the owner")
+                return
+        if len(self.scope.problems) == problems:
+            self.scope.missing.append(name)
+
+    def find(self, name: str) -> bool:
+        found = False
+        for package_type in self.types:
+            package = self.get(PackageName(type=package_type, name=name))
+            if package is not None:
+                self.scope.packages.append(package)
+                found = True
+        return found
+
+    def get(self, key: PackageName) -> Package | None:
+        listed = self.lists.get(key.type)
+        for package in listed or ():
+            if package.name.lower() == key.name.lower():
+                return package
+        try:
+            return self.reader.package(key)
+        except Refusal as refused:
+            _stop_if_unauthorized(refused)
+            if refused.kind is not RefusalKind.NOT_FOUND:
+                self.scope.problems.append(ScopeProblem(what=str(key), refusal=refused))
+                return None
+        if key.name != key.name.lower() or listed is None:
+            # names compare without case; whether GitHub's GET does is not documented
+            for package in self.list_of(key.type, quietly=True) or ():
+                if package.name.lower() == key.name.lower():
+                    return package
+        return None
+
+
+def _stop_if_unauthorized(refused: Refusal) -> None:
+    if refused.kind is RefusalKind.UNAUTHORIZED:
+        raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}")

@@ -1,0 +1,77 @@
+"""How a run ends: its result word and its exit status, the first that applies (contract, "Exit status")."""
+
+from dataclasses import dataclass
+
+from package_keeper.decisions.vocabulary import Outcome
+from package_keeper.errors import Cancelled, NotAuthorized, PackageKeeperError, RefusalKind, Unreachable
+from package_keeper.execution.run import Run
+from package_keeper.inventory.package import PackageName
+
+_PERMISSION_KINDS = (RefusalKind.NO_PERMISSION, RefusalKind.LISTING_REFUSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The result word of the contract, and the exit status."""
+
+    result: str
+    status: int
+
+
+def verdict(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> Verdict:
+    """Judge a run that came to an end, well or not."""
+    status = _status(run, if_missing=if_missing, fail_on=fail_on)
+    if status:
+        return Verdict(result=result_of(status), status=status)
+    if not writes:
+        return Verdict(result="done", status=0)
+    if not run.plan.writes:
+        return Verdict(result="nothing-to-do", status=0)
+    if dry_run:
+        return Verdict(result="planned", status=0)
+    if any(record.outcome.is_remaining for record in run.records):
+        return Verdict(result="partial", status=0)
+    return Verdict(result="done", status=0)
+
+
+def result_of(status: int) -> str:
+    """The result word of a non-zero exit status."""
+    return {Cancelled.status: "cancelled", 3: "refused"}.get(status, "failed")
+
+
+def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
+    ended_by = run.ended_by
+    if isinstance(ended_by, PackageKeeperError) and not isinstance(ended_by, (NotAuthorized, Unreachable)):
+        return ended_by.status
+    if isinstance(ended_by, NotAuthorized) or _nothing_permitted(run):
+        return NotAuthorized.status
+    if isinstance(ended_by, Unreachable) or _nothing_reachable(run):
+        return Unreachable.status
+    if run.scope.missing and if_missing == "fail":
+        return 1
+    if fail_on == "never":
+        return 0
+    outcomes = [record.outcome for record in run.records]
+    if run.scope.problems or any(outcome.is_failed for outcome in outcomes):
+        return 1
+    return 1 if fail_on == "skip" and any(outcome.is_skipped for outcome in outcomes) else 0
+
+
+def _nothing_permitted(run: Run) -> bool:
+    """Whether permissions were missing, and for every package in scope."""
+    refused = any(problem.refusal.kind in _PERMISSION_KINDS for problem in run.scope.problems)
+    outcomes: dict[PackageName, set[Outcome]] = {}
+    for record in run.records:
+        outcomes.setdefault(record.write.package, set()).add(record.outcome)
+    forbidden = {package for package, found in outcomes.items() if found == {Outcome.NO_PERMISSION}}
+    permitted = ({package.key for package in run.scope.packages} | outcomes.keys()) - forbidden
+    return (refused or bool(forbidden)) and not permitted
+
+
+def _nothing_reachable(run: Run) -> bool:
+    problems = run.scope.problems
+    return (
+        bool(problems)
+        and not run.scope.packages
+        and all(problem.refusal.kind is RefusalKind.UNREACHABLE for problem in problems)
+    )

@@ -1,0 +1,47 @@
+"""Complete lists out of pages that shift, repeat, lack a Link header, or fail when they are large.
+
+Pages are asked for by number until a short one. A Link header that names a next page overrules a short page; its
+absence proves nothing, since package lists have been seen without it (octokit/core.js#695). Its URL is never
+followed. Entries are taken once by id: offset pages shift while others push (GITHUB.md, "Endpoints").
+"""
+
+import re
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github.transport import Answer
+
+PAGE_SIZE = 100
+SMALLEST_PAGE = 25
+_NEXT = re.compile(r';\s*rel="?next"?')
+_TOO_FAR = re.compile(r"per_page.*page|page.*per_page", re.IGNORECASE)
+
+_T = TypeVar("_T")
+
+
+def all_entries(
+    page: Callable[[int, int], tuple[list[_T], Answer]], *, identity: Callable[[_T], Hashable]
+) -> tuple[list[_T], bool]:
+    """Read all pages. `page(number, size)` gives one; a server error halves the size (GITHUB.md, "Refusals").
+
+    The second value is false when GitHub refused to list to the end.
+    """
+    found: dict[Hashable, _T] = {}
+    size, offset = PAGE_SIZE, 0
+    while True:
+        number = offset // size + 1
+        try:
+            entries, answer = page(number, size)
+        except Refusal as refused:
+            if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and size > SMALLEST_PAGE:
+                size //= 2
+                continue
+            if refused.status == 400 and offset and _TOO_FAR.search(refused.message):
+                return list(found.values()), False
+            raise
+        for entry in entries:
+            found.setdefault(identity(entry), entry)
+        offset += size
+        if not entries or (len(entries) < size and not _NEXT.search(answer.headers.get("link", ""))):
+            return list(found.values()), True

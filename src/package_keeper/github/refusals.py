@@ -1,0 +1,103 @@
+"""What GitHub's refusals mean, by message as well as status (GITHUB.md, "Refusals, by exact text")."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from package_keeper.errors import Refusal, RefusalKind
+
+PERMISSIONS_BLOCK = "permissions:\n  contents: read\n  packages: write"
+
+CLASSIC_SCOPES = (
+    "a classic token needs the scopes read:packages, delete:packages (to delete) and write:packages (to restore);"
+    " for maven, rubygems, npm, nuget and docker packages that belong to a repository also repo"
+)
+
+ADMIN_ROLE = (
+    "The repository needs the Admin role on the package (package settings, Manage Actions access), and the workflow"
+    f" needs:\n{PERMISSIONS_BLOCK}\nA personal account needs Admin on the package; {CLASSIC_SCOPES}."
+)
+
+LISTING = (
+    "GITHUB_TOKEN and app tokens cannot list container packages: name them in `package`, or use a classic token with"
+    " read:packages."
+)
+
+_BY_MESSAGE = (
+    ("with more than 5000 downloads cannot be deleted", RefusalKind.PROTECTED_BY_DOWNLOADS, ""),
+    ("downloads cannot be deleted", RefusalKind.PROTECTED_BY_DOWNLOADS, ""),
+    ("cannot delete the last tagged version", RefusalKind.LAST_VERSION, ""),
+    ("cannot delete the last version", RefusalKind.LAST_VERSION, ""),
+)
+
+
+class _ErrorBody(msgspec.Struct):
+    message: str = ""
+
+
+def message_of(body: bytes) -> str:
+    """GitHub's own message, or an empty string when the body is none of GitHub's."""
+    try:
+        return msgspec.json.decode(body, type=_ErrorBody).message
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def refusal(method: str, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+    """Say what an answer that is no success and no rate limit means."""
+    message = message_of(body) or f"HTTP {status} without a message"
+    lowered = message.lower()
+    if status < 500:
+        for text, kind, remedy in _BY_MESSAGE:
+            if text in lowered:
+                return Refusal(kind, message, status=status, remedy=remedy)
+    if status == 400 and method == "GET" and lowered.startswith("invalid argument"):
+        return Refusal(RefusalKind.LISTING_REFUSED, message, status=status, remedy=LISTING)
+    if status == 401:
+        return Refusal(
+            RefusalKind.UNAUTHORIZED,
+            message,
+            status=status,
+            remedy="The token is wrong, expired or revoked; give a valid one (input token, or GH_TOKEN).",
+        )
+    if status == 403:
+        return Refusal(RefusalKind.NO_PERMISSION, message, status=status, remedy=_permission_remedy(lowered, headers))
+    if status in (404, 410):
+        return Refusal(RefusalKind.NOT_FOUND, message, status=status)
+    if status >= 500:
+        return Refusal(RefusalKind.UNREACHABLE, message, status=status)
+    return Refusal(RefusalKind.OTHER, message, status=status)
+
+
+def is_server_error(status: int, body: bytes) -> bool:
+    """Whether GitHub failed on its side; it says so with a 5xx, or with the text alone."""
+    return status >= 500 or (status >= 400 and message_of(body).strip().lower() == "server error")
+
+
+def is_rate_limit(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a 403 or 429 is a limit to wait for, and no missing permission."""
+    if status == 429:
+        return True
+    if status != 403:
+        return False
+    lowered = message_of(body).lower()
+    return "rate limit" in lowered or (headers.get("x-ratelimit-remaining") == "0" and "retry-after" in headers)
+
+
+def _permission_remedy(message: str, headers: Mapping[str, str]) -> str:
+    if "saml" in message:
+        url = _sso_url(headers.get("x-github-sso", ""))
+        return (
+            f"Authorize the token for the organization: {url}" if url else "Authorize the token for the organization."
+        )
+    if "scope" in message:
+        return f"Give the token the missing scope: {CLASSIC_SCOPES}."
+    return ADMIN_ROLE
+
+
+def _sso_url(header: str) -> str:
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == "url" and value.startswith("https://"):
+            return value
+    return ""

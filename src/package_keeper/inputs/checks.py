@@ -1,0 +1,145 @@
+"""What is wrong between inputs: combinations that contradict, protect nothing, or would mean everything by accident."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from package_keeper.decisions.patterns import Patterns
+from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
+from package_keeper.inputs.digest_reach import can_match_digest
+from package_keeper.inputs.settings import Settings
+from package_keeper.inventory.package import PackageType
+from package_keeper.inventory.version import Timestamp
+
+_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
+
+SELECTION_INPUTS = ("version-ids", "versions", "tags", "tag-status")
+
+
+def cross_checks(settings: Settings, given: set[str]) -> tuple[list[str], list[str]]:
+    """Find all problems and warnings. `given` are the inputs that say something else than their default."""
+    problems: list[str] = []
+    warnings: list[str] = []
+    for name in sorted(given, key=list(INPUTS_BY_NAME).index):
+        problem, warning = _without_effect(settings, name)
+        problems += problem
+        warnings += warning
+    problems += _scope(settings)
+    problems += _selection(settings, given)
+    problems += _digest_patterns(settings)
+    warnings += _warnings(settings, given)
+    return problems, warnings
+
+
+def with_warnings(settings: Settings, warnings: list[str]) -> Settings:
+    """The same settings, with what the user should know."""
+    return replace(settings, warnings=tuple(warnings))
+
+
+def _without_effect(settings: Settings, name: str) -> tuple[list[str], list[str]]:
+    definition = INPUTS_BY_NAME[name]
+    operation = settings.operation
+    if operation not in definition.operations:
+        text = f"{name}: has no effect on the operation {operation}"
+        if definition.narrows and operation.writes:
+            accepted = ", ".join(sorted(definition.operations))
+            return [f"{text}, so it would not restrict or protect anything; it is an input of: {accepted}"], []
+        return [], [text]
+    if definition.needs_tags and not any(kind.has_tags for kind in settings.package_types):
+        types = ", ".join(settings.package_types)
+        return [
+            f"{name}: has no effect on {types}, whose versions carry no tags; accepted for container and docker"
+        ], []
+    return [], []
+
+
+def _scope(settings: Settings) -> Iterator[str]:
+    operation, packages = settings.operation, settings.packages
+    if not settings.owner and settings.owner_type != "authenticated-user":
+        yield "owner: empty; accepted is the login of the account that owns the packages"
+    elif settings.owner and not _LOGIN.fullmatch(settings.owner):
+        yield f"owner: '{settings.owner}' is not a login; accepted is the name of an account alone, such as acme"
+    if settings.undo:
+        return
+    if operation.writes and (packages is None or not packages.includes):
+        yield (
+            f"package: {operation} needs at least one entry that includes a package;"
+            " name packages, or write * for all of them"
+        )
+        return
+    if packages is None:
+        return
+    if operation is Operation.DELETE_PACKAGE:
+        for pattern in packages.includes:
+            if not pattern.is_exact and pattern.text != "*":
+                yield f"package: '{pattern.text}': delete-package takes exact names, or * for all"
+    if operation is Operation.RESTORE_PACKAGE:
+        for pattern in packages.entries:
+            if not pattern.is_exact:
+                yield f"package: '{pattern.text}': restore-package takes exact names, as deleted packages have no list"
+
+
+def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
+    rules, operation = settings.rules, settings.operation
+    if operation not in (Operation.LIST, Operation.DELETE, Operation.RESTORE):
+        return
+    if settings.undo:
+        clashing = sorted(given.intersection((*SELECTION_INPUTS, "older-than", "newer-than", "age-of")))
+        if clashing:
+            yield f"undo: takes back everything in the receipt; remove {', '.join(clashing)}"
+        return
+    if operation.writes and not rules.select_anything:
+        yield (
+            f"{operation}: no selection, age or count is given, and an empty selection must not mean everything;"
+            " give version-ids, versions, tags, tag-status, older-than, newer-than"
+            + (" or keep-latest" if operation is Operation.DELETE else ", or undo")
+            + " (versions: * is everything, said explicitly)"
+        )
+    if rules.selection.tags is not None and rules.selection.tag_status == "untagged":
+        yield "tags: with tag-status: untagged nothing can be selected; remove one of them"
+    for name, patterns in (("versions", rules.selection.versions), ("tags", rules.selection.tags)):
+        if patterns is not None and any(pattern.text in ("*", "/.*/") for pattern in patterns.excludes):
+            yield f"{name}: '!*' excludes everything, so nothing can be selected"
+    age = rules.age
+    if age.older_than is not None and age.newer_than is not None and age.older_than <= age.newer_than:
+        yield "older-than: together with newer-than nothing can be selected; older-than must be the shorter age"
+    if age.timestamp is Timestamp.DELETED and not settings.deleted_state:
+        yield "age-of: 'deleted': active versions have no time of deletion; accepted are updated, created"
+    if (
+        settings.raw_images
+        and operation.writes
+        and rules.selection.version_ids is None
+        and rules.selection.versions is None
+    ):
+        yield "images: 'raw' is accepted only with version-ids or versions, which name what may be torn out of an image"
+
+
+def _digest_patterns(settings: Settings) -> Iterator[str]:
+    if any(kind is not PackageType.CONTAINER for kind in settings.package_types):
+        return
+    lists: tuple[tuple[str, Patterns | None, str], ...] = (
+        ("versions", settings.rules.selection.versions, "tags"),
+        ("keep-versions", settings.rules.retention.lists.versions, "keep-tags"),
+    )
+    for name, patterns, instead in lists:
+        for pattern in patterns.entries if patterns else ():
+            if not can_match_digest(pattern):
+                yield (
+                    f"{name}: '{pattern.text}' can match no container version, whose name is a digest (sha256:…);"
+                    f" for tags use the input {instead}"
+                )
+
+
+def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
+    if "age-of" in given and not (
+        settings.rules.age.is_given or settings.rules.retention.latest or settings.guards.limit
+    ):
+        yield "age-of: has no effect without an age, a count or a limit"
+    if settings.raw_images and not settings.undo and settings.operation is Operation.DELETE:
+        if PackageType.CONTAINER in settings.package_types:
+            yield (
+                "images: raw: versions are deleted without looking at what they belong to; an image that holds one of"
+                " them can no longer be pulled"
+            )
+        else:
+            yield "images: raw has an effect on containers only"

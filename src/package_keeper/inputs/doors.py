@@ -1,0 +1,179 @@
+"""The two doors: where the texts of the inputs come from.
+
+The Action's inputs arrive as `INPUT_<NAME>` in upper case with hyphens kept (GITHUB.md, "The Actions runner"); the
+command line's as options of the same names, made from the same definition.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, NoReturn
+
+from package_keeper import __version__
+from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OPERATION_MEANINGS, Kind, Operation
+from package_keeper.inputs.reading import unknown_input
+
+_RUNNER_OWN = ("ENTRYPOINT", "ARGS")
+
+EXAMPLES = """\
+examples:
+  package-keeper list --owner acme --package-type npm
+  package-keeper list --owner acme --package app --tags 'pr-*' --format json
+  package-keeper delete --owner acme --package app --tags 'pr-*' --older-than 30d
+  package-keeper delete --owner acme --package app --tags 'pr-*' --older-than 30d --no-dry-run
+  package-keeper restore --owner acme --undo package-keeper-receipt.jsonl --no-dry-run
+
+The token is read from GH_TOKEN, then GITHUB_TOKEN. Operations that write only show their plan unless --no-dry-run is
+given. exit status: 0 done, 1 items failed, 2 bad input, 3 refused by a guard, 4 authentication, 5 GitHub unreachable,
+130 cancelled.
+"""
+
+
+@dataclass(kw_only=True)
+class Request:
+    """What came in through a door: the texts of the inputs, defaults from the environment, and problems so far."""
+
+    texts: dict[str, str]
+    defaults: dict[str, str]
+    problems: list[str] = field(default_factory=list)
+    output_format: str = "table"
+
+
+class ShowAndExit(Exception):
+    """`--help` or `--version`: print `text` and end well."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def from_action(environ: Mapping[str, str]) -> Request:
+    """Read the Action's inputs. An unknown `INPUT_…` is a problem: a misspelt keep list protects nothing."""
+    texts: dict[str, str] = {}
+    problems: list[str] = []
+    for variable, text in environ.items():
+        if not variable.upper().startswith("INPUT_"):
+            continue
+        name = variable[len("INPUT_") :]
+        if name.upper() in _RUNNER_OWN:
+            continue
+        if name.lower() in INPUTS_BY_NAME:
+            texts[name.lower()] = text
+        else:
+            problems.append(unknown_input(name, name.lower()))
+    return Request(texts=texts, defaults=_environment_defaults(environ), problems=sorted(problems))
+
+
+def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
+    """Read the command line. Raises `ShowAndExit` for `--help` and `--version`."""
+    parser = _parser()
+    if not arguments:
+        raise ShowAndExit(parser.format_help())
+    problems: list[str] = []
+    try:
+        parsed, unknown = parser.parse_known_args(list(arguments))
+    except _Misread as error:
+        return Request(texts={"token": _token(environ)}, defaults=_environment_defaults(environ), problems=[str(error)])
+    for argument in unknown:
+        if argument.startswith("--"):
+            option = argument[2:].partition("=")[0]
+            shown = f"--{option}"
+            if option == "token":
+                problems.append("--token: a token on the command line is seen by others; set GH_TOKEN or GITHUB_TOKEN")
+            else:
+                problems.append(unknown_input(option.removeprefix("no-"), shown))
+        elif not problems or not problems[-1].startswith("--"):
+            problems.append(f"'{argument}': unexpected; the operation stands alone, everything else is an option")
+    if not parsed.operation:
+        problems.append(f"the operation is missing; it stands first and is one of {', '.join(Operation)}")
+    texts = {"operation": parsed.operation or "", "token": _token(environ)}
+    for definition in INPUTS:
+        value = getattr(parsed, definition.name, None)
+        if value is not None:
+            texts[definition.name] = "\n".join(value) if isinstance(value, list) else value
+    return Request(
+        texts=texts, defaults=_environment_defaults(environ), problems=problems, output_format=parsed.output_format
+    )
+
+
+def _token(environ: Mapping[str, str]) -> str:
+    return environ.get("GH_TOKEN", "") or environ.get("GITHUB_TOKEN", "")
+
+
+def _environment_defaults(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "owner": environ.get("GITHUB_REPOSITORY_OWNER", ""),
+        "api-url": environ.get("GITHUB_API_URL", ""),
+    }
+
+
+class _Misread(Exception):
+    """The command line could not be read at all."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _Misread(message)
+
+
+class _Show(argparse.Action):
+    """Like argparse's own help and version actions, without printing or leaving."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        del namespace, values, option_string
+        raise ShowAndExit(f"package-keeper {__version__}\n" if self.dest == "version" else parser.format_help())
+
+
+class _NoValue(argparse.Action):
+    """`--no-NAME`: the boolean input NAME is false."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        del parser, values, option_string
+        setattr(namespace, self.dest, "false")
+
+
+def _parser() -> argparse.ArgumentParser:
+    operations = "\n".join(f"  {operation:<16} {meaning}" for operation, meaning in OPERATION_MEANINGS.items())
+    parser = _Parser(
+        prog="package-keeper",
+        usage="package-keeper OPERATION [options]",
+        description=f"List, delete and restore GitHub Packages, safely.\n\noperations:\n{operations}",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("operation", nargs="?", metavar="OPERATION", help=argparse.SUPPRESS)
+    for section, definitions in groupby(INPUTS, key=lambda definition: definition.section):
+        group = parser.add_argument_group(section)
+        for definition in definitions:
+            if definition.name not in ("operation", "token"):
+                _add_option(group, definition.name)
+    other = parser.add_argument_group("Command line")
+    other.add_argument(
+        "--format", dest="output_format", choices=("table", "json"), default="table", help="How to print the result."
+    )
+    other.add_argument("--version", action=_Show, nargs=0, help="Show the version and exit.")
+    other.add_argument("-h", "--help", action=_Show, nargs=0, help="Show this and exit.")
+    return parser
+
+
+def _add_option(group: Any, name: str) -> None:
+    definition = INPUTS_BY_NAME[name]
+    notes = [definition.meaning.replace("`", "'")]
+    if definition.choices and definition.kind is not Kind.BOOLEAN:
+        notes.append(f"One of: {', '.join(definition.choices)}.")
+    if definition.default:
+        notes.append(f"Default: {definition.default}.")
+    text = " ".join(notes).replace("%", "%%")
+    if definition.kind is Kind.BOOLEAN:
+        group.add_argument(f"--{name}", dest=name, nargs="?", const="true", metavar="true|false", help=text)
+        group.add_argument(f"--no-{name}", dest=name, action=_NoValue, nargs=0, help=argparse.SUPPRESS)
+        return
+    metavar = {Kind.AGE: "AGE", Kind.NUMBER: "N", Kind.PATH: "PATH", Kind.URL: "URL"}.get(
+        definition.kind, name.upper().replace("-", "_")
+    )
+    group.add_argument(
+        f"--{name}", dest=name, action="append" if definition.is_list else "store", metavar=metavar, help=text
+    )

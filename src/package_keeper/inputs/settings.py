@@ -1,0 +1,56 @@
+"""`Settings`: everything that a run was asked to do, frozen. Nobody else reads the environment or the arguments."""
+
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.deciding import Rules
+from package_keeper.decisions.guards import Guards
+from package_keeper.decisions.patterns import Patterns
+from package_keeper.inputs.definitions import Operation
+from package_keeper.inventory.package import PackageType
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A token. Its text is in no `repr`, no `str` and no error."""
+
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        """Hide the text wherever somebody prints it by mistake."""
+        return "***"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The run as asked for, made only by `reading.read_settings`.
+
+    `owner_type` is one of the words of the input. `packages` is `None` when no pattern was given. `rules` are already
+    resolved against the run's `now`. Paths are as written, relative to the workspace.
+    """
+
+    operation: Operation
+    token: Secret
+    owner: str
+    owner_is_default: bool
+    owner_type: str
+    package_types: tuple[PackageType, ...]
+    packages: Patterns | None
+    api_url: str
+    rules: Rules
+    deleted_state: bool
+    dry_run: bool
+    raw_images: bool
+    guards: Guards
+    if_missing: str
+    fail_on: str
+    receipt: str
+    undo: str
+    output_file: str
+    summary: bool
+    log_level: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether this run may change anything: the one place where `dry-run` is looked at."""
+        return self.operation.writes and not self.dry_run

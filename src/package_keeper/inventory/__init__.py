@@ -1,0 +1,1 @@
+"""What exists: owners, packages, versions and the images that versions form. Pure: no network, files or clock."""

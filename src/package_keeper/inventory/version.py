@@ -1,0 +1,82 @@
+"""One published version, as the domain sees it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from package_keeper.inventory.package import PackageName, PackageType
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+"""The form of an image digest; the `name` of a container version (GITHUB.md, "Endpoints")."""
+
+REFERRER_TAG = re.compile(r"sha256-([0-9a-f]{64})(\.sig|\.att|\.sbom)?")
+"""Tags by which referrers are found: the fallback tag and cosign's (GITHUB.md, "Registry"). They are no image tags."""
+
+BASE_LAYER = "docker-base-layer"
+"""A `docker` version whose deletion breaks its package (actions/delete-package-versions#24)."""
+
+
+class Timestamp(StrEnum):
+    """The timestamps of a version that age and order can use."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version with every field of the REST schema `package-version`.
+
+    `name` is a digest for containers. Timestamps are aware; `None` means missing or unreadable, which no rule may
+    read as "old". `metadata` is GitHub's object, passed on untouched; `tags` is what it says about tags.
+    """
+
+    id: int
+    package: PackageName
+    name: str
+    tags: tuple[str, ...]
+    created_at: datetime | None
+    updated_at: datetime | None
+    deleted_at: datetime | None
+    description: str | None
+    license: str | None
+    url: str | None
+    html_url: str | None
+    package_html_url: str | None
+    metadata: Mapping[str, object] | None
+
+    @property
+    def image_tags(self) -> tuple[str, ...]:
+        """The tags that users gave: all but those by which referrers are found."""
+        if self.package.type is not PackageType.CONTAINER:
+            return self.tags
+        return tuple(tag for tag in self.tags if not REFERRER_TAG.fullmatch(tag))
+
+    def at(self, timestamp: Timestamp) -> datetime | None:
+        """The time that `timestamp` names, or `None` when GitHub did not say."""
+        match timestamp:
+            case Timestamp.CREATED:
+                return self.created_at
+            case Timestamp.UPDATED:
+                return self.updated_at
+            case Timestamp.DELETED:
+                return self.deleted_at
+
+
+def oldest_first(versions: Iterable[Version], timestamp: Timestamp) -> list[Version]:
+    """Sort by time, then id; versions without that time come last, so that unknown is treated as new."""
+    return sorted(versions, key=lambda version: age_order(version, timestamp))
+
+
+def age_order(version: Version, timestamp: Timestamp) -> tuple[bool, float, int]:
+    """The sort key of `oldest_first`: deterministic whatever the order of GitHub's list."""
+    moment = version.at(timestamp)
+    return (moment is None, moment.timestamp() if moment else 0.0, version.id)
+
+
+def display_name(name: str) -> str:
+    """Show a digest as `sha256:` and its first twelve hex digits, other names as they are."""
+    return name[:19] if DIGEST.fullmatch(name) else name

@@ -1,0 +1,309 @@
+"""The composition root: builds the adapters, runs one operation, turns every end into outputs and an exit status."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from package_keeper.errors import BadInput, NotAuthorized, PackageKeeperError, Refusal, RefusalKind, Unreachable
+from package_keeper.execution import operations
+from package_keeper.execution.carrying_out import Carrier
+from package_keeper.execution.operations import Task, Writing
+from package_keeper.execution.receipt import Receipt, ReceiptProblem, ReceiptWriter, read_receipt
+from package_keeper.execution.run import Run
+from package_keeper.execution.verdict import Verdict, result_of, verdict
+from package_keeper.github.identity import Identity
+from package_keeper.github.rest import PackagesReader, PackagesWriter
+from package_keeper.github.transport import Clock, Transport
+from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
+from package_keeper.inputs.doors import Request, ShowAndExit, from_action, from_command_line
+from package_keeper.inputs.reading import read_settings
+from package_keeper.inputs.settings import Settings
+from package_keeper.inventory.package import Owner
+from package_keeper.report.contents import Contents
+from package_keeper.report.documents import dumps, outputs, result_document
+from package_keeper.report.summary import summary
+from package_keeper.report.tables import result_tables
+from package_keeper.runner.actions import run_identity, write_outputs, write_summary
+from package_keeper.runner.files import PathProblem, ReceiptFile, Workspace
+from package_keeper.runner.logs import LEVELS, ActionsLog, Log, TerminalLog
+from package_keeper.runner.signals import Interruption, SystemClock
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run through the door that `arguments` say: none is the Action. Gives the exit status."""
+    return _enter(arguments, command_line=bool(arguments))
+
+
+def command_line() -> int:
+    """Run the command line, as the console script `package-keeper`."""
+    return _enter(sys.argv[1:], command_line=True)
+
+
+def _enter(arguments: Sequence[str], *, command_line: bool) -> int:
+    interruption = Interruption()
+    interruption.install()
+    environ = dict(os.environ)
+    clock = SystemClock(interruption)
+    if not command_line:
+        request = from_action(environ)
+    else:
+        try:
+            request = from_command_line(arguments, environ)
+        except ShowAndExit as shown:
+            sys.stdout.write(shown.text)
+            return 0
+    session = Session(request, environ, interruption, clock, command_line=command_line)
+    return session.run()
+
+
+@dataclass
+class _State:
+    """What is known of the run so far; an early end reports what there is."""
+
+    settings: Settings | None = None
+    owner: Owner | None = None
+    run: Run = field(default_factory=Run)
+    receipt: ReceiptFile | None = None
+    file: str = ""
+
+
+class Session:
+    """One run, from the texts of the inputs to the exit status."""
+
+    def __init__(
+        self,
+        request: Request,
+        environ: Mapping[str, str],
+        interruption: Interruption,
+        clock: Clock,
+        *,
+        command_line: bool,
+    ) -> None:
+        self._request = request
+        self._environ = environ
+        self._interruption = interruption
+        self._clock = clock
+        self._command_line = command_line
+        self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
+        self._log = self._make_log()
+        self._state = _State()
+
+    def run(self) -> int:
+        """Run, report whatever happened, and give the exit status."""
+        state = self._state
+        try:
+            settings, receipt = self._read_inputs()
+            state.settings = settings
+            for warning in settings.warnings:
+                self._log.warning(warning)
+            self._operate(settings, receipt)
+            ended = verdict(
+                state.run,
+                writes=settings.operation.writes,
+                dry_run=settings.dry_run,
+                if_missing=settings.if_missing,
+                fail_on=settings.fail_on,
+            )
+        except PackageKeeperError as error:
+            state.run.ended_by = error
+            ended = Verdict(result=result_of(error.status), status=error.status)
+        if state.run.ended_by is not None:
+            self._log.error(str(state.run.ended_by))
+        return self._report(ended)
+
+    def _read_inputs(self) -> tuple[Settings, Receipt | None]:
+        problems = list(self._request.problems)
+        receipt = None
+        for name in ("receipt", "output-file"):
+            with _Collecting(problems, name, self._text(name)):
+                self._workspace.check_writable(self._text(name) or "unused")
+        if undo := self._text("undo"):
+            with _Collecting(problems, "undo", undo):
+                receipt = read_receipt(self._workspace.read(undo))
+        settings = read_settings(
+            self._request.texts, defaults=self._request.defaults, now=self._clock.now(), problems=problems
+        )
+        if receipt is not None and settings.owner and receipt.owner.lower() != settings.owner.lower():
+            raise BadInput([f"undo: the receipt is about packages of {receipt.owner}, the owner is {settings.owner}"])
+        return settings, receipt
+
+    def _text(self, name: str) -> str:
+        return self._request.texts.get(name, "").strip() or INPUTS_BY_NAME[name].default
+
+    def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
+        run = self._state.run
+        identity = Identity(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
+        owner = identity.resolve(settings.owner, settings.owner_type, login_is_default=settings.owner_is_default)
+        self._state.owner = owner
+        about = f"what {settings.undo} tells" if settings.undo else ", ".join(settings.package_types)
+        self._log.info(f"{settings.operation} for {owner.login} ({owner.type}): {about}")
+        transport = Transport(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
+        reader = PackagesReader(transport, owner)
+        task = Task(
+            owner=owner,
+            types=settings.package_types,
+            patterns=settings.packages,
+            rules=settings.rules,
+            guards=settings.guards,
+            raw_images=settings.raw_images,
+            deleted_state=settings.deleted_state,
+            reader=reader,
+            # the only place where a run is given something to write with
+            writing=self._writing(settings, owner, transport) if settings.writes else None,
+            log=self._log,
+        )
+        try:
+            _operation(settings, receipt)(task, run)
+        except Refusal as refused:
+            raise _ending(refused) from None
+        finally:
+            for remark in reader.remarks:
+                self._log.warning(remark)
+        self._tell_scope(settings, run)
+
+    def _writing(self, settings: Settings, owner: Owner, transport: Transport) -> Writing:
+        def open_receipt() -> ReceiptFile:
+            self._state.receipt = self._workspace.create_receipt(settings.receipt)
+            return self._state.receipt
+
+        book = ReceiptWriter(open_receipt, owner, run_identity(self._environ), self._clock)
+        carrier = Carrier(book, self._log, self._interruption)
+        return Writing(writer=PackagesWriter(transport, owner), carrier=carrier)
+
+    def _tell_scope(self, settings: Settings, run: Run) -> None:
+        for problem in run.scope.problems:
+            self._log.error(str(problem))
+        for name in run.scope.missing:
+            text = (
+                f"package: '{name}' does not exist among the {', '.join(settings.package_types)} packages of"
+                f" {settings.owner or 'this account'}, or the token may not see it"
+            )
+            tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
+            tell(text)
+        if not run.scope.packages and not run.scope.problems and not run.scope.missing and not settings.undo:
+            self._log.notice("no package matches")
+
+    def _report(self, ended: Verdict) -> int:
+        state, settings = self._state, self._state.settings
+        if settings is not None and ended.status == 0 and settings.operation.writes and settings.dry_run:
+            self._log.notice("This was a dry run: nothing was written. Set dry-run to false to carry out the plan.")
+        contents = self._contents(ended)
+        try:
+            if settings is not None and settings.output_file:
+                state.file = self._workspace.relative(self._workspace.resolve(settings.output_file))
+                contents = self._contents(ended)
+                self._workspace.write(settings.output_file, dumps(result_document(contents)) + "\n")
+        except (PackageKeeperError, PathProblem) as error:
+            self._log.error(str(error))
+            state.file = ""
+            ended = ended if ended.status else Verdict(result="failed", status=1)
+            contents = self._contents(ended)
+        try:
+            write_outputs(self._environ, outputs(contents))
+            if settings is None or settings.summary:
+                write_summary(self._environ, summary(contents))
+        except OSError as error:
+            self._log.error(f"the runner's files cannot be written: {error}")
+            ended = ended if ended.status else Verdict(result="failed", status=1)
+        self._show(contents)
+        return ended.status
+
+    def _contents(self, ended: Verdict) -> Contents:
+        run, settings = self._state.run, self._state.settings
+        operation = settings.operation if settings else Operation.LIST
+        return Contents(
+            operation=operation if settings else "",
+            result=ended.result,
+            dry_run=bool(settings and operation.writes and settings.dry_run),
+            concerns_packages=settings is not None and _concerns_packages(settings),
+            owner=self._state.owner,
+            packages=tuple(run.scope.packages),
+            plan=run.plan,
+            listed=run.listed if settings is not None and _lists_versions(settings) else None,
+            records=tuple(run.records),
+            messages=tuple(self._log.messages),
+            receipt=self._state.receipt.path if self._state.receipt else "",
+            file=self._state.file,
+        )
+
+    def _show(self, contents: Contents) -> None:
+        if self._request.output_format == "json":
+            sys.stdout.write(dumps(result_document(contents)) + "\n")
+        elif self._command_line:
+            width = shutil.get_terminal_size((160, 40)).columns
+            sys.stdout.write(result_tables(contents, width=width) + "\n")
+        else:
+            for line in result_tables(contents, width=160).splitlines():
+                self._log.info(line)
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+
+    def _make_log(self) -> Log:
+        texts = self._request.texts
+        definition = INPUTS_BY_NAME["log-level"]
+        wanted = texts.get("log-level", "").strip()
+        level = definition.aliases.get(wanted, wanted)
+        level = level if level in LEVELS else definition.default
+        token = texts.get("token", "").strip()
+        return TerminalLog(level, token, sys.stderr) if self._command_line else ActionsLog(level, token)
+
+
+class _Collecting:
+    """Turns the problem of one path into a problem of its input."""
+
+    def __init__(self, problems: list[str], name: str, text: str) -> None:
+        self._problems = problems
+        self._name = name
+        self._text = text
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, (PathProblem, ReceiptProblem)):
+            self._problems.append(f"{self._name}: '{self._text}' {error}")
+            return True
+        return False
+
+
+def _operation(settings: Settings, receipt: Receipt | None) -> Callable[[Task, Run], None]:
+    match settings.operation:
+        case Operation.LIST:
+            return operations.list_versions if _lists_versions(settings) else operations.list_packages
+        case Operation.CONFLICTS:
+            return operations.conflicts
+        case Operation.DELETE:
+            return operations.delete
+        case Operation.RESTORE:
+            return operations.restore if receipt is None else partial(operations.undo, receipt=receipt)
+        case Operation.DELETE_PACKAGE:
+            return operations.delete_package
+        case Operation.RESTORE_PACKAGE:
+            return operations.restore_package
+
+
+def _lists_versions(settings: Settings) -> bool:
+    return settings.operation is Operation.LIST and (
+        settings.packages is not None or settings.rules.select_anything or settings.deleted_state
+    )
+
+
+def _concerns_packages(settings: Settings) -> bool:
+    return settings.operation in (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE) or (
+        settings.operation is Operation.LIST and not _lists_versions(settings)
+    )
+
+
+def _ending(refused: Refusal) -> PackageKeeperError:
+    """How a refusal of the whole run ends it."""
+    text = f"GitHub: {refused}\n{refused.remedy}".rstrip()
+    if refused.kind is RefusalKind.UNREACHABLE:
+        return Unreachable(text)
+    if refused.kind in (RefusalKind.UNAUTHORIZED, RefusalKind.NO_PERMISSION, RefusalKind.LISTING_REFUSED):
+        return NotAuthorized(text)
+    return PackageKeeperError(text)

@@ -1,0 +1,85 @@
+"""What a report is made of, whatever its form."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.deciding import Judgement
+from package_keeper.decisions.plan import Plan, WriteRecord
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.inventory.package import Owner, Package
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Everything that a report says about one run.
+
+    `concerns_packages` is true for operations on whole packages, whose counts are packages. `listed` is what `list`
+    shows. `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
+    """
+
+    operation: str
+    result: str
+    dry_run: bool
+    concerns_packages: bool
+    owner: Owner | None = None
+    packages: tuple[Package, ...] = ()
+    plan: Plan = field(default_factory=Plan)
+    listed: tuple[Judgement, ...] | None = None
+    records: tuple[WriteRecord, ...] = ()
+    messages: tuple[str, ...] = ()
+    receipt: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """The counts of the contract ("Outputs"); versions, or packages for operations on whole packages."""
+
+    selected: int = 0
+    planned: int = 0
+    deleted: int = 0
+    restored: int = 0
+    kept: int = 0
+    skipped: int = 0
+    failed: int = 0
+    remaining: int = 0
+
+    def by_output(self) -> Mapping[str, int]:
+        """The counts by the names of the outputs."""
+        return {
+            "selected-count": self.selected,
+            "planned-count": self.planned,
+            "deleted-count": self.deleted,
+            "restored-count": self.restored,
+            "kept-count": self.kept,
+            "skipped-count": self.skipped,
+            "failed-count": self.failed,
+            "remaining-count": self.remaining,
+        }
+
+
+def count(contents: Contents) -> Counts:
+    """Count what was selected, planned and done."""
+    kept = sum(judgement.decision is Decision.KEEP for judgement in contents.plan.judgements)
+    if contents.listed is not None:
+        # without any rule nothing is chosen, and everything listed was asked for
+        selected = sum(
+            judgement.decision is not Decision.KEEP or judgement.reason is Reason.NOT_SELECTED
+            for judgement in contents.listed
+        )
+        return Counts(selected=selected, kept=len(contents.plan.judgements) - selected)
+    if not contents.plan.writes and contents.concerns_packages:
+        return Counts(selected=len(contents.packages))
+    outcomes = Counter(record.outcome for record in contents.records)
+    done = [record.write.decision for record in contents.records if record.outcome is Outcome.DONE]
+    return Counts(
+        selected=len(contents.plan.writes),
+        planned=len(contents.plan.writes),
+        deleted=done.count(Decision.DELETE),
+        restored=done.count(Decision.RESTORE),
+        kept=kept,
+        skipped=sum(number for outcome, number in outcomes.items() if outcome.is_skipped),
+        failed=sum(number for outcome, number in outcomes.items() if outcome.is_failed),
+        remaining=sum(number for outcome, number in outcomes.items() if outcome.is_remaining),
+    )

@@ -1,0 +1,188 @@
+"""The run as JSON: every field of GitHub's schemas, and what was decided and done."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from package_keeper.decisions.deciding import Judgement
+from package_keeper.decisions.plan import PlannedWrite, WriteKind, WriteRecord
+from package_keeper.inventory.package import Package, PackageName
+from package_keeper.inventory.version import Version
+from package_keeper.report.contents import Contents, count
+
+OUTPUT_LIMIT = 1_000_000
+"""Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (GITHUB.md, "The Actions
+runner"), counted that way."""
+
+_SMALL_OUTPUTS = 8_000
+"""Bytes set aside for the outputs that are no JSON arrays."""
+
+
+def result_document(contents: Contents) -> dict[str, Any]:
+    """The whole result under the names of the outputs, with nothing cut."""
+    return {
+        "schema": 1,
+        "operation": contents.operation,
+        "dry-run": contents.dry_run,
+        "owner": contents.owner.login if contents.owner else None,
+        "owner-type": contents.owner.type if contents.owner else None,
+        "result": contents.result,
+        **count(contents).by_output(),
+        "packages": list(packages(contents)),
+        "versions": list(versions(contents)),
+        "receipt": contents.receipt,
+        "file": contents.file,
+        "messages": list(contents.messages),
+    }
+
+
+def outputs(contents: Contents) -> dict[str, str]:
+    """The outputs of the step. JSON arrays are cut after a whole entry where GitHub's limit demands it."""
+    found = {"result": contents.result} | {name: str(number) for name, number in count(contents).by_output().items()}
+    room = OUTPUT_LIMIT - _SMALL_OUTPUTS
+    all_packages = list(packages(contents))
+    all_versions = list(versions(contents))
+    # a quarter for packages when versions need the rest; all that packages leave for versions
+    packages_text, cut_packages = _array(all_packages, room // 4 if all_versions else room)
+    versions_text, cut_versions = _array(all_versions, room - _size(packages_text))
+    return found | {
+        "packages": packages_text,
+        "versions": versions_text,
+        "receipt": contents.receipt,
+        "file": contents.file,
+        "truncated": "true" if cut_packages or cut_versions else "false",
+    }
+
+
+def dumps(document: object) -> str:
+    """Write JSON as it stands in outputs: compact, one line, other scripts readable."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def packages(contents: Contents) -> Iterator[dict[str, Any]]:
+    """The packages in scope, and those that an operation on whole packages knows by name alone."""
+    decided: dict[PackageName, dict[str, Any]] = {}
+    for write, record in _written(contents):
+        if write.kind is WriteKind.PACKAGE:
+            decided[write.package] = _decided(write, record)
+    for package in contents.packages:
+        yield package_document(package) | decided.pop(package.key, {})
+    for key, decision in decided.items():
+        yield {"name": key.name, "package_type": key.type} | decision
+
+
+def versions(contents: Contents) -> Iterator[dict[str, Any]]:
+    """The versions listed, planned or acted on."""
+    if contents.listed is not None:
+        for judgement in contents.listed:
+            yield _judged(judgement)
+        return
+    for write, record in _written(contents):
+        if write.kind is WriteKind.VERSION:
+            yield _write_document(write) | _decided(write, record)
+
+
+def package_document(package: Package) -> dict[str, Any]:
+    """One package with every field of the REST schema."""
+    return {
+        "id": package.id,
+        "name": package.name,
+        "package_type": package.type,
+        "owner": package.owner,
+        "version_count": package.version_count,
+        "visibility": package.visibility,
+        "url": package.url,
+        "html_url": package.html_url,
+        "created_at": _time(package.created_at),
+        "updated_at": _time(package.updated_at),
+        "repository": package.repository,
+    }
+
+
+def version_document(version: Version) -> dict[str, Any]:
+    """One version with every field of the REST schema, and its package and tags."""
+    return {
+        "id": version.id,
+        "name": version.name,
+        "description": version.description,
+        "license": version.license,
+        "created_at": _time(version.created_at),
+        "updated_at": _time(version.updated_at),
+        "deleted_at": _time(version.deleted_at),
+        "url": version.url,
+        "html_url": version.html_url,
+        "package_html_url": version.package_html_url,
+        "metadata": version.metadata,
+        "package": version.package.name,
+        "package-type": version.package.type,
+        "tags": list(version.tags),
+    }
+
+
+def _written(contents: Contents) -> Iterator[tuple[PlannedWrite, WriteRecord | None]]:
+    """What was acted on, or, in a dry run or before an early end, what was planned."""
+    if contents.records:
+        yield from ((record.write, record) for record in contents.records)
+    else:
+        yield from ((write, None) for write in contents.plan.writes)
+
+
+def _judged(judgement: Judgement) -> dict[str, Any]:
+    return version_document(judgement.version) | {"decision": judgement.decision, "reason": judgement.reason}
+
+
+def _write_document(write: PlannedWrite) -> dict[str, Any]:
+    if write.version is not None:
+        return version_document(write.version)
+    unknown: Mapping[str, Any] = dict.fromkeys(
+        (
+            "description",
+            "license",
+            "created_at",
+            "updated_at",
+            "deleted_at",
+            "url",
+            "html_url",
+            "package_html_url",
+            "metadata",
+        )
+    )
+    return {
+        "id": write.version_id,
+        "name": write.version_name,
+        **unknown,
+        "package": write.package.name,
+        "package-type": write.package.type,
+        "tags": list(write.tags),
+    }
+
+
+def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
+    decided: dict[str, Any] = {"decision": write.decision, "reason": write.reason}
+    if record is not None:
+        decided["outcome"] = record.outcome
+        if record.message:
+            decided["message"] = record.message
+    return decided
+
+
+def _array(entries: Sequence[dict[str, Any]], room: int) -> tuple[str, bool]:
+    """A JSON array of as many leading entries as fit into `room` bytes of UTF-16, and whether any was cut."""
+    taken: list[str] = []
+    used = _size("[]")
+    for entry in entries:
+        text = dumps(entry)
+        used += _size(text) + _size(",")
+        if used > room:
+            return f"[{','.join(taken)}]", True
+        taken.append(text)
+    return f"[{','.join(taken)}]", False
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-16-le"))
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -1,0 +1,39 @@
+"""The files by which a step speaks to the runner: outputs and summary, through actions-toolkit where it has them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from actions_toolkit.file_command import prepare_key_value_message
+
+
+def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    """Append the outputs to `GITHUB_OUTPUT`, each between random delimiters; without such a file nothing is done."""
+    place = environ.get("GITHUB_OUTPUT", "")
+    if place:
+        lines = [prepare_key_value_message(name, text) for name, text in outputs.items()]
+        _append(place, "\n".join(lines) + "\n")
+
+
+def write_summary(environ: Mapping[str, str], markdown: str) -> None:
+    """Append to the job summary, where there is one."""
+    place = environ.get("GITHUB_STEP_SUMMARY", "")
+    if place:
+        _append(place, markdown)
+
+
+def run_identity(environ: Mapping[str, str]) -> dict[str, str]:
+    """Which workflow run this is, for the receipt."""
+    names = {
+        "id": "GITHUB_RUN_ID",
+        "attempt": "GITHUB_RUN_ATTEMPT",
+        "workflow": "GITHUB_WORKFLOW",
+        "job": "GITHUB_JOB",
+        "repository": "GITHUB_REPOSITORY",
+        "actor": "GITHUB_ACTOR",
+    }
+    return {name: environ[variable] for name, variable in names.items() if environ.get(variable)}
+
+
+def _append(place: str, text: str) -> None:
+    with Path(place).open("a", encoding="utf-8", newline="\n") as file:
+        file.write(text)

@@ -1,0 +1,130 @@
+"""The workspace: every file that a user names lies in it, and what we write there belongs to its owner.
+
+Files made by root in the workspace break later checkouts on self-hosted runners (GITHUB.md, "The Actions runner").
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from package_keeper.errors import PackageKeeperError
+
+
+class PathProblem(ValueError):
+    """A path cannot be used; the message says why and what is accepted."""
+
+
+class FileUnwritable(PackageKeeperError):
+    """A file that the run must write cannot be written."""
+
+
+class Workspace:
+    """The folder that paths in inputs and outputs are relative to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def resolve(self, text: str) -> Path:
+        """Find the place of a path as written. Raises `PathProblem` when it leaves the workspace."""
+        if "\0" in text or "\n" in text:
+            raise PathProblem("is no path")
+        place = (self.root / text).resolve()
+        if not place.is_relative_to(self.root) or place == self.root:
+            raise PathProblem("is outside the workspace; accepted is a path inside, relative to it")
+        return place
+
+    def relative(self, place: Path) -> str:
+        """The path as outputs give it."""
+        return place.relative_to(self.root).as_posix()
+
+    def check_writable(self, text: str) -> None:
+        """Find out before the first request whether a file could be written there. Raises `PathProblem`."""
+        place = self.resolve(text)
+        if place.is_dir():
+            raise PathProblem("is a folder; accepted is the path of a file")
+        parent = place.parent
+        while not parent.exists():
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise PathProblem("cannot be written there")
+
+    def read(self, text: str) -> str:
+        """Read a file. Raises `PathProblem`."""
+        place = self.resolve(text)
+        try:
+            return place.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise PathProblem("does not exist in the workspace") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PathProblem(f"cannot be read ({type(error).__name__})") from None
+
+    def write(self, text: str, content: str) -> str:
+        """Write a file, and give its relative path. Raises `FileUnwritable`."""
+        try:
+            place = self.resolve(text)
+            self._make_parents(place)
+            place.write_text(content, encoding="utf-8")
+            self._give_away(place)
+        except (OSError, PathProblem) as error:
+            raise FileUnwritable(f"{text} cannot be written: {error}") from None
+        return self.relative(place)
+
+    def create_receipt(self, text: str) -> "ReceiptFile":
+        """Make a new file for a receipt; when one exists, a number is added to the name. Raises `FileUnwritable`."""
+        try:
+            wanted = self.resolve(text)
+            self._make_parents(wanted)
+            for number in range(1, 100_000):
+                place = wanted if number == 1 else wanted.with_stem(f"{wanted.stem}-{number}")
+                try:
+                    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+                except FileExistsError:
+                    continue
+                self._give_away(place)
+                _sync_folder(place.parent)
+                return ReceiptFile(descriptor, self.relative(place))
+        except (OSError, PathProblem) as error:
+            raise FileUnwritable(f"the receipt {text} cannot be written, so nothing is: {error}") from None
+        raise FileUnwritable(f"there are too many receipts named like {text}")
+
+    def _make_parents(self, place: Path) -> None:
+        missing = [parent for parent in place.parents if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(exist_ok=True)
+            self._give_away(parent)
+
+    def _give_away(self, place: Path) -> None:
+        owner = self.root.stat()
+        # only root may, and only root makes files that the runner's user cannot remove
+        with contextlib.suppress(PermissionError):
+            os.chown(place, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+class ReceiptFile:
+    """A new file that is only appended to; every line is on disk before the next thing happens."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor = descriptor
+        self.path = path
+
+    def append(self, line: bytes) -> None:
+        """Write one line and wait until it is on disk. Raises `FileUnwritable`."""
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise FileUnwritable(f"the receipt {self.path} cannot be written any more: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,75 @@
+"""Cancellation: SIGINT, then SIGTERM 7.5 s later, then the end 2.5 s later (GITHUB.md, "The Actions runner").
+
+As process 1 Python has no SIGTERM handler of its own. The first signal lets a write that is under way finish, so that
+its outcome reaches the receipt; the second cuts it off.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+
+from package_keeper.errors import Cancelled
+
+
+class Interruption:
+    """Turns signals into `Cancelled`, at a moment that leaves a true receipt."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self._shields = 0
+
+    def install(self) -> None:
+        """Take over SIGINT and SIGTERM of this process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """Hold a first cancellation back until the end of the block, where it raises `Cancelled`."""
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+        self.check()
+
+    def check(self) -> None:
+        """Raise `Cancelled` when the run was asked to stop."""
+        if self._requested.is_set() and not self._shields:
+            raise Cancelled
+
+    def wait(self, seconds: float) -> None:
+        """Wait; a cancellation ends the wait with `Cancelled`, shielded or not: nothing is under way in a wait."""
+        if self._requested.wait(max(seconds, 0.0)):
+            raise Cancelled
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        again = self._requested.is_set()
+        self._requested.set()
+        if again:
+            raise Cancelled(in_flight=self._shields > 0)
+        self.check()
+
+
+class SystemClock:
+    """The machine's time; waits end when the run is cancelled."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or raise `Cancelled`."""
+        self._interruption.wait(seconds)

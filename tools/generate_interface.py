@@ -1,0 +1,120 @@
+"""Writes `action.yml` and the tables of the README from the one definition of inputs and outputs.
+
+python tools/generate_interface.py           write
+python tools/generate_interface.py --check   exit 1 when a file is not as it would be written
+"""
+
+import json
+import re
+import sys
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+from package_keeper.inputs.definitions import (  # noqa: E402  # reason: the path must be set before
+    INPUTS,
+    OPERATION_MEANINGS,
+    OUTPUTS,
+    Input,
+    Kind,
+)
+
+HEAD = """\
+# Made by tools/generate_interface.py from src/package_keeper/inputs/definitions.py; change it there.
+name: Package Keeper
+description: List, delete and restore versions and whole packages of GitHub Packages, safely, with a receipt and an undo
+author: Package Keeper contributors
+branding:
+  icon: archive
+  color: green
+"""
+
+TAIL = """\
+runs:
+  using: docker
+  image: Dockerfile
+"""
+
+
+def action_yml() -> str:
+    """The whole of `action.yml`."""
+    lines = [HEAD, "inputs:\n"]
+    for definition in INPUTS:
+        lines.append(f"  {definition.name}:\n    description: {json.dumps(definition.meaning, ensure_ascii=False)}\n")
+        # never required: the runner does not enforce it, and an empty one is reported with all other problems
+        lines.append(
+            f"    required: false\n    default: {json.dumps(definition.action_default or definition.default)}\n"
+        )
+    lines.append("outputs:\n")
+    for name, meaning in OUTPUTS.items():
+        lines.append(f"  {name}:\n    description: {json.dumps(meaning, ensure_ascii=False)}\n")
+    return "".join(lines) + TAIL
+
+
+def readme_tables() -> dict[str, str]:
+    """The generated parts of the README, by the name in their markers."""
+    operations = "\n".join(f"| `{operation}` | {meaning} |" for operation, meaning in OPERATION_MEANINGS.items())
+    inputs = []
+    for section, definitions in groupby(INPUTS, key=lambda definition: definition.section):
+        rows = "\n".join(f"| `{each.name}` | {_default(each)} | {_meaning(each)} |" for each in definitions)
+        inputs.append(f"#### {section}\n\n| input | default | meaning |\n|---|---|---|\n{rows}")
+    outputs = "\n".join(f"| `{name}` | {_cell(meaning)} |" for name, meaning in OUTPUTS.items())
+    return {
+        "operations": f"| operation | does |\n|---|---|\n{operations}",
+        "inputs": "\n\n".join(inputs),
+        "outputs": f"| output | meaning |\n|---|---|\n{outputs}",
+    }
+
+
+def readme(text: str) -> str:
+    """The README with its generated parts renewed."""
+    for name, table in readme_tables().items():
+        start, end = f"<!-- {name}: generated -->", f"<!-- /{name} -->"
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"README.md has no place for the {name}: {start} … {end}")
+        text = pattern.sub(lambda _, block=f"{start}\n{table}\n{end}": block, text)  # type: ignore[misc]
+    return text
+
+
+def _default(definition: Input) -> str:
+    shown = definition.action_default or definition.default
+    return f"`{shown}`" if shown else ""
+
+
+def _meaning(definition: Input) -> str:
+    parts = [_cell(definition.meaning)]
+    if definition.choices and definition.kind is not Kind.BOOLEAN and definition.name != "operation":
+        parts.append("One of " + ", ".join(f"`{choice}`" for choice in definition.choices) + ".")
+    if definition.example:
+        parts.append(f"Example: `{_cell(definition.example)}`.")
+    return " ".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the files."""
+    wanted = {ROOT / "action.yml": action_yml()}
+    readme_file = ROOT / "README.md"
+    if readme_file.exists():
+        wanted[readme_file] = readme(readme_file.read_text(encoding="utf-8"))
+    status = 0
+    for place, text in wanted.items():
+        if place.exists() and place.read_text(encoding="utf-8") == text:
+            continue
+        if "--check" in arguments:
+            print(f"{place.name} is not as generated; run `make generate`")
+            status = 1
+        else:
+            place.write_text(text, encoding="utf-8")
+            print(f"wrote {place.name}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
