@@ -1,0 +1,40 @@
+"""`make demo` shows what it promises, and notices when the program does not keep it."""
+
+import pytest
+
+from tests import demo
+
+
+def test_the_demo_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.main() == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "versions are there again" in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 110
+    assert len(shown.out.splitlines()) < 100
+
+
+@pytest.mark.parametrize(
+    ("sabotaged", "noticed"),
+    [
+        ({"undo": {"operation": "list", "undo": "", "dry-run": "true"}}, "versions are missing or changed"),
+        ({"older-than": {"dry-run": "false"}}, "the dry run ended with done"),
+    ],
+)
+def test_the_demo_notices(
+    sabotaged: dict[str, dict[str, str]],
+    noticed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = demo.Runner.run
+
+    def other(runner: demo.Runner, **inputs: str) -> demo.Finished:
+        for name, changes in sabotaged.items():
+            if name in inputs:
+                inputs |= changes
+        return run(runner, **inputs)
+
+    monkeypatch.setattr(demo.Runner, "run", other)
+    assert demo.main() == 1
+    assert noticed in capsys.readouterr().err

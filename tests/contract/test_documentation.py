@@ -1,0 +1,297 @@
+"""Documentation that cannot rot: links lead somewhere, commands run, workflows are valid, names in it exist."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
+from package_keeper.inputs.doors import EXAMPLES, from_action
+from package_keeper.inputs.reading import read_settings
+from package_keeper.runner.signals import Interruption, SystemClock
+from tests.simulator import Simulator
+from tests.simulator.scenarios import SCENARIOS, TOKEN
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+EXAMPLE_FILES = sorted((ROOT / "docs" / "examples").glob("*.yml"))
+
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(?P<text>.+)$", re.MULTILINE)
+THIS_ACTION = re.compile(r"(\./|[\w.-]+/package-keeper(@.*)?)")
+EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
+# what an expression in an example may come out as
+EVALUATED = {"package": "app", "dry-run": "true", "token": TOKEN}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, and where it begins."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as documented: its arguments, how it ends, and lines that it prints."""
+
+    arguments: list[str]
+    status: int
+    expected: list[str]
+
+
+def blocks_of(page: Path, text: str) -> Iterator[Block]:
+    for found in FENCE.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        yield Block(page, line, found["language"], textwrap.dedent(found["text"]))
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page, page.read_text(encoding="utf-8"))]
+
+
+def commands_of(block: Block) -> list[Command]:
+    """The commands of this program in a block of the languages `console` (after `$`) and `bash`."""
+    found: list[Command] = []
+    ours = False
+    for line in block.text.replace("\\\n", " ").splitlines():
+        prompt = line.startswith("$ ")
+        if prompt or block.language == "bash":
+            text = line.removeprefix("$ ").strip()
+            ours = text.startswith(("package-keeper ", "python entrypoint.py "))
+            if ours:
+                found.append(command(text))
+        elif ours and line.strip():
+            found[-1].expected.append(line)
+    return found
+
+
+def command(text: str) -> Command:
+    """Read a command; what stands behind a pipe is another program, and `# exit status N` says how it ends."""
+    status = re.search(r"#\s*exit status (\d+)", text)
+    words = shlex.split(text, comments=True)
+    words = words[: words.index("|")] if "|" in words else words
+    skipped = 2 if words[0] == "python" else 1
+    return Command(words[skipped:], int(status[1]) if status else 0, [])
+
+
+COMMAND_BLOCKS = [block for block in BLOCKS if block.language in ("console", "bash") and commands_of(block)]
+YAML_BLOCKS = [block for block in BLOCKS if block.language in ("yaml", "yml")] + [
+    Block(file, 1, "yaml", file.read_text(encoding="utf-8")) for file in EXAMPLE_FILES
+]
+
+
+def run(command: Command, simulator: Simulator, workspace: Path) -> "subprocess.CompletedProcess[str]":
+    foreign = re.compile(r"(?i)INPUT_|GITHUB_|GH_|.*_proxy$")
+    environment = {name: text for name, text in os.environ.items() if not foreign.match(name)}
+    environment |= {"GH_TOKEN": TOKEN, "GITHUB_API_URL": simulator.url, "COLUMNS": "200"}
+    # no address of a registry can be derived from that of a simulator
+    registry = "registry-url" in INPUTS_BY_NAME and command.arguments[0] in set(Operation)
+    return subprocess.run(
+        [
+            *(sys.executable, "-I", str(ROOT / "entrypoint.py"), *command.arguments),
+            *(("--registry-url", simulator.registry_url) if registry else ()),
+        ],
+        check=False,
+        cwd=workspace,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+
+
+def run_all(commands: list[Command], workspace: Path) -> None:
+    """Run commands one after the other on the demo's packages, as somebody who tries a page would."""
+    with Simulator(validate=False) as simulator:
+        SCENARIOS["demo"](simulator)
+        for each in commands:
+            done = run(each, simulator, workspace)
+            assert done.returncode == each.status, f"{shlex.join(each.arguments)}\n{done.stdout}"
+            printed = done.stdout.splitlines()
+            for line in each.expected:
+                assert any(other.startswith(line) for other in printed), f"{line}\nis not in\n{done.stdout}"
+        assert simulator.errors == []
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {slug(found["text"]) for found in HEADING.finditer(text)}
+
+
+def steps_of(content: Any) -> Iterator[dict[str, Any]]:
+    """All steps that use this action, wherever they stand."""
+    if isinstance(content, dict):
+        if THIS_ACTION.fullmatch(str(content.get("uses", ""))):
+            yield content
+        for value in content.values():
+            yield from steps_of(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from steps_of(value)
+
+
+def inputs_of(step: dict[str, Any]) -> dict[str, str]:
+    """The inputs of a step as the runner would pass them on: texts, with expressions come out as something."""
+    texts: dict[str, str] = {}
+    for name, value in (step.get("with") or {}).items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        texts[name] = EXPRESSION.sub(EVALUATED.get(name, "something"), text)
+    return texts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for found in LINK.finditer(text):
+        target, _, anchor = found["target"].partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        place = (page.parent / target).resolve() if target else page
+        assert place.exists(), f"{found[0]} leads nowhere"
+        assert place.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(place), f"{found[0]} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_fences_are_closed_and_name_a_language(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(FENCE.findall(text))
+    assert all(block.language for block in blocks_of(page, text))
+
+
+@pytest.mark.parametrize("block", COMMAND_BLOCKS, ids=str)
+def test_commands_do_what_the_page_says(block: Block, tmp_path: Path) -> None:
+    run_all(commands_of(block), tmp_path)
+
+
+def test_examples_of_the_help_run(tmp_path: Path) -> None:
+    commands = [command(line.strip()) for line in EXAMPLES.splitlines() if line.startswith("  package-keeper ")]
+    assert len(commands) > 3
+    run_all(commands, tmp_path)
+
+
+def test_there_are_commands_to_run() -> None:
+    assert {block.page.name for block in COMMAND_BLOCKS} >= {"README.md", "troubleshooting.md"}
+
+
+@pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)
+def test_workflows_give_inputs_that_the_action_takes(block: Block) -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(block.text)
+    assert content
+    steps = list(steps_of(content))
+    assert bool(steps) == ("/package-keeper@" in block.text)
+    for step in steps:
+        texts = inputs_of(step)
+        assert texts.keys() <= action["inputs"].keys()
+        environ = {"INPUT_" + name.upper(): text for name, text in texts.items()}
+        request = from_action({"INPUT_TOKEN": TOKEN, "INPUT_OWNER": "acme", **environ})
+        now = SystemClock(Interruption()).now()
+        # raises when something is wrong with the inputs, alone or together
+        settings = read_settings(request.texts, defaults=request.defaults, now=now, problems=request.problems)
+        expected = ("images: raw",) if settings.raw_images else ()
+        assert [text for text in settings.warnings if not text.startswith(expected)] == []
+
+
+@pytest.mark.parametrize("block", [each for each in YAML_BLOCKS if "\njobs:" in each.text], ids=str)
+def test_workflows_ask_for_no_more_than_they_need(block: Block) -> None:
+    content = yaml.safe_load(block.text)
+    assert content["permissions"] == {}
+    for job in content["jobs"].values():
+        assert "timeout-minutes" in job
+        steps = [step.get("with") or {} for step in steps_of(job)]
+        with_job_token = [inputs for inputs in steps if "token" not in inputs]
+        writes = any(Operation(inputs.get("operation", "list")).writes for inputs in with_job_token)
+        needed = ("write" if writes else "read") if with_job_token else None
+        permissions = dict(job.get("permissions") or {})
+        assert permissions.pop("packages", None) == needed
+        others = {"actions": "read"} if "download-artifact" in str(job) else {}
+        assert permissions == others
+
+
+@pytest.mark.parametrize("file", EXAMPLE_FILES, ids=lambda file: file.name)
+def test_example_files_are_those_of_the_readme(file: Path) -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    introduced = text.partition(f"File: [{file.name}](docs/examples/{file.name})")[2]
+    block = next(blocks_of(readme, introduced), None)
+    assert block is not None, "the README does not show it"
+    assert block.text == file.read_text(encoding="utf-8")
+
+
+def references() -> list[tuple[str, str]]:
+    """Every `room/module.py::Name` in the documentation, and every bare `room/module.py` of the program."""
+    rooms = "errors|main|decisions|execution|github|inputs|inventory|report|runner"
+    found: set[tuple[str, str]] = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        found.update(re.findall(rf"`((?:{rooms})(?:/\w+)?\.py)(?:::(\w+))?`", text))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("path", "name"), references())
+def test_places_in_the_code_exist(path: str, name: str) -> None:
+    file = ROOT / "src" / "package_keeper" / path
+    assert file.is_file()
+    if name:
+        assert re.search(rf"^(?:def|class) {name}\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_architecture_quotes_the_lines_that_matter() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    code = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "src").rglob("*.py")))
+    quoted = [text for text in re.findall(r"`([^`\n]*(?:_transport|writing=)[^`\n]*)`", page) if "…" in text]
+    assert len(quoted) == 2
+    for text in quoted:
+        assert re.search(re.escape(text).replace("…", r"[^\n]+"), code), text
+    assert code.count('"DELETE"') == 2
+
+
+def test_every_runtime_dependency_has_its_reason() -> None:
+    record = (ROOT / "docs" / "decisions" / "0001-runtime-dependencies.md").read_text(encoding="utf-8")
+    pinned = re.findall(
+        r"^([\w-]+)==", (ROOT / "requirements" / "runtime.in").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert pinned
+    assert [name for name in pinned if f"**{name}**" not in record] == []
+
+
+@pytest.mark.parametrize("record", sorted((ROOT / "docs" / "decisions").glob("0*.md")), ids=lambda record: record.name)
+def test_decision_records_have_their_headings_and_are_indexed(record: Path) -> None:
+    text = record.read_text(encoding="utf-8")
+    headings = [found["text"] for found in HEADING.finditer(FENCE.sub("", text))]
+    assert headings[0].startswith(f"{record.name[:4]}: ")
+    merged = ["Status", "Context", "Alternatives and decision", "Consequences"]
+    assert headings[1:] in (["Status", "Context", "Alternatives", "Decision", "Consequences"], merged)
+    assert f"({record.name})" in (record.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_changelog_begins_with_what_is_unreleased() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE)[0] == "[Unreleased]"
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= {
+        *("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"),
+        "Known limits",
+    }

@@ -1,0 +1,357 @@
+"""The rules of the house (docs/architecture.md), read from the source; and proof that each rule can fail."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parent.parent.parent / "src" / "package_keeper"
+OURS = "package_keeper"
+
+MAY_IMPORT = {
+    "__init__": frozenset[str](),
+    "errors": frozenset[str](),
+    "inventory": frozenset[str](),
+    "decisions": frozenset({"inventory"}),
+    "inputs": frozenset({"inventory", "decisions", "errors"}),
+    "report": frozenset({"inventory", "decisions"}),
+    "execution": frozenset({"inventory", "decisions", "errors"}),
+    "github": frozenset({"inventory", "errors"}),
+    "runner": frozenset({"inventory", "errors"}),
+    "main": frozenset({"errors", "inventory", "decisions", "inputs", "execution", "github", "runner", "report"}),
+}
+"""Which rooms each room may import besides itself; the version number, in `__init__`, is everybody's."""
+
+PURE = frozenset({"inventory", "decisions", "report"})
+
+IMPURE_MODULES = {
+    "network": "socket ssl select selectors http urllib.request urllib.error ftplib smtplib asyncio urllib3 requests",
+    "files and processes": "os io pathlib shutil tempfile glob fileinput mmap subprocess multiprocessing importlib",
+    "the machine": "sys platform getpass locale signal",
+    "clock and randomness": "time random secrets uuid",
+    "logging and threads": "logging warnings threading concurrent queue",
+}
+
+IMPURE_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
+CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
+
+LIBRARIES = {
+    "requests": frozenset({"github"}),
+    "github": frozenset({"github"}),
+    "msgspec": frozenset({"github"}),
+    "actions_toolkit": frozenset({"runner"}),
+    "re2": frozenset({"inputs"}),
+    "isodate": frozenset({"inputs"}),
+    "prettytable": frozenset({"report"}),
+}
+"""The room of each library (docs/decisions/0001-runtime-dependencies.md)."""
+
+WRITERS = frozenset({("github/rest.py", "PackagesWriter")})
+"""The classes that may name a method that changes something."""
+
+METHODS = frozenset({"DELETE", "POST", "PUT", "PATCH"})
+
+MAY_SAY_DRY_RUN = {
+    "inputs": "reads it, and turns it into `Settings.writes`",
+    "report": "tells people what kind of run it was",
+    "main": "gives a dry run no writer",
+    "execution/verdict.py": "finds the result word, `planned`, of a run that is over",
+}
+
+LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module: `path` is relative to the package."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+    @property
+    def room(self) -> str:
+        return self.path.partition("/")[0].removesuffix(".py")
+
+    @cached_property
+    def imports(self) -> tuple[tuple[str, int], ...]:
+        """All imports as dotted names, wherever they stand; those of names from a module with the name."""
+        found: list[tuple[str, int]] = []
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found += [(alias.name, node.lineno) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                module = "." * node.level + (node.module or "")
+                found += [(f"{module}.{alias.name}", node.lineno) for alias in node.names]
+        return tuple(found)
+
+    def at(self, line: int, problem: str) -> str:
+        return f"{self.path}:{line}: {problem}"
+
+
+Rule = Callable[[Module], Iterator[str]]
+
+
+def is_of(name: str, module: str) -> bool:
+    """Whether a dotted name is `module` or something in it."""
+    return name == module or name.startswith(f"{module}.")
+
+
+def rooms_import_only_their_neighbours(module: Module) -> Iterator[str]:
+    """Who may import whom: the table in docs/architecture.md."""
+    if module.room not in MAY_IMPORT:
+        yield module.at(1, f"{module.room} is no room of the house")
+        return
+    for name, line in module.imports:
+        if name.startswith("."):
+            yield module.at(line, f"imports {name}; rooms are named in full")
+        elif is_of(name, OURS):
+            room = name.split(".")[1] if "." in name else ""
+            if room not in MAY_IMPORT[module.room] | {module.room, "__version__"}:
+                yield module.at(line, f"{module.room} may not import {name}")
+
+
+def pure_rooms_touch_nothing(module: Module) -> Iterator[str]:
+    """`inventory`, `decisions` and `report`: no network, files, environment, clock, randomness, logging."""
+    if module.room not in PURE:
+        return
+    for name, line in module.imports:
+        for what, impure in IMPURE_MODULES.items():
+            if any(is_of(name, each) for each in impure.split()):
+                yield module.at(line, f"{module.room} is pure and may not import {name} ({what})")
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+            yield module.at(node.lineno, f"{module.room} is pure and may not call {node.func.id}()")
+        if isinstance(node.func, ast.Attribute) and node.func.attr in CLOCK_METHODS:
+            yield module.at(node.lineno, f"{module.room} is pure and may not call .{node.func.attr}()")
+
+
+def only_main_reads_the_environment(module: Module) -> Iterator[str]:
+    """`os.environ` and `os.getenv` stand in `main.py` alone."""
+    if module.path == "main.py":
+        return
+    names = ("environ", "environb", "getenv", "getenvb")
+    for name, line in module.imports:
+        if name in {f"os.{each}" for each in (*names, "*")}:
+            yield module.at(line, f"imports {name}; only main reads the environment")
+    for node in ast.walk(module.tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in names
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "os"
+        ):
+            yield module.at(node.lineno, f"os.{node.attr}; only main reads the environment")
+
+
+def only_github_starts_threads(module: Module) -> Iterator[str]:
+    """Threads, pools and event loops belong to `github/`; an event or a lock may stand elsewhere."""
+    if module.room == "github":
+        return
+    starters = ("threading.Thread", "threading.Timer", "threading.*", "_thread", "asyncio", "multiprocessing")
+    for name, line in module.imports:
+        if any(is_of(name, each) for each in (*starters, "concurrent")):
+            yield module.at(line, f"imports {name}; threads live in github/")
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"Thread", "Timer", "start_new_thread", "to_thread"}:
+            yield module.at(node.lineno, f".{node.attr}; threads live in github/")
+
+
+def each_library_has_its_room(module: Module) -> Iterator[str]:
+    """PyGithub in `github/`, actions-toolkit in `runner/`, and so on; an unknown library is no dependency of ours."""
+    for name, line in module.imports:
+        top = name.split(".")[0]
+        if name.startswith(".") or top == OURS or top in sys.stdlib_module_names:
+            continue
+        if top not in LIBRARIES:
+            yield module.at(line, f"imports {top}, which is no dependency that this test knows")
+        elif module.room not in LIBRARIES[top]:
+            yield module.at(line, f"imports {top}, whose room is {', '.join(sorted(LIBRARIES[top]))}")
+
+
+def only_writers_name_a_method_that_writes(module: Module) -> Iterator[str]:
+    """DELETE, POST, PUT and PATCH stand in the writer classes alone, and no session's `.delete(…)` is called."""
+    allowed: set[ast.AST] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef) and (module.path, node.name) in WRITERS:
+            allowed.update(ast.walk(node))
+    for node in ast.walk(module.tree):
+        if node in allowed:
+            continue
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.upper() == node.value:
+            if node.value in METHODS:
+                yield module.at(node.lineno, f"names the method {node.value}")
+        elif (
+            module.room == "github"
+            and isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr.upper() in METHODS
+        ):
+            yield module.at(node.lineno, f"calls .{node.func.attr}(…)")
+
+
+def there_is_no_dry_run_below_main(module: Module) -> Iterator[str]:
+    """A dry run is a run without a writer; nobody else asks whether it is one."""
+    if module.room in MAY_SAY_DRY_RUN or module.path in MAY_SAY_DRY_RUN:
+        return
+    for node in ast.walk(module.tree):
+        names = {
+            ast.Name: "id",
+            ast.Attribute: "attr",
+            ast.arg: "arg",
+            ast.keyword: "arg",
+            ast.FunctionDef: "name",
+            ast.alias: "name",
+        }
+        name = getattr(node, names.get(type(node), ""), None)
+        if isinstance(name, str) and "dry_run" in name:
+            yield module.at(getattr(node, "lineno", 0), f"{name}: there is no dry run below main")
+
+
+def modules_are_short(module: Module) -> Iterator[str]:
+    """A module that does not fit into a head is two modules."""
+    lines = len(module.text.splitlines())
+    if lines > LONGEST:
+        yield module.at(lines, f"{lines} lines; {LONGEST} are enough")
+
+
+RULES: tuple[Rule, ...] = (
+    rooms_import_only_their_neighbours,
+    pure_rooms_touch_nothing,
+    only_main_reads_the_environment,
+    only_github_starts_threads,
+    each_library_has_its_room,
+    only_writers_name_a_method_that_writes,
+    there_is_no_dry_run_below_main,
+    modules_are_short,
+)
+
+VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
+    (rooms_import_only_their_neighbours, "decisions/a.py", "from package_keeper.errors import Refusal"),
+    (rooms_import_only_their_neighbours, "decisions/a.py", "import package_keeper.inputs.settings"),
+    (rooms_import_only_their_neighbours, "inventory/a.py", "from package_keeper.decisions import plan"),
+    (rooms_import_only_their_neighbours, "execution/a.py", "from package_keeper.github.rest import PackagesWriter"),
+    (rooms_import_only_their_neighbours, "execution/a.py", "def f():\n    from package_keeper.inputs import settings"),
+    (rooms_import_only_their_neighbours, "github/a.py", "from package_keeper.runner.files import Workspace"),
+    (rooms_import_only_their_neighbours, "runner/a.py", "from package_keeper import github"),
+    (rooms_import_only_their_neighbours, "report/a.py", "from package_keeper.execution.run import Run"),
+    (rooms_import_only_their_neighbours, "errors.py", "from package_keeper.inventory.package import Owner"),
+    (rooms_import_only_their_neighbours, "inputs/a.py", "import package_keeper"),
+    (rooms_import_only_their_neighbours, "inputs/a.py", "from .. import github"),
+    (rooms_import_only_their_neighbours, "attic/a.py", ""),
+    (pure_rooms_touch_nothing, "inventory/a.py", "import os.path"),
+    (pure_rooms_touch_nothing, "inventory/a.py", "from pathlib import Path"),
+    (pure_rooms_touch_nothing, "decisions/a.py", "import time"),
+    (pure_rooms_touch_nothing, "decisions/a.py", "import random"),
+    (pure_rooms_touch_nothing, "decisions/a.py", "import logging"),
+    (pure_rooms_touch_nothing, "decisions/a.py", "from datetime import datetime\nx = datetime.now()"),
+    (pure_rooms_touch_nothing, "decisions/a.py", "import datetime\nx = datetime.date.today()"),
+    (pure_rooms_touch_nothing, "report/a.py", "from urllib import request"),
+    (pure_rooms_touch_nothing, "report/a.py", "open('x')"),
+    (pure_rooms_touch_nothing, "report/a.py", "print('x')"),
+    (only_main_reads_the_environment, "runner/a.py", "import os\nx = os.environ.get('A')"),
+    (only_main_reads_the_environment, "inputs/a.py", "import os\nx = os.getenv('A')"),
+    (only_main_reads_the_environment, "github/a.py", "from os import environ"),
+    (only_github_starts_threads, "execution/a.py", "from concurrent.futures import ThreadPoolExecutor"),
+    (only_github_starts_threads, "runner/a.py", "import threading\nthreading.Thread(target=print)"),
+    (only_github_starts_threads, "main.py", "from threading import Thread"),
+    (only_github_starts_threads, "execution/a.py", "import asyncio"),
+    (each_library_has_its_room, "execution/a.py", "import requests"),
+    (each_library_has_its_room, "execution/a.py", "from github import Github"),
+    (each_library_has_its_room, "main.py", "import github"),
+    (each_library_has_its_room, "inputs/a.py", "from actions_toolkit import core"),
+    (each_library_has_its_room, "report/a.py", "import rich.table"),
+    (only_writers_name_a_method_that_writes, "github/a.py", "send('DELETE', '/x')"),
+    (only_writers_name_a_method_that_writes, "execution/a.py", "METHOD = 'POST'"),
+    (only_writers_name_a_method_that_writes, "github/rest.py", "class PackagesReader:\n    method = 'PUT'"),
+    (only_writers_name_a_method_that_writes, "github/other.py", "class PackagesWriter:\n    method = 'PATCH'"),
+    (only_writers_name_a_method_that_writes, "github/a.py", "session.delete('https://example.org')"),
+    (there_is_no_dry_run_below_main, "execution/a.py", "def f(*, dry_run): ..."),
+    (there_is_no_dry_run_below_main, "execution/a.py", "if settings.dry_run: ..."),
+    (there_is_no_dry_run_below_main, "github/a.py", "Transport(dry_run=True)"),
+    (there_is_no_dry_run_below_main, "decisions/a.py", "is_dry_run = True"),
+    (modules_are_short, "execution/a.py", "x = 1\n" * (LONGEST + 1)),
+)
+
+HARMLESS: tuple[tuple[str, str], ...] = (
+    ("main.py", "import os\nfrom package_keeper.github.rest import PackagesWriter\nx = os.environ\ndry_run = False"),
+    (
+        "decisions/a.py",
+        "import re\nfrom datetime import datetime, timedelta\nfrom package_keeper.inventory import image",
+    ),
+    ("report/a.py", "import json\nfrom urllib.parse import quote\nfrom prettytable import PrettyTable"),
+    ("inputs/a.py", "from package_keeper import __version__\nimport re2\nDEFAULT = 'delete'"),
+    ("runner/a.py", "import threading\nevent = threading.Event()"),
+    ("github/a.py", "import requests\nfrom concurrent.futures import ThreadPoolExecutor\nsession.request('GET', '/x')"),
+    ("github/rest.py", "class PackagesWriter:\n    def f(self):\n        self.send('DELETE', '/x')"),
+    ("execution/a.py", "class Delete:\n    name = 'delete'\n\n    def f(self):\n        self.writer.delete('x')"),
+)
+
+
+def modules() -> list[Module]:
+    return [
+        Module(file.relative_to(SRC).as_posix(), file.read_text(encoding="utf-8")) for file in sorted(SRC.rglob("*.py"))
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_house_keeps(rule: Rule) -> None:
+    found = modules()
+    assert len(found) > 30
+    assert {module.room for module in found} == set(MAY_IMPORT)
+    assert [problem for module in found for problem in rule(module)] == []
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), VIOLATIONS)
+def test_would_find(rule: Rule, path: str, text: str) -> None:
+    assert list(rule(Module(path, text)))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_has_a_violation_to_find(rule: Rule) -> None:
+    assert any(each is rule for each, _, _ in VIOLATIONS)
+
+
+@pytest.mark.parametrize(("path", "text"), HARMLESS)
+def test_lets_pass(path: str, text: str) -> None:
+    assert [problem for rule in RULES for problem in rule(Module(path, text))] == []
+
+
+@pytest.mark.parametrize("path", [path for path in MAY_SAY_DRY_RUN if path.endswith(".py")])
+def test_exceptions_are_still_needed(path: str) -> None:
+    assert "dry_run" in (SRC / path).read_text(encoding="utf-8"), "take it off the list"
+
+
+@pytest.mark.parametrize(("path", "name"), sorted(WRITERS))
+def test_writers_are_where_they_are_said_to_be(path: str, name: str) -> None:
+    tree = ast.parse((SRC / path).read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    assert any(isinstance(node, ast.Constant) and node.value == "DELETE" for node in ast.walk(classes[0]))
+
+
+def test_imports_have_no_circle() -> None:
+    """Within a room too, each module can be read after those that it imports."""
+    graph = {
+        "package_keeper." + module.path.removesuffix(".py").replace("/", "."): {
+            name for name, _ in module.imports if is_of(name, OURS)
+        }
+        for module in modules()
+    }
+    edges = {
+        name: {other for other in graph if other != name and any(is_of(each, other) for each in names)}
+        for name, names in graph.items()
+    }
+    left = dict(edges)
+    while ready := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert left == {}
