@@ -1,0 +1,32 @@
+"""A faithful GitHub Packages (REST and registry) on loopback, for tests, demo and benchmarks.
+
+See GITHUB.md for the facts it follows and DESIGN.md, "The simulator", for what it is for.
+"""
+
+from .clock import Clock
+from .images import push_image, push_referrer
+from .openapi import EXCEPTIONS, Contract, Violation
+from .packages import Package, Version
+from .simulator import Simulator, Unknowns
+from .store import Owner, Repository
+from .tokens import Token
+from .wire import Answer, Refusal, Request
+
+__all__ = [
+    "EXCEPTIONS",
+    "Answer",
+    "Clock",
+    "Contract",
+    "Owner",
+    "Package",
+    "Refusal",
+    "Repository",
+    "Request",
+    "Simulator",
+    "Token",
+    "Unknowns",
+    "Version",
+    "Violation",
+    "push_image",
+    "push_referrer",
+]
