@@ -65,6 +65,8 @@ class RefusalKind(StrEnum):
     NO_PERMISSION = "no-permission"
     NOT_FOUND = "not-found"
     UNREACHABLE = "unreachable"
+    CHANGED = "changed"
+    """Not GitHub's word: a look right before the write shows that things are no longer as planned."""
     OTHER = "other"
 
 

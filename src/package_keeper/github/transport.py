@@ -96,7 +96,7 @@ class Transport:
                 if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
                     raise Refusal(RefusalKind.OTHER, "the request could not be built") from None
                 attempts.lost = attempts.lost or not isinstance(error, requests.exceptions.ConnectTimeout)
-                self._back_off(attempts, _lost_answer(error))
+                self._back_off(attempts, lost_answer(error))
                 continue
             if 200 <= answer.status < 300:
                 return answer
@@ -156,7 +156,8 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
-def _lost_answer(error: requests.RequestException) -> Refusal:
+def lost_answer(error: requests.RequestException) -> Refusal:
+    """Say what happened to a request that got no answer."""
     # the exception's own text holds the URL, and sometimes headers; its kind says enough
     kinds: dict[type[Exception], str] = {
         requests.exceptions.ConnectTimeout: "GitHub did not answer in time (connecting)",

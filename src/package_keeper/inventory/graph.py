@@ -29,7 +29,7 @@ class Graph:
         self._arrows: dict[str, list[str]] = {digest: [] for digest in self._versions}
         self._pointers: dict[str, list[str]] = {digest: [] for digest in self._versions}
         self._missing: dict[str, list[str]] = {}
-        self._lost_subject: set[str] = set()
+        self._lost_subjects: dict[str, list[str]] = {}
         self._has_subject: set[str] = set()
         self._draw()
 
@@ -78,7 +78,7 @@ class Graph:
             self._has_subject.add(referrer)
             self._point(subject, referrer)
         else:
-            self._lost_subject.add(referrer)
+            self._lost_subjects.setdefault(referrer, []).append(subject)
 
     def _point(self, start: str, end: str) -> None:
         if start != end and end not in self._arrows[start]:
@@ -98,22 +98,23 @@ class Graph:
         reached = self._reach(root.name)
         parts = tuple(version for digest in reached[1:] for version in self._versions[digest])
         missing = tuple(dict.fromkeys(child for digest in reached for child in self._missing.get(digest, ())))
-        lost = root.name in self._lost_subject and root.name not in self._has_subject
+        lost = () if root.name in self._has_subject else tuple(self._lost_subjects.get(root.name, ()))
         return Image(
             root=root,
             parts=parts,
             missing=missing,
-            condition=self._condition(root, missing, lost=lost),
-            foreign=lost and not self._has_subject and bool(tagged_subjects(root)),
+            lost_subjects=lost,
+            condition=self._condition(root, missing, lost),
+            foreign=bool(lost) and not self._has_subject and bool(tagged_subjects(root)),
         )
 
-    def _condition(self, root: Version, missing: Sequence[str], *, lost: bool) -> Condition:
+    def _condition(self, root: Version, missing: Sequence[str], lost: Sequence[str]) -> Condition:
         if lost and not root.image_tags and self._has_subject:
             # a package where no referrer has its subject holds signatures of images that lie elsewhere
             return Condition.ORPHAN
         if not missing:
             return Condition.WHOLE
-        manifest = self._manifests[root.name] if root.name in self._manifests else None
+        manifest = self._manifests.get(root.name)
         direct = [child.digest for child in manifest.children] if manifest else []
         if direct and not any(child in self._versions for child in direct):
             return Condition.GHOST

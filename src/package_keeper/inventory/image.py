@@ -24,13 +24,15 @@ class Image:
     """What the rules judge: a root and the parts that follow it.
 
     `parts` are all versions that the root reaches, without the root, parents before children. `missing` are the
-    digests that it needs and that no active version has. `readable` is false when it is not known what belongs to
+    digests that it needs and that no active version has; `lost_subjects` are the digests that a referrer refers to and
+    that no active version has. `readable` is false when it is not known what belongs to
     the image, or what it belongs to. `foreign` marks a referrer by tag whose subject may lie in another package.
     """
 
     root: Version
     parts: tuple[Version, ...] = ()
     missing: tuple[str, ...] = ()
+    lost_subjects: tuple[str, ...] = ()
     condition: Condition = Condition.WHOLE
     readable: bool = True
     foreign: bool = False
