@@ -15,8 +15,10 @@ from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.operations import Task, Writing
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, ReceiptWriter, read_receipt
 from package_keeper.execution.run import Run
+from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.verdict import Verdict, result_of, verdict
 from package_keeper.github.identity import Identity
+from package_keeper.github.registry import Registry, TagMover, derived_url
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.transport import Clock, Transport
 from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
@@ -29,6 +31,7 @@ from package_keeper.report.documents import dumps, outputs, result_document
 from package_keeper.report.summary import summary
 from package_keeper.report.tables import result_tables
 from package_keeper.runner.actions import run_identity, write_outputs, write_summary
+from package_keeper.runner.cache import ManifestCache
 from package_keeper.runner.files import PathProblem, ReceiptFile, Workspace
 from package_keeper.runner.logs import LEVELS, ActionsLog, Log, TerminalLog
 from package_keeper.runner.signals import Interruption, SystemClock
@@ -122,6 +125,8 @@ class Session:
         for name in ("receipt", "output-file"):
             with _Collecting(problems, name, self._text(name)):
                 self._workspace.check_writable(self._text(name) or "unused")
+        with _Collecting(problems, "manifest-cache", self._text("manifest-cache")):
+            self._workspace.resolve(self._text("manifest-cache") or "unused")
         if undo := self._text("undo"):
             with _Collecting(problems, "undo", undo):
                 receipt = read_receipt(self._workspace.read(undo))
@@ -144,17 +149,20 @@ class Session:
         self._log.info(f"{settings.operation} for {owner.login} ({owner.type}): {about}")
         transport = Transport(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
         reader = PackagesReader(transport, owner)
+        registry = self._registry(settings, owner)
         task = Task(
             owner=owner,
             types=settings.package_types,
             patterns=settings.packages,
             rules=settings.rules,
             guards=settings.guards,
-            raw_images=settings.raw_images,
             deleted_state=settings.deleted_state,
             reader=reader,
+            registry=registry,
             # the only place where a run is given something to write with
-            writing=self._writing(settings, owner, transport) if settings.writes else None,
+            writing=self._writing(settings, owner, transport, reader, registry)
+            if settings.writes and isinstance(registry, TagMover)
+            else None,
             log=self._log,
         )
         try:
@@ -166,14 +174,33 @@ class Session:
                 self._log.warning(remark)
         self._tell_scope(settings, run)
 
-    def _writing(self, settings: Settings, owner: Owner, transport: Transport) -> Writing:
+    def _writing(
+        self, settings: Settings, owner: Owner, transport: Transport, reader: PackagesReader, tags: TagMover
+    ) -> Writing:
         def open_receipt() -> ReceiptFile:
             self._state.receipt = self._workspace.create_receipt(settings.receipt)
             return self._state.receipt
 
         book = ReceiptWriter(open_receipt, owner, run_identity(self._environ), self._clock)
         carrier = Carrier(book, self._log, self._interruption)
-        return Writing(writer=PackagesWriter(transport, owner), carrier=carrier)
+        writer = PackagesWriter(transport, owner)
+        moves = TagMoves(reader, writer, tags, self._clock, self._log)
+        return Writing(writer=writer, tags=moves, carrier=carrier)
+
+    def _registry(self, settings: Settings, owner: Owner) -> Registry:
+        cache = None
+        if settings.manifest_cache:
+            cache = ManifestCache(self._workspace.resolve(settings.manifest_cache), self._workspace.give_away)
+        # what can move tags is made only for a run that may write
+        kind = TagMover if settings.writes else Registry
+        return kind(
+            settings.registry_url or derived_url(settings.api_url),
+            owner.login,
+            settings.token.text,
+            clock=self._clock,
+            notify=self._log.warning,
+            cache=cache,
+        )
 
     def _tell_scope(self, settings: Settings, run: Run) -> None:
         for problem in run.scope.problems:
@@ -227,6 +254,8 @@ class Session:
             listed=run.listed if settings is not None and _lists_versions(settings) else None,
             records=tuple(run.records),
             messages=tuple(self._log.messages),
+            checked=tuple(run.checked) if settings is not None and _checks(settings) else None,
+            broken=run.broken,
             receipt=self._state.receipt.path if self._state.receipt else "",
             file=self._state.file,
         )
@@ -277,6 +306,10 @@ def _operation(settings: Settings, receipt: Receipt | None) -> Callable[[Task, R
             return operations.list_versions if _lists_versions(settings) else operations.list_packages
         case Operation.CONFLICTS:
             return operations.conflicts
+        case Operation.VERIFY:
+            return operations.verify
+        case Operation.REPAIR:
+            return operations.repair
         case Operation.DELETE:
             return operations.delete
         case Operation.RESTORE:
@@ -297,6 +330,10 @@ def _concerns_packages(settings: Settings) -> bool:
     return settings.operation in (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE) or (
         settings.operation is Operation.LIST and not _lists_versions(settings)
     )
+
+
+def _checks(settings: Settings) -> bool:
+    return settings.operation in (Operation.VERIFY, Operation.REPAIR)
 
 
 def _ending(refused: Refusal) -> PackageKeeperError:

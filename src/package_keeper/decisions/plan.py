@@ -91,9 +91,7 @@ class GuardedPlan:
     later: tuple[PlannedWrite, ...] = field(default=())
 
 
-def plan_deletions(
-    judgements: Iterable[Judgement], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]
-) -> Plan:
+def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]) -> Plan:
     """Plan what the judgements delete or untag, oldest image first over all packages (contract, input `limit`).
 
     A part that several images share stands with the last of them. `graphs` are those of container packages.
@@ -111,7 +109,7 @@ def plan_deletions(
         home = max(owners, default=order.get(part.root.id if part.root else 0, 0))
         write = replace(planned(part), after=images.needed_for(part.version) & going)
         homes.setdefault(home, []).append((images.depth(roots[home].version, part.version), write))
-    groups = []
+    groups: list[tuple[PlannedWrite, ...]] = []
     for place, root in enumerate(roots):
         following = [write for _, write in sorted(homes.get(place, []), key=lambda each: (each[0], each[1].version_id))]
         if root.decision is Decision.UNTAG:

@@ -2,8 +2,8 @@
 
 In this order: nothing selected, nothing read. The selected tagged roots. If none is an index and no version without an
 image tag exists, the kept tagged versions are only asked whether they are indexes, which downloads nothing; an index
-may hold a tagged version (docs/decisions/0008). Otherwise the kept tagged versions, then every kept untagged one that is not
-yet known as a part, then the remaining candidates, for their children and their subject. Children that are indexes are
+may hold a tagged version (docs/decisions/0008). Otherwise the kept tagged versions, then every kept untagged one that
+is not yet known as a part, then the remaining candidates, for their children and their subject. Children that are indexes are
 read as they appear; what a descriptor shows to be a plain image manifest never is.
 """
 
@@ -13,7 +13,6 @@ from typing import Protocol
 from package_keeper.inventory.manifest import Descriptor, Manifest, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, age_order
-
 
 ROUND = 64
 """Manifests of one round: many enough to keep the connections busy, few enough to learn from."""
@@ -93,7 +92,9 @@ class Manifests:
         )
 
     def _new(self, digests: Iterable[str]) -> list[str]:
-        return [digest for digest in dict.fromkeys(digests) if digest not in self.read and digest not in self.unreadable]
+        return [
+            digest for digest in dict.fromkeys(digests) if digest not in self.read and digest not in self.unreadable
+        ]
 
 
 def read_for_deletion(manifests: Manifests, versions: Sequence[Version], candidates: set[int]) -> None:
@@ -113,7 +114,7 @@ def read_for_deletion(manifests: Manifests, versions: Sequence[Version], candida
     manifests.take_unknown(version for version in others if version.id in candidates)
 
 
-def read_tagged(manifests: Manifests, versions: Sequence[Version], digests: Iterable[str] = ()) -> None:
+def read_tagged(manifests: Manifests, versions: Iterable[Version], digests: Iterable[str] = ()) -> None:
     """Read all tagged images, and those named by digest, down to their last index."""
     named = set(digests)
     manifests.take(version.name for version in versions if version.image_tags or version.name in named)

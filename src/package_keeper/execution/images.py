@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from package_keeper.decisions.deciding import Judgement, Rules, candidates, decide_deletions
 from package_keeper.decisions.vocabulary import Decision, Reason
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.execution.image_reading import ManifestReader, Manifests, read_for_deletion
+from package_keeper.execution.image_reading import ManifestReader, Manifests, read_for_deletion, read_tagged
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import ScopeProblem
 from package_keeper.inventory.graph import Graph
@@ -40,6 +40,8 @@ class ImageJudge:
         if package.type is not PackageType.CONTAINER or self.rules.raw:
             images = independent_images(versions)
             judgements = decide_deletions(images, self.rules)
+            if package.type is PackageType.CONTAINER:
+                self._warn_about_raw(package, versions, judgements)
             return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements))
         manifests = Manifests(package.key, versions, self.registry)
         read_for_deletion(manifests, versions, candidates(versions, self.rules))
@@ -51,12 +53,30 @@ class ImageJudge:
         judgements = self._confirmed(package, images, judgements)
         return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements), graph=graph)
 
+    def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:
+        """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""
+        going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}
+        if not going:
+            return
+        manifests = Manifests(package.key, versions, self.registry)
+        read_tagged(manifests, (version for version in versions if version.id not in going))
+        for image in Graph(versions, manifests.read).images():
+            lost = [part for part in image.parts if part.id in going]
+            if lost and image.is_tagged and image.root.id not in going:
+                self.log.warning(
+                    f"{package.key}: images: raw takes {', '.join(display_name(part.name) for part in lost)} out of the"
+                    f" image {display_name(image.root.name)} [{', '.join(image.root.image_tags)}], which can then no"
+                    " longer be pulled whole"
+                )
+
     def _stopped(self, package: Package, manifests: Manifests, judgements: list[Judgement]) -> list[Judgement]:
         """Keep everything in a package where something cannot be read: it may need any other version."""
         if not any(judgement.decision is Decision.DELETE for judgement in judgements):
             return judgements
         for unreadable in manifests.unreadable.values():
-            ids = ", ".join(str(judgement.version.id) for judgement in judgements if judgement.version.name == unreadable.digest)
+            ids = ", ".join(
+                str(judgement.version.id) for judgement in judgements if judgement.version.name == unreadable.digest
+            )
             text = (
                 f"{package.key}: nothing is deleted, since {display_name(unreadable.digest)} (id {ids}) cannot be read"
                 f" ({unreadable.why}) and may need any other version. To go on, delete it by version-ids: {ids} with"
@@ -75,9 +95,7 @@ class ImageJudge:
             return judgements
         by_root = {image.root.id: image for image in images}
         going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}
-        suspects = [
-            image for image in images if image.root.id in going and image.condition is not Condition.WHOLE
-        ]
+        suspects = [image for image in images if image.root.id in going and image.condition is not Condition.WHOLE]
         if not suspects:
             return judgements
         fresh = {version.name for version in self.reader.versions(package.key)}
@@ -90,7 +108,9 @@ class ImageJudge:
             if not all(absent[digest] for digest in (*image.missing, *image.lost_subjects))
         }
         if doubtful:
-            self.log.warning(f"{package.key}: {len(doubtful)} images stay: a second look found what seemed to be missing")
+            self.log.warning(
+                f"{package.key}: {len(doubtful)} images stay: a second look found what seemed to be missing"
+            )
         spared = doubtful | {part.id for root in doubtful for part in by_root[root].parts}
         return [
             _kept(judgement, Reason.NOT_SELECTED) if judgement.version.id in spared else judgement

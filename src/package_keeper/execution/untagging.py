@@ -1,7 +1,7 @@
 """Taking one tag away from an image that stays, and giving it back.
 
-A registry has no deletion of tags, and a version can only be deleted whole. So an empty manifest, the stub, is put under
-the tag; the tag moves to it; and the stub's version is deleted by REST, which takes the tag along (GITHUB.md,
+A registry has no deletion of tags, and a version can only be deleted whole. So an empty manifest, the stub, is put
+under the tag; the tag moves to it; and the stub's version is deleted by REST, which takes the tag along (GITHUB.md,
 "Registry"). If someone pushes the tag in between, it is put back.
 """
 
@@ -142,4 +142,6 @@ def _pushed_meanwhile(
         and not version.tags
         and (version.id not in known or known[version.id].updated_at != version.updated_at)
     ]
-    return max(suspects, key=lambda version: (version.updated_at is not None, version.updated_at, version.id), default=None)
+    return max(
+        suspects, key=lambda version: (version.updated_at is not None, version.updated_at, version.id), default=None
+    )

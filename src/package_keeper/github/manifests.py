@@ -1,4 +1,4 @@
-"""The registry's bytes ─▶ `Manifest`, checked: digest, size, JSON, shape (OCI image specification; Docker's schema 2)."""
+"""The registry's bytes ─▶ `Manifest`, checked: digest, size, JSON, shape (OCI image specification, Docker schema 2)."""
 
 import hashlib
 from typing import Any

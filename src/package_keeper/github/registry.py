@@ -256,6 +256,13 @@ class TagMover(Registry):
         self._send("PUT", package, tag, body, media_type)
         return manifests.digest_of(body)
 
+    def is_stub(self, package: PackageName, digest: str) -> bool:
+        """Whether a manifest is a stub. Raises `Refusal`."""
+        try:
+            return manifests.manifest(digest, self.manifest_bytes(package, digest)).is_stub
+        except NotAManifest:
+            return False
+
     def stub(self, body: bytes, unique: str) -> bytes:
         """An empty manifest of the same kind. Raises `Refusal`."""
         try:

@@ -1,7 +1,7 @@
 """The graph of a container package: which version needs which, and the images that follow from it.
 
-An arrow leads from what is needed for to what is needed: from an index to its children, and from a subject to what refers
-to it. Referrers are found by the fallback tag and cosign's tags, and by the `subject` of their manifests (GITHUB.md,
+An arrow leads from what needs something to what it needs: from an index to its children, and from a subject to what
+refers to it. Referrers are found by the fallback tag and cosign's tags, and by the `subject` of their manifests (GITHUB.md,
 "Registry"). An index without a tag whose children all refer to one subject is a fallback index that was replaced; it
 belongs to that subject too.
 """
@@ -70,8 +70,8 @@ class Graph:
                 else:
                     self._missing.setdefault(digest, []).append(child)
         for digest in self._versions:
-            if (subject := self._replaced_fallback(digest)) is not None:
-                self._refer(digest, subject)
+            if (replaced := self._replaced_fallback(digest)) is not None:
+                self._refer(digest, replaced)
 
     def _refer(self, referrer: str, subject: str) -> None:
         if subject in self._versions:

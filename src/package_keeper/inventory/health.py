@@ -47,7 +47,7 @@ def check_images(
     deleted: Sequence[Version],
     present: frozenset[str],
 ) -> list[CheckedImage]:
-    """Check images: `deleted` are the deleted versions, `present` digests that are there although no list shows them."""
+    """Check images. `deleted` are the deleted versions, `present` digests that are there though no list shows them."""
     newest: dict[str, Version] = {}
     for version in sorted(deleted, key=lambda version: age_order(version, Timestamp.DELETED)):
         newest[version.name] = version

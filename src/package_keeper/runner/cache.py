@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +42,7 @@ class ManifestCache:
             beside.write_bytes(body)
             self._give_away(beside)
             # another run that writes the same file writes the same bytes; a rename shows either whole
-            os.replace(beside, place)
+            beside.replace(place)
         except OSError:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
