@@ -167,7 +167,8 @@ def _latest(images: Iterable[Image], rules: Rules) -> set[int]:
 def _kept_by_time(image: Image, rules: Rules) -> Reason | None:
     if rules.age.is_given:
         return _kept_by_age(image.root, rules.age)
-    if image.is_tagged or rules.raw or image.root.package.type is not PackageType.CONTAINER:
+    named = rules.raw and rules.selection.names_exactly
+    if image.is_tagged or named or image.root.package.type is not PackageType.CONTAINER:
         return None
     moment = image.root.at(rules.age.timestamp)
     if moment is None:

@@ -63,6 +63,12 @@ class Selection:
             and self.conditions is None
         )
 
+    @property
+    def names_exactly(self) -> bool:
+        """Whether the user named what is selected one by one, by id or whole name."""
+        names = self.versions.includes if self.versions is not None else ()
+        return self.version_ids is not None or (bool(names) and all(pattern.is_exact for pattern in names))
+
     def match_image(self, image: Image) -> Match:
         """How far this selection accepts `image`."""
         if self.conditions is not None and (

@@ -3,18 +3,14 @@
 from package_keeper.decisions.guards import OnLastVersion
 from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteKind
 from package_keeper.decisions.vocabulary import Decision, Outcome
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Send, WriteOperation
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
 
-MISSING_PERMISSION = (
-    "it is still there, so the token may read but not delete. In a workflow, the repository needs the Admin role on the"
-    " package (package settings, Manage Actions access) and the job needs 'permissions: packages: write'; a classic"
-    " token needs read:packages and delete:packages, and its user Admin on the package"
-)
+MISSING_PERMISSION = f"it is still there, so the token may read but not delete. {ADMIN_ROLE}"
 
 
 def plain_meaning(refused: Refusal) -> tuple[Outcome, str]:
@@ -103,6 +99,8 @@ class Deletions(WriteOperation):
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look again at what was not found; everything else speaks for itself."""
         if refused.kind is not RefusalKind.NOT_FOUND or write.kind is WriteKind.TAG:
+            if refused.kind is RefusalKind.LAST_VERSION and self._on_last_version is OnLastVersion.FAIL:
+                return Outcome.FAILED, str(refused)
             return plain_meaning(refused)
         if write.version_id is None:
             return missing_package(self._reader, write.package, refused)
@@ -121,8 +119,6 @@ class Deletions(WriteOperation):
     def _last_version(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
         if outcome is not Outcome.LAST_VERSION or write.kind is not WriteKind.VERSION:
             return outcome, message
-        if self._on_last_version is OnLastVersion.FAIL:
-            return Outcome.FAILED, message
         if self._on_last_version is OnLastVersion.DELETE_PACKAGE:
             return self._delete_package(write, message, send)
         return outcome, message
@@ -134,6 +130,8 @@ class Deletions(WriteOperation):
         except Refusal as refused:
             return Outcome.LAST_VERSION, f"{message}; its package could not be read again: {refused}"
         planned = {each.version_id: each for each in self._plan.now if each.package == write.package}
+        if write.version_id not in {version.id for version in fresh}:
+            return Outcome.LAST_VERSION, f"{message}; a fresh list does not show it, so its package stays"
         others = [version for version in fresh if not _is_as_planned(version, planned.get(version.id))]
         if others:
             return (
@@ -149,4 +147,6 @@ class Deletions(WriteOperation):
 
 
 def _is_as_planned(version: Version, write: PlannedWrite | None) -> bool:
-    return write is not None and write.version is not None and write.version.tags == version.tags
+    if write is None or write.version is None or write.kind is not WriteKind.VERSION:
+        return False
+    return (write.version.tags, write.version.updated_at) == (version.tags, version.updated_at)

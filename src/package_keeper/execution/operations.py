@@ -7,6 +7,7 @@ from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, guard
 from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import BadInput, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
@@ -160,10 +161,13 @@ def delete_package(task: Task, run: Run) -> None:
 
 def restore_package(task: Task, run: Run) -> None:
     """Restore whole packages by name; of several types each is tried, since deleted packages cannot be listed."""
-    names = [pattern.text for pattern in task.patterns.includes] if task.patterns else []
+    patterns = task.patterns.includes if task.patterns else ()
+    names = [pattern.text for pattern in patterns if task.patterns and task.patterns.accepts(pattern.text)]
     keys = [PackageName(type=package_type, name=name) for name in names for package_type in task.types]
     run.plan = plan_package_restorations(task.reader, keys)
     _carry_out(task, run, _restorations(task))
+    found = {record.write.package.name for record in run.records if record.outcome is not Outcome.ALREADY_GONE}
+    run.scope.missing += [name for name in names if run.records and name not in found]
 
 
 def _find(task: Task, run: Run) -> None:

@@ -109,7 +109,7 @@ def read_receipt(text: str) -> Receipt:
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if number == len(lines):
                 continue
             raise ReceiptProblem(f"line {number} is not JSON") from None

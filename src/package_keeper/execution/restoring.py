@@ -4,7 +4,7 @@ from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
 from package_keeper.decisions.restoring import ActiveNames
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import WriteOperation
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
@@ -13,11 +13,7 @@ from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
 
-MISSING_PERMISSION = (
-    "it is listed as deleted, so the token may read but not restore. In a workflow, the repository needs the Admin role"
-    " on the package (package settings, Manage Actions access) and the job needs 'permissions: packages: write'; a"
-    " classic token needs read:packages and write:packages, and its user Admin on the package"
-)
+MISSING_PERMISSION = f"it is listed as deleted, so the token may read but not restore. {ADMIN_ROLE}"
 GONE = "not among what was deleted in the last 30 days, or the token has no Admin role on the package"
 
 

@@ -56,7 +56,9 @@ def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) 
             versions = reader.versions(package.key, deleted=deleted)
         except Refusal as refused:
             run.scope.packages.remove(package)
-            if refused.kind is RefusalKind.NOT_FOUND:
+            if refused.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
+                log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
+            elif refused.kind is RefusalKind.NOT_FOUND:
                 run.scope.missing.append(str(package.key))
             else:
                 run.fail(f"the versions of {package.key}", refused)

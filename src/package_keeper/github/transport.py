@@ -68,6 +68,7 @@ class Transport:
 
     def __init__(self, base_url: str, token: str, *, clock: Clock, notify: Callable[[str], None]) -> None:
         self._base_url = base_url.rstrip("/")
+        self._token = token
         self._clock = clock
         self._notify = notify
         self._session = requests.Session()
@@ -104,6 +105,7 @@ class Transport:
                 self._wait_for_limit(answer, attempts)
                 continue
             refused = refusals.refusal(method, answer.status, answer.headers, answer.body)
+            refused.hide(self._token)
             refused.sent_before = attempts.lost
             if not refusals.is_server_error(answer.status, answer.body):
                 raise refused

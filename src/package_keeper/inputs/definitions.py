@@ -430,7 +430,7 @@ OUTPUTS: dict[str, str] = {
     "result": "`done`, `nothing-to-do`, `planned`, `partial`, `failed`, `refused` or `cancelled`.",
     "selected-count": "Versions that the rules chose; packages, for package operations (so for all counts).",
     "planned-count": (
-        "What the run sets out to do: the sum of deleted, untagged, restored, skipped, failed and remaining, which are 0"
+        "What the run sets out to do: the sum of deleted, untagged, restored, skipped, failed and remaining, all 0"
         " in a dry run."
     ),
     "deleted-count": "Deleted.",

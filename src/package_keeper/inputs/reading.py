@@ -21,6 +21,7 @@ from package_keeper.inventory.package import PackageType
 from package_keeper.inventory.version import DIGEST, Timestamp
 
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NUMBER = r"[0-9]{1,12}"
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
 
 
@@ -95,7 +96,7 @@ class _Reader:
         text = self.texts.get(name, "")
         if definition.kind is Kind.BOOLEAN and text in _BOOLEANS:
             return _BOOLEANS[text] is not _BOOLEANS[definition.default]
-        if definition.kind is Kind.NUMBER and text.isdecimal():
+        if definition.kind is Kind.NUMBER and re.fullmatch(_NUMBER, text):
             return int(text) != int(definition.default)
         return bool(text) and text != definition.default
 
@@ -137,7 +138,7 @@ class _Reader:
 
     def number(self, name: str) -> int:
         text = self.text(name)
-        if not re.fullmatch(r"[0-9]{1,12}", text):
+        if not re.fullmatch(_NUMBER, text):
             self.problem(name, text, "is not a whole number (0 or more)")
             return 0
         return int(text)

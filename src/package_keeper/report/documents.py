@@ -62,6 +62,11 @@ def dumps(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
+def printable(document: object) -> str:
+    """The same JSON for a log, where `##[` would be a command to the runner."""
+    return dumps(document).replace("##[", "#\\u0023[")
+
+
 def packages(contents: Contents) -> Iterator[dict[str, Any]]:
     """The packages in scope, and those that an operation on whole packages knows by name alone."""
     decided: dict[PackageName, dict[str, Any]] = {}

@@ -28,7 +28,12 @@ class Workspace:
         """Find the place of a path as written. Raises `PathProblem` when it leaves the workspace."""
         if "\0" in text or "\n" in text:
             raise PathProblem("is no path")
-        place = (self.root / text).resolve()
+        try:
+            place = (self.root / text).resolve()
+            place.exists()
+        except (OSError, RuntimeError, ValueError):
+            # a name too long for the file system, or symbolic links in a circle
+            raise PathProblem("is no path that can be used") from None
         if not place.is_relative_to(self.root) or place == self.root:
             raise PathProblem("is outside the workspace; accepted is a path inside, relative to it")
         return place
