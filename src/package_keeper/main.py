@@ -160,10 +160,9 @@ class Session:
             text = self._text(name)
             with suppress(PathProblem):
                 place = self._workspace.resolve(text) if text else None
-                if place is not None and names.setdefault(place, name) not in (
-                    name,
-                    "receipt" if name == "undo" else name,
-                ):
+                # the receipt that is undone may have the default name: the new one gets a number
+                same = (name, "receipt") if name == "undo" else (name,)
+                if place is not None and names.setdefault(place, name) not in same:
                     problems.append(
                         f"{name}: '{text}' is the file of {names[place]} too; accepted is a path of its own"
                     )

@@ -1,6 +1,6 @@
 """`verify`: is every tagged image whole? And what `repair` needs to know to mend those that are not."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from package_keeper.errors import Refusal, RefusalKind
@@ -20,7 +20,9 @@ class Checker:
     registry: ManifestReader
     log: Log
 
-    def check(self, package: Package, versions: list[Version], digests: Iterable[str] = ()) -> list[CheckedImage]:
+    def check(
+        self, package: Package, versions: list[Version], digests: Iterable[str] = (), *, about_to_mend: bool = False
+    ) -> list[CheckedImage]:
         """Check every tagged image, and those named by `digests`. May raise `Refusal`.
 
         What is missing is confirmed by a fresh list and the registry before it is called missing.
@@ -47,14 +49,14 @@ class Checker:
             }
             deleted = self.reader.versions(package.key, deleted=True)
         checked = check_images(images, manifests.unreadable, deleted, frozenset(present))
-        self._tell(package, checked)
+        self._tell(package, checked, self.log.warning if about_to_mend else self.log.error)
         return checked
 
-    def _tell(self, package: Package, checked: list[CheckedImage]) -> None:
+    def _tell(self, package: Package, checked: list[CheckedImage], say: Callable[[str], None]) -> None:
         for image in checked:
             name = f"{package.key} {display_name(image.root.name)} [{', '.join(image.root.image_tags)}]"
             if image.unreadable:
-                self.log.error(f"{name} cannot be pulled: {image.unreadable}")
+                say(f"{name} cannot be pulled: {image.unreadable}")
             for part in image.missing:
                 until = part.restorable_until
                 if part.deleted is None:
@@ -63,7 +65,7 @@ class Checker:
                     fate = "it can be restored (operation repair)"
                 else:
                     fate = f"it can be restored until {until:%Y-%m-%d %H:%M} UTC (operation repair)"
-                self.log.error(f"{name} misses {display_name(part.digest)}: {fate}")
+                say(f"{name} misses {display_name(part.digest)}: {fate}")
 
 
 def broken(checked: Iterable[CheckedImage]) -> int:

@@ -1,10 +1,10 @@
 """Reading as few manifests as safety allows: every GET counts as a download (GITHUB.md, "Registry").
 
-In this order: nothing selected, nothing read. The selected tagged roots. If none is an index and no version without an
-image tag exists, the kept tagged versions are only asked whether they are indexes, which downloads nothing; an index
-may hold a tagged version (docs/decisions/0008). Otherwise the kept tagged versions, then every kept untagged one that
-is not yet known as a part, then the remaining candidates, for their children and their subject. Children that are indexes are
-read as they appear; what a descriptor shows to be a plain image manifest never is.
+In this order: nothing selected, nothing read. The selected tagged roots. If none is an index and no version without
+an image tag exists, the kept tagged versions are only asked whether they are indexes, which downloads nothing; an
+index may hold a tagged version (docs/decisions/0008). Otherwise the kept tagged versions, then every kept untagged
+one that is not yet known as a part, then the remaining candidates, for their children and their subject. Children
+that are indexes are read as they appear; what a descriptor shows to be a plain image manifest never is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -79,7 +79,7 @@ def verify(task: Task, run: Run) -> None:
 def repair(task: Task, run: Run) -> None:
     """Restore the missing parts of tagged images, round by round, and check them again."""
     found = _find_containers(task, run)
-    _check(task, run, found)
+    _check(task, run, found, about_to_mend=True)
     run.plan = Plan.of_singles(plan_repair(run.checked))
     _carry_out(task, run, _restorations(task))
     if task.writing is None or not run.plan.writes or run.ended_by is not None:
@@ -185,11 +185,13 @@ def _find_containers(task: Task, run: Run) -> Found:
     return steps.read_versions(run, task.reader, task.log)
 
 
-def _check(task: Task, run: Run, found: Found) -> None:
+def _check(task: Task, run: Run, found: Found, *, about_to_mend: bool = False) -> None:
     checker = Checker(reader=task.reader, registry=task.registry, log=task.log)
     for package, versions in found:
         try:
-            run.checked += checker.check(package, versions, task.rules.retention.lists.digests)
+            run.checked += checker.check(
+                package, versions, task.rules.retention.lists.digests, about_to_mend=about_to_mend
+            )
         except Refusal as refused:
             run.fail(str(package.key), refused)
     run.broken = broken(run.checked)

@@ -96,6 +96,7 @@ class Registry:
         self._session.mount("http://", adapter)
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
+        self._known: dict[tuple[str, str], Manifest] = {}
         self.reads = 0
         """Manifests read from the registry so far: what counts as downloads."""
 
@@ -143,8 +144,13 @@ class Registry:
         return body
 
     def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:
+        known = self._known.get((package.name, digest))
+        if known is not None:
+            return known
         try:
-            return manifests.manifest(digest, self.manifest_bytes(package, digest))
+            found = manifests.manifest(digest, self.manifest_bytes(package, digest))
+            self._known[package.name, digest] = found
+            return found
         except NotAManifest as problem:
             return UnreadableManifest(digest=digest, why=str(problem), lasting=True)
         except Refusal as refused:
