@@ -55,6 +55,22 @@ class Cancelled(PackageKeeperError):
         self.in_flight = in_flight
 
 
+PERMISSIONS_BLOCK = "permissions:\n  contents: read\n  packages: write"
+
+CLASSIC_SCOPES = (
+    "a classic token needs the scopes read:packages, delete:packages (to delete) and write:packages (to restore);"
+    " for maven, rubygems, npm, nuget and docker packages that belong to a repository also repo"
+)
+
+ADMIN_ROLE = (
+    "The repository needs the Admin role on the package (package settings, Manage Actions access), and the workflow"
+    f" needs:\n{PERMISSIONS_BLOCK}\nA personal account needs Admin on the package; {CLASSIC_SCOPES}."
+)
+
+SHORTEST_SECRET = 6
+"""Shorter texts are no secrets, and would be found in any text."""
+
+
 class RefusalKind(StrEnum):
     """What a refusal by GitHub means, decided by message as well as status (GITHUB.md, "Refusals, by exact text")."""
 
@@ -65,6 +81,8 @@ class RefusalKind(StrEnum):
     NO_PERMISSION = "no-permission"
     NOT_FOUND = "not-found"
     UNREACHABLE = "unreachable"
+    CHANGED = "changed"
+    """Not GitHub's word: a look right before the write shows that things are no longer as planned."""
     OTHER = "other"
 
 
@@ -91,6 +109,11 @@ class Refusal(Exception):
         self.status = status
         self.remedy = remedy
         self.sent_before = sent_before
+
+    def hide(self, secret: str) -> None:
+        """Take a secret out of the message, should whoever answered have echoed it."""
+        if len(secret) >= SHORTEST_SECRET:
+            self.message = self.message.replace(secret, "***")
 
     def __str__(self) -> str:
         """Give GitHub's message, with the status when there was one."""

@@ -3,20 +3,31 @@
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from package_keeper.errors import BadInput, NotAuthorized, PackageKeeperError, Refusal, RefusalKind, Unreachable
+from package_keeper.errors import (
+    SHORTEST_SECRET,
+    BadInput,
+    NotAuthorized,
+    PackageKeeperError,
+    Refusal,
+    RefusalKind,
+    Unreachable,
+)
 from package_keeper.execution import operations
 from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.operations import Task, Writing
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, ReceiptWriter, read_receipt
 from package_keeper.execution.run import Run
+from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.verdict import Verdict, result_of, verdict
 from package_keeper.github.identity import Identity
+from package_keeper.github.registry import Registry, TagMover, derived_url
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.transport import Clock, Transport
 from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
@@ -25,11 +36,12 @@ from package_keeper.inputs.reading import read_settings
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import Owner
 from package_keeper.report.contents import Contents
-from package_keeper.report.documents import dumps, outputs, result_document
+from package_keeper.report.documents import dumps, outputs, printable, result_document
 from package_keeper.report.summary import summary
 from package_keeper.report.tables import result_tables
 from package_keeper.runner.actions import run_identity, write_outputs, write_summary
-from package_keeper.runner.files import PathProblem, ReceiptFile, Workspace
+from package_keeper.runner.cache import ManifestCache
+from package_keeper.runner.files import FileUnwritable, PathProblem, ReceiptFile, Workspace
 from package_keeper.runner.logs import LEVELS, ActionsLog, Log, TerminalLog
 from package_keeper.runner.signals import Interruption, SystemClock
 
@@ -112,6 +124,13 @@ class Session:
         except PackageKeeperError as error:
             state.run.ended_by = error
             ended = Verdict(result=result_of(error.status), status=error.status)
+        except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
+            self._log.debug(traceback.format_exc())
+            state.run.ended_by = PackageKeeperError(
+                f"unexpected {type(error).__name__}: {error}. This is a defect of Package Keeper; please report it, with"
+                " what log-level: debug says"
+            )
+            ended = Verdict(result="failed", status=1)
         if state.run.ended_by is not None:
             self._log.error(str(state.run.ended_by))
         return self._report(ended)
@@ -122,15 +141,32 @@ class Session:
         for name in ("receipt", "output-file"):
             with _Collecting(problems, name, self._text(name)):
                 self._workspace.check_writable(self._text(name) or "unused")
+        with _Collecting(problems, "manifest-cache", self._text("manifest-cache")):
+            self._workspace.resolve(self._text("manifest-cache") or "unused")
+        problems += self._clashing_paths()
         if undo := self._text("undo"):
             with _Collecting(problems, "undo", undo):
                 receipt = read_receipt(self._workspace.read(undo))
         settings = read_settings(
             self._request.texts, defaults=self._request.defaults, now=self._clock.now(), problems=problems
         )
-        if receipt is not None and settings.owner and receipt.owner.lower() != settings.owner.lower():
-            raise BadInput([f"undo: the receipt is about packages of {receipt.owner}, the owner is {settings.owner}"])
         return settings, receipt
+
+    def _clashing_paths(self) -> list[str]:
+        """Files that would overwrite each other; a receipt that is lost cannot be taken back."""
+        names: dict[Path, str] = {}
+        problems = []
+        for name in ("receipt", "undo", "output-file", "manifest-cache"):
+            text = self._text(name)
+            with suppress(PathProblem):
+                place = self._workspace.resolve(text) if text else None
+                # the receipt that is undone may have the default name: the new one gets a number
+                same = (name, "receipt") if name == "undo" else (name,)
+                if place is not None and names.setdefault(place, name) not in same:
+                    problems.append(
+                        f"{name}: '{text}' is the file of {names[place]} too; accepted is a path of its own"
+                    )
+        return problems
 
     def _text(self, name: str) -> str:
         return self._request.texts.get(name, "").strip() or INPUTS_BY_NAME[name].default
@@ -140,21 +176,26 @@ class Session:
         identity = Identity(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
         owner = identity.resolve(settings.owner, settings.owner_type, login_is_default=settings.owner_is_default)
         self._state.owner = owner
+        if receipt is not None and receipt.owner.lower() != owner.login.lower():
+            raise BadInput([f"undo: the receipt is about packages of {receipt.owner}, the owner is {owner.login}"])
         about = f"what {settings.undo} tells" if settings.undo else ", ".join(settings.package_types)
         self._log.info(f"{settings.operation} for {owner.login} ({owner.type}): {about}")
         transport = Transport(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
         reader = PackagesReader(transport, owner)
+        registry = self._registry(settings, owner)
         task = Task(
             owner=owner,
             types=settings.package_types,
             patterns=settings.packages,
             rules=settings.rules,
             guards=settings.guards,
-            raw_images=settings.raw_images,
             deleted_state=settings.deleted_state,
             reader=reader,
+            registry=registry,
             # the only place where a run is given something to write with
-            writing=self._writing(settings, owner, transport) if settings.writes else None,
+            writing=self._writing(settings, owner, transport, reader, registry)
+            if settings.writes and isinstance(registry, TagMover)
+            else None,
             log=self._log,
         )
         try:
@@ -166,14 +207,33 @@ class Session:
                 self._log.warning(remark)
         self._tell_scope(settings, run)
 
-    def _writing(self, settings: Settings, owner: Owner, transport: Transport) -> Writing:
+    def _writing(
+        self, settings: Settings, owner: Owner, transport: Transport, reader: PackagesReader, tags: TagMover
+    ) -> Writing:
         def open_receipt() -> ReceiptFile:
             self._state.receipt = self._workspace.create_receipt(settings.receipt)
             return self._state.receipt
 
         book = ReceiptWriter(open_receipt, owner, run_identity(self._environ), self._clock)
         carrier = Carrier(book, self._log, self._interruption)
-        return Writing(writer=PackagesWriter(transport, owner), carrier=carrier)
+        writer = PackagesWriter(transport, owner)
+        moves = TagMoves(reader, writer, tags, self._clock, self._log)
+        return Writing(writer=writer, tags=moves, carrier=carrier)
+
+    def _registry(self, settings: Settings, owner: Owner) -> Registry:
+        cache = None
+        if settings.manifest_cache:
+            cache = ManifestCache(self._workspace.resolve(settings.manifest_cache), self._workspace.give_away)
+        # what can move tags is made only for a run that may write
+        kind = TagMover if settings.writes else Registry
+        return kind(
+            settings.registry_url or derived_url(settings.api_url),
+            owner.login,
+            settings.token.text,
+            clock=self._clock,
+            notify=self._log.warning,
+            cache=cache,
+        )
 
     def _tell_scope(self, settings: Settings, run: Run) -> None:
         for problem in run.scope.problems:
@@ -197,16 +257,18 @@ class Session:
             if settings is not None and settings.output_file:
                 state.file = self._workspace.relative(self._workspace.resolve(settings.output_file))
                 contents = self._contents(ended)
-                self._workspace.write(settings.output_file, dumps(result_document(contents)) + "\n")
+                if state.receipt is not None and state.file == state.receipt.path:
+                    raise FileUnwritable(f"{state.file} is the receipt of this run; output-file is not written over it")
+                self._workspace.write(settings.output_file, self._masked(dumps(result_document(contents))) + "\n")
         except (PackageKeeperError, PathProblem) as error:
             self._log.error(str(error))
             state.file = ""
             ended = ended if ended.status else Verdict(result="failed", status=1)
             contents = self._contents(ended)
         try:
-            write_outputs(self._environ, outputs(contents))
+            write_outputs(self._environ, {name: self._masked(text) for name, text in outputs(contents).items()})
             if settings is None or settings.summary:
-                write_summary(self._environ, summary(contents))
+                write_summary(self._environ, self._masked(summary(contents)))
         except OSError as error:
             self._log.error(f"the runner's files cannot be written: {error}")
             ended = ended if ended.status else Verdict(result="failed", status=1)
@@ -227,21 +289,31 @@ class Session:
             listed=run.listed if settings is not None and _lists_versions(settings) else None,
             records=tuple(run.records),
             messages=tuple(self._log.messages),
+            checked=tuple(run.checked) if settings is not None and _checks(settings) else None,
+            broken=run.broken,
             receipt=self._state.receipt.path if self._state.receipt else "",
             file=self._state.file,
         )
 
     def _show(self, contents: Contents) -> None:
-        if self._request.output_format == "json":
-            sys.stdout.write(dumps(result_document(contents)) + "\n")
-        elif self._command_line:
-            width = shutil.get_terminal_size((160, 40)).columns
-            sys.stdout.write(result_tables(contents, width=width) + "\n")
-        else:
-            for line in result_tables(contents, width=160).splitlines():
-                self._log.info(line)
-        with suppress(BrokenPipeError):
+        try:
+            if self._request.output_format == "json":
+                sys.stdout.write(self._masked(printable(result_document(contents))) + "\n")
+            elif self._command_line:
+                width = shutil.get_terminal_size((160, 40)).columns
+                sys.stdout.write(self._masked(result_tables(contents, width=width)) + "\n")
+            else:
+                for line in result_tables(contents, width=160).splitlines():
+                    self._log.info(line)
             sys.stdout.flush()
+        except BrokenPipeError:
+            # whoever read the output has seen enough; Python would complain once more while it ends
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # reason: held until the end
+
+    def _masked(self, text: str) -> str:
+        """The last net: whatever GitHub or a proxy echoed, the token is in no text that leaves the run."""
+        token = self._request.texts.get("token", "").strip()
+        return text.replace(token, "***") if len(token) >= SHORTEST_SECRET else text
 
     def _make_log(self) -> Log:
         texts = self._request.texts
@@ -277,6 +349,10 @@ def _operation(settings: Settings, receipt: Receipt | None) -> Callable[[Task, R
             return operations.list_versions if _lists_versions(settings) else operations.list_packages
         case Operation.CONFLICTS:
             return operations.conflicts
+        case Operation.VERIFY:
+            return operations.verify
+        case Operation.REPAIR:
+            return operations.repair
         case Operation.DELETE:
             return operations.delete
         case Operation.RESTORE:
@@ -297,6 +373,10 @@ def _concerns_packages(settings: Settings) -> bool:
     return settings.operation in (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE) or (
         settings.operation is Operation.LIST and not _lists_versions(settings)
     )
+
+
+def _checks(settings: Settings) -> bool:
+    return settings.operation in (Operation.VERIFY, Operation.REPAIR)
 
 
 def _ending(refused: Refusal) -> PackageKeeperError:

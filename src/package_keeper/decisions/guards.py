@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite
 
 
 class OnLastVersion(StrEnum):
@@ -23,18 +23,26 @@ class Guards:
 
 
 def guard(plan: Plan, guards: Guards) -> GuardedPlan:
-    """Let a plan pass; what goes over `limit` is left for later. What cannot be written takes no place."""
+    """Let a plan pass; what goes over `limit` is left for later. What cannot be written takes no place.
+
+    An image is begun only if all of it fits. The first always is, so that an image larger than the limit does not
+    stop the clean-up for good; then its root goes, as many parts as fit, and the others are left for later.
+    """
     if not guards.limit:
         return GuardedPlan(plan=plan, now=plan.writes)
-    now = []
-    later = []
+    now: list[PlannedWrite] = []
+    later: list[PlannedWrite] = []
     taken = 0
-    for write in plan.writes:
-        if write.refusal is not None:
-            now.append(write)
-        elif taken < guards.limit:
-            taken += 1
-            now.append(write)
+    for group in plan.groups:
+        size = sum(write.refusal is None for write in group)
+        if later:
+            later += group
+        elif taken + size <= guards.limit:
+            taken += size
+            now += group
+        elif taken == 0:
+            now += group[: guards.limit]
+            later += group[guards.limit :]
         else:
-            later.append(write)
+            later += group
     return GuardedPlan(plan=plan, now=tuple(now), later=tuple(later))

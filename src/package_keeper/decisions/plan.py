@@ -3,12 +3,13 @@
 Writes take a `GuardedPlan`, which only `guards.guard` makes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Timestamp, Version, age_order
 
@@ -18,6 +19,7 @@ class WriteKind(StrEnum):
 
     VERSION = "version"
     PACKAGE = "package"
+    TAG = "tag"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,9 @@ class PlannedWrite:
     """One thing to do. `refusal` is set when it is known before asking GitHub that it cannot be done.
 
     `version` is `None` for whole packages, and for versions known from a receipt alone, whose `id` and `name` stand
-    beside it.
+    beside it. `tag` is the tag that goes or comes back, for writes that concern one. `root` is the name of the root
+    of the image that a part belongs to. `after` are ids of versions whose deletion must be confirmed first: without
+    that a part would be torn out of something that is still there.
     """
 
     decision: Decision
@@ -35,12 +39,17 @@ class PlannedWrite:
     version_id: int | None = None
     version_name: str = ""
     tags: tuple[str, ...] = ()
+    tag: str | None = None
+    root: str | None = None
+    after: frozenset[int] = frozenset()
     refusal: Outcome | None = None
 
     @property
     def kind(self) -> WriteKind:
-        """Whether a version or a whole package is concerned."""
-        return WriteKind.PACKAGE if self.version_id is None else WriteKind.VERSION
+        """Whether a version, one tag of it, or a whole package is concerned."""
+        if self.version_id is None:
+            return WriteKind.PACKAGE
+        return WriteKind.VERSION if self.tag is None else WriteKind.TAG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +63,23 @@ class WriteRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All writes of one run, oldest first, and every judgement that led there."""
+    """All writes of one run and every judgement that led there.
 
-    writes: tuple[PlannedWrite, ...] = ()
+    `groups` are images: a root and then its parts, oldest image first; a write that stands alone is a group of one.
+    """
+
+    groups: tuple[tuple[PlannedWrite, ...], ...] = ()
     judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def writes(self) -> tuple[PlannedWrite, ...]:
+        """All writes in order."""
+        return tuple(write for group in self.groups for write in group)
+
+    @classmethod
+    def of_singles(cls, writes: Iterable[PlannedWrite], judgements: Iterable[Judgement] = ()) -> "Plan":
+        """A plan in which every write stands alone."""
+        return cls(groups=tuple((write,) for write in writes), judgements=tuple(judgements))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +91,32 @@ class GuardedPlan:
     later: tuple[PlannedWrite, ...] = field(default=())
 
 
-def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp) -> Plan:
-    """Plan what the judgements delete, oldest first over all packages (contract, input `limit`)."""
+def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]) -> Plan:
+    """Plan what the judgements delete or untag, oldest image first over all packages (contract, input `limit`).
+
+    A part that several images share stands with the last of them. `graphs` are those of container packages.
+    """
     judgements = tuple(judgements)
-    chosen = (judgement for judgement in judgements if judgement.decision is Decision.DELETE)
-    ordered = sorted(chosen, key=lambda judgement: age_order(judgement.version, timestamp))
-    return Plan(writes=tuple(planned(judgement) for judgement in ordered), judgements=judgements)
+    roots = [each for each in judgements if each.decision is not Decision.KEEP and each.reason is not Reason.PART_OF]
+    parts = [each for each in judgements if each.decision is Decision.DELETE and each.reason is Reason.PART_OF]
+    roots.sort(key=lambda judgement: age_order(judgement.version, timestamp))
+    going = {each.version.id for each in judgements if each.decision is Decision.DELETE}
+    order = {judgement.version.id: place for place, judgement in enumerate(roots)}
+    homes: dict[int, list[tuple[int, PlannedWrite]]] = {}
+    images = _Images(graphs)
+    for part in parts:
+        owners = [place for place in (order.get(owner) for owner in images.owners(part.version)) if place is not None]
+        home = max(owners, default=order.get(part.root.id if part.root else 0, 0))
+        write = replace(planned(part), after=images.needed_for(part.version) & going)
+        homes.setdefault(home, []).append((images.depth(roots[home].version, part.version), write))
+    groups: list[tuple[PlannedWrite, ...]] = []
+    for place, root in enumerate(roots):
+        following = [write for _, write in sorted(homes.get(place, []), key=lambda each: (each[0], each[1].version_id))]
+        if root.decision is Decision.UNTAG:
+            groups += [(replace(planned(root), tag=tag),) for tag in root.untag]
+        else:
+            groups.append((replace(planned(root), after=images.needed_for(root.version) & going), *following))
+    return Plan(groups=tuple(groups), judgements=judgements)
 
 
 def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrite:
@@ -88,5 +130,40 @@ def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrit
         version_id=version.id,
         version_name=version.name,
         tags=version.tags,
+        root=judgement.root.name if judgement.root else None,
         refusal=refusal,
     )
+
+
+class _Images:
+    """Answers about places in images, out of the graphs of all packages."""
+
+    def __init__(self, graphs: Mapping[PackageName, Graph]) -> None:
+        self._graphs = graphs
+        self._places: dict[PackageName, dict[int, dict[int, int]]] = {}
+
+    def owners(self, part: Version) -> list[int]:
+        """The ids of the roots whose images hold `part`."""
+        return [root for root, places in self._of(part.package).items() if part.id in places]
+
+    def depth(self, root: Version, part: Version) -> int:
+        """The place of `part` in the image of `root`, parents before children."""
+        return self._of(root.package).get(root.id, {}).get(part.id, 0)
+
+    def needed_for(self, version: Version) -> frozenset[int]:
+        """The ids of the versions that need `version` directly."""
+        graph = self._graphs.get(version.package)
+        if graph is None:
+            return frozenset()
+        return frozenset(
+            pointer.id for digest in graph.needed_for(version.name) for pointer in graph.versions_of(digest)
+        )
+
+    def _of(self, package: PackageName) -> dict[int, dict[int, int]]:
+        if package not in self._places:
+            graph = self._graphs.get(package)
+            images = graph.images() if graph else []
+            self._places[package] = {
+                image.root.id: {part.id: place for place, part in enumerate(image.parts)} for image in images
+            }
+        return self._places[package]

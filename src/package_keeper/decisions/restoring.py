@@ -59,4 +59,4 @@ def plan_restorations(
             active.add(version)
         writes.append(planned(judgement, refusal))
     writes.reverse()
-    return Plan(writes=tuple(writes), judgements=judgements)
+    return Plan.of_singles(writes, judgements)

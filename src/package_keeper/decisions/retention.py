@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.vocabulary import Reason
-from package_keeper.inventory.version import Version
+from package_keeper.inventory.image import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +20,16 @@ class KeepLists:
         """Whether any list has an entry."""
         return self.tags is not None or self.versions is not None or bool(self.digests)
 
-    def reason_to_keep(self, version: Version) -> Reason | None:
-        """The list that keeps `version`, or `None`; one matching tag is enough."""
-        if self.tags is not None and any(self.tags.accepts(tag) for tag in version.image_tags):
+    def reason_to_keep(self, image: Image) -> Reason | None:
+        """The list that keeps `image`, or `None`.
+
+        One matching tag of the root is enough, and the digest of a part keeps every image that holds it.
+        """
+        if self.tags is not None and any(self.tags.accepts(tag) for tag in image.root.image_tags):
             return Reason.KEEP_TAGS
-        if self.versions is not None and self.versions.accepts(version.name):
+        if self.versions is not None and any(self.versions.accepts(digest) for digest in image.digests):
             return Reason.KEEP_VERSIONS
-        if version.name in self.digests:
+        if not self.digests.isdisjoint(image.digests):
             return Reason.KEEP_DIGESTS
         return None
 

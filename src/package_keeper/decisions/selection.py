@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import Enum, StrEnum
 
 from package_keeper.decisions.patterns import Patterns
+from package_keeper.inventory.image import Condition, Image
+from package_keeper.inventory.package import PackageType
 from package_keeper.inventory.version import Timestamp, Version
 
 
@@ -17,6 +19,14 @@ class TagStatus(StrEnum):
     ANY = "any"
     TAGGED = "tagged"
     UNTAGGED = "untagged"
+
+
+class PartialMatch(StrEnum):
+    """The input `partial-match`: what becomes of an image only some of whose tags match."""
+
+    KEEP = "keep"
+    UNTAG = "untag"
+    DELETE = "delete"
 
 
 class Match(Enum):
@@ -39,6 +49,8 @@ class Selection:
     versions: Patterns | None = None
     tags: Patterns | None = None
     tag_status: TagStatus = TagStatus.ANY
+    conditions: frozenset[Condition] | None = None
+    partial_match: PartialMatch = PartialMatch.KEEP
 
     @property
     def is_given(self) -> bool:
@@ -48,10 +60,28 @@ class Selection:
             and self.versions is None
             and self.tags is None
             and self.tag_status is TagStatus.ANY
+            and self.conditions is None
         )
 
+    @property
+    def names_exactly(self) -> bool:
+        """Whether the user named what is selected one by one, by id or whole name."""
+        names = self.versions.includes if self.versions is not None else ()
+        return self.version_ids is not None or (bool(names) and all(pattern.is_exact for pattern in names))
+
+    def match_image(self, image: Image) -> Match:
+        """How far this selection accepts `image`."""
+        if self.conditions is not None and (
+            image.root.package.type is not PackageType.CONTAINER or image.condition not in self.conditions
+        ):
+            return Match.NONE
+        if image.foreign and self.versions is None and self.version_ids is None:
+            # it carries a tag, and what that tag signs may well exist in another package
+            return Match.NONE
+        return self.match(image.root)
+
     def match(self, version: Version) -> Match:
-        """How far this selection accepts `version`."""
+        """How far this selection accepts `version`, whatever the health of its image."""
         if self.version_ids is not None and version.id not in self.version_ids:
             return Match.NONE
         if self.versions is not None and not self.versions.accepts(version.name):
@@ -61,6 +91,10 @@ class Selection:
         ):
             return Match.NONE
         return Match.WHOLE if self.tags is None else _match_tags(self.tags, version)
+
+    def matching_tags(self, version: Version) -> tuple[str, ...]:
+        """The tags of `version` that this selection is about."""
+        return tuple(tag for tag in version.image_tags if self.tags is not None and self.tags.accepts(tag))
 
 
 def _match_tags(patterns: Patterns, version: Version) -> Match:

@@ -8,6 +8,7 @@ class Decision(StrEnum):
 
     KEEP = "keep"
     DELETE = "delete"
+    UNTAG = "untag"
     RESTORE = "restore"
 
 
@@ -21,11 +22,17 @@ class Reason(StrEnum):
     KEEP_VERSIONS = "keep-versions"
     KEEP_DIGESTS = "keep-digests"
     TOO_YOUNG = "too-young"
+    NEEDED_BY = "needed-by"
+    """Kept: an image that stays needs it. Restored by `repair`: likewise."""
     UNREADABLE = "unreadable"
     UNKNOWN_AGE = "unknown-age"
     BASE_LAYER = "base-layer"
 
     SELECTED = "selected"
+    PART_OF = "part-of"
+    ORPHAN = "orphan"
+    GHOST = "ghost"
+    PARTIAL = "partial"
     RECEIPT = "receipt"
 
 
@@ -36,6 +43,7 @@ class Outcome(StrEnum):
     ALREADY_GONE = "already-gone"
     PROTECTED_BY_DOWNLOADS = "protected-by-downloads"
     LAST_VERSION = "last-version"
+    CHANGED_SINCE_PLAN = "changed-since-plan"
     NO_PERMISSION = "no-permission"
     FAILED = "failed"
     OVER_LIMIT = "over-limit"
@@ -64,6 +72,7 @@ _SKIPPED = frozenset(
         Outcome.ALREADY_GONE,
         Outcome.PROTECTED_BY_DOWNLOADS,
         Outcome.LAST_VERSION,
+        Outcome.CHANGED_SINCE_PLAN,
         Outcome.TAG_IN_USE,
         Outcome.ALREADY_ACTIVE,
     }

@@ -145,14 +145,15 @@ def describe(write: PlannedWrite) -> str:
     """Name what a write concerns: `npm/app 1.0.0 (id 7)`."""
     if write.version_id is None:
         return str(write.package)
+    if write.tag is not None:
+        return f"{write.package} tag {write.tag} of {display_name(write.version_name)} (id {write.version_id})"
     tags = f" [{', '.join(write.tags)}]" if write.tags else ""
     return f"{write.package} {display_name(write.version_name)}{tags} (id {write.version_id})"
 
 
 def _words(write: PlannedWrite, outcome: Outcome) -> str:
-    if outcome is Outcome.DONE:
-        return "deleted" if write.decision is Decision.DELETE else "restored"
-    return outcome
+    words = {Decision.DELETE: "deleted", Decision.UNTAG: "untagged", Decision.RESTORE: "restored"}
+    return words[write.decision] if outcome is Outcome.DONE else outcome
 
 
 def _not_tried(write: PlannedWrite, because: PackageKeeperError) -> WriteRecord:

@@ -3,17 +3,14 @@
 from package_keeper.decisions.guards import OnLastVersion
 from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteKind
 from package_keeper.decisions.vocabulary import Decision, Outcome
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Send, WriteOperation
 from package_keeper.execution.ports import Reader, Writer
+from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
 
-MISSING_PERMISSION = (
-    "it is still there, so the token may read but not delete. In a workflow, the repository needs the Admin role on the"
-    " package (package settings, Manage Actions access) and the job needs 'permissions: packages: write'; a classic"
-    " token needs read:packages and delete:packages, and its user Admin on the package"
-)
+MISSING_PERMISSION = f"it is still there, so the token may read but not delete. {ADMIN_ROLE}"
 
 
 def plain_meaning(refused: Refusal) -> tuple[Outcome, str]:
@@ -22,6 +19,7 @@ def plain_meaning(refused: Refusal) -> tuple[Outcome, str]:
         RefusalKind.PROTECTED_BY_DOWNLOADS: Outcome.PROTECTED_BY_DOWNLOADS,
         RefusalKind.LAST_VERSION: Outcome.LAST_VERSION,
         RefusalKind.NO_PERMISSION: Outcome.NO_PERMISSION,
+        RefusalKind.CHANGED: Outcome.CHANGED_SINCE_PLAN,
     }
     text = f"{refused}. {refused.remedy}" if refused.remedy else str(refused)
     return outcomes.get(refused.kind, Outcome.FAILED), text
@@ -59,40 +57,68 @@ def _gone(refused: Refusal) -> tuple[Outcome, str]:
 class Deletions(WriteOperation):
     """The deletions of one run; knows which versions went with their whole package."""
 
-    def __init__(self, plan: GuardedPlan, reader: Reader, writer: Writer, on_last_version: OnLastVersion) -> None:
+    def __init__(
+        self, plan: GuardedPlan, reader: Reader, writer: Writer, tags: TagMoves, on_last_version: OnLastVersion
+    ) -> None:
         self._plan = plan
         self._reader = reader
         self._writer = writer
+        self._tags = tags
         self._on_last_version = on_last_version
         self._went_with_package: set[int] = set()
+        self._stayed: dict[int, Outcome] = {}
+        self._gone: set[int] = set()
+        self._waits = {write.version_id: write.after for write in plan.plan.writes if write.version_id is not None}
 
     def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
-        """A version that went with its package needs no request of its own."""
+        """A version that went with its package needs no request, and a part of what is still there gets none."""
         if write.version_id in self._went_with_package:
             return Outcome.DONE, "with its package"
+        holders = write.after - self._gone - self._circle(write)
+        if holders:
+            outcome = next((self._stayed[holder] for holder in sorted(holders) if holder in self._stayed), None)
+            outcome = outcome or Outcome.OVER_LIMIT
+            if write.version_id is not None:
+                self._stayed[write.version_id] = outcome
+            return outcome, "stays, since what it belongs to is still there"
         return super().settled(write)
+
+    def _circle(self, write: PlannedWrite) -> frozenset[int]:
+        """Versions that wait for `write` as it waits for them; no real image is like that."""
+        return frozenset(holder for holder in write.after if write.version_id in self._waits.get(holder, ()))
 
     def attempt(self, write: PlannedWrite) -> None:
         """Delete one version, or one package."""
-        if write.version_id is None:
+        if write.tag is not None:
+            self._tags.untag(write)
+        elif write.version_id is None:
             self._writer.delete_package(write.package)
         else:
             self._writer.delete_version(write.package, write.version_id)
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look again at what was not found; everything else speaks for itself."""
-        if refused.kind is not RefusalKind.NOT_FOUND:
+        if refused.kind is not RefusalKind.NOT_FOUND or write.kind is WriteKind.TAG:
+            if refused.kind is RefusalKind.LAST_VERSION and self._on_last_version is OnLastVersion.FAIL:
+                return Outcome.FAILED, str(refused)
             return plain_meaning(refused)
         if write.version_id is None:
             return missing_package(self._reader, write.package, refused)
         return missing_version(self._reader, write.package, write.version_id, refused)
 
     def afterwards(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
-        """Apply `on-last-version` to a version that GitHub refused to delete as the last one."""
+        """Remember what is gone, and apply `on-last-version` to what GitHub refused to delete as the last one."""
+        outcome, message = self._last_version(write, outcome, message, send)
+        if write.kind is WriteKind.VERSION and write.version_id is not None:
+            if outcome in (Outcome.DONE, Outcome.ALREADY_GONE):
+                self._gone.add(write.version_id)
+            else:
+                self._stayed[write.version_id] = outcome
+        return outcome, message
+
+    def _last_version(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
         if outcome is not Outcome.LAST_VERSION or write.kind is not WriteKind.VERSION:
             return outcome, message
-        if self._on_last_version is OnLastVersion.FAIL:
-            return Outcome.FAILED, message
         if self._on_last_version is OnLastVersion.DELETE_PACKAGE:
             return self._delete_package(write, message, send)
         return outcome, message
@@ -104,6 +130,8 @@ class Deletions(WriteOperation):
         except Refusal as refused:
             return Outcome.LAST_VERSION, f"{message}; its package could not be read again: {refused}"
         planned = {each.version_id: each for each in self._plan.now if each.package == write.package}
+        if write.version_id not in {version.id for version in fresh}:
+            return Outcome.LAST_VERSION, f"{message}; a fresh list does not show it, so its package stays"
         others = [version for version in fresh if not _is_as_planned(version, planned.get(version.id))]
         if others:
             return (
@@ -119,4 +147,6 @@ class Deletions(WriteOperation):
 
 
 def _is_as_planned(version: Version, write: PlannedWrite | None) -> bool:
-    return write is not None and write.version is not None and write.version.tags == version.tags
+    if write is None or write.version is None or write.kind is not WriteKind.VERSION:
+        return False
+    return (write.version.tags, write.version.updated_at) == (version.tags, version.updated_at)

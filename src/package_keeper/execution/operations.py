@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, guard
 from package_keeper.decisions.patterns import Patterns
-from package_keeper.decisions.plan import GuardedPlan
-from package_keeper.errors import BadInput
+from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.decisions.vocabulary import Outcome
+from package_keeper.errors import BadInput, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
+from package_keeper.execution.checking import Checker, broken
 from package_keeper.execution.deleting import Deletions
+from package_keeper.execution.image_reading import ManifestReader
+from package_keeper.execution.images import ImageJudge, broken_since
+from package_keeper.execution.mending import PartFinder, plan_repair
 from package_keeper.execution.ports import Log, Reader, Writer
 from package_keeper.execution.receipt import Receipt
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
-from package_keeper.execution.run import Run
+from package_keeper.execution.run import Found, Run
 from package_keeper.execution.scope import find_packages
+from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Owner, PackageName, PackageType
 
 
@@ -28,9 +34,9 @@ class Task:
     patterns: Patterns | None
     rules: Rules
     guards: Guards
-    raw_images: bool
     deleted_state: bool
     reader: Reader
+    registry: ManifestReader
     writing: "Writing | None"
     log: Log
 
@@ -40,6 +46,7 @@ class Writing:
     """The means of writing."""
 
     writer: Writer
+    tags: TagMoves
     carrier: Carrier
 
 
@@ -52,7 +59,7 @@ def list_versions(task: Task, run: Run) -> None:
     """List the versions that the selection and the age accept."""
     _find(task, run)
     found = steps.read_versions(run, task.reader, task.log, deleted=task.deleted_state)
-    steps.list_versions(run, found, task.rules, deleted=task.deleted_state)
+    steps.list_versions(run, found, task.rules, _judge(task), deleted=task.deleted_state)
     steps.warn_about_unseen(run, task.rules, task.log)
 
 
@@ -64,22 +71,66 @@ def conflicts(task: Task, run: Run) -> None:
     ]
 
 
+def verify(task: Task, run: Run) -> None:
+    """Check that every tagged image is whole."""
+    _check(task, run, _find_containers(task, run))
+
+
+def repair(task: Task, run: Run) -> None:
+    """Restore the missing parts of tagged images, round by round, and check them again."""
+    found = _find_containers(task, run)
+    _check(task, run, found, about_to_mend=True)
+    run.plan = Plan.of_singles(plan_repair(run.checked))
+    _carry_out(task, run, _restorations(task))
+    if task.writing is None or not run.plan.writes or run.ended_by is not None:
+        return
+    tried = {write.version_id for write in run.plan.writes}
+    while True:
+        run.checked = []
+        _check(task, run, [(package, task.reader.versions(package.key)) for package, _ in found])
+        # a part that came back may be an index that lacks parts of its own
+        writes = [write for write in plan_repair(run.checked) if write.version_id not in tried]
+        if not writes or run.ended_by is not None:
+            return
+        tried |= {write.version_id for write in writes}
+        steps.add_writes(
+            run, writes, task.writing.carrier, Restorations(task.reader, task.writing.writer, task.writing.tags)
+        )
+
+
 def delete(task: Task, run: Run) -> None:
     """Delete the selected versions."""
     _find(task, run)
-    found = steps.read_versions(run, task.reader, task.log)
-    steps.plan_version_deletions(run, found, task.rules, raw=task.raw_images)
+    steps.judge(run, steps.read_versions(run, task.reader, task.log), _judge(task))
+    steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
     _carry_out(task, run, _deletions(task))
+    if run.records:
+        try:
+            run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.log)
+        except Refusal as refused:
+            run.fail("the check after the run", refused)
 
 
 def restore(task: Task, run: Run) -> None:
-    """Restore the selected deleted versions."""
+    """Restore the selected deleted versions, images with all their parts."""
     _find(task, run)
     found = steps.read_versions(run, task.reader, task.log, deleted=True)
     steps.plan_version_restorations(run, found, task.reader, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
     _carry_out(task, run, _restorations(task))
+    if task.writing is not None and not task.rules.raw:
+        for package, versions in found:
+            if package.type is PackageType.CONTAINER:
+                finder = PartFinder(
+                    package=package.key,
+                    reader=task.reader,
+                    registry=task.registry,
+                    log=task.log,
+                    active=set(),
+                    deleted=versions,
+                )
+                _complete(task.writing, task, run, finder)
 
 
 def undo(task: Task, run: Run, receipt: Receipt) -> None:
@@ -110,25 +161,72 @@ def delete_package(task: Task, run: Run) -> None:
 
 def restore_package(task: Task, run: Run) -> None:
     """Restore whole packages by name; of several types each is tried, since deleted packages cannot be listed."""
-    names = [pattern.text for pattern in task.patterns.includes] if task.patterns else []
+    patterns = task.patterns.includes if task.patterns else ()
+    names = [pattern.text for pattern in patterns if task.patterns and task.patterns.accepts(pattern.text)]
     keys = [PackageName(type=package_type, name=name) for name in names for package_type in task.types]
     run.plan = plan_package_restorations(task.reader, keys)
     _carry_out(task, run, _restorations(task))
+    found = {record.write.package.name for record in run.records if record.outcome is not Outcome.ALREADY_GONE}
+    run.scope.missing += [name for name in names if run.records and name not in found]
 
 
 def _find(task: Task, run: Run) -> None:
     run.scope = find_packages(task.reader, task.log, owner=task.owner.login, types=task.types, patterns=task.patterns)
 
 
+def _find_containers(task: Task, run: Run) -> Found:
+    others = [package_type for package_type in task.types if package_type is not PackageType.CONTAINER]
+    if others:
+        task.log.notice(f"only container images can be checked; {', '.join(others)} packages are passed over")
+    if PackageType.CONTAINER in task.types:
+        run.scope = find_packages(
+            task.reader, task.log, owner=task.owner.login, types=(PackageType.CONTAINER,), patterns=task.patterns
+        )
+    return steps.read_versions(run, task.reader, task.log)
+
+
+def _check(task: Task, run: Run, found: Found, *, about_to_mend: bool = False) -> None:
+    checker = Checker(reader=task.reader, registry=task.registry, log=task.log)
+    for package, versions in found:
+        try:
+            run.checked += checker.check(
+                package, versions, task.rules.retention.lists.digests, about_to_mend=about_to_mend
+            )
+        except Refusal as refused:
+            run.fail(str(package.key), refused)
+    run.broken = broken(run.checked)
+
+
+def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> None:
+    """Restore what restored images of one package still lack, until they are whole."""
+    restored = steps.restored_versions(run.records).get(finder.package, [])
+    if not restored or run.ended_by is not None:
+        return
+    try:
+        finder.active |= {version.name for version in task.reader.versions(finder.package)}
+        while restored:
+            writes = finder.next_round(restored)
+            known = len(run.records)
+            if writes:
+                steps.add_writes(run, writes, writing.carrier, Restorations(task.reader, writing.writer, writing.tags))
+            restored = steps.restored_versions(run.records[known:]).get(finder.package, [])
+    except Refusal as refused:
+        run.fail(f"the parts of images in {finder.package}", refused)
+
+
+def _judge(task: Task) -> ImageJudge:
+    return ImageJudge(rules=task.rules, registry=task.registry, reader=task.reader, log=task.log)
+
+
 MakeOperation = Callable[[GuardedPlan, Writing], WriteOperation]
 
 
 def _deletions(task: Task) -> MakeOperation:
-    return lambda plan, writing: Deletions(plan, task.reader, writing.writer, task.guards.on_last_version)
+    return lambda plan, writing: Deletions(plan, task.reader, writing.writer, writing.tags, task.guards.on_last_version)
 
 
 def _restorations(task: Task) -> MakeOperation:
-    return lambda _, writing: Restorations(task.reader, writing.writer)
+    return lambda _, writing: Restorations(task.reader, writing.writer, writing.tags)
 
 
 def _carry_out(task: Task, run: Run, operation: MakeOperation) -> None:

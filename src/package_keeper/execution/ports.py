@@ -99,6 +99,14 @@ class ReceiptFile(Protocol):
         ...
 
 
+class Pause(Protocol):
+    """Waiting."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a cancellation ends the wait with `Cancelled`."""
+        ...
+
+
 class WallClock(Protocol):
     """The time of day."""
 

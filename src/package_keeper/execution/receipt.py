@@ -16,7 +16,8 @@ from package_keeper.inventory.package import Owner, PackageName, PackageType
 
 SCHEMA = 1
 STARTED = "started"
-ACTIONS = {Decision.DELETE: "delete", Decision.RESTORE: "restore"}
+ACTIONS = {Decision.DELETE: "delete", Decision.UNTAG: "untag", Decision.RESTORE: "restore"}
+TAKEN_BACK = frozenset({ACTIONS[Decision.DELETE], ACTIONS[Decision.UNTAG]})
 
 
 class ReceiptWriter:
@@ -59,10 +60,12 @@ class ReceiptWriter:
             "id": write.version_id,
             "name": write.version_name or write.package.name,
             "tags": list(write.tags),
-            "root": None,
+            "root": write.root,
             "reason": write.reason,
             "run": self._run,
         }
+        if write.tag is not None:
+            line["tag"] = write.tag
         if message:
             line["message"] = message
         self._file.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
@@ -77,6 +80,7 @@ class ReceiptEntry:
     version_id: int | None
     name: str
     tags: tuple[str, ...]
+    tag: str | None
     certain: bool
 
 
@@ -105,7 +109,7 @@ def read_receipt(text: str) -> Receipt:
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if number == len(lines):
                 continue
             raise ReceiptProblem(f"line {number} is not JSON") from None
@@ -134,19 +138,24 @@ def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: d
         Outcome(outcome)
     if record["action"] not in ACTIONS.values():
         raise ValueError(f"action '{record['action']}' is not known to this version")
-    if record["action"] != ACTIONS[Decision.DELETE]:
+    if record["action"] not in TAKEN_BACK:
         return
-    if kind is WriteKind.VERSION and type(record["id"]) is not int:
+    if kind is not WriteKind.PACKAGE and type(record["id"]) is not int:
         raise ValueError("the id of a version is missing")
     entry = ReceiptEntry(
         kind=kind,
         package=PackageName(type=PackageType(record["package-type"]), name=str(record["package"])),
-        version_id=record["id"] if kind is WriteKind.VERSION else None,
+        version_id=None if kind is WriteKind.PACKAGE else record["id"],
         name=str(record["name"]),
         tags=tuple(str(tag) for tag in record["tags"]),
+        tag=str(record["tag"]) if kind is WriteKind.TAG else None,
         certain=outcome != STARTED,
     )
     known = deletions.get(sequence)
-    if known and (known[0].package, known[0].version_id) != (entry.package, entry.version_id):
+    if known and (known[0].package, known[0].version_id, known[0].tag) != (
+        entry.package,
+        entry.version_id,
+        entry.tag,
+    ):
         raise ValueError(f"seq {sequence} stands for two different writes")
     deletions[sequence] = (entry, outcome)

@@ -4,39 +4,41 @@ from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
 from package_keeper.decisions.restoring import ActiveNames
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import WriteOperation
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.receipt import Receipt, ReceiptEntry
+from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
 
-MISSING_PERMISSION = (
-    "it is listed as deleted, so the token may read but not restore. In a workflow, the repository needs the Admin role"
-    " on the package (package settings, Manage Actions access) and the job needs 'permissions: packages: write'; a"
-    " classic token needs read:packages and write:packages, and its user Admin on the package"
-)
+MISSING_PERMISSION = f"it is listed as deleted, so the token may read but not restore. {ADMIN_ROLE}"
 GONE = "not among what was deleted in the last 30 days, or the token has no Admin role on the package"
 
 
 class Restorations(WriteOperation):
     """The restorations of one run."""
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    def __init__(self, reader: Reader, writer: Writer, tags: TagMoves) -> None:
         self._reader = reader
         self._writer = writer
+        self._tags = tags
 
     def attempt(self, write: PlannedWrite) -> None:
-        """Restore one version, or one package."""
-        if write.version_id is None:
+        """Restore one version or one package, or give a tag back."""
+        if write.tag is not None:
+            self._tags.retag(write)
+        elif write.version_id is None:
             self._writer.restore_package(write.package)
         else:
             self._writer.restore_version(write.package, write.version_id)
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look whether what was not found is active already, still deleted, or gone for good."""
-        if refused.kind is not RefusalKind.NOT_FOUND:
+        if refused.kind is RefusalKind.CHANGED:
+            return Outcome.TAG_IN_USE, str(refused)
+        if refused.kind is not RefusalKind.NOT_FOUND or write.kind is WriteKind.TAG:
             return plain_meaning(refused)
         if write.version_id is None:
             return self._missing_package(write.package, refused)
@@ -70,11 +72,9 @@ class Restorations(WriteOperation):
 
 def plan_package_restorations(reader: Reader, packages: list[PackageName]) -> Plan:
     """Plan to restore whole packages; what is active already is known before asking. May raise `Refusal`."""
-    return Plan(
-        writes=tuple(
-            _package_restoration(package, Reason.SELECTED, active=_package(reader, package) is not None)
-            for package in packages
-        )
+    return Plan.of_singles(
+        _package_restoration(package, Reason.SELECTED, active=_package(reader, package) is not None)
+        for package in packages
     )
 
 
@@ -93,16 +93,16 @@ def plan_undo(reader: Reader, receipt: Receipt, patterns: Patterns | None) -> tu
     ]
     found: dict[PackageName, tuple[ActiveNames, dict[int, Version]]] = {}
     for entry in reversed(entries):
-        if entry.kind is not WriteKind.VERSION:
+        if entry.kind is WriteKind.PACKAGE:
             continue
         if entry.package not in found:
             found[entry.package] = _versions_of(reader, entry.package) if there[entry.package] else (ActiveNames(), {})
         active, deleted = found[entry.package]
         refusal = None
-        if entry.version_id in active.ids or entry.name in active.names:
+        if entry.kind is WriteKind.VERSION and (entry.version_id in active.ids or entry.name in active.names):
             refusal = Outcome.ALREADY_ACTIVE
         writes.append(_version_restoration(entry, deleted.get(entry.version_id or 0), refusal))
-    return Plan(writes=tuple(writes)), [package for package in there.values() if package is not None]
+    return Plan.of_singles(writes), [package for package in there.values() if package is not None]
 
 
 def _versions_of(reader: Reader, package: PackageName) -> tuple[ActiveNames, dict[int, Version]]:
@@ -119,6 +119,7 @@ def _version_restoration(entry: ReceiptEntry, version: Version | None, refusal: 
         version_id=entry.version_id,
         version_name=entry.name,
         tags=entry.tags,
+        tag=entry.tag,
         refusal=refusal,
     )
 

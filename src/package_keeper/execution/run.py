@@ -4,19 +4,25 @@ Planning reads; carrying out writes. A dry run ends after planning, since it is 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from package_keeper.decisions.deciding import Judgement, Rules, decide_deletions, decide_restorations
+from package_keeper.decisions.guards import Guards, guard
 from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite, WriteRecord, plan_deletions
 from package_keeper.decisions.restoring import ActiveNames, plan_restorations
-from package_keeper.decisions.vocabulary import Decision, Reason
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
+from package_keeper.execution.images import ImageJudge, Judged
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import Scope, ScopeProblem
-from package_keeper.inventory.image import Image, independent_images, unread_images
-from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.health import CheckedImage
+from package_keeper.inventory.image import independent_images
+from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version, age_order, display_name
+
+Found = Sequence[tuple[Package, list[Version]]]
+"""Packages in scope with the versions read of them."""
 
 
 @dataclass(kw_only=True)
@@ -26,26 +32,36 @@ class Run:
     scope: Scope = field(default_factory=Scope)
     versions: list[Version] = field(default_factory=list)
     """All versions read, of all packages in scope."""
+    judged: list[Judged] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
     listed: tuple[Judgement, ...] = ()
+    checked: list[CheckedImage] = field(default_factory=list)
     records: list[WriteRecord] = field(default_factory=list)
+    broken: int = 0
+    """Images that are broken at the end, as far as the operation looked."""
     ended_by: PackageKeeperError | None = None
 
+    def fail(self, what: str, refused: Refusal) -> None:
+        """Note that something could not be read, and go on; a token that is refused ends the run."""
+        if refused.kind is RefusalKind.UNAUTHORIZED:
+            raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}") from None
+        self.scope.problems.append(ScopeProblem(what=what, refusal=refused))
 
-def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) -> list[tuple[Package, list[Version]]]:
+
+def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) -> Found:
     """Read the versions of every package in scope; a package that cannot be read is a problem, not the end."""
     found = []
     for package in list(run.scope.packages):
         try:
             versions = reader.versions(package.key, deleted=deleted)
         except Refusal as refused:
-            if refused.kind is RefusalKind.UNAUTHORIZED:
-                raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}") from None
             run.scope.packages.remove(package)
-            if refused.kind is RefusalKind.NOT_FOUND:
+            if refused.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
+                log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
+            elif refused.kind is RefusalKind.NOT_FOUND:
                 run.scope.missing.append(str(package.key))
             else:
-                run.scope.problems.append(ScopeProblem(what=f"the versions of {package.key}", refusal=refused))
+                run.fail(f"the versions of {package.key}", refused)
             continue
         log.debug(f"{package.key}: {len(versions)} {'deleted' if deleted else 'active'} versions")
         run.versions += versions
@@ -53,32 +69,26 @@ def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) 
     return found
 
 
-def judge_deletions(
-    found: Iterable[tuple[Package, list[Version]]], rules: Rules, *, raw_images: bool
-) -> list[Judgement]:
-    """Decide about every version of every package."""
-    judgements: list[Judgement] = []
+def judge(run: Run, found: Found, judge_of: ImageJudge) -> None:
+    """Decide about every version of every package; one that cannot be judged is a problem, not the end."""
     for package, versions in found:
-        judgements += decide_deletions(_images(package, versions, raw=raw_images), rules)
-    return judgements
+        try:
+            run.judged.append(judge_of.judge(package, versions))
+        except Refusal as refused:
+            run.fail(str(package.key), refused)
+    run.scope.problems += judge_of.problems
 
 
-def _images(package: Package, versions: list[Version], *, raw: bool) -> list[Image]:
-    if package.type is PackageType.CONTAINER and not raw:
-        return unread_images(versions)
-    return independent_images(versions)
-
-
-def plan_version_deletions(
-    run: Run, found: Iterable[tuple[Package, list[Version]]], rules: Rules, *, raw: bool
-) -> None:
+def plan_version_deletions(run: Run, rules: Rules) -> None:
     """Plan the deletions over all packages."""
-    run.plan = plan_deletions(judge_deletions(found, rules, raw_images=raw), rules.age.timestamp)
+    run.plan = plan_deletions(
+        [judgement for package in run.judged for judgement in package.judgements],
+        rules.age.timestamp,
+        {package.package: package.graph for package in run.judged if package.graph is not None},
+    )
 
 
-def plan_version_restorations(
-    run: Run, found: Iterable[tuple[Package, list[Version]]], reader: Reader, rules: Rules
-) -> None:
+def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rules) -> None:
     """Plan the restorations over all packages; packages with nothing selected are not looked into further."""
     named = rules.selection.version_ids is not None
     writes: list[PlannedWrite] = []
@@ -91,34 +101,40 @@ def plan_version_restorations(
         try:
             active = ActiveNames.of(reader.versions(package.key))
         except Refusal as refused:
-            run.scope.problems.append(ScopeProblem(what=f"the active versions of {package.key}", refusal=refused))
+            run.fail(f"the active versions of {package.key}", refused)
             continue
         plan = plan_restorations(judged, active, rules.age.timestamp, tags_may_move=named)
         writes += plan.writes
         judgements += judged
     writes.sort(key=lambda write: age_order(write.version, rules.age.timestamp) if write.version else (True, 0.0, 0))
-    run.plan = Plan(writes=tuple(writes), judgements=tuple(judgements))
+    run.plan = Plan.of_singles(writes, judgements)
 
 
 def plan_package_deletions(run: Run) -> None:
     """Plan to delete every package in scope."""
-    writes = [
+    run.plan = Plan.of_singles(
         PlannedWrite(decision=Decision.DELETE, reason=Reason.SELECTED, package=package.key)
         for package in run.scope.packages
-    ]
-    run.plan = Plan(writes=tuple(writes))
+    )
 
 
-def list_versions(run: Run, found: Sequence[tuple[Package, list[Version]]], rules: Rules, *, deleted: bool) -> None:
-    """List what the selection and the age accept, each with the decision that a deletion or restoration would make."""
+def list_versions(run: Run, found: Found, rules: Rules, images: ImageJudge, *, deleted: bool) -> None:
+    """List what the selection and the age accept, each with the decision that a deletion or restoration would make.
+
+    Manifests are read only when a condition of images is asked for; without that each version stands for itself.
+    """
     judgements: list[Judgement] = []
     if deleted:
         for _, versions in found:
             judgements += decide_restorations(versions, rules)
+    elif rules.selection.conditions is not None:
+        judge(run, found, images)
+        judgements = [judgement for package in run.judged for judgement in package.judgements]
     else:
-        judgements = judge_deletions(found, rules, raw_images=True)
+        for _, versions in found:
+            judgements += decide_deletions(independent_images(versions), replace(rules, raw=True))
     run.plan = Plan(judgements=tuple(judgements))
-    left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE)
+    left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
     run.listed = tuple(
         judgement for judgement in judgements if not rules.select_anything or judgement.reason not in left_out
     )
@@ -133,23 +149,49 @@ def packages_by_name(packages: Iterable[Package]) -> dict[str, list[PackageName]
 
 
 def warn_about_unseen(run: Run, rules: Rules, log: Log) -> None:
-    """Say which ids and digests that the user named were found nowhere."""
+    """Say which ids and digests that the user named were found nowhere, or are parts of something that stays."""
     ids = {version.id for version in run.versions}
     names = {version.name for version in run.versions}
+    names |= {digest for package in run.judged for image in package.images for digest in image.missing}
     for version_id in sorted((rules.selection.version_ids or frozenset()) - ids):
         log.warning(f"version-ids: {version_id} was found in no package in scope")
     for digest in sorted(rules.retention.lists.digests - names):
         log.warning(f"keep-digests: {display_name(digest)} was found in no package in scope")
-    unreadable = [judgement for judgement in run.plan.judgements if judgement.reason is Reason.UNREADABLE]
-    if unreadable:
-        log.warning(
-            f"{len(unreadable)} untagged container versions stay (unreadable): they may be parts of images. To delete"
-            " some nevertheless, name them in version-ids or versions with images: raw"
-        )
+    for judgement in run.plan.judgements:
+        if judgement.version.id in (rules.selection.version_ids or ()) and judgement.reason is Reason.NEEDED_BY:
+            root = display_name(judgement.root.name) if judgement.root else "an image"
+            log.warning(f"version-ids: {judgement.version.id} stays, since the image {root} needs it")
 
 
 def carry_out(run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation) -> None:
     """Carry out the guarded plan and keep what became of it."""
     carried = carrier.carry_out(plan, operation)
-    run.records = carried.records
+    run.records += carried.records
     run.ended_by = carried.ended_by
+
+
+def add_writes(run: Run, writes: Iterable[PlannedWrite], carrier: Carrier, operation: WriteOperation) -> None:
+    """Carry out what was found on the way: parts of images that are being restored. No limit cuts an image short."""
+    plan = Plan.of_singles(writes)
+    run.plan = replace(run.plan, groups=run.plan.groups + plan.groups)
+    carry_out(run, guard(plan, Guards()), carrier, operation)
+
+
+def gone_versions(run: Run) -> set[int]:
+    """The ids of the versions that this run deleted, or found gone."""
+    return {
+        record.write.version_id
+        for record in run.records
+        if record.write.version_id is not None
+        and record.write.decision is Decision.DELETE
+        and record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
+    }
+
+
+def restored_versions(records: Iterable[WriteRecord]) -> dict[PackageName, list[Version]]:
+    """The versions that were restored, or were back already, by package."""
+    found: dict[PackageName, list[Version]] = {}
+    for record in records:
+        if record.write.version is not None and record.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE):
+            found.setdefault(record.write.package, []).append(record.write.version)
+    return found

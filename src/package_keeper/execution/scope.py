@@ -34,6 +34,7 @@ class Scope:
     """The packages of a run, in the order of type and name; named ones that do not exist; problems."""
 
     packages: list[Package] = field(default_factory=list)
+    named: set[PackageName] = field(default_factory=set)
     missing: list[str] = field(default_factory=list)
     problems: list[ScopeProblem] = field(default_factory=list)
 
@@ -116,6 +117,7 @@ class _Search:
             package = self.get(PackageName(type=package_type, name=name))
             if package is not None:
                 self.scope.packages.append(package)
+                self.scope.named.add(package.key)
                 found = True
         return found
 

@@ -49,6 +49,8 @@ def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
         return Unreachable.status
     if run.scope.missing and if_missing == "fail":
         return 1
+    if run.broken:
+        return 1
     if fail_on == "never":
         return 0
     outcomes = [record.outcome for record in run.records]

@@ -112,6 +112,7 @@ class Identity:
                         until += pause
                         continue
                     refused = refusals.refusal("GET", status, headers, body)
+                    refused.hide(self._token)
                 except requests.RequestException:
                     refused = Refusal(RefusalKind.UNREACHABLE, "the connection to GitHub failed")
                 if refused.kind is not RefusalKind.UNREACHABLE or self._clock.monotonic() + wait > until:

@@ -15,7 +15,10 @@ from package_keeper.github.transport import Answer
 PAGE_SIZE = 100
 SMALLEST_PAGE = 25
 _NEXT = re.compile(r';\s*rel="?next"?')
-_TOO_FAR = re.compile(r"per_page.*page|page.*per_page", re.IGNORECASE)
+WINDOW = 10_000
+"""Above this `per_page` times `page` GitHub answers 400 on lists of packages."""
+REPEATS = 3
+"""After so many pages in a row without anything new, the list has no end that could be found."""
 
 _T = TypeVar("_T")
 
@@ -28,7 +31,7 @@ def all_entries(
     The second value is false when GitHub refused to list to the end.
     """
     found: dict[Hashable, _T] = {}
-    size, offset = PAGE_SIZE, 0
+    size, offset, repeats = PAGE_SIZE, 0, 0
     while True:
         number = offset // size + 1
         try:
@@ -37,11 +40,15 @@ def all_entries(
             if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and size > SMALLEST_PAGE:
                 size //= 2
                 continue
-            if refused.status == 400 and offset and _TOO_FAR.search(refused.message):
+            if refused.status == 400 and number * size > WINDOW:
                 return list(found.values()), False
             raise
+        before = len(found)
         for entry in entries:
             found.setdefault(identity(entry), entry)
         offset += size
+        repeats = repeats + 1 if len(found) == before else 0
         if not entries or (len(entries) < size and not _NEXT.search(answer.headers.get("link", ""))):
             return list(found.values()), True
+        if repeats >= REPEATS:
+            raise Refusal(RefusalKind.UNREACHABLE, "GitHub's list repeats itself without an end")

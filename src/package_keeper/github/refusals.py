@@ -4,19 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from package_keeper.errors import Refusal, RefusalKind
-
-PERMISSIONS_BLOCK = "permissions:\n  contents: read\n  packages: write"
-
-CLASSIC_SCOPES = (
-    "a classic token needs the scopes read:packages, delete:packages (to delete) and write:packages (to restore);"
-    " for maven, rubygems, npm, nuget and docker packages that belong to a repository also repo"
-)
-
-ADMIN_ROLE = (
-    "The repository needs the Admin role on the package (package settings, Manage Actions access), and the workflow"
-    f" needs:\n{PERMISSIONS_BLOCK}\nA personal account needs Admin on the package; {CLASSIC_SCOPES}."
-)
+from package_keeper.errors import ADMIN_ROLE, CLASSIC_SCOPES, Refusal, RefusalKind
 
 LISTING = (
     "GITHUB_TOKEN and app tokens cannot list container packages: name them in `package`, or use a classic token with"

@@ -94,7 +94,11 @@ class PackagesReader(_Family):
             query = {"page": str(number), "per_page": str(size), "state": state}
             return self._get(path, query, lambda body: wire.versions(body, package))
 
-        return all_entries(page, identity=lambda version: version.id)[0]
+        found, complete = all_entries(page, identity=lambda version: version.id)
+        if not complete:
+            # part of a list may hide what needs the rest, so it is as good as none
+            raise Refusal(RefusalKind.OTHER, f"GitHub lists only {len(found)} versions of {package}")
+        return found
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""

@@ -68,6 +68,7 @@ class Transport:
 
     def __init__(self, base_url: str, token: str, *, clock: Clock, notify: Callable[[str], None]) -> None:
         self._base_url = base_url.rstrip("/")
+        self._token = token
         self._clock = clock
         self._notify = notify
         self._session = requests.Session()
@@ -96,7 +97,7 @@ class Transport:
                 if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
                     raise Refusal(RefusalKind.OTHER, "the request could not be built") from None
                 attempts.lost = attempts.lost or not isinstance(error, requests.exceptions.ConnectTimeout)
-                self._back_off(attempts, _lost_answer(error))
+                self._back_off(attempts, lost_answer(error))
                 continue
             if 200 <= answer.status < 300:
                 return answer
@@ -104,6 +105,7 @@ class Transport:
                 self._wait_for_limit(answer, attempts)
                 continue
             refused = refusals.refusal(method, answer.status, answer.headers, answer.body)
+            refused.hide(self._token)
             refused.sent_before = attempts.lost
             if not refusals.is_server_error(answer.status, answer.body):
                 raise refused
@@ -156,7 +158,8 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
-def _lost_answer(error: requests.RequestException) -> Refusal:
+def lost_answer(error: requests.RequestException) -> Refusal:
+    """Say what happened to a request that got no answer."""
     # the exception's own text holds the URL, and sometimes headers; its kind says enough
     kinds: dict[type[Exception], str] = {
         requests.exceptions.ConnectTimeout: "GitHub did not answer in time (connecting)",

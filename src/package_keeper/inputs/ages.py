@@ -36,8 +36,14 @@ _SPELLINGS = {
     for spelling in spellings.split()
 }
 
-_WORDS = re.compile(r"(\d+)\s*([A-Za-z]+)", re.ASCII)
-_DURATION = re.compile(r"P(?=[\dT])[\dYMWDTHS.,]+", re.ASCII)
+_WORDS = re.compile(r"(\d{1,9})\s*([A-Za-z]+)", re.ASCII)
+# strict, since isodate takes a lone T and an empty duration
+_NUMBER = r"\d{1,9}(?:[.,]\d{1,9})?"
+_DURATION = re.compile(
+    rf"P(?=\d|T\d)(?:{_NUMBER}W|(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}D)?"
+    rf"(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?)",
+    re.ASCII,
+)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?", re.ASCII)
 
 

@@ -13,7 +13,7 @@ from package_keeper.inventory.version import Timestamp
 
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
 
-SELECTION_INPUTS = ("version-ids", "versions", "tags", "tag-status")
+SELECTION_INPUTS = ("version-ids", "versions", "tags", "tag-status", "condition", "partial-match")
 
 
 def cross_checks(settings: Settings, given: set[str]) -> tuple[list[str], list[str]]:
@@ -50,6 +50,9 @@ def _without_effect(settings: Settings, name: str) -> tuple[list[str], list[str]
         return [
             f"{name}: has no effect on {types}, whose versions carry no tags; accepted for container and docker"
         ], []
+    if definition.needs_images and PackageType.CONTAINER not in settings.package_types:
+        types = ", ".join(settings.package_types)
+        return [f"{name}: has no effect on {types}; only container versions form images"], []
     return [], []
 
 
@@ -95,6 +98,8 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
             + (" or keep-latest" if operation is Operation.DELETE else ", or undo")
             + " (versions: * is everything, said explicitly)"
         )
+    if settings.rules.raw and rules.selection.conditions is not None:
+        yield "condition: images: raw knows no images, so none has a condition; remove one of them"
     if rules.selection.tags is not None and rules.selection.tag_status == "untagged":
         yield "tags: with tag-status: untagged nothing can be selected; remove one of them"
     for name, patterns in (("versions", rules.selection.versions), ("tags", rules.selection.tags)):
@@ -106,7 +111,7 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
     if age.timestamp is Timestamp.DELETED and not settings.deleted_state:
         yield "age-of: 'deleted': active versions have no time of deletion; accepted are updated, created"
     if (
-        settings.raw_images
+        settings.rules.raw
         and operation.writes
         and rules.selection.version_ids is None
         and rules.selection.versions is None
@@ -131,15 +136,17 @@ def _digest_patterns(settings: Settings) -> Iterator[str]:
 
 
 def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
+    if "partial-match" in given and settings.rules.selection.tags is None and settings.operation is Operation.DELETE:
+        yield "partial-match: has no effect without tags"
     if "age-of" in given and not (
         settings.rules.age.is_given or settings.rules.retention.latest or settings.guards.limit
     ):
         yield "age-of: has no effect without an age, a count or a limit"
-    if settings.raw_images and not settings.undo and settings.operation is Operation.DELETE:
+    if settings.rules.raw and not settings.undo and settings.operation is Operation.DELETE:
         if PackageType.CONTAINER in settings.package_types:
             yield (
                 "images: raw: versions are deleted without looking at what they belong to; an image that holds one of"
-                " them can no longer be pulled"
+                " them can no longer be pulled whole"
             )
         else:
             yield "images: raw has an effect on containers only"

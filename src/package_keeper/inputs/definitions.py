@@ -12,23 +12,27 @@ class Operation(StrEnum):
     """What a run does."""
 
     LIST = "list"
+    VERIFY = "verify"
     CONFLICTS = "conflicts"
     DELETE = "delete"
     RESTORE = "restore"
+    REPAIR = "repair"
     DELETE_PACKAGE = "delete-package"
     RESTORE_PACKAGE = "restore-package"
 
     @property
     def writes(self) -> bool:
         """Whether the operation changes anything when `dry-run` is `false`."""
-        return self not in (Operation.LIST, Operation.CONFLICTS)
+        return self not in (Operation.LIST, Operation.VERIFY, Operation.CONFLICTS)
 
 
 OPERATION_MEANINGS = {
     Operation.LIST: "show packages, or versions when a package or a selection is given",
+    Operation.VERIFY: "check that every tagged container image is whole, and say what is missing",
     Operation.CONFLICTS: "show packages with a conflict from the Docker migration",
-    Operation.DELETE: "delete the selected versions",
+    Operation.DELETE: "delete the selected versions; images go with all their parts",
     Operation.RESTORE: "restore the selected deleted versions, or everything in a receipt",
+    Operation.REPAIR: "restore the deleted parts that tagged container images still need",
     Operation.DELETE_PACKAGE: "delete whole packages",
     Operation.RESTORE_PACKAGE: "restore whole deleted packages",
 }
@@ -37,6 +41,7 @@ ALL = frozenset(Operation)
 VERSIONS = frozenset({Operation.LIST, Operation.DELETE, Operation.RESTORE})
 WRITING = frozenset(operation for operation in Operation if operation.writes)
 DELETE_OR_LIST = frozenset({Operation.LIST, Operation.DELETE})
+READS_MANIFESTS = frozenset({Operation.LIST, Operation.VERIFY, Operation.DELETE, Operation.RESTORE, Operation.REPAIR})
 
 
 class Kind(StrEnum):
@@ -76,6 +81,7 @@ class Input:
     operations: frozenset[Operation] = ALL
     narrows: bool = False
     needs_tags: bool = False
+    needs_images: bool = False
     example: str = ""
 
     @property
@@ -156,6 +162,14 @@ INPUTS: tuple[Input, ...] = (
         meaning="REST base URL, also of GitHub Enterprise Server.",
     ),
     Input(
+        name="registry-url",
+        section=WHO,
+        kind=Kind.URL,
+        operations=READS_MANIFESTS,
+        example="https://ghcr.io",
+        meaning="The container registry. Empty: `https://ghcr.io`, or `https://containers.HOST` for another `api-url`.",
+    ),
+    Input(
         name="version-ids",
         section=WHICH,
         kind=Kind.IDS,
@@ -182,8 +196,8 @@ INPUTS: tuple[Input, ...] = (
         needs_tags=True,
         example="pr-*",
         meaning=(
-            "Patterns on container and docker tags; never selects what has no tag. An image only some of whose tags"
-            " match stays."
+            "Patterns on container and docker tags; never selects what has no tag. For an image only some of whose"
+            " tags match, see `partial-match`."
         ),
     ),
     Input(
@@ -196,6 +210,31 @@ INPUTS: tuple[Input, ...] = (
         narrows=True,
         needs_tags=True,
         meaning="Only tagged, or only untagged versions.",
+    ),
+    Input(
+        name="condition",
+        section=WHICH,
+        kind=Kind.WORDS,
+        choices=("any", "whole", "partial", "ghost", "orphan"),
+        default="any",
+        operations=DELETE_OR_LIST,
+        narrows=True,
+        needs_images=True,
+        meaning=(
+            "Container images by health, one or more of: `whole`; `partial`, some parts missing; `ghost`, an index with"
+            " no part left; `orphan`, a signature or other referrer whose subject is gone. What is missing is confirmed"
+            " by a fresh list and the registry."
+        ),
+    ),
+    Input(
+        name="partial-match",
+        section=WHICH,
+        kind=Kind.CHOICE,
+        default="keep",
+        choices=("keep", "untag", "delete"),
+        operations=DELETE_OR_LIST,
+        needs_tags=True,
+        meaning="An image only some of whose tags match: `keep` it, `untag` the matching tags, or `delete` it.",
     ),
     Input(
         name="state",
@@ -269,10 +308,13 @@ INPUTS: tuple[Input, ...] = (
         name="keep-digests",
         section=KEEP,
         kind=Kind.DIGESTS,
-        operations=DELETE_OR_LIST,
+        operations=frozenset({Operation.LIST, Operation.DELETE, Operation.VERIFY, Operation.REPAIR}),
         narrows=True,
         needs_tags=True,
-        meaning="Digests (`sha256:` and 64 hex digits) that stay; one found nowhere warns.",
+        meaning=(
+            "Digests (`sha256:` and 64 hex digits) that stay; that of a part keeps every image that holds it; one found"
+            " nowhere warns. `verify` and `repair` look at these too, tagged or not."
+        ),
     ),
     Input(
         name="dry-run",
@@ -290,8 +332,8 @@ INPUTS: tuple[Input, ...] = (
         choices=("whole", "raw"),
         operations=VERSIONS,
         meaning=(
-            "`whole`: untagged container versions, which may be parts of images, stay. `raw`: versions are"
-            " independent, only with `version-ids` or `versions`."
+            "`whole`: images are kept, deleted and restored with all their parts. `raw`: versions are independent, only"
+            " with `version-ids` or `versions`, and warned about."
         ),
     ),
     Input(
@@ -357,6 +399,14 @@ INPUTS: tuple[Input, ...] = (
         meaning="Where to write the whole JSON of the result, whatever its size.",
     ),
     Input(
+        name="manifest-cache",
+        section=FILES,
+        kind=Kind.PATH,
+        operations=READS_MANIFESTS,
+        example=".package-keeper-manifests",
+        meaning="Folder to keep manifests in between runs, for a cache step; a second run then reads only what is new.",
+    ),
+    Input(
         name="summary",
         section=FILES,
         kind=Kind.BOOLEAN,
@@ -379,13 +429,18 @@ INPUTS_BY_NAME = {definition.name: definition for definition in INPUTS}
 OUTPUTS: dict[str, str] = {
     "result": "`done`, `nothing-to-do`, `planned`, `partial`, `failed`, `refused` or `cancelled`.",
     "selected-count": "Versions that the rules chose; packages, for package operations (so for all counts).",
-    "planned-count": "What the run sets out to do: the sum of the six counts below, which are 0 in a dry run.",
+    "planned-count": (
+        "What the run sets out to do: the sum of deleted, untagged, restored, skipped, failed and remaining, all 0"
+        " in a dry run."
+    ),
     "deleted-count": "Deleted.",
+    "untagged-count": "Tags taken away from images that stay.",
     "restored-count": "Restored.",
     "kept-count": "Considered and kept.",
     "skipped-count": "GitHub, or the state of things, made it impossible or needless.",
     "failed-count": "Should have worked and did not.",
     "remaining-count": "Over `limit`, or left when the run was stopped.",
+    "broken-count": "Images that are broken: found so by `verify` and `repair`; hurt by this run, which must be 0.",
     "packages": "JSON array of the packages in scope, with every field of GitHub's schema.",
     "versions": (
         "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"

@@ -8,13 +8,15 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NoReturn
+from typing import Any
 
 from package_keeper import __version__
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OPERATION_MEANINGS, Kind, Operation
 from package_keeper.inputs.reading import unknown_input
 
 _RUNNER_OWN = ("ENTRYPOINT", "ARGS")
+_NO_VALUE = "\0"
+"""Stands for the value that was not given; no argument of a process can be it."""
 
 EXAMPLES = """\
 examples:
@@ -58,10 +60,13 @@ def from_action(environ: Mapping[str, str]) -> Request:
         name = variable[len("INPUT_") :]
         if name.upper() in _RUNNER_OWN:
             continue
-        if name.lower() in INPUTS_BY_NAME:
-            texts[name.lower()] = text
+        known = name.lower()
+        if known not in INPUTS_BY_NAME:
+            problems.append(unknown_input(name, known))
+        elif texts.get(known, text) != text:
+            problems.append(f"{known}: given twice, in different capitals and with different values")
         else:
-            problems.append(unknown_input(name, name.lower()))
+            texts[known] = text
     return Request(texts=texts, defaults=_environment_defaults(environ), problems=sorted(problems))
 
 
@@ -71,30 +76,55 @@ def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> R
     if not arguments:
         raise ShowAndExit(parser.format_help())
     problems: list[str] = []
-    try:
-        parsed, unknown = parser.parse_known_args(list(arguments))
-    except _Misread as error:
-        return Request(texts={"token": _token(environ)}, defaults=_environment_defaults(environ), problems=[str(error)])
+    parsed, unknown = parser.parse_known_args(_explicit_booleans(arguments))
     for argument in unknown:
         if argument.startswith("--"):
             option = argument[2:].partition("=")[0]
-            shown = f"--{option}"
-            if option == "token":
-                problems.append("--token: a token on the command line is seen by others; set GH_TOKEN or GITHUB_TOKEN")
-            else:
-                problems.append(unknown_input(option.removeprefix("no-"), shown))
+            problems.append(unknown_input(option.removeprefix("no-"), f"--{option}"))
         elif not problems or not problems[-1].startswith("--"):
             problems.append(f"'{argument}': unexpected; the operation stands alone, everything else is an option")
+    if parsed.token is not None:
+        problems.append("--token: a token on the command line is seen by others; set GH_TOKEN or GITHUB_TOKEN")
     if not parsed.operation:
         problems.append(f"the operation is missing; it stands first and is one of {', '.join(Operation)}")
     texts = {"operation": parsed.operation or "", "token": _token(environ)}
     for definition in INPUTS:
-        value = getattr(parsed, definition.name, None)
-        if value is not None:
-            texts[definition.name] = "\n".join(value) if isinstance(value, list) else value
+        values = getattr(parsed, definition.name, None)
+        if definition.name in ("operation", "token") or values is None:
+            continue
+        if _NO_VALUE in values:
+            problems.append(f"--{definition.name}: a value is missing after it")
+        elif len(set(values)) > 1 and not definition.is_list:
+            problems.append(f"--{definition.name}: given twice with different values: {' and '.join(values)}")
+        else:
+            texts[definition.name] = "\n".join(values) if definition.is_list else values[0]
+    formats = set(parsed.output_format or ["table"])
+    if len(formats) > 1 or not formats <= {"table", "json"}:
+        problems.append("--format: accepted is table or json")
     return Request(
-        texts=texts, defaults=_environment_defaults(environ), problems=problems, output_format=parsed.output_format
+        texts=texts,
+        defaults=_environment_defaults(environ),
+        problems=problems,
+        output_format="json" if "json" in formats else "table",
     )
+
+
+def _explicit_booleans(arguments: Sequence[str]) -> list[str]:
+    """Write `--dry-run`, `--dry-run true` and `--no-dry-run` as `--dry-run=…`, so that no option takes what follows."""
+    booleans = {definition.name for definition in INPUTS if definition.kind is Kind.BOOLEAN}
+    found: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name = argument.removeprefix("--")
+        if argument == f"--{name}" and name in booleans:
+            value = rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
+            found.append(f"--{name}={value}")
+        elif argument == f"--no-{name.removeprefix('no-')}" and name.removeprefix("no-") in booleans:
+            found.append(f"--{name.removeprefix('no-')}=false")
+        else:
+            found.append(argument)
+    return found
 
 
 def _token(environ: Mapping[str, str]) -> str:
@@ -108,15 +138,6 @@ def _environment_defaults(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-class _Misread(Exception):
-    """The command line could not be read at all."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _Misread(message)
-
-
 class _Show(argparse.Action):
     """Like argparse's own help and version actions, without printing or leaving."""
 
@@ -125,17 +146,9 @@ class _Show(argparse.Action):
         raise ShowAndExit(f"package-keeper {__version__}\n" if self.dest == "version" else parser.format_help())
 
 
-class _NoValue(argparse.Action):
-    """`--no-NAME`: the boolean input NAME is false."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        del parser, values, option_string
-        setattr(namespace, self.dest, "false")
-
-
 def _parser() -> argparse.ArgumentParser:
     operations = "\n".join(f"  {operation:<16} {meaning}" for operation, meaning in OPERATION_MEANINGS.items())
-    parser = _Parser(
+    parser = argparse.ArgumentParser(
         prog="package-keeper",
         usage="package-keeper OPERATION [options]",
         description=f"List, delete and restore GitHub Packages, safely.\n\noperations:\n{operations}",
@@ -152,8 +165,16 @@ def _parser() -> argparse.ArgumentParser:
                 _add_option(group, definition.name)
     other = parser.add_argument_group("Command line")
     other.add_argument(
-        "--format", dest="output_format", choices=("table", "json"), default="table", help="How to print the result."
+        "--format",
+        dest="output_format",
+        action="append",
+        nargs="?",
+        const=_NO_VALUE,
+        metavar="table|json",
+        help="How to print the result. Default: table.",
     )
+    # taken so that its value is never shown; a token on a command line is a problem
+    other.add_argument("--token", dest="token", nargs="?", const="", help=argparse.SUPPRESS)
     other.add_argument("--version", action=_Show, nargs=0, help="Show the version and exit.")
     other.add_argument("-h", "--help", action=_Show, nargs=0, help="Show this and exit.")
     return parser
@@ -167,13 +188,9 @@ def _add_option(group: Any, name: str) -> None:
     if definition.default:
         notes.append(f"Default: {definition.default}.")
     text = " ".join(notes).replace("%", "%%")
+    names = {Kind.AGE: "AGE", Kind.NUMBER: "N", Kind.PATH: "PATH", Kind.URL: "URL", Kind.BOOLEAN: "true|false"}
+    metavar = names.get(definition.kind, name.upper().replace("-", "_"))
     if definition.kind is Kind.BOOLEAN:
-        group.add_argument(f"--{name}", dest=name, nargs="?", const="true", metavar="true|false", help=text)
-        group.add_argument(f"--no-{name}", dest=name, action=_NoValue, nargs=0, help=argparse.SUPPRESS)
-        return
-    metavar = {Kind.AGE: "AGE", Kind.NUMBER: "N", Kind.PATH: "PATH", Kind.URL: "URL"}.get(
-        definition.kind, name.upper().replace("-", "_")
-    )
-    group.add_argument(
-        f"--{name}", dest=name, action="append" if definition.is_list else "store", metavar=metavar, help=text
-    )
+        text = f"{text} --no-{name} is --{name} false."
+    # every option may stand alone and twice, so that all that is wrong can be said at once
+    group.add_argument(f"--{name}", dest=name, action="append", nargs="?", const=_NO_VALUE, metavar=metavar, help=text)

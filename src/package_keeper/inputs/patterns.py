@@ -11,9 +11,14 @@ import re2
 
 from package_keeper.decisions.patterns import Pattern, Patterns
 
-_REGEX_OPTIONS = re2.Options()
-# the error comes back as an exception; RE2 would print it to stderr as well
-_REGEX_OPTIONS.log_errors = False
+
+def _options(*, ignore_case: bool) -> re2.Options:
+    options = re2.Options()
+    options.case_sensitive = not ignore_case
+    # the error comes back as an exception; RE2 would print it to stderr as well
+    options.log_errors = False
+    return options
+
 
 _JOINED_EXPRESSIONS = re.compile(r"/\s*,\s*!?/")
 
@@ -73,7 +78,7 @@ def _parse_expression(entry: str, *, ignore_case: bool) -> Pattern:
     if not source:
         raise PatternProblem("the regular expression is empty; write * for everything")
     try:
-        compiled = re2.compile(f"(?i:{source})" if ignore_case else source, _REGEX_OPTIONS)
+        compiled = re2.compile(source, _options(ignore_case=ignore_case))
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
         raise PatternProblem(

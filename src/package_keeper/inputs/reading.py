@@ -10,16 +10,18 @@ from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, OnLastVersion
 from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.retention import KeepLists, Retention
-from package_keeper.decisions.selection import Age, Selection, TagStatus
+from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
 from package_keeper.errors import BadInput
 from package_keeper.inputs import ages, checks
 from package_keeper.inputs.definitions import INPUTS_BY_NAME, Kind, Operation
 from package_keeper.inputs.patterns import parse_patterns, split_entries
 from package_keeper.inputs.settings import Secret, Settings
+from package_keeper.inventory.image import Condition
 from package_keeper.inventory.package import PackageType
 from package_keeper.inventory.version import DIGEST, Timestamp
 
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NUMBER = r"[0-9]{1,12}"
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
 
 
@@ -64,10 +66,10 @@ class _Reader:
             package_types=types,
             packages=self.packages(owner),
             api_url=self.url("api-url"),
+            registry_url=self.url("registry-url"),
             rules=self.rules(operation),
             deleted_state=self.choice("state") == "deleted" or operation is Operation.RESTORE,
             dry_run=self.boolean("dry-run"),
-            raw_images=self.choice("images") == "raw",
             guards=Guards(
                 limit=self.number("limit"),
                 on_last_version=OnLastVersion(self.choice("on-last-version") or OnLastVersion.KEEP),
@@ -77,6 +79,7 @@ class _Reader:
             receipt=self.text("receipt"),
             undo=self.text("undo"),
             output_file=self.text("output-file"),
+            manifest_cache=self.text("manifest-cache"),
             summary=self.boolean("summary"),
             log_level=self.choice("log-level"),
             warnings=(),
@@ -93,7 +96,7 @@ class _Reader:
         text = self.texts.get(name, "")
         if definition.kind is Kind.BOOLEAN and text in _BOOLEANS:
             return _BOOLEANS[text] is not _BOOLEANS[definition.default]
-        if definition.kind is Kind.NUMBER and text.isdecimal():
+        if definition.kind is Kind.NUMBER and re.fullmatch(_NUMBER, text):
             return int(text) != int(definition.default)
         return bool(text) and text != definition.default
 
@@ -135,7 +138,7 @@ class _Reader:
 
     def number(self, name: str) -> int:
         text = self.text(name)
-        if not re.fullmatch(r"[0-9]{1,12}", text):
+        if not re.fullmatch(_NUMBER, text):
             self.problem(name, text, "is not a whole number (0 or more)")
             return 0
         return int(text)
@@ -153,7 +156,7 @@ class _Reader:
 
     def url(self, name: str) -> str:
         text = self.text(name).rstrip("/")
-        if not _is_base_url(text):
+        if text and not _is_base_url(text):
             # a URL with credentials in it must not end up in a log
             shown = re.sub(r"//[^/@]*@", "//***@", text)
             self.problem(name, shown, "is not a URL such as https://api.github.com or https://HOST/api/v3")
@@ -206,7 +209,11 @@ class _Reader:
                 versions=self.patterns("versions"),
                 tags=self.patterns("tags"),
                 tag_status=TagStatus(self.choice("tag-status")),
+                conditions=self.conditions(),
+                partial_match=PartialMatch(self.choice("partial-match")),
             ),
+            now=self.now,
+            raw=self.choice("images") == "raw",
             age=Age(
                 timestamp=Timestamp(self.choice("age-of") or default),
                 older_than=self.moment("older-than"),
@@ -221,6 +228,10 @@ class _Reader:
                 ),
             ),
         )
+
+    def conditions(self) -> frozenset[Condition] | None:
+        words = self.words("condition")
+        return None if "any" in words else frozenset(Condition(word) for word in words) or None
 
     def moment(self, name: str) -> datetime | None:
         text = self.text(name)

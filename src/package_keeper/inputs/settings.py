@@ -36,16 +36,17 @@ class Settings:
     package_types: tuple[PackageType, ...]
     packages: Patterns | None
     api_url: str
+    registry_url: str
     rules: Rules
     deleted_state: bool
     dry_run: bool
-    raw_images: bool
     guards: Guards
     if_missing: str
     fail_on: str
     receipt: str
     undo: str
     output_file: str
+    manifest_cache: str
     summary: bool
     log_level: str
     warnings: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import Plan, WriteRecord
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Owner, Package
 
 
@@ -15,7 +16,8 @@ class Contents:
     """Everything that a report says about one run.
 
     `concerns_packages` is true for operations on whole packages, whose counts are packages. `listed` is what `list`
-    shows. `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
+    shows, `checked` what `verify` and `repair` found, `broken` how many images are broken.
+    `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
     """
 
     operation: str
@@ -28,6 +30,8 @@ class Contents:
     listed: tuple[Judgement, ...] | None = None
     records: tuple[WriteRecord, ...] = ()
     messages: tuple[str, ...] = ()
+    checked: tuple[CheckedImage, ...] | None = None
+    broken: int = 0
     receipt: str = ""
     file: str = ""
 
@@ -39,11 +43,13 @@ class Counts:
     selected: int = 0
     planned: int = 0
     deleted: int = 0
+    untagged: int = 0
     restored: int = 0
     kept: int = 0
     skipped: int = 0
     failed: int = 0
     remaining: int = 0
+    broken: int = 0
 
     def by_output(self) -> Mapping[str, int]:
         """The counts by the names of the outputs."""
@@ -51,11 +57,13 @@ class Counts:
             "selected-count": self.selected,
             "planned-count": self.planned,
             "deleted-count": self.deleted,
+            "untagged-count": self.untagged,
             "restored-count": self.restored,
             "kept-count": self.kept,
             "skipped-count": self.skipped,
             "failed-count": self.failed,
             "remaining-count": self.remaining,
+            "broken-count": self.broken,
         }
 
 
@@ -69,6 +77,8 @@ def count(contents: Contents) -> Counts:
             for judgement in contents.listed
         )
         return Counts(selected=selected, kept=len(contents.plan.judgements) - selected)
+    if contents.checked is not None and contents.operation == "verify":
+        return Counts(selected=len(contents.checked), broken=contents.broken)
     if not contents.plan.writes and contents.concerns_packages:
         return Counts(selected=len(contents.packages))
     outcomes = Counter(record.outcome for record in contents.records)
@@ -77,9 +87,11 @@ def count(contents: Contents) -> Counts:
         selected=len(contents.plan.writes),
         planned=len(contents.plan.writes),
         deleted=done.count(Decision.DELETE),
+        untagged=done.count(Decision.UNTAG),
         restored=done.count(Decision.RESTORE),
         kept=kept,
         skipped=sum(number for outcome, number in outcomes.items() if outcome.is_skipped),
         failed=sum(number for outcome, number in outcomes.items() if outcome.is_failed),
         remaining=sum(number for outcome, number in outcomes.items() if outcome.is_remaining),
+        broken=contents.broken,
     )

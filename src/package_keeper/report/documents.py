@@ -7,6 +7,8 @@ from typing import Any
 
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import PlannedWrite, WriteKind, WriteRecord
+from package_keeper.decisions.vocabulary import Decision, Reason
+from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
 from package_keeper.report.contents import Contents, count
@@ -60,6 +62,11 @@ def dumps(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
+def printable(document: object) -> str:
+    """The same JSON for a log, where `##[` would be a command to the runner."""
+    return dumps(document).replace("##[", "#\\u0023[")
+
+
 def packages(contents: Contents) -> Iterator[dict[str, Any]]:
     """The packages in scope, and those that an operation on whole packages knows by name alone."""
     decided: dict[PackageName, dict[str, Any]] = {}
@@ -78,8 +85,12 @@ def versions(contents: Contents) -> Iterator[dict[str, Any]]:
         for judgement in contents.listed:
             yield _judged(judgement)
         return
+    if contents.checked is not None and contents.operation == "verify":
+        for image in sorted(contents.checked, key=lambda image: not image.is_broken):
+            yield _checked(image)
+        return
     for write, record in _written(contents):
-        if write.kind is WriteKind.VERSION:
+        if write.kind is not WriteKind.PACKAGE:
             yield _write_document(write) | _decided(write, record)
 
 
@@ -128,8 +139,25 @@ def _written(contents: Contents) -> Iterator[tuple[PlannedWrite, WriteRecord | N
         yield from ((write, None) for write in contents.plan.writes)
 
 
+def _checked(image: CheckedImage) -> dict[str, Any]:
+    missing = [
+        {
+            "digest": part.digest,
+            "restorable": part.deleted is not None,
+            "version-id": part.deleted.id if part.deleted else None,
+            "restorable-until": _time(part.restorable_until),
+        }
+        for part in image.missing
+    ]
+    found: dict[str, Any] = {"decision": Decision.KEEP, "reason": Reason.NOT_SELECTED, "broken": image.is_broken}
+    return version_document(image.root) | found | {"missing": missing, "unreadable": image.unreadable}
+
+
 def _judged(judgement: Judgement) -> dict[str, Any]:
-    return version_document(judgement.version) | {"decision": judgement.decision, "reason": judgement.reason}
+    decided: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.reason}
+    if judgement.root is not None:
+        decided["root"] = judgement.root.name
+    return version_document(judgement.version) | decided
 
 
 def _write_document(write: PlannedWrite) -> dict[str, Any]:
@@ -160,6 +188,10 @@ def _write_document(write: PlannedWrite) -> dict[str, Any]:
 
 def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
     decided: dict[str, Any] = {"decision": write.decision, "reason": write.reason}
+    if write.root is not None:
+        decided["root"] = write.root
+    if write.tag is not None:
+        decided["tag"] = write.tag
     if record is not None:
         decided["outcome"] = record.outcome
         if record.message:

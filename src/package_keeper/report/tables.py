@@ -47,8 +47,8 @@ def count_line(contents: Contents) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text from outside on one line, without control characters."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    """Text from outside on one line, without control characters and without anything that the runner obeys."""
+    return "".join(character if character.isprintable() else "�" for character in text).replace("##[", "## [")
 
 
 def _writes(contents: Contents, width: int) -> str:

@@ -28,7 +28,12 @@ class Workspace:
         """Find the place of a path as written. Raises `PathProblem` when it leaves the workspace."""
         if "\0" in text or "\n" in text:
             raise PathProblem("is no path")
-        place = (self.root / text).resolve()
+        try:
+            place = (self.root / text).resolve()
+            place.exists()
+        except (OSError, RuntimeError, ValueError):
+            # a name too long for the file system, or symbolic links in a circle
+            raise PathProblem("is no path that can be used") from None
         if not place.is_relative_to(self.root) or place == self.root:
             raise PathProblem("is outside the workspace; accepted is a path inside, relative to it")
         return place
@@ -64,7 +69,7 @@ class Workspace:
             place = self.resolve(text)
             self._make_parents(place)
             place.write_text(content, encoding="utf-8")
-            self._give_away(place)
+            self.give_away(place)
         except (OSError, PathProblem) as error:
             raise FileUnwritable(f"{text} cannot be written: {error}") from None
         return self.relative(place)
@@ -80,7 +85,7 @@ class Workspace:
                     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
                 except FileExistsError:
                     continue
-                self._give_away(place)
+                self.give_away(place)
                 _sync_folder(place.parent)
                 return ReceiptFile(descriptor, self.relative(place))
         except (OSError, PathProblem) as error:
@@ -91,9 +96,10 @@ class Workspace:
         missing = [parent for parent in place.parents if not parent.exists()]
         for parent in reversed(missing):
             parent.mkdir(exist_ok=True)
-            self._give_away(parent)
+            self.give_away(parent)
 
-    def _give_away(self, place: Path) -> None:
+    def give_away(self, place: Path) -> None:
+        """Hand a file or folder that we made to the workspace's owner."""
         owner = self.root.stat()
         # only root may, and only root makes files that the runner's user cannot remove
         with contextlib.suppress(PermissionError):

@@ -12,6 +12,8 @@ from typing import TextIO
 
 from actions_toolkit import core
 
+from package_keeper.errors import SHORTEST_SECRET
+
 LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
 ANNOTATIONS = 10
 """Annotations of one kind that GitHub shows for a step; further ones are plain lines."""
@@ -62,7 +64,7 @@ class Log:
         yield
 
     def _say(self, kind: str, level: int, text: str) -> None:
-        text = text.replace(self._secret, "***") if self._secret else text
+        text = text.replace(self._secret, "***") if len(self._secret) >= SHORTEST_SECRET else text
         if level < LEVELS["info"]:
             self.messages.append(text)
         if level <= self.level:

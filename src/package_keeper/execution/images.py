@@ -1,0 +1,147 @@
+"""Container packages as images: read, judged, confirmed, and held against a fresh list afterwards."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from package_keeper.decisions.deciding import Judgement, Rules, candidates, decide_deletions
+from package_keeper.decisions.vocabulary import Decision, Reason
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.execution.image_reading import ManifestReader, Manifests, read_for_deletion, read_tagged
+from package_keeper.execution.ports import Log, Reader
+from package_keeper.execution.scope import ScopeProblem
+from package_keeper.inventory.graph import Graph
+from package_keeper.inventory.image import Condition, Image, independent_images
+from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.version import Version, display_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One package with everything that was decided about it. `graph` is set where images were understood."""
+
+    package: PackageName
+    images: tuple[Image, ...]
+    judgements: tuple[Judgement, ...]
+    graph: Graph | None = None
+
+
+@dataclass(kw_only=True)
+class ImageJudge:
+    """Judges the versions of packages, reading manifests where containers need it."""
+
+    rules: Rules
+    registry: ManifestReader
+    reader: Reader
+    log: Log
+    problems: list[ScopeProblem] = field(default_factory=list)
+
+    def judge(self, package: Package, versions: list[Version]) -> Judged:
+        """Decide about every version of one package. May raise `Refusal`."""
+        if package.type is not PackageType.CONTAINER or self.rules.raw:
+            images = independent_images(versions)
+            judgements = decide_deletions(images, self.rules)
+            if package.type is PackageType.CONTAINER:
+                self._warn_about_raw(package, versions, judgements)
+            return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements))
+        manifests = Manifests(package.key, versions, self.registry)
+        read_for_deletion(manifests, versions, candidates(versions, self.rules))
+        graph = Graph(versions, manifests.read)
+        images = graph.images()
+        judgements = decide_deletions(images, self.rules)
+        if manifests.unreadable:
+            judgements = self._stopped(package, manifests, judgements)
+        judgements = self._confirmed(package, images, judgements)
+        return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements), graph=graph)
+
+    def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:
+        """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""
+        going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}
+        if not going:
+            return
+        manifests = Manifests(package.key, versions, self.registry)
+        read_tagged(manifests, (version for version in versions if version.id not in going))
+        for image in Graph(versions, manifests.read).images():
+            lost = [part for part in image.parts if part.id in going]
+            if lost and image.is_tagged and image.root.id not in going:
+                self.log.warning(
+                    f"{package.key}: images: raw takes {', '.join(display_name(part.name) for part in lost)} out of the"
+                    f" image {display_name(image.root.name)} [{', '.join(image.root.image_tags)}], which can then no"
+                    " longer be pulled whole"
+                )
+
+    def _stopped(self, package: Package, manifests: Manifests, judgements: list[Judgement]) -> list[Judgement]:
+        """Keep everything in a package where something cannot be read: it may need any other version."""
+        if not any(judgement.decision is Decision.DELETE for judgement in judgements):
+            return judgements
+        for unreadable in manifests.unreadable.values():
+            ids = ", ".join(
+                str(judgement.version.id) for judgement in judgements if judgement.version.name == unreadable.digest
+            )
+            text = (
+                f"{package.key}: nothing is deleted, since {display_name(unreadable.digest)} (id {ids}) cannot be read"
+                f" ({unreadable.why}) and may need any other version. To go on, delete it by version-ids: {ids} with"
+                " images: raw, or restore what it lacks"
+            )
+            if unreadable.lasting:
+                self.log.warning(text)
+            else:
+                kind = RefusalKind.NO_PERMISSION if "token" in unreadable.why else RefusalKind.UNREACHABLE
+                self.problems.append(ScopeProblem(what=str(package.key), refusal=Refusal(kind, text)))
+        return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
+
+    def _confirmed(self, package: Package, images: list[Image], judgements: list[Judgement]) -> list[Judgement]:
+        """Look again before anything goes because something else is missing: a fresh list, and the registry."""
+        if self.rules.selection.conditions is None:
+            return judgements
+        by_root = {image.root.id: image for image in images}
+        going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}
+        suspects = [image for image in images if image.root.id in going and image.condition is not Condition.WHOLE]
+        if not suspects:
+            return judgements
+        fresh = {version.name for version in self.reader.versions(package.key)}
+        absent: dict[str, bool] = {}
+        for digest in dict.fromkeys(digest for image in suspects for digest in (*image.missing, *image.lost_subjects)):
+            absent[digest] = digest not in fresh and not self.registry.exists(package.key, digest)
+        doubtful = {
+            image.root.id
+            for image in suspects
+            if not all(absent[digest] for digest in (*image.missing, *image.lost_subjects))
+        }
+        if doubtful:
+            self.log.warning(
+                f"{package.key}: {len(doubtful)} images stay: a second look found what seemed to be missing"
+            )
+        spared = doubtful | {part.id for root in doubtful for part in by_root[root].parts}
+        return [
+            _kept(judgement, Reason.NOT_SELECTED) if judgement.version.id in spared else judgement
+            for judgement in judgements
+        ]
+
+
+def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, log: Log) -> int:
+    """Hold fresh lists against the manifests read: the number of images that stay and lost a part.
+
+    No list is read of a package in which nothing was deleted, or no image that stays has parts. May raise `Refusal`.
+    """
+    broken = 0
+    for package in judged:
+        touched = any(judgement.version.id in gone for judgement in package.judgements)
+        staying = [image for image in package.images if image.parts and image.root.id not in gone]
+        if not touched or not staying or package.graph is None:
+            continue
+        fresh = {version.name for version in reader.versions(package.package)}
+        for image in staying:
+            lost = [part for part in image.parts if part.name not in fresh]
+            if lost and image.root.name in fresh:
+                broken += 1
+                log.error(
+                    f"{package.package}: the image {display_name(image.root.name)} lost"
+                    f" {', '.join(display_name(part.name) for part in lost)}; operation repair brings them back"
+                )
+    return broken
+
+
+def _kept(judgement: Judgement, reason: Reason) -> Judgement:
+    if judgement.decision is not Decision.DELETE:
+        return judgement
+    return replace(judgement, decision=Decision.KEEP, reason=reason, root=None)

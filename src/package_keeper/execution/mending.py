@@ -1,0 +1,81 @@
+"""Bringing back the parts of images: after their root was restored, and for images that lost some (`repair`)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.plan import PlannedWrite
+from package_keeper.decisions.vocabulary import Decision, Reason
+from package_keeper.execution.image_reading import ManifestReader, Manifests
+from package_keeper.execution.ports import Log, Reader
+from package_keeper.inventory.graph import tagged_subjects
+from package_keeper.inventory.health import CheckedImage
+from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
+
+
+def plan_repair(checked: Iterable[CheckedImage]) -> list[PlannedWrite]:
+    """Plan to restore every missing part that can be; a part that several images need comes back once."""
+    writes: dict[int, PlannedWrite] = {}
+    for image in checked:
+        for part in image.missing:
+            if part.deleted is not None:
+                write = restoration(part.deleted, Reason.NEEDED_BY, root=image.root.name)
+                writes.setdefault(part.deleted.id, write)
+    return list(writes.values())
+
+
+def restoration(version: Version, reason: Reason, *, root: str | None) -> PlannedWrite:
+    """The write that restores one version."""
+    return PlannedWrite(
+        decision=Decision.RESTORE,
+        reason=reason,
+        package=version.package,
+        version=version,
+        version_id=version.id,
+        version_name=version.name,
+        tags=version.tags,
+        root=root,
+    )
+
+
+@dataclass(kw_only=True)
+class PartFinder:
+    """Finds, round by round, what restored images of one package still lack.
+
+    A registry serves active versions only, so what an index needs is known after it was restored. Referrers by tag
+    come back with what they refer to; those known by `subject` alone come back with a receipt.
+    """
+
+    package: PackageName
+    reader: Reader
+    registry: ManifestReader
+    log: Log
+    active: set[str]
+    deleted: Sequence[Version]
+    seen: set[str] = field(default_factory=set)
+
+    def next_round(self, restored: Iterable[Version]) -> list[PlannedWrite]:
+        """What the versions restored in the last round need. May raise `Refusal`."""
+        names = {version.name: version for version in restored}
+        self.active.update(names)
+        manifests = Manifests(self.package, list(names.values()), self.registry)
+        manifests.take(name for name in names if name not in self.seen)
+        self.seen.update(names)
+        for unreadable in manifests.unreadable.values():
+            self.log.warning(
+                f"{self.package}: {display_name(unreadable.digest)} was restored but cannot be read"
+                f" ({unreadable.why}), so its parts are not known"
+            )
+        newest: dict[str, Version] = {}
+        for version in sorted(self.deleted, key=lambda version: age_order(version, Timestamp.DELETED)):
+            newest[version.name] = version
+        writes: dict[int, PlannedWrite] = {}
+        for name, manifest in manifests.read.items():
+            for child in manifest.children:
+                if child.digest not in self.active and (part := newest.get(child.digest)):
+                    writes.setdefault(part.id, restoration(part, Reason.PART_OF, root=name))
+        for version in newest.values():
+            subjects = [subject for subject in tagged_subjects(version) if subject in names]
+            if subjects and version.name not in self.active and not version.image_tags:
+                writes.setdefault(version.id, restoration(version, Reason.PART_OF, root=subjects[0]))
+        return list(writes.values())

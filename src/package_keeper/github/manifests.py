@@ -1,0 +1,111 @@
+"""The registry's bytes ─▶ `Manifest`, checked: digest, size, JSON, shape (OCI image specification, Docker schema 2)."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from package_keeper.inventory.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from package_keeper.inventory.version import DIGEST
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes; the OCI distribution specification asks registries to accept manifests up to this size."""
+
+STUB_ANNOTATION = "io.github.package-keeper.untagged"
+"""Marks the empty manifests by which a tag is moved; its value is unique."""
+
+
+class NotAManifest(ValueError):
+    """The bytes are no manifest that can be trusted; the message says why."""
+
+
+class _Descriptor(msgspec.Struct):
+    digest: str
+    mediaType: str = OCI_MANIFEST  # noqa: N815  # reason: the name on the wire
+    artifactType: str | None = None  # noqa: N815  # reason: the name on the wire
+    platform: dict[str, Any] | None = None
+
+
+class _Manifest(msgspec.Struct):
+    schemaVersion: int  # noqa: N815  # reason: the name on the wire
+    mediaType: str | None = None  # noqa: N815  # reason: the name on the wire
+    manifests: list[_Descriptor] | None = None
+    config: dict[str, Any] | None = None
+    layers: list[Any] | None = None
+    subject: _Descriptor | None = None
+    annotations: dict[str, Any] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Manifest)
+
+
+def manifest(digest: str, body: bytes) -> Manifest:
+    """Read the manifest that should have `digest`. Raises `NotAManifest`."""
+    if len(body) > LARGEST:
+        raise NotAManifest(f"is larger than {LARGEST} bytes")
+    if digest_of(body) != digest:
+        raise NotAManifest("has another digest than it is named by")
+    try:
+        wire = _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise NotAManifest("is not the JSON of a manifest") from None
+    if wire.schemaVersion != 2 or (wire.manifests is None and wire.layers is None and wire.config is None):
+        raise NotAManifest("is of a kind that nobody knows")
+    children = tuple(_child(child) for child in wire.manifests or ())
+    subject = wire.subject.digest if wire.subject else None
+    for named in [child.digest for child in children] + ([subject] if subject else []):
+        if not DIGEST.fullmatch(named):
+            raise NotAManifest("names something by another kind of digest than sha256")
+    return Manifest(
+        digest=digest,
+        media_type=_media_type(wire),
+        children=children,
+        subject=subject,
+        is_stub=STUB_ANNOTATION in (wire.annotations or {}),
+    )
+
+
+def stub(body: bytes, unique: str) -> bytes:
+    """An empty manifest of the same kind as `body`: no children, no layers, and an annotation that makes it unique.
+
+    Raises `NotAManifest`.
+    """
+    try:
+        document = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise NotAManifest("is not the JSON of a manifest") from None
+    for name in ("manifests", "layers"):
+        if name in document:
+            document[name] = []
+    document.pop("subject", None)
+    document["annotations"] = {STUB_ANNOTATION: unique}
+    return msgspec.json.encode(document)
+
+
+def media_type_of(body: bytes) -> str:
+    """The media type by which a manifest is put back. Raises `NotAManifest`."""
+    try:
+        return _media_type(_DECODER.decode(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise NotAManifest("is not the JSON of a manifest") from None
+
+
+def digest_of(body: bytes) -> str:
+    """The digest by which content is addressed."""
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def _media_type(wire: _Manifest) -> str:
+    # optional in OCI manifests: then the shape tells
+    if wire.manifests is not None:
+        return wire.mediaType if wire.mediaType == DOCKER_LIST else OCI_INDEX
+    return wire.mediaType or OCI_MANIFEST
+
+
+def _child(wire: _Descriptor) -> Descriptor:
+    return Descriptor(
+        digest=wire.digest,
+        media_type=wire.mediaType,
+        artifact_type=wire.artifactType,
+        has_platform=wire.platform is not None,
+    )

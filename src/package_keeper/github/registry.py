@@ -1,0 +1,316 @@
+"""The registry's side: manifests and tags (GITHUB.md, "Registry").
+
+Every GET of a manifest counts as a download, so the cache answers first, and nothing is read twice. The token goes to
+the registry's own host only. Deletions do not exist here: versions go through REST.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github import manifests
+from package_keeper.github.manifests import LARGEST, NotAManifest
+from package_keeper.github.transport import RETRY_SECONDS, TIMEOUT, Clock, lost_answer
+from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, UnreadableManifest
+from package_keeper.inventory.package import PackageName
+
+WORKERS = 16
+"""Reads in flight; the registry allows far more a minute than this can ask for (GITHUB.md, "Registry")."""
+
+_ACCEPT = ", ".join(MEDIA_TYPES)
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_MILLISECONDS = re.compile(r"([\d.]+)\s*ms\b")
+_SECONDS = re.compile(r"([\d.]+)\s*s\b")
+
+
+class Cache(Protocol):
+    """Keeps manifests between runs, by digest."""
+
+    def get(self, digest: str) -> bytes | None:
+        """The bytes of a manifest, checked, or `None`."""
+        ...
+
+    def put(self, digest: str, body: bytes) -> None:
+        """Keep the bytes of a manifest."""
+        ...
+
+
+class _Token(msgspec.Struct):
+    token: str | None = None
+    access_token: str | None = None
+
+
+class _Answer:
+    def __init__(self, response: requests.Response, body: bytes) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = CaseInsensitiveDict(response.headers)
+        self.body = body
+
+
+def derived_url(api_url: str) -> str:
+    """The registry that belongs to a REST base URL: `https://ghcr.io`, or `https://containers.HOST`.
+
+    A server on this machine (a simulator, a test) is both at once.
+    """
+    parts = urlsplit(api_url)
+    host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    if host == "api.github.com":
+        return "https://ghcr.io"
+    if host == "localhost" or re.fullmatch(r"[\d.]+|[0-9a-f:]*:[0-9a-f:]*", host):
+        return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://containers.{host.removeprefix('api.')}{port}"
+
+
+class Registry:
+    """Reads manifests, and moves tags, of one owner's packages. Safe to call from one thread; reads use several."""
+
+    def __init__(
+        self,
+        base_url: str,
+        owner: str,
+        token: str,
+        *,
+        clock: Clock,
+        notify: Callable[[str], None],
+        cache: Cache | None = None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._owner = owner.lower()
+        self._token = token
+        self._clock = clock
+        self._notify = notify
+        self._cache = cache
+        self._session = requests.Session()
+        self._session.auth = _keep_headers
+        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=WORKERS)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._bearers: dict[tuple[str, str], str] = {}
+        self._lock = Lock()
+        self._known: dict[tuple[str, str], Manifest] = {}
+        self.reads = 0
+        """Manifests read from the registry so far: what counts as downloads."""
+
+    def read(self, package: PackageName, digests: Iterable[str]) -> dict[str, Manifest | UnreadableManifest]:
+        """Read manifests, several at a time; the result stands in the order of `digests`."""
+        wanted = list(dict.fromkeys(digests))
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            try:
+                return dict(zip(wanted, pool.map(lambda digest: self._manifest(package, digest), wanted), strict=True))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
+        """Ask of manifests whether they are indexes, without downloading them; `None` means that it is not known."""
+        wanted = list(dict.fromkeys(digests))
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            return dict(zip(wanted, pool.map(lambda digest: self._is_index(package, digest), wanted), strict=True))
+
+    def exists(self, package: PackageName, digest: str) -> bool:
+        """Whether the registry has the manifest. Raises `Refusal` when that cannot be told."""
+        return self.tag_digest(package, digest) is not None
+
+    def tag_digest(self, package: PackageName, tag: str) -> str | None:
+        """The digest that a tag names, or `None` when there is none. Raises `Refusal`."""
+        try:
+            answer = self._send("HEAD", package, tag)
+        except Refusal as refused:
+            if refused.kind is RefusalKind.NOT_FOUND:
+                return None
+            raise
+        digest = answer.headers.get("docker-content-digest", "")
+        return digest or manifests.digest_of(self._send("GET", package, tag).body)
+
+    def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
+        """The bytes of a manifest, out of the cache if it has them. Raises `Refusal`."""
+        cached = self._cache.get(digest) if self._cache else None
+        if cached is not None:
+            return cached
+        body = self._send("GET", package, digest).body
+        with self._lock:
+            self.reads += 1
+        if self._cache is not None and manifests.digest_of(body) == digest:
+            self._cache.put(digest, body)
+        return body
+
+    def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:
+        known = self._known.get((package.name, digest))
+        if known is not None:
+            return known
+        try:
+            found = manifests.manifest(digest, self.manifest_bytes(package, digest))
+            self._known[package.name, digest] = found
+            return found
+        except NotAManifest as problem:
+            return UnreadableManifest(digest=digest, why=str(problem), lasting=True)
+        except Refusal as refused:
+            lasting = refused.kind is RefusalKind.NOT_FOUND
+            return UnreadableManifest(digest=digest, why=str(refused), lasting=lasting)
+
+    def _is_index(self, package: PackageName, digest: str) -> bool | None:
+        if self._cache is not None and (body := self._cache.get(digest)) is not None:
+            return manifests.manifest(digest, body).is_index
+        try:
+            media_type = self._send("HEAD", package, digest).headers.get("content-type", "").partition(";")[0].strip()
+        except Refusal:
+            return None
+        return media_type in INDEX_TYPES if media_type in MEDIA_TYPES else None
+
+    def _send(
+        self, method: str, package: PackageName, reference: str, body: bytes | None = None, media_type: str = ""
+    ) -> _Answer:
+        """Send one request about a manifest. Raises `Refusal`; may wait for limits."""
+        url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
+        actions = "pull" if method in ("GET", "HEAD") else "pull,push"
+        until = self._clock.monotonic() + RETRY_SECONDS
+        tries, renewed = 0, False
+        while True:
+            tries += 1
+            headers = {"Authorization": f"Bearer {self._bearer(package, actions)}", "Accept": _ACCEPT}
+            if media_type:
+                headers["Content-Type"] = media_type
+            try:
+                answer = self._exchange(method, url, headers, body)
+            except requests.RequestException as error:
+                refused = lost_answer(error)
+            else:
+                if 200 <= answer.status < 300:
+                    return answer
+                if answer.status == 401 and not renewed:
+                    renewed = True
+                    self._renew(package, actions, answer)
+                    continue
+                if answer.status == 429:
+                    wait = _limit_wait(answer, tries)
+                    self._clock.sleep(wait)
+                    until += wait
+                    continue
+                refused = _refusal(answer)
+                if answer.status < 500:
+                    raise refused
+            wait = min(2.0 ** (tries - 1), 8.0)
+            if self._clock.monotonic() + wait > until:
+                raise refused
+            self._notify(f"registry: {refused}; trying again in {wait:.0f} s")
+            self._clock.sleep(wait)
+
+    def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:
+        with self._session.request(
+            method, url, headers=dict(headers), data=body, timeout=TIMEOUT, allow_redirects=False, stream=True
+        ) as response:
+            content = b"".join(_up_to(response, LARGEST + 1))
+            return _Answer(response, content)
+
+    def _path(self, package: PackageName) -> str:
+        # plain slashes and lower case here, unlike REST (GITHUB.md, "Registry")
+        return quote(f"{self._owner}/{package.name.lower()}", safe="/")
+
+    def _bearer(self, package: PackageName, actions: str) -> str:
+        known = self._bearers.get((package.name, actions))
+        return known or base64.b64encode(self._token.encode()).decode()
+
+    def _renew(self, package: PackageName, actions: str, answer: _Answer) -> None:
+        """Exchange the token where the registry says; that place must be the registry's own host."""
+        challenge = dict(_CHALLENGE.findall(answer.headers.get("www-authenticate", "")))
+        realm = challenge.get("realm", "")
+        if not realm or urlsplit(realm)[:2] != urlsplit(self._base_url)[:2]:
+            raise Refusal(RefusalKind.NO_PERMISSION, "the registry does not accept the token", status=401)
+        query = {"scope": f"repository:{self._owner}/{package.name.lower()}:{actions}"}
+        if service := challenge.get("service"):
+            query["service"] = service
+        basic = base64.b64encode(f"package-keeper:{self._token}".encode()).decode()
+        try:
+            response = self._session.get(
+                realm, params=query, headers={"Authorization": f"Basic {basic}"}, timeout=TIMEOUT, allow_redirects=False
+            )
+        except requests.RequestException as error:
+            raise lost_answer(error) from None
+        if response.status_code >= 500:
+            raise Refusal(RefusalKind.UNREACHABLE, "the registry gives out no token", status=response.status_code)
+        try:
+            found = msgspec.json.decode(response.content, type=_Token)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            found = _Token()
+        bearer = found.token or found.access_token
+        if response.status_code != 200 or not bearer:
+            raise Refusal(
+                RefusalKind.NO_PERMISSION, "the registry does not accept the token", status=response.status_code
+            )
+        with self._lock:
+            self._bearers[package.name, actions] = bearer
+
+
+class TagMover(Registry):
+    """A registry client that may also put manifests: the only way to move a tag. A dry run has none."""
+
+    def put(self, package: PackageName, tag: str, body: bytes) -> str:
+        """Put a manifest under a tag, and give its digest. Raises `Refusal`."""
+        try:
+            media_type = manifests.media_type_of(body)
+        except NotAManifest as problem:
+            raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
+        self._send("PUT", package, tag, body, media_type)
+        return manifests.digest_of(body)
+
+    def is_stub(self, package: PackageName, digest: str) -> bool:
+        """Whether a manifest is a stub. Raises `Refusal`."""
+        try:
+            return manifests.manifest(digest, self.manifest_bytes(package, digest)).is_stub
+        except NotAManifest:
+            return False
+
+    def stub(self, body: bytes, unique: str) -> bytes:
+        """An empty manifest of the same kind. Raises `Refusal`."""
+        try:
+            return manifests.stub(body, unique)
+        except NotAManifest as problem:
+            raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _up_to(response: requests.Response, most: int) -> Iterable[bytes]:
+    """The body, but not much more of it than `most` bytes."""
+    taken = 0
+    for chunk in response.iter_content(64 * 1024):
+        yield chunk
+        taken += len(chunk)
+        if taken > most:
+            return
+
+
+def _limit_wait(answer: _Answer, tries: int) -> float:
+    """Seconds to wait; the registry names milliseconds in its message."""
+    retry_after = answer.headers.get("retry-after", "")
+    text = answer.body.decode(errors="replace")
+    if retry_after.isdecimal():
+        return max(float(retry_after), 0.05)
+    if found := _MILLISECONDS.search(text):
+        return float(found[1]) / 1000 + 0.01
+    if found := _SECONDS.search(text):
+        return float(found[1]) + 0.01
+    return min(2.0**tries, 60.0)
+
+
+def _refusal(answer: _Answer) -> Refusal:
+    kinds = {
+        401: (RefusalKind.NO_PERMISSION, "the registry does not accept the token"),
+        403: (RefusalKind.NO_PERMISSION, "the token may not read this package in the registry"),
+        404: (RefusalKind.NOT_FOUND, "the registry does not have it"),
+    }
+    kind, text = kinds.get(answer.status, (RefusalKind.UNREACHABLE, "the registry failed"))
+    if answer.status < 500 and answer.status not in kinds:
+        kind, text = RefusalKind.OTHER, "the registry refused"
+    return Refusal(kind, text, status=answer.status)

@@ -1,0 +1,160 @@
+"""The graph of a container package: which version needs which, and the images that follow from it.
+
+An arrow leads from what needs something to what it needs: from an index to its children, and from a subject to what
+refers to it. Referrers are found by the fallback tag and cosign's tags, and by the `subject` of their manifests
+(GITHUB.md, "Registry"). An index without a tag whose children all refer to one subject is a fallback index that was
+replaced; it belongs to that subject too.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from package_keeper.inventory.image import Condition, Image
+from package_keeper.inventory.manifest import Manifest
+from package_keeper.inventory.version import REFERRER_TAG, Version
+
+
+class Graph:
+    """The arrows between the active versions of one package, by digest.
+
+    Pure and deterministic: the order of `versions` does not matter. A digest of which no manifest is given has no
+    children and no subject that anybody knows of; reading enough of them first is the caller's duty.
+    """
+
+    def __init__(self, versions: Sequence[Version], manifests: Mapping[str, Manifest]) -> None:
+        self._versions: dict[str, list[Version]] = {}
+        for version in sorted(versions, key=lambda version: version.id):
+            self._versions.setdefault(version.name, []).append(version)
+        self._manifests = manifests
+        self._arrows: dict[str, list[str]] = {digest: [] for digest in self._versions}
+        self._pointers: dict[str, list[str]] = {digest: [] for digest in self._versions}
+        self._missing: dict[str, list[str]] = {}
+        self._lost_subjects: dict[str, list[str]] = {}
+        self._has_subject: set[str] = set()
+        self._draw()
+
+    def images(self) -> list[Image]:
+        """All images of the package, in the order of their roots' ids; every version is in at least one."""
+        roots = [
+            version
+            for digest, versions in self._versions.items()
+            for version in versions
+            if version.image_tags or not self._pointers[digest]
+        ]
+        found = [self._image(root) for root in sorted(roots, key=lambda root: root.id)]
+        covered = {version.id for image in found for version in (image.root, *image.parts)}
+        # versions that only point at each other in a circle have no root; what they are for is unknown
+        circles = [version for versions in self._versions.values() for version in versions if version.id not in covered]
+        return found + [Image(root=version, readable=False) for version in sorted(circles, key=lambda each: each.id)]
+
+    def needed_for(self, digest: str) -> tuple[str, ...]:
+        """The digests of active versions that need `digest` directly."""
+        return tuple(self._pointers.get(digest, ()))
+
+    def versions_of(self, digest: str) -> Sequence[Version]:
+        """The active versions of that digest: none, one, or more after a re-push."""
+        return self._versions.get(digest, ())
+
+    def _draw(self) -> None:
+        for digest, versions in self._versions.items():
+            for subject in dict.fromkeys(subject for version in versions for subject in tagged_subjects(version)):
+                self._refer(digest, subject)
+            manifest = self._manifests.get(digest)
+            if manifest is None:
+                continue
+            if manifest.subject is not None:
+                self._refer(digest, manifest.subject)
+            for child in dict.fromkeys(descriptor.digest for descriptor in manifest.children):
+                if child in self._versions:
+                    self._point(digest, child)
+                else:
+                    self._missing.setdefault(digest, []).append(child)
+        for digest in self._versions:
+            if (replaced := self._replaced_fallback(digest)) is not None:
+                self._refer(digest, replaced)
+
+    def _refer(self, referrer: str, subject: str) -> None:
+        if subject in self._versions:
+            self._has_subject.add(referrer)
+            self._point(subject, referrer)
+        else:
+            self._lost_subjects.setdefault(referrer, []).append(subject)
+
+    def _point(self, start: str, end: str) -> None:
+        if start != end and end not in self._arrows[start]:
+            self._arrows[start].append(end)
+            self._pointers[end].append(start)
+
+    def _replaced_fallback(self, digest: str) -> str | None:
+        manifest = self._manifests.get(digest)
+        tagged = any(version.tags for version in self._versions[digest])
+        if manifest is None or not manifest.is_index or tagged or manifest.subject is not None:
+            return None
+        children = [self._manifests.get(child.digest) for child in manifest.children if child.digest in self._versions]
+        subjects = {child.subject if child else None for child in children}
+        return subjects.pop() if len(subjects) == 1 else None
+
+    def _image(self, root: Version) -> Image:
+        reached = self._reach(root.name)
+        parts = tuple(version for digest in reached[1:] for version in self._versions[digest])
+        missing = tuple(dict.fromkeys(child for digest in reached for child in self._missing.get(digest, ())))
+        lost = () if root.name in self._has_subject else tuple(self._lost_subjects.get(root.name, ()))
+        return Image(
+            root=root,
+            parts=parts,
+            missing=missing,
+            lost_subjects=lost,
+            condition=self._condition(root, missing, lost),
+            foreign=bool(lost) and not self._has_subject and bool(tagged_subjects(root)),
+        )
+
+    def _condition(self, root: Version, missing: Sequence[str], lost: Sequence[str]) -> Condition:
+        if lost and not root.image_tags and self._has_subject:
+            # a package where no referrer has its subject holds signatures of images that lie elsewhere
+            return Condition.ORPHAN
+        if not missing:
+            return Condition.WHOLE
+        manifest = self._manifests.get(root.name)
+        direct = [child.digest for child in manifest.children] if manifest else []
+        if direct and not any(child in self._versions for child in direct):
+            return Condition.GHOST
+        return Condition.PARTIAL
+
+    def _reach(self, start: str) -> list[str]:
+        """`start` and all digests that it leads to, each after everything in the image that points to it.
+
+        In a circle, which no real image has, the order is that of discovery.
+        """
+        found = {start}
+        queue = deque([start])
+        while queue:
+            for end in self._arrows[queue.popleft()]:
+                if end not in found:
+                    found.add(end)
+                    queue.append(end)
+        waiting = {digest: sum(pointer in found for pointer in self._pointers[digest]) for digest in found}
+        waiting[start] = 0
+        order: list[str] = []
+        ready = deque([start])
+        rest = dict.fromkeys(sorted(found - {start}))
+        while ready or rest:
+            digest = ready.popleft() if ready else next(iter(rest))
+            rest.pop(digest, None)
+            order.append(digest)
+            for end in self._arrows[digest]:
+                waiting[end] -= 1
+                if waiting[end] <= 0 and end in rest:
+                    rest.pop(end)
+                    ready.append(end)
+        return order
+
+
+def tagged_subjects(version: Version) -> list[str]:
+    """The digests that a version refers to by its tags."""
+    found = [REFERRER_TAG.fullmatch(tag) for tag in version.tags]
+    return [f"sha256:{match[1]}" for match in found if match]
+
+
+def missing_parts(images: Iterable[Image]) -> set[str]:
+    """All digests that some image needs and that no active version has."""
+    return {digest for image in images for digest in image.missing}

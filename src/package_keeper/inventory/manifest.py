@@ -1,0 +1,68 @@
+"""Manifests: what a registry says about a digest, as far as images are concerned."""
+
+from dataclasses import dataclass
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
+MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+MEDIA_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+"""All four must be accepted: otherwise the registry answers as if the image were missing (GITHUB.md, "Registry")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """What an index says about one child."""
+
+    digest: str
+    media_type: str
+    artifact_type: str | None = None
+    has_platform: bool = False
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the child has children of its own, which only its manifest tells; an unknown type may."""
+        return self.media_type not in MANIFEST_TYPES
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the descriptor alone shows an image manifest for a platform, so that it need not be read.
+
+        BuildKit's attestations count: they name the platform unknown/unknown and refer to nothing.
+        """
+        return self.media_type in MANIFEST_TYPES and self.artifact_type is None and self.has_platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One manifest that was read and whose digest was checked.
+
+    `subject` is the digest that it refers to, when it is a signature, an attestation or another referrer.
+    `is_stub` marks the empty manifest by which an untagging run moves a tag.
+    """
+
+    digest: str
+    media_type: str
+    children: tuple[Descriptor, ...] = ()
+    subject: str | None = None
+    is_stub: bool = False
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists other manifests."""
+        return self.media_type in INDEX_TYPES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableManifest:
+    """A manifest that could not be read: what it needs is unknown, so everything it might need stays.
+
+    `lasting` is true when the registry answered and another try would not help (404, wrong digest, no JSON).
+    """
+
+    digest: str
+    why: str
+    lasting: bool
