@@ -13,6 +13,7 @@ from pathlib import Path
 from package_keeper.errors import (
     SHORTEST_SECRET,
     BadInput,
+    Cancelled,
     NotAuthorized,
     PackageKeeperError,
     Refusal,
@@ -34,7 +35,7 @@ from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
 from package_keeper.inputs.doors import Request, ShowAndExit, from_action, from_command_line
 from package_keeper.inputs.reading import read_settings
 from package_keeper.inputs.settings import Settings
-from package_keeper.inventory.package import Owner
+from package_keeper.inventory.package import Owner, OwnerType
 from package_keeper.report.contents import Contents
 from package_keeper.report.documents import dumps, outputs, printable, result_document
 from package_keeper.report.summary import summary
@@ -107,33 +108,46 @@ class Session:
 
     def run(self) -> int:
         """Run, report whatever happened, and give the exit status."""
-        state = self._state
+        run = self._state.run
         try:
-            settings, receipt = self._read_inputs()
-            state.settings = settings
-            for warning in settings.warnings:
-                self._log.warning(warning)
-            self._operate(settings, receipt)
-            ended = verdict(
-                state.run,
-                writes=settings.operation.writes,
-                dry_run=settings.dry_run,
-                if_missing=settings.if_missing,
-                fail_on=settings.fail_on,
-            )
+            self._attempt()
         except PackageKeeperError as error:
-            state.run.ended_by = error
-            ended = Verdict(result=result_of(error.status), status=error.status)
+            run.ended_by = error
         except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
             self._log.debug(traceback.format_exc())
-            state.run.ended_by = PackageKeeperError(
-                f"unexpected {type(error).__name__}: {error}. This is a defect of Package Keeper; please report it, with"
+            run.ended_by = PackageKeeperError(
+                f"unexpected {type(error).__name__}: {error}. This is a defect of Package Keeper; please report it with"
                 " what log-level: debug says"
             )
-            ended = Verdict(result="failed", status=1)
-        if state.run.ended_by is not None:
-            self._log.error(str(state.run.ended_by))
-        return self._report(ended)
+        while True:
+            try:
+                self._interruption.finish()
+                break
+            except Cancelled as cancelled:
+                run.ended_by = run.ended_by or cancelled
+        if run.ended_by is not None:
+            self._log.error(str(run.ended_by))
+        return self._report(self._verdict())
+
+    def _attempt(self) -> None:
+        settings, receipt = self._read_inputs()
+        self._state.settings = settings
+        for warning in settings.warnings:
+            self._log.warning(warning)
+        self._operate(settings, receipt)
+
+    def _verdict(self) -> Verdict:
+        settings, run = self._state.settings, self._state.run
+        if settings is None:
+            status = run.ended_by.status if run.ended_by else 1
+            return Verdict(result=result_of(status), status=status)
+        return verdict(
+            run,
+            writes=settings.operation.writes,
+            dry_run=settings.dry_run,
+            if_missing=settings.if_missing,
+            fail_on=settings.fail_on,
+        )
 
     def _read_inputs(self) -> tuple[Settings, Receipt | None]:
         problems = list(self._request.problems)
@@ -147,10 +161,20 @@ class Session:
         if undo := self._text("undo"):
             with _Collecting(problems, "undo", undo):
                 receipt = read_receipt(self._workspace.read(undo))
+        if receipt is not None and (problem := self._foreign(receipt)):
+            problems.append(problem)
         settings = read_settings(
             self._request.texts, defaults=self._request.defaults, now=self._clock.now(), problems=problems
         )
         return settings, receipt
+
+    def _foreign(self, receipt: Receipt) -> str:
+        """The problem with a receipt of another owner, as far as the owner is known before asking GitHub."""
+        owner = self._request.texts.get("owner", "").strip() or self._request.defaults.get("owner", "")
+        own = self._request.texts.get("owner-type", "").strip() == OwnerType.AUTHENTICATED_USER
+        if not owner or own or receipt.owner.lower() == owner.lower():
+            return ""
+        return f"undo: the receipt is about packages of {receipt.owner}, the owner is {owner}"
 
     def _clashing_paths(self) -> list[str]:
         """Files that would overwrite each other; a receipt that is lost cannot be taken back."""
@@ -186,6 +210,7 @@ class Session:
         task = Task(
             owner=owner,
             types=settings.package_types,
+            types_given=settings.package_types_given,
             patterns=settings.packages,
             rules=settings.rules,
             guards=settings.guards,
@@ -245,35 +270,48 @@ class Session:
             )
             tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
             tell(text)
-        if not run.scope.packages and not run.scope.problems and not run.scope.missing and not settings.undo:
+        named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE
+        if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
             self._log.notice("no package matches")
 
     def _report(self, ended: Verdict) -> int:
-        state, settings = self._state, self._state.settings
-        if settings is not None and ended.status == 0 and settings.operation.writes and settings.dry_run:
-            self._log.notice("This was a dry run: nothing was written. Set dry-run to false to carry out the plan.")
+        """Write everything that the run leaves behind, the whole before the parts, then give the exit status."""
         contents = self._contents(ended)
         try:
-            if settings is not None and settings.output_file:
-                state.file = self._workspace.relative(self._workspace.resolve(settings.output_file))
+            if file := self._output_file():
+                self._state.file = file
                 contents = self._contents(ended)
-                if state.receipt is not None and state.file == state.receipt.path:
-                    raise FileUnwritable(f"{state.file} is the receipt of this run; output-file is not written over it")
-                self._workspace.write(settings.output_file, self._masked(dumps(result_document(contents))) + "\n")
-        except (PackageKeeperError, PathProblem) as error:
-            self._log.error(str(error))
-            state.file = ""
+                self._workspace.write(file, self._masked(dumps(result_document(contents))) + "\n")
+            if self._text("summary").lower() != "false":
+                write_summary(self._environ, self._masked(summary(contents)))
+        except (PackageKeeperError, OSError) as error:
+            self._log.error(f"the report cannot be written: {error}")
             ended = ended if ended.status else Verdict(result="failed", status=1)
             contents = self._contents(ended)
         try:
             write_outputs(self._environ, {name: self._masked(text) for name, text in outputs(contents).items()})
-            if settings is None or settings.summary:
-                write_summary(self._environ, self._masked(summary(contents)))
         except OSError as error:
-            self._log.error(f"the runner's files cannot be written: {error}")
+            self._log.error(f"the outputs cannot be written: {error}")
             ended = ended if ended.status else Verdict(result="failed", status=1)
         self._show(contents)
+        settings = self._state.settings
+        if settings is not None and settings.operation.writes and settings.dry_run:
+            switch = "--no-dry-run" if self._command_line else "dry-run: false"
+            self._log.notice(f"This was a dry run: nothing was written. With {switch} the plan is carried out.")
         return ended.status
+
+    def _output_file(self) -> str:
+        """Where the whole result goes, relative to the workspace; never over a receipt."""
+        text = self._text("output-file")
+        if not text or (self._state.settings is None and self._clashing_paths()):
+            return ""
+        try:
+            file = self._workspace.relative(self._workspace.resolve(text))
+        except PathProblem:
+            return ""
+        if self._state.receipt is not None and file == self._state.receipt.path:
+            raise FileUnwritable(f"{file} is the receipt of this run; output-file is not written over it")
+        return file
 
     def _contents(self, ended: Verdict) -> Contents:
         run, settings = self._state.run, self._state.settings

@@ -39,6 +39,10 @@ class WriteOperation:
         """Send one write; raises `Refusal`."""
         raise NotImplementedError
 
+    def is_done(self, write: PlannedWrite) -> bool:
+        """Look whether a write that GitHub failed to answer was carried out; `False` when that cannot be told."""
+        raise NotImplementedError
+
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Say what a refusal means for a write; may read, and may raise `Refusal` itself."""
         raise NotImplementedError
@@ -82,6 +86,9 @@ class Carrier:
                 carried.ended_by = error
                 if len(carried.records) == before:
                     carried.records.append(_not_tried(write, error))
+        failed = [record for record in carried.records if record.outcome is Outcome.FAILED]
+        if carried.ended_by is None and failed and self._unreachable == len(failed) == len(carried.records):
+            carried.ended_by = Unreachable(f"GitHub cannot be reached: {failed[-1].message}")
         carried.records += [WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in plan.later]
         return carried
 
@@ -99,23 +106,31 @@ class Carrier:
 
     def _send(self, write: PlannedWrite, operation: WriteOperation, carried: Carried) -> tuple[Outcome, str]:
         sequence = self._receipt.started(write)
+        certain = True
         try:
             operation.attempt(write)
             outcome, message = Outcome.DONE, ""
             self._unreachable = 0
         except Refusal as refused:
             outcome, message = self._understand(write, refused, operation, carried)
+            certain = not (outcome is Outcome.FAILED and refused.sent_before)
         except Cancelled as cancelled:
             if not cancelled.in_flight:
                 # a wait for a limit was cut short: the request was refused, not carried out
                 self._receipt.ended(sequence, write, Outcome.OUT_OF_TIME)
             raise
-        self._receipt.ended(sequence, write, outcome, message)
+        try:
+            self._receipt.ended(sequence, write, outcome, message, certain=certain)
+        except PackageKeeperError as error:
+            # the request was carried out all the same; the lone `started` line is true, and nothing more is written
+            carried.ended_by = error
         return outcome, message
 
     def _understand(
         self, write: PlannedWrite, refused: Refusal, operation: WriteOperation, carried: Carried
     ) -> tuple[Outcome, str]:
+        if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and operation.is_done(write):
+            return Outcome.DONE, "GitHub failed to say so; a second look shows it"
         if refused.kind is RefusalKind.UNREACHABLE:
             self._unreachable += 1
             if self._unreachable >= UNREACHABLE_IN_A_ROW:

@@ -96,6 +96,17 @@ class Deletions(WriteOperation):
         else:
             self._writer.delete_version(write.package, write.version_id)
 
+    def is_done(self, write: PlannedWrite) -> bool:
+        """Whether what was to be deleted is gone."""
+        try:
+            if write.kind is WriteKind.PACKAGE:
+                self._reader.package(write.package)
+            elif write.kind is WriteKind.VERSION:
+                self._reader.version(write.package, write.version_id or 0)
+        except Refusal as refused:
+            return refused.kind is RefusalKind.NOT_FOUND
+        return False
+
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look again at what was not found; everything else speaks for itself."""
         if refused.kind is not RefusalKind.NOT_FOUND or write.kind is WriteKind.TAG:
@@ -129,7 +140,11 @@ class Deletions(WriteOperation):
             fresh = self._reader.versions(write.package)
         except Refusal as refused:
             return Outcome.LAST_VERSION, f"{message}; its package could not be read again: {refused}"
-        planned = {each.version_id: each for each in self._plan.now if each.package == write.package}
+        planned = {
+            each.version_id: each
+            for each in self._plan.now
+            if each.package == write.package and each.version_id not in self._stayed
+        }
         if write.version_id not in {version.id for version in fresh}:
             return Outcome.LAST_VERSION, f"{message}; a fresh list does not show it, so its package stays"
         others = [version for version in fresh if not _is_as_planned(version, planned.get(version.id))]

@@ -1,6 +1,6 @@
 """One function per operation: plan it, and, when there is a writer, carry it out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from package_keeper.decisions.deciding import Rules
@@ -31,6 +31,7 @@ class Task:
 
     owner: Owner
     types: tuple[PackageType, ...]
+    types_given: bool
     patterns: Patterns | None
     rules: Rules
     guards: Guards
@@ -135,7 +136,13 @@ def restore(task: Task, run: Run) -> None:
 
 def undo(task: Task, run: Run, receipt: Receipt) -> None:
     """Restore everything in a receipt."""
-    run.plan, run.scope.packages = plan_undo(task.reader, receipt, task.patterns)
+    entries = [
+        entry
+        for entry in receipt.entries
+        if (task.patterns is None or task.patterns.accepts(entry.package.name))
+        and (not task.types_given or entry.package.type in task.types)
+    ]
+    run.plan, run.scope.packages = plan_undo(task.reader, entries, run.fail)
     _carry_out(task, run, _restorations(task))
 
 
@@ -162,12 +169,32 @@ def delete_package(task: Task, run: Run) -> None:
 def restore_package(task: Task, run: Run) -> None:
     """Restore whole packages by name; of several types each is tried, since deleted packages cannot be listed."""
     patterns = task.patterns.includes if task.patterns else ()
-    names = [pattern.text for pattern in patterns if task.patterns and task.patterns.accepts(pattern.text)]
+    wanted = [pattern.text for pattern in patterns if task.patterns and task.patterns.accepts(pattern.text)]
+    names = list({name.lower(): name for name in wanted}.values())
     keys = [PackageName(type=package_type, name=name) for name in names for package_type in task.types]
-    run.plan = plan_package_restorations(task.reader, keys)
+    run.plan = plan_package_restorations(task.reader, keys, run.fail)
     _carry_out(task, run, _restorations(task))
+    missing = _not_found(run, names)
+    prefix = f"{task.owner.login.lower()}/"
+    bare = {
+        name: name[len(prefix) :] for name in missing if name.lower().startswith(prefix) and len(name) > len(prefix)
+    }
+    if bare and task.writing is not None:
+        task.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")
+        keys = [PackageName(type=package_type, name=name) for name in bare.values() for package_type in task.types]
+        plan = plan_package_restorations(task.reader, keys, run.fail)
+        steps.add_writes(
+            run, plan.writes, task.writing.carrier, Restorations(task.reader, task.writing.writer, task.writing.tags)
+        )
+        missing = [name for name in missing if bare.get(name, name) in _not_found(run, [bare.get(name, name)])]
+    run.scope.missing += missing
+
+
+def _not_found(run: Run, names: Iterable[str]) -> list[str]:
+    """The names that stand for no package of any type, once it was tried."""
     found = {record.write.package.name for record in run.records if record.outcome is not Outcome.ALREADY_GONE}
-    run.scope.missing += [name for name in names if run.records and name not in found]
+    tried = {record.write.package.name for record in run.records}
+    return [name for name in names if name in tried and name not in found]
 
 
 def _find(task: Task, run: Run) -> None:

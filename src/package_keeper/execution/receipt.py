@@ -39,11 +39,13 @@ class ReceiptWriter:
         self._append(self._sequence, write, STARTED, "")
         return self._sequence
 
-    def ended(self, sequence: int, write: PlannedWrite, outcome: Outcome, message: str = "") -> None:
-        """Record what became of the request."""
-        self._append(sequence, write, outcome, message)
+    def ended(
+        self, sequence: int, write: PlannedWrite, outcome: Outcome, message: str = "", *, certain: bool = True
+    ) -> None:
+        """Record what became of the request; not `certain` means that it may have been carried out all the same."""
+        self._append(sequence, write, outcome, message, certain=certain)
 
-    def _append(self, sequence: int, write: PlannedWrite, outcome: str, message: str) -> None:
+    def _append(self, sequence: int, write: PlannedWrite, outcome: str, message: str, *, certain: bool = True) -> None:
         if self._file is None:
             self._file = self._open_file()
         line: dict[str, Any] = {
@@ -68,12 +70,15 @@ class ReceiptWriter:
             line["tag"] = write.tag
         if message:
             line["message"] = message
-        self._file.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        if not certain:
+            line["certain"] = False
+        # plain ASCII: a line that breaks off anywhere is still text
+        self._file.append(json.dumps(line).encode() + b"\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptEntry:
-    """One write of an earlier run. `certain` is false for a lone `started`: it may or may not have happened."""
+    """One write of an earlier run. `certain` is false for a lone `started` and a lost answer: it may have happened."""
 
     kind: WriteKind
     package: PackageName
@@ -121,8 +126,7 @@ def read_receipt(text: str) -> Receipt:
         raise ReceiptProblem("there is no line in it")
     if len(owners) > 1:
         raise ReceiptProblem(f"it concerns several owners: {', '.join(owners.values())}")
-    taken = (STARTED, Outcome.DONE)
-    entries = tuple(entry for entry, outcome in deletions.values() if outcome in taken)
+    entries = tuple(entry for entry, outcome in deletions.values() if outcome == Outcome.DONE or not entry.certain)
     return Receipt(owner=next(iter(owners.values())), entries=entries)
 
 
@@ -149,7 +153,7 @@ def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: d
         name=str(record["name"]),
         tags=tuple(str(tag) for tag in record["tags"]),
         tag=str(record["tag"]) if kind is WriteKind.TAG else None,
-        certain=outcome != STARTED,
+        certain=outcome != STARTED and record.get("certain", True) is not False,
     )
     known = deletions.get(sequence)
     if known and (known[0].package, known[0].version_id, known[0].tag) != (

@@ -1,6 +1,7 @@
 """Restoring versions and whole packages, selected ones or everything in a receipt."""
 
-from package_keeper.decisions.patterns import Patterns
+from collections.abc import Callable, Iterable, Sequence
+
 from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
 from package_keeper.decisions.restoring import ActiveNames
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
@@ -8,7 +9,7 @@ from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import WriteOperation
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
-from package_keeper.execution.receipt import Receipt, ReceiptEntry
+from package_keeper.execution.receipt import ReceiptEntry
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
@@ -33,6 +34,15 @@ class Restorations(WriteOperation):
             self._writer.restore_package(write.package)
         else:
             self._writer.restore_version(write.package, write.version_id)
+
+    def is_done(self, write: PlannedWrite) -> bool:
+        """Whether what was to be restored is there."""
+        try:
+            if write.kind is WriteKind.PACKAGE:
+                return _package(self._reader, write.package) is not None
+            return write.kind is WriteKind.VERSION and self._is_active(write.package, write.version_id or 0)
+        except Refusal:
+            return False
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look whether what was not found is active already, still deleted, or gone for good."""
@@ -70,33 +80,46 @@ class Restorations(WriteOperation):
         return Outcome.ALREADY_GONE, f"{refused}; {GONE}"
 
 
-def plan_package_restorations(reader: Reader, packages: list[PackageName]) -> Plan:
-    """Plan to restore whole packages; what is active already is known before asking. May raise `Refusal`."""
-    return Plan.of_singles(
-        _package_restoration(package, Reason.SELECTED, active=_package(reader, package) is not None)
-        for package in packages
-    )
+Failed = Callable[[str, Refusal], None]
+"""Is told what could not be read; the rest goes on."""
 
 
-def plan_undo(reader: Reader, receipt: Receipt, patterns: Patterns | None) -> tuple[Plan, list[Package]]:
-    """Plan to take back everything in a receipt: packages first, then versions, last deleted first.
+def plan_package_restorations(reader: Reader, packages: Iterable[PackageName], failed: Failed) -> Plan:
+    """Plan to restore whole packages; what is active already is known before asking."""
+    writes = []
+    for key in packages:
+        try:
+            active = _package(reader, key) is not None
+        except Refusal as refused:
+            failed(str(key), refused)
+        else:
+            writes.append(_package_restoration(key, Reason.SELECTED, active=active))
+    return Plan.of_singles(writes)
+
+
+def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry], failed: Failed) -> tuple[Plan, list[Package]]:
+    """Plan to take back the entries of a receipt: packages first, then versions and tags, last deleted first.
 
     Parts stand after their root in a receipt, so that they come back before it. For a lone `started` the lists tell
-    what is there. `patterns` narrow the packages, when given. Gives the packages that exist, too. May raise `Refusal`.
+    what is there. Gives the packages that exist, too; those that cannot be read are told to `failed`.
     """
-    entries = [entry for entry in receipt.entries if patterns is None or patterns.accepts(entry.package.name)]
-    there = {key: _package(reader, key) for key in dict.fromkeys(entry.package for entry in entries)}
+    there: dict[PackageName, Package | None] = {}
+    found: dict[PackageName, tuple[ActiveNames, dict[int, Version]]] = {}
+    for key in dict.fromkeys(entry.package for entry in entries):
+        try:
+            package = _package(reader, key)
+            found[key] = _versions_of(reader, key) if package else (ActiveNames(), {})
+            there[key] = package
+        except Refusal as refused:
+            failed(str(key), refused)
     writes = [
         _package_restoration(entry.package, Reason.RECEIPT, active=there[entry.package] is not None)
         for entry in entries
-        if entry.kind is WriteKind.PACKAGE
+        if entry.kind is WriteKind.PACKAGE and entry.package in there
     ]
-    found: dict[PackageName, tuple[ActiveNames, dict[int, Version]]] = {}
     for entry in reversed(entries):
-        if entry.kind is WriteKind.PACKAGE:
+        if entry.kind is WriteKind.PACKAGE or entry.package not in there:
             continue
-        if entry.package not in found:
-            found[entry.package] = _versions_of(reader, entry.package) if there[entry.package] else (ActiveNames(), {})
         active, deleted = found[entry.package]
         refusal = None
         if entry.kind is WriteKind.VERSION and (entry.version_id in active.ids or entry.name in active.names):

@@ -127,7 +127,10 @@ class _Search:
             if package.name.lower() == key.name.lower():
                 return package
         try:
-            return self.reader.package(key)
+            package = self.reader.package(key)
+            if package.type is key.type and package.name.lower() == key.name.lower():
+                return package
+            self.log.notice(f"package: GitHub answers {package.key} for {key}; nobody named that, so it is left alone")
         except Refusal as refused:
             _stop_if_unauthorized(refused)
             if refused.kind is not RefusalKind.NOT_FOUND:

@@ -18,6 +18,8 @@ from package_keeper.inventory.package import Owner, OwnerType
 
 if TYPE_CHECKING:
     from github import Github, GithubException
+    from github.AuthenticatedUser import AuthenticatedUser
+    from github.NamedUser import NamedUser
 
 _T = TypeVar("_T")
 
@@ -53,14 +55,14 @@ class Identity:
             ) from None
 
     def _owner_by_login(self, login: str) -> Owner:
-        account = self._ask(lambda github: github.get_user(login))
-        if account.type == "Organization":
-            return Owner(login=account.login, type=OwnerType.ORGANIZATION)
+        found, kind = self._ask(lambda github: _login_and_type(github.get_user(login)))
+        if kind == "Organization":
+            return Owner(login=found, type=OwnerType.ORGANIZATION)
         own = self._own_login()
-        if own is not None and own.lower() == account.login.lower():
+        if own is not None and own.lower() == found.lower():
             # private packages are listed under /user only (GITHUB.md, "Tokens")
             return Owner(login=own, type=OwnerType.AUTHENTICATED_USER)
-        return Owner(login=account.login, type=OwnerType.USER)
+        return Owner(login=found, type=OwnerType.USER)
 
     def _own_account(self, login: str, *, login_is_default: bool) -> Owner:
         own = self._own_login()
@@ -76,7 +78,7 @@ class Identity:
     def _own_login(self) -> str | None:
         """The token's account, or `None` for `GITHUB_TOKEN` and app tokens, which have none."""
         try:
-            return self._ask(lambda github: github.get_user().login)
+            return self._ask(lambda github: _login_and_type(github.get_user())[0])
         except Refusal as refused:
             if refused.kind in (RefusalKind.NO_PERMISSION, RefusalKind.NOT_FOUND):
                 return None
@@ -113,6 +115,9 @@ class Identity:
                         continue
                     refused = refusals.refusal("GET", status, headers, body)
                     refused.hide(self._token)
+                except (ValueError, TypeError, AttributeError, KeyError):
+                    # PyGithub trusts what it gets
+                    refused = Refusal(RefusalKind.UNREACHABLE, "GitHub's answer could not be read")
                 except requests.RequestException:
                     refused = Refusal(RefusalKind.UNREACHABLE, "the connection to GitHub failed")
                 if refused.kind is not RefusalKind.UNREACHABLE or self._clock.monotonic() + wait > until:
@@ -122,6 +127,14 @@ class Identity:
                 wait = min(wait * 2, 8.0)
         finally:
             client.close()
+
+
+def _login_and_type(account: "NamedUser | AuthenticatedUser") -> tuple[str, str]:
+    # PyGithub's types promise texts; an answer without them gives None
+    login, kind = str(account.login or ""), str(account.type or "")
+    if not login or not kind:
+        raise TypeError("an account without a login or a type")
+    return login, kind
 
 
 def _parts(error: "GithubException") -> tuple[int, dict[str, str], bytes]:

@@ -45,7 +45,8 @@ def all_entries(
             raise
         before = len(found)
         for entry in entries:
-            found.setdefault(identity(entry), entry)
+            # of two entries of one thing the later is the fresher
+            found[identity(entry)] = entry
         offset += size
         repeats = repeats + 1 if len(found) == before else 0
         if not entries or (len(entries) < size and not _NEXT.search(answer.headers.get("link", ""))):

@@ -149,13 +149,13 @@ class Registry:
             return known
         try:
             found = manifests.manifest(digest, self.manifest_bytes(package, digest))
-            self._known[package.name, digest] = found
-            return found
         except NotAManifest as problem:
             return UnreadableManifest(digest=digest, why=str(problem), lasting=True)
         except Refusal as refused:
             lasting = refused.kind is RefusalKind.NOT_FOUND
             return UnreadableManifest(digest=digest, why=str(refused), lasting=lasting)
+        self._known[package.name, digest] = found
+        return found
 
     def _is_index(self, package: PackageName, digest: str) -> bool | None:
         if self._cache is not None and (body := self._cache.get(digest)) is not None:

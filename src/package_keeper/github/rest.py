@@ -144,16 +144,24 @@ class PackagesWriter(_Family):
 
     def delete_version(self, package: PackageName, version_id: int) -> None:
         """Delete one version; it can be restored for 30 days."""
-        self._transport.send("DELETE", self._version(package, version_id))
+        self._send("DELETE", self._version(package, version_id))
 
     def restore_version(self, package: PackageName, version_id: int) -> None:
         """Restore one version that was deleted in the last 30 days."""
-        self._transport.send("POST", f"{self._version(package, version_id)}/restore")
+        self._send("POST", f"{self._version(package, version_id)}/restore")
 
     def delete_package(self, package: PackageName) -> None:
         """Delete a package with all its versions; it can be restored for 30 days, by name."""
-        self._transport.send("DELETE", self._package(package))
+        self._send("DELETE", self._package(package))
 
     def restore_package(self, package: PackageName, token: str | None = None) -> None:
         """Restore a package that was deleted in the last 30 days. `token` is the interface's own `package token`."""
-        self._transport.send("POST", f"{self._package(package)}/restore", {"token": token} if token else None)
+        self._send("POST", f"{self._package(package)}/restore", {"token": token} if token else None)
+
+    def _send(self, method: str, path: str, query: dict[str, str] | None = None) -> None:
+        answer = self._transport.send(method, path, query)
+        if answer.status != 204 and answer.body.strip():
+            # GitHub confirms without a body; a page of a proxy confirms nothing
+            raise Refusal(
+                RefusalKind.OTHER, "the answer was no confirmation by GitHub", status=answer.status, sent_before=True
+            )

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import Cancelled, Refusal, RefusalKind
 from package_keeper.github import refusals
 from package_keeper.github.waits import limit_wait
 
@@ -93,6 +93,9 @@ class Transport:
             attempts.tries += 1
             try:
                 answer = self._follow(method, self._base_url + path, query)
+            except ValueError:
+                # RequestException is none; urllib's complaint about an address that GitHub redirected to is
+                raise Refusal(RefusalKind.OTHER, "GitHub redirected to an address that cannot be read") from None
             except requests.RequestException as error:
                 if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
                     raise Refusal(RefusalKind.OTHER, "the request could not be built") from None
@@ -143,15 +146,22 @@ class Transport:
             refused.sent_before = attempts.lost
             raise refused
         self._notify(f"{refused}; trying again in {wait:.0f} s")
-        self._clock.sleep(wait)
+        self._sleep(wait, attempts)
 
     def _wait_for_limit(self, answer: Answer, attempts: _Attempts) -> None:
         attempts.limits += 1
         wait, kind = limit_wait(answer.headers, attempts.limits, self._clock.now())
         self._notify(f"GitHub's {kind} rate limit is reached; waiting {wait:.0f} s for it")
         started = self._clock.monotonic()
-        self._clock.sleep(wait)
+        self._sleep(wait, attempts)
         attempts.until += self._clock.monotonic() - started
+
+    def _sleep(self, seconds: float, attempts: _Attempts) -> None:
+        try:
+            self._clock.sleep(seconds)
+        except Cancelled:
+            # an earlier try may have been carried out: nobody may note that it was not
+            raise Cancelled(in_flight=attempts.lost) from None
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,10 +1,16 @@
 """How long to wait when GitHub says that a limit is reached (GITHUB.md, "Refusals, by exact text")."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
 SECONDARY_WAIT = 60.0
 """Seconds to wait after a secondary limit that names none; doubled each time."""
+LONGEST_UNTOLD = 960.0
+"""The longest of those waits."""
+LONGEST = 3700.0
+"""The longest wait that GitHub's word can make: primary windows last an hour. Then it is asked again."""
+_SECONDS = r"[0-9]{1,12}"
 
 
 def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[float, str]:
@@ -13,9 +19,9 @@ def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[f
     reset = headers.get("x-ratelimit-reset", "")
     primary = headers.get("x-ratelimit-remaining") == "0"
     kind = "primary" if primary else "secondary"
-    if retry_after.isdecimal():
-        return max(float(retry_after), 1.0), kind
-    if primary and reset.isdecimal():
+    if re.fullmatch(_SECONDS, retry_after):
+        return min(max(float(retry_after), 1.0), LONGEST), kind
+    if primary and re.fullmatch(_SECONDS, reset):
         # GitHub's clock and ours differ by a moment; a second more costs less than a refusal more
-        return max(float(reset) - now.timestamp(), 0.0) + 1.0, kind
-    return SECONDARY_WAIT * 2.0 ** (times - 1), kind
+        return min(max(float(reset) - now.timestamp(), 0.0) + 1.0, LONGEST), kind
+    return min(SECONDARY_WAIT * 2.0 ** (times - 1), LONGEST_UNTOLD), kind

@@ -54,13 +54,16 @@ class AgeProblem(ValueError):
 def point_in_time(text: str, now: datetime) -> datetime:
     """Read an age as the moment that it means, seen from `now` (aware). Raises `AgeProblem`."""
     if _DATE.fullmatch(text):
-        return _date(text)
+        moment = _date(text)
+        if moment > now:
+            raise AgeProblem("lies in the future, where everything is older and nothing newer")
+        return moment
     duration = _duration(text)
     try:
-        moment: datetime = now - duration
+        begin: datetime = now - duration
     except (OverflowError, ValueError):
         raise AgeProblem("reaches back before the calendar begins") from None
-    return moment
+    return begin
 
 
 def _date(text: str) -> datetime:

@@ -139,8 +139,8 @@ INPUTS: tuple[Input, ...] = (
         kind=Kind.WORDS,
         default="container",
         choices=PACKAGE_TYPES,
-        operations=ALL,
-        meaning="One or more package types.",
+        operations=ALL - {Operation.CONFLICTS},
+        meaning="One or more package types. With `undo`, a list other than the default narrows what is taken back.",
     ),
     Input(
         name="package",
@@ -330,7 +330,7 @@ INPUTS: tuple[Input, ...] = (
         kind=Kind.CHOICE,
         default="whole",
         choices=("whole", "raw"),
-        operations=VERSIONS,
+        operations=frozenset({Operation.DELETE, Operation.RESTORE}),
         meaning=(
             "`whole`: images are kept, deleted and restored with all their parts. `raw`: versions are independent, only"
             " with `version-ids` or `versions`, and warned about."

@@ -64,6 +64,7 @@ class _Reader:
             owner_is_default=owner.lower() == self.defaults.get("owner", "").lower(),
             owner_type=self.choice("owner-type"),
             package_types=types,
+            package_types_given=self.is_given("package-type"),
             packages=self.packages(owner),
             api_url=self.url("api-url"),
             registry_url=self.url("registry-url"),

@@ -34,6 +34,7 @@ class Settings:
     owner_is_default: bool
     owner_type: str
     package_types: tuple[PackageType, ...]
+    package_types_given: bool
     packages: Patterns | None
     api_url: str
     registry_url: str

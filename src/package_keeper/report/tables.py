@@ -71,7 +71,9 @@ def _writes(contents: Contents, width: int) -> str:
 
 
 def _table(header: list[str], rows: Iterable[Sequence[str]], width: int) -> str:
-    table = PrettyTable(header, align="l", max_table_width=max(width, 60))
+    table = PrettyTable(header, align="l")
+    # tags give way; ids and names stay whole, to be copied
+    table.max_width["tags"] = max(width - 110, 24)
     table.set_style(TableStyle.SINGLE_BORDER)
     table.add_rows([[one_line(cell) for cell in row] for row in rows])
     return table.get_string() if table.rows else ""

@@ -57,10 +57,11 @@ class Workspace:
         """Read a file. Raises `PathProblem`."""
         place = self.resolve(text)
         try:
-            return place.read_text(encoding="utf-8")
+            # a file that broke off inside a character is still read as far as it goes
+            return place.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             raise PathProblem("does not exist in the workspace") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise PathProblem(f"cannot be read ({type(error).__name__})") from None
 
     def write(self, text: str, content: str) -> str:

@@ -27,6 +27,11 @@ class Interruption:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 
+    def finish(self) -> None:
+        """Pass over all further signals: what happened is about to be reported, which nothing may cut off."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
     @contextmanager
     def shield(self) -> Iterator[None]:
         """Hold a first cancellation back until the end of the block, where it raises `Cancelled`."""
