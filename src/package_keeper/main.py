@@ -5,7 +5,6 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,8 +30,9 @@ from package_keeper.github.identity import Identity
 from package_keeper.github.registry import Registry, TagMover, derived_url
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.transport import Clock, Transport
-from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.doors import Request, ShowAndExit, from_action, from_command_line
+from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.reading import read_settings
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import Owner, OwnerType
@@ -150,23 +150,22 @@ class Session:
         )
 
     def _read_inputs(self) -> tuple[Settings, Receipt | None]:
-        problems = list(self._request.problems)
+        problems = self._request.problems + self._workspace.problems(self._paths())
         receipt = None
-        for name in ("receipt", "output-file"):
-            with _Collecting(problems, name, self._text(name)):
-                self._workspace.check_writable(self._text(name) or "unused")
-        with _Collecting(problems, "manifest-cache", self._text("manifest-cache")):
-            self._workspace.resolve(self._text("manifest-cache") or "unused")
-        problems += self._clashing_paths()
         if undo := self._text("undo"):
-            with _Collecting(problems, "undo", undo):
+            try:
                 receipt = read_receipt(self._workspace.read(undo))
-        if receipt is not None and (problem := self._foreign(receipt)):
-            problems.append(problem)
+            except (PathProblem, ReceiptProblem) as problem:
+                problems.append(f"undo: '{undo}' {problem}")
+        if receipt is not None and (foreign := self._foreign(receipt)):
+            problems.append(foreign)
         settings = read_settings(
             self._request.texts, defaults=self._request.defaults, now=self._clock.now(), problems=problems
         )
         return settings, receipt
+
+    def _paths(self) -> dict[str, str]:
+        return {name: self._text(name) for name in ("receipt", "undo", "output-file", "manifest-cache")}
 
     def _foreign(self, receipt: Receipt) -> str:
         """The problem with a receipt of another owner, as far as the owner is known before asking GitHub."""
@@ -175,22 +174,6 @@ class Session:
         if not owner or own or receipt.owner.lower() == owner.lower():
             return ""
         return f"undo: the receipt is about packages of {receipt.owner}, the owner is {owner}"
-
-    def _clashing_paths(self) -> list[str]:
-        """Files that would overwrite each other; a receipt that is lost cannot be taken back."""
-        names: dict[Path, str] = {}
-        problems = []
-        for name in ("receipt", "undo", "output-file", "manifest-cache"):
-            text = self._text(name)
-            with suppress(PathProblem):
-                place = self._workspace.resolve(text) if text else None
-                # the receipt that is undone may have the default name: the new one gets a number
-                same = (name, "receipt") if name == "undo" else (name,)
-                if place is not None and names.setdefault(place, name) not in same:
-                    problems.append(
-                        f"{name}: '{text}' is the file of {names[place]} too; accepted is a path of its own"
-                    )
-        return problems
 
     def _text(self, name: str) -> str:
         return self._request.texts.get(name, "").strip() or INPUTS_BY_NAME[name].default
@@ -303,7 +286,7 @@ class Session:
     def _output_file(self) -> str:
         """Where the whole result goes, relative to the workspace; never over a receipt."""
         text = self._text("output-file")
-        if not text or (self._state.settings is None and self._clashing_paths()):
+        if not text or (self._state.settings is None and self._workspace.problems(self._paths())):
             return ""
         try:
             file = self._workspace.relative(self._workspace.resolve(text))
@@ -320,14 +303,14 @@ class Session:
             operation=operation if settings else "",
             result=ended.result,
             dry_run=bool(settings and operation.writes and settings.dry_run),
-            concerns_packages=settings is not None and _concerns_packages(settings),
+            concerns_packages=settings is not None and settings.concerns_packages,
             owner=self._state.owner,
             packages=tuple(run.scope.packages),
             plan=run.plan,
-            listed=run.listed if settings is not None and _lists_versions(settings) else None,
+            listed=run.listed if settings is not None and settings.lists_versions else None,
             records=tuple(run.records),
             messages=tuple(self._log.messages),
-            checked=tuple(run.checked) if settings is not None and _checks(settings) else None,
+            checked=tuple(run.checked) if settings is not None and settings.checks_images else None,
             broken=run.broken,
             receipt=self._state.receipt.path if self._state.receipt else "",
             file=self._state.file,
@@ -363,28 +346,10 @@ class Session:
         return TerminalLog(level, token, sys.stderr) if self._command_line else ActionsLog(level, token)
 
 
-class _Collecting:
-    """Turns the problem of one path into a problem of its input."""
-
-    def __init__(self, problems: list[str], name: str, text: str) -> None:
-        self._problems = problems
-        self._name = name
-        self._text = text
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        if isinstance(error, (PathProblem, ReceiptProblem)):
-            self._problems.append(f"{self._name}: '{self._text}' {error}")
-            return True
-        return False
-
-
 def _operation(settings: Settings, receipt: Receipt | None) -> Callable[[Task, Run], None]:
     match settings.operation:
         case Operation.LIST:
-            return operations.list_versions if _lists_versions(settings) else operations.list_packages
+            return operations.list_versions if settings.lists_versions else operations.list_packages
         case Operation.CONFLICTS:
             return operations.conflicts
         case Operation.VERIFY:
@@ -399,22 +364,6 @@ def _operation(settings: Settings, receipt: Receipt | None) -> Callable[[Task, R
             return operations.delete_package
         case Operation.RESTORE_PACKAGE:
             return operations.restore_package
-
-
-def _lists_versions(settings: Settings) -> bool:
-    return settings.operation is Operation.LIST and (
-        settings.packages is not None or settings.rules.select_anything or settings.deleted_state
-    )
-
-
-def _concerns_packages(settings: Settings) -> bool:
-    return settings.operation in (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE) or (
-        settings.operation is Operation.LIST and not _lists_versions(settings)
-    )
-
-
-def _checks(settings: Settings) -> bool:
-    return settings.operation in (Operation.VERIFY, Operation.REPAIR)
 
 
 def _ending(refused: Refusal) -> PackageKeeperError:

@@ -39,7 +39,7 @@ class Cache(Protocol):
         """The bytes of a manifest, checked, or `None`."""
         ...
 
-    def put(self, digest: str, body: bytes) -> None:
+    def keep(self, digest: str, body: bytes) -> None:
         """Keep the bytes of a manifest."""
         ...
 
@@ -140,7 +140,7 @@ class Registry:
         with self._lock:
             self.reads += 1
         if self._cache is not None and manifests.digest_of(body) == digest:
-            self._cache.put(digest, body)
+            self._cache.keep(digest, body)
         return body
 
     def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from package_keeper.decisions.patterns import Patterns
-from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.digest_reach import can_match_digest
+from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import PackageType
 from package_keeper.inventory.version import Timestamp

@@ -1,4 +1,4 @@
-"""The one definition of operations, inputs and outputs.
+"""The one definition of all inputs.
 
 `action.yml`, the command line and the tables of the README come from here (`tools/generate_interface.py`), and a test
 keeps them equal. Names are those of the public contract and final.
@@ -7,41 +7,14 @@ keeps them equal. Names are those of the public contract and final.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-
-class Operation(StrEnum):
-    """What a run does."""
-
-    LIST = "list"
-    VERIFY = "verify"
-    CONFLICTS = "conflicts"
-    DELETE = "delete"
-    RESTORE = "restore"
-    REPAIR = "repair"
-    DELETE_PACKAGE = "delete-package"
-    RESTORE_PACKAGE = "restore-package"
-
-    @property
-    def writes(self) -> bool:
-        """Whether the operation changes anything when `dry-run` is `false`."""
-        return self not in (Operation.LIST, Operation.VERIFY, Operation.CONFLICTS)
-
-
-OPERATION_MEANINGS = {
-    Operation.LIST: "show packages, or versions when a package or a selection is given",
-    Operation.VERIFY: "check that every tagged container image is whole, and say what is missing",
-    Operation.CONFLICTS: "show packages with a conflict from the Docker migration",
-    Operation.DELETE: "delete the selected versions; images go with all their parts",
-    Operation.RESTORE: "restore the selected deleted versions, or everything in a receipt",
-    Operation.REPAIR: "restore the deleted parts that tagged container images still need",
-    Operation.DELETE_PACKAGE: "delete whole packages",
-    Operation.RESTORE_PACKAGE: "restore whole deleted packages",
-}
-
-ALL = frozenset(Operation)
-VERSIONS = frozenset({Operation.LIST, Operation.DELETE, Operation.RESTORE})
-WRITING = frozenset(operation for operation in Operation if operation.writes)
-DELETE_OR_LIST = frozenset({Operation.LIST, Operation.DELETE})
-READS_MANIFESTS = frozenset({Operation.LIST, Operation.VERIFY, Operation.DELETE, Operation.RESTORE, Operation.REPAIR})
+from package_keeper.inputs.operations import (
+    ALL,
+    DELETE_OR_LIST,
+    READS_MANIFESTS,
+    VERSIONS,
+    WRITING,
+    Operation,
+)
 
 
 class Kind(StrEnum):
@@ -425,28 +398,3 @@ INPUTS: tuple[Input, ...] = (
 )
 
 INPUTS_BY_NAME = {definition.name: definition for definition in INPUTS}
-
-OUTPUTS: dict[str, str] = {
-    "result": "`done`, `nothing-to-do`, `planned`, `partial`, `failed`, `refused` or `cancelled`.",
-    "selected-count": "Versions that the rules chose; packages, for package operations (so for all counts).",
-    "planned-count": (
-        "What the run sets out to do: the sum of deleted, untagged, restored, skipped, failed and remaining, all 0"
-        " in a dry run."
-    ),
-    "deleted-count": "Deleted.",
-    "untagged-count": "Tags taken away from images that stay.",
-    "restored-count": "Restored.",
-    "kept-count": "Considered and kept.",
-    "skipped-count": "GitHub, or the state of things, made it impossible or needless.",
-    "failed-count": "Should have worked and did not.",
-    "remaining-count": "Over `limit`, or left when the run was stopped.",
-    "broken-count": "Images that are broken: found so by `verify` and `repair`; hurt by this run, which must be 0.",
-    "packages": "JSON array of the packages in scope, with every field of GitHub's schema.",
-    "versions": (
-        "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"
-        " schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`."
-    ),
-    "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",
-    "file": "Path of `output-file`, relative to the workspace.",
-    "truncated": "`true` when a JSON output was cut to GitHub's size limit; files are always whole.",
-}

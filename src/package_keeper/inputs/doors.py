@@ -11,7 +11,8 @@ from itertools import groupby
 from typing import Any
 
 from package_keeper import __version__
-from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OPERATION_MEANINGS, Kind, Operation
+from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Kind
+from package_keeper.inputs.operations import OPERATION_MEANINGS, Operation
 from package_keeper.inputs.reading import unknown_input
 
 _RUNNER_OWN = ("ENTRYPOINT", "ARGS")

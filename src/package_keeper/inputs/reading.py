@@ -13,7 +13,8 @@ from package_keeper.decisions.retention import KeepLists, Retention
 from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
 from package_keeper.errors import BadInput
 from package_keeper.inputs import ages, checks
-from package_keeper.inputs.definitions import INPUTS_BY_NAME, Kind, Operation
+from package_keeper.inputs.definitions import INPUTS_BY_NAME, Kind
+from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.patterns import parse_patterns, split_entries
 from package_keeper.inputs.settings import Secret, Settings
 from package_keeper.inventory.image import Condition

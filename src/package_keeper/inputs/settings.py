@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards
 from package_keeper.decisions.patterns import Patterns
-from package_keeper.inputs.definitions import Operation
+from package_keeper.inputs.operations import Operation
 from package_keeper.inventory.package import PackageType
 
 
@@ -56,3 +56,21 @@ class Settings:
     def writes(self) -> bool:
         """Whether this run may change anything: the one place where `dry-run` is looked at."""
         return self.operation.writes and not self.dry_run
+
+    @property
+    def lists_versions(self) -> bool:
+        """Whether `list` shows versions: when a package or a selection is given; packages otherwise."""
+        return self.operation is Operation.LIST and (
+            self.packages is not None or self.rules.select_anything or self.deleted_state
+        )
+
+    @property
+    def checks_images(self) -> bool:
+        """Whether the run reports on the health of images."""
+        return self.operation in (Operation.VERIFY, Operation.REPAIR)
+
+    @property
+    def concerns_packages(self) -> bool:
+        """Whether the counts are packages."""
+        whole = (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE)
+        return self.operation in whole or (self.operation is Operation.LIST and not self.lists_versions)

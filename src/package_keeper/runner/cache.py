@@ -30,7 +30,7 @@ class ManifestCache:
             place.unlink()
         return None
 
-    def put(self, digest: str, body: bytes) -> None:
+    def keep(self, digest: str, body: bytes) -> None:
         """Keep a manifest. A cache that cannot be written costs time, nothing else."""
         place = self._place(digest)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(8)}")

@@ -5,6 +5,7 @@ Files made by root in the workspace break later checkouts on self-hosted runners
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from package_keeper.errors import PackageKeeperError
@@ -42,16 +43,30 @@ class Workspace:
         """The path as outputs give it."""
         return place.relative_to(self.root).as_posix()
 
-    def check_writable(self, text: str) -> None:
-        """Find out before the first request whether a file could be written there. Raises `PathProblem`."""
-        place = self.resolve(text)
-        if place.is_dir():
-            raise PathProblem("is a folder; accepted is the path of a file")
-        parent = place.parent
-        while not parent.exists():
-            parent = parent.parent
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise PathProblem("cannot be written there")
+    def problems(self, paths: Mapping[str, str]) -> list[str]:
+        """Find out before the first request what is wrong with the paths given, by the names of their inputs.
+
+        `undo` is read and `manifest-cache` a folder; the others are written. No two may be the same file: a receipt
+        that is overwritten cannot be taken back.
+        """
+        found: list[str] = []
+        names: dict[Path, str] = {}
+        for name, text in paths.items():
+            if not text:
+                continue
+            try:
+                place = self.resolve(text)
+                if name in ("receipt", "output-file"):
+                    _check_writable(place)
+            except PathProblem as problem:
+                # undo says it itself when it is read
+                found += [f"{name}: '{text}' {problem}"] if name != "undo" else []
+                continue
+            # the receipt that is taken back may have the name of the new one, which then gets a number
+            same = (name, "receipt") if name == "undo" else (name,)
+            if names.setdefault(place, name) not in same:
+                found.append(f"{name}: '{text}' is the file of {names[place]} too; accepted is a path of its own")
+        return found
 
     def read(self, text: str) -> str:
         """Read a file. Raises `PathProblem`."""
@@ -127,6 +142,16 @@ class ReceiptFile:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
+
+
+def _check_writable(place: Path) -> None:
+    if place.is_dir():
+        raise PathProblem("is a folder; accepted is the path of a file")
+    parent = place.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise PathProblem("cannot be written there")
 
 
 def _sync_folder(folder: Path) -> None:
