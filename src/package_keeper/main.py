@@ -213,6 +213,8 @@ class Session:
         finally:
             for remark in reader.remarks:
                 self._log.warning(remark)
+            if registry.reads:
+                self._log.info(f"{registry.reads} manifests read from the registry, each counted there as a download")
         self._tell_scope(settings, run)
 
     def _writing(

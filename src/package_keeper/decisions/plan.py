@@ -141,10 +141,17 @@ class _Images:
     def __init__(self, graphs: Mapping[PackageName, Graph]) -> None:
         self._graphs = graphs
         self._places: dict[PackageName, dict[int, dict[int, int]]] = {}
+        self._owners: dict[PackageName, dict[int, list[int]]] = {}
 
     def owners(self, part: Version) -> list[int]:
         """The ids of the roots whose images hold `part`."""
-        return [root for root, places in self._of(part.package).items() if part.id in places]
+        if part.package not in self._owners:
+            owners: dict[int, list[int]] = {}
+            for root, places in self._of(part.package).items():
+                for held in places:
+                    owners.setdefault(held, []).append(root)
+            self._owners[part.package] = owners
+        return self._owners[part.package].get(part.id, [])
 
     def depth(self, root: Version, part: Version) -> int:
         """The place of `part` in the image of `root`, parents before children."""

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import Refusal
 from package_keeper.execution.image_reading import ManifestReader, Manifests, read_tagged
+from package_keeper.execution.images import OBSTACLE_KINDS
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.health import CheckedImage, check_images
@@ -36,8 +37,8 @@ class Checker:
             if image.is_tagged or not named.isdisjoint(image.digests)
         ]
         for unreadable in manifests.unreadable.values():
-            if not unreadable.lasting:
-                kind = RefusalKind.NO_PERMISSION if "token" in unreadable.why else RefusalKind.UNREACHABLE
+            kind = OBSTACLE_KINDS.get(unreadable.obstacle)
+            if kind is not None:
                 raise Refusal(kind, f"{display_name(unreadable.digest)} cannot be read: {unreadable.why}")
         missing = {digest for image in images for digest in image.missing}
         deleted: list[Version] = []

@@ -11,8 +11,12 @@ from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import ScopeProblem
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.image import Condition, Image, independent_images
+from package_keeper.inventory.manifest import Obstacle
 from package_keeper.inventory.package import Package, PackageName, PackageType
 from package_keeper.inventory.version import Version, display_name
+
+OBSTACLE_KINDS = {Obstacle.FORBIDDEN: RefusalKind.NO_PERMISSION, Obstacle.UNREACHABLE: RefusalKind.UNREACHABLE}
+"""Obstacles that are failures of the run; that the registry lacks something is a state of the package."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +86,10 @@ class ImageJudge:
                 f" ({unreadable.why}) and may need any other version. To go on, delete it by version-ids: {ids} with"
                 " images: raw, or restore what it lacks"
             )
-            if unreadable.lasting:
+            kind = OBSTACLE_KINDS.get(unreadable.obstacle)
+            if kind is None:
                 self.log.warning(text)
             else:
-                kind = RefusalKind.NO_PERMISSION if "token" in unreadable.why else RefusalKind.UNREACHABLE
                 self.problems.append(ScopeProblem(what=str(package.key), refusal=Refusal(kind, text)))
         return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
 

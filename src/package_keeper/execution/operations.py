@@ -106,7 +106,7 @@ def delete(task: Task, run: Run) -> None:
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
     _carry_out(task, run, _deletions(task))
-    if run.records:
+    if run.records and run.ended_by is None:
         try:
             run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.log)
         except Refusal as refused:

@@ -146,6 +146,8 @@ def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: d
         return
     if kind is not WriteKind.PACKAGE and type(record["id"]) is not int:
         raise ValueError("the id of a version is missing")
+    if kind is WriteKind.TAG and record["package-type"] != PackageType.CONTAINER:
+        raise ValueError("only tags of containers can be taken away")
     entry = ReceiptEntry(
         kind=kind,
         package=PackageName(type=PackageType(record["package-type"]), name=str(record["package"])),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from package_keeper.decisions.plan import PlannedWrite
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import Cancelled, Refusal, RefusalKind
 from package_keeper.execution.ports import Log, Pause, Reader, Writer
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version, display_name
@@ -69,7 +69,7 @@ class TagMoves:
         name = self._tags.put(package, tag, stub)
         try:
             self._finish(write, name, before)
-        except Refusal:
+        except (Refusal, Cancelled):
             # the image must not lose its tag to a stub that could not be removed
             if self._tags.tag_digest(package, tag) == name:
                 self._tags.put(package, tag, body)

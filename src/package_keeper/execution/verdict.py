@@ -21,6 +21,8 @@ class Verdict:
 def verdict(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> Verdict:
     """Judge a run that came to an end, well or not."""
     status = _status(run, if_missing=if_missing, fail_on=fail_on)
+    if not status and run.broken and not (writes and dry_run):
+        status = 1
     if status:
         return Verdict(result=result_of(status), status=status)
     if not writes:
@@ -48,8 +50,6 @@ def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
     if isinstance(ended_by, Unreachable) or _nothing_reachable(run):
         return Unreachable.status
     if run.scope.missing and if_missing == "fail":
-        return 1
-    if run.broken:
         return 1
     if fail_on == "never":
         return 0

@@ -20,12 +20,13 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import manifests
 from package_keeper.github.manifests import LARGEST, NotAManifest
 from package_keeper.github.transport import RETRY_SECONDS, TIMEOUT, Clock, lost_answer
-from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, UnreadableManifest
+from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 
 WORKERS = 16
 """Reads in flight; the registry allows far more a minute than this can ask for (GITHUB.md, "Registry")."""
 
+_OBSTACLES = {RefusalKind.NOT_FOUND: Obstacle.CONTENT, RefusalKind.NO_PERMISSION: Obstacle.FORBIDDEN}
 _ACCEPT = ", ".join(MEDIA_TYPES)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _MILLISECONDS = re.compile(r"([\d.]+)\s*ms\b")
@@ -150,10 +151,10 @@ class Registry:
         try:
             found = manifests.manifest(digest, self.manifest_bytes(package, digest))
         except NotAManifest as problem:
-            return UnreadableManifest(digest=digest, why=str(problem), lasting=True)
+            return UnreadableManifest(digest=digest, why=str(problem), obstacle=Obstacle.CONTENT)
         except Refusal as refused:
-            lasting = refused.kind is RefusalKind.NOT_FOUND
-            return UnreadableManifest(digest=digest, why=str(refused), lasting=lasting)
+            obstacle = _OBSTACLES.get(refused.kind, Obstacle.UNREACHABLE)
+            return UnreadableManifest(digest=digest, why=str(refused), obstacle=obstacle)
         self._known[package.name, digest] = found
         return found
 

@@ -1,6 +1,7 @@
 """Manifests: what a registry says about a digest, as far as images are concerned."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -56,13 +57,19 @@ class Manifest:
         return self.media_type in INDEX_TYPES
 
 
+class Obstacle(Enum):
+    """What kept a manifest from being read."""
+
+    CONTENT = 1
+    """The registry answered, and what it has is no manifest to trust: 404, a wrong digest, no JSON."""
+    FORBIDDEN = 2
+    UNREACHABLE = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableManifest:
-    """A manifest that could not be read: what it needs is unknown, so everything it might need stays.
-
-    `lasting` is true when the registry answered and another try would not help (404, wrong digest, no JSON).
-    """
+    """A manifest that could not be read: what it needs is unknown, so everything it might need stays."""
 
     digest: str
     why: str
-    lasting: bool
+    obstacle: Obstacle
