@@ -142,7 +142,7 @@ def _stays_anyway(image: Image, rules: Rules, *, asked: bool = False) -> Reason 
         return Reason.BASE_LAYER
     if reason := rules.retention.lists.reason_to_keep(image):
         return reason
-    if match is Match.PARTIAL and rules.selection.partial_match is PartialMatch.KEEP:
+    if match is Match.PARTIAL and not _partial_may_go(version, rules):
         return Reason.PARTIAL_TAG_MATCH
     if not image.readable:
         return Reason.UNREADABLE
@@ -185,6 +185,14 @@ def _kept_by_age(version: Version, age: Age) -> Reason | None:
     if age.newer_than is not None and moment < age.newer_than:
         return Reason.NOT_SELECTED
     return None
+
+
+def _partial_may_go(version: Version, rules: Rules) -> bool:
+    """Whether `partial-match` lets anything happen; single tags can be taken from containers only."""
+    partial_match = rules.selection.partial_match
+    if partial_match is PartialMatch.UNTAG:
+        return version.package.type is PackageType.CONTAINER
+    return partial_match is PartialMatch.DELETE
 
 
 def _untags(image: Image, rules: Rules) -> bool:
