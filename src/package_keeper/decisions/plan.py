@@ -101,9 +101,10 @@ def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs
     parts = [each for each in judgements if each.decision is Decision.DELETE and each.reason is Reason.PART_OF]
     roots.sort(key=lambda judgement: age_order(judgement.version, timestamp))
     going = {each.version.id for each in judgements if each.decision is Decision.DELETE}
+    images = _Images(graphs)
+    roots = _holders_first(roots, images, going)
     order = {judgement.version.id: place for place, judgement in enumerate(roots)}
     homes: dict[int, list[tuple[int, PlannedWrite]]] = {}
-    images = _Images(graphs)
     for part in parts:
         owners = [place for place in (order.get(owner) for owner in images.owners(part.version)) if place is not None]
         home = max(owners, default=order.get(part.root.id if part.root else 0, 0))
@@ -117,6 +118,29 @@ def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs
         else:
             groups.append((replace(planned(root), after=images.needed_for(root.version) & going), *following))
     return Plan(groups=tuple(groups), judgements=judgements)
+
+
+def _holders_first(roots: list[Judgement], images: "_Images", going: set[int]) -> list[Judgement]:
+    """Put every root behind the roots that hold it, and else leave the order: `v1` goes before `v1-amd64`."""
+    by_id = {judgement.version.id: judgement for judgement in roots if judgement.version.id in going}
+    done: dict[int, Judgement] = {}
+    for judgement in roots:
+        waiting = [judgement.version.id]
+        seen = {judgement.version.id}
+        while waiting:
+            version_id = waiting[-1]
+            holders = [
+                holder
+                for holder in images.owners((by_id.get(version_id) or judgement).version)
+                if holder in by_id and holder not in done and holder not in seen
+            ]
+            if holders and version_id in by_id:
+                seen.update(holders)
+                waiting += sorted(holders, reverse=True)
+                continue
+            waiting.pop()
+            done.setdefault(version_id, by_id.get(version_id) or judgement)
+    return list(done.values())
 
 
 def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrite:
