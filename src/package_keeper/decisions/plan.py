@@ -100,29 +100,31 @@ def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs
     roots = [each for each in judgements if each.decision is not Decision.KEEP and each.reason is not Reason.PART_OF]
     parts = [each for each in judgements if each.decision is Decision.DELETE and each.reason is Reason.PART_OF]
     roots.sort(key=lambda judgement: age_order(judgement.version, timestamp))
-    going = {each.version.id for each in judgements if each.decision is Decision.DELETE}
     images = _Images(graphs)
-    roots = _holders_first(roots, images, going)
-    order = {judgement.version.id: place for place, judgement in enumerate(roots)}
-    homes: dict[int, list[tuple[int, PlannedWrite]]] = {}
+    roots = _holders_first(roots, images)
+    place_of = {judgement.version.id: place for place, judgement in enumerate(roots)}
+    homes: dict[int, list[Judgement]] = {}
     for part in parts:
-        owners = [place for place in (order.get(owner) for owner in images.owners(part.version)) if place is not None]
-        home = max(owners, default=order.get(part.root.id if part.root else 0, 0))
-        write = replace(planned(part), after=images.needed_for(part.version) & going)
-        homes.setdefault(home, []).append((images.depth(roots[home].version, part.version), write))
+        homes.setdefault(max(place_of[owner] for owner in images.owners(part.version)), []).append(part)
     groups: list[tuple[PlannedWrite, ...]] = []
+    behind: set[int] = set()
     for place, root in enumerate(roots):
-        following = [write for _, write in sorted(homes.get(place, []), key=lambda each: (each[0], each[1].version_id))]
         if root.decision is Decision.UNTAG:
             groups += [(replace(planned(root), tag=tag),) for tag in root.untag]
-        else:
-            groups.append((replace(planned(root), after=images.needed_for(root.version) & going), *following))
+            continue
+        group = []
+        for judgement in (root, *images.in_order(root.version, homes.get(place, ()))):
+            # all that points to it stands before it, but for circles, which no real image has
+            holders = images.needed_for(judgement.version) & behind
+            group.append(replace(planned(judgement), after=holders))
+            behind.add(judgement.version.id)
+        groups.append(tuple(group))
     return Plan(groups=tuple(groups), judgements=judgements)
 
 
-def _holders_first(roots: list[Judgement], images: "_Images", going: set[int]) -> list[Judgement]:
+def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]:
     """Put every root behind the roots that hold it, and else leave the order: `v1` goes before `v1-amd64`."""
-    by_id = {judgement.version.id: judgement for judgement in roots if judgement.version.id in going}
+    by_id = {each.version.id: each for each in roots if each.decision is Decision.DELETE}
     done: dict[int, Judgement] = {}
     for judgement in roots:
         waiting = [judgement.version.id]
@@ -177,9 +179,10 @@ class _Images:
             self._owners[part.package] = owners
         return self._owners[part.package].get(part.id, [])
 
-    def depth(self, root: Version, part: Version) -> int:
-        """The place of `part` in the image of `root`, parents before children."""
-        return self._of(root.package).get(root.id, {}).get(part.id, 0)
+    def in_order(self, root: Version, parts: Iterable[Judgement]) -> list[Judgement]:
+        """Sort parts as they stand in the image of `root`, parents before children."""
+        places = self._of(root.package).get(root.id, {})
+        return sorted(parts, key=lambda part: (places.get(part.version.id, 0), part.version.id))
 
     def needed_for(self, version: Version) -> frozenset[int]:
         """The ids of the versions that need `version` directly."""

@@ -68,13 +68,12 @@ class Deletions(WriteOperation):
         self._went_with_package: set[int] = set()
         self._stayed: dict[int, Outcome] = {}
         self._gone: set[int] = set()
-        self._waits = {write.version_id: write.after for write in plan.plan.writes if write.version_id is not None}
 
     def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
         """A version that went with its package needs no request, and a part of what is still there gets none."""
         if write.version_id in self._went_with_package:
             return Outcome.DONE, "with its package"
-        holders = write.after - self._gone - self._circle(write)
+        holders = write.after - self._gone
         if holders:
             outcome = next((self._stayed[holder] for holder in sorted(holders) if holder in self._stayed), None)
             outcome = outcome or Outcome.OVER_LIMIT
@@ -82,10 +81,6 @@ class Deletions(WriteOperation):
                 self._stayed[write.version_id] = outcome
             return outcome, "stays, since what it belongs to is still there"
         return super().settled(write)
-
-    def _circle(self, write: PlannedWrite) -> frozenset[int]:
-        """Versions that wait for `write` as it waits for them; no real image is like that."""
-        return frozenset(holder for holder in write.after if write.version_id in self._waits.get(holder, ()))
 
     def attempt(self, write: PlannedWrite) -> None:
         """Delete one version, or one package."""
