@@ -26,7 +26,8 @@ class Rules:
     """Everything that decides about one image.
 
     `now` is the moment from which ages are seen. `raw` means that versions are judged as if nothing held them
-    together, since the user named them one by one.
+    together, since the user named them one by one. `writing` is false where nothing will be deleted: then a push that
+    may be under way needs no protection.
     """
 
     selection: Selection
@@ -34,6 +35,7 @@ class Rules:
     now: datetime
     retention: Retention = field(default_factory=Retention)
     raw: bool = False
+    writing: bool = True
 
     @property
     def select_anything(self) -> bool:
@@ -77,8 +79,7 @@ def decide_deletions(images: Sequence[Image], rules: Rules) -> list[Judgement]:
     for part_id, (part, root) in needed.items():
         if part_id not in judged:
             judged[part_id] = _keep(part, Reason.NEEDED_BY, root)
-    found = list(judged.values())
-    return found if rules.raw else _keep_twins(found)
+    return list(judged.values())
 
 
 def decide_restorations(versions: Iterable[Version], rules: Rules) -> list[Judgement]:
@@ -168,7 +169,7 @@ def _kept_by_time(image: Image, rules: Rules) -> Reason | None:
     if rules.age.is_given:
         return _kept_by_age(image.root, rules.age)
     named = rules.raw and rules.selection.names_exactly
-    if image.is_tagged or named or image.root.package.type is not PackageType.CONTAINER:
+    if image.is_tagged or named or not rules.writing or image.root.package.type is not PackageType.CONTAINER:
         return None
     moment = image.root.at(rules.age.timestamp)
     if moment is None:
@@ -229,21 +230,6 @@ def _judge_root(
 
 def _keep(version: Version, reason: Reason, root: Version | None = None) -> Judgement:
     return Judgement(version=version, decision=Decision.KEEP, reason=reason, root=root)
-
-
-def _keep_twins(judgements: list[Judgement]) -> list[Judgement]:
-    """Keep all versions of a digest when one stays: a re-push makes a second version of the same content."""
-    staying = {
-        judgement.version.name: judgement.version
-        for judgement in judgements
-        if judgement.version.package.type is PackageType.CONTAINER and judgement.decision is not Decision.DELETE
-    }
-    return [
-        _keep(judgement.version, Reason.NEEDED_BY, staying[judgement.version.name])
-        if judgement.decision is Decision.DELETE and judgement.version.name in staying
-        else judgement
-        for judgement in judgements
-    ]
 
 
 _CONDITION_REASONS = {

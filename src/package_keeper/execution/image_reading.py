@@ -10,6 +10,7 @@ that are indexes are read as they appear; what a descriptor shows to be a plain 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from package_keeper.inventory.graph import tagged_subjects
 from package_keeper.inventory.manifest import Descriptor, Manifest, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, age_order
@@ -41,7 +42,8 @@ class Manifests:
         self._package = package
         self._reader = reader
         self._active = {version.name for version in versions}
-        self._tagged = {version.name for version in versions if version.image_tags}
+        # an index that also carries a fallback tag may list referrers like one
+        self._tagged = {version.name for version in versions if version.image_tags and not tagged_subjects(version)}
         self._descriptors: dict[str, list[tuple[Descriptor, str]]] = {}
         self.read: dict[str, Manifest] = {}
         self.unreadable: dict[str, UnreadableManifest] = {}
@@ -103,13 +105,16 @@ def read_for_deletion(manifests: Manifests, versions: Sequence[Version], candida
         return
     tagged = [version for version in versions if version.image_tags]
     others = [version for version in versions if not version.image_tags and not _is_signature(version)]
+    signatures = [version.name for version in versions if not version.image_tags and _is_signature(version)]
     manifests.take(version.name for version in tagged if version.id in candidates)
     kept_tagged = [version.name for version in tagged if version.id not in candidates]
     selected_untagged = any(version.id in candidates for version in versions if not version.image_tags)
     if not others and not selected_untagged and not any(manifest.is_index for manifest in manifests.read.values()):
-        manifests.take_indexes(kept_tagged)
+        manifests.take_indexes([*kept_tagged, *signatures])
         return
     manifests.take(kept_tagged)
+    # cosign's tags say what is referred to; that they name an index is unusual, and a question costs no download
+    manifests.take_indexes(signatures)
     manifests.take_unknown(version for version in others if version.id not in candidates)
     manifests.take_unknown(version for version in others if version.id in candidates)
 

@@ -1,7 +1,7 @@
 """One function per operation: plan it, and, when there is a writer, carry it out."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, guard
@@ -60,7 +60,10 @@ def list_versions(task: Task, run: Run) -> None:
     """List the versions that the selection and the age accept."""
     _find(task, run)
     found = steps.read_versions(run, task.reader, task.log, deleted=task.deleted_state)
-    steps.list_versions(run, found, task.rules, _judge(task), deleted=task.deleted_state)
+    judge = ImageJudge(
+        rules=replace(task.rules, writing=False), registry=task.registry, reader=task.reader, log=task.log
+    )
+    steps.list_versions(run, found, task.rules, judge, deleted=task.deleted_state)
     steps.warn_about_unseen(run, task.rules, task.log)
 
 

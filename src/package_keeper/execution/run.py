@@ -132,7 +132,7 @@ def list_versions(run: Run, found: Found, rules: Rules, images: ImageJudge, *, d
         judgements = [judgement for package in run.judged for judgement in package.judgements]
     else:
         for _, versions in found:
-            judgements += decide_deletions(independent_images(versions), replace(rules, raw=True))
+            judgements += decide_deletions(independent_images(versions), replace(rules, raw=True, writing=False))
     run.plan = Plan(judgements=tuple(judgements))
     left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
     run.listed = tuple(

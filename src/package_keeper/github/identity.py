@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+ACCOUNT_TYPES = ("Organization", "User", "Bot", "Mannequin")
+"""What GitHub calls accounts; anything else is no answer of GitHub's."""
+
 
 class Identity:
     """Asks GitHub who the owner and the token's account are."""
@@ -114,8 +117,10 @@ class Identity:
                         until += pause
                         continue
                     refused = refusals.refusal("GET", status, headers, body)
+                    if refusals.is_server_error(status, body):
+                        refused = Refusal(RefusalKind.UNREACHABLE, refused.message, status=status)
                     refused.hide(self._token)
-                except (ValueError, TypeError, AttributeError, KeyError):
+                except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
                     # PyGithub trusts what it gets
                     refused = Refusal(RefusalKind.UNREACHABLE, "GitHub's answer could not be read")
                 except requests.RequestException:
@@ -132,8 +137,8 @@ class Identity:
 def _login_and_type(account: "NamedUser | AuthenticatedUser") -> tuple[str, str]:
     # PyGithub's types promise texts; an answer without them gives None
     login, kind = str(account.login or ""), str(account.type or "")
-    if not login or not kind:
-        raise TypeError("an account without a login or a type")
+    if not login or kind not in ACCOUNT_TYPES:
+        raise TypeError("an account without a login or of no known type")
     return login, kind
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from package_keeper.inventory.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from package_keeper.inventory.manifest import DOCKER_LIST, INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from package_keeper.inventory.version import DIGEST
 
 LARGEST = 4 * 1024 * 1024
@@ -21,7 +21,7 @@ class NotAManifest(ValueError):
 
 class _Descriptor(msgspec.Struct):
     digest: str
-    mediaType: str = OCI_MANIFEST  # noqa: N815  # reason: the name on the wire
+    mediaType: str = ""  # noqa: N815  # reason: the name on the wire
     artifactType: str | None = None  # noqa: N815  # reason: the name on the wire
     platform: dict[str, Any] | None = None
 
@@ -29,7 +29,7 @@ class _Descriptor(msgspec.Struct):
 class _Manifest(msgspec.Struct):
     schemaVersion: int  # noqa: N815  # reason: the name on the wire
     mediaType: str | None = None  # noqa: N815  # reason: the name on the wire
-    manifests: list[_Descriptor] | None = None
+    manifests: list[_Descriptor] | msgspec.UnsetType | None = msgspec.UNSET
     config: dict[str, Any] | None = None
     layers: list[Any] | None = None
     subject: _Descriptor | None = None
@@ -49,7 +49,8 @@ def manifest(digest: str, body: bytes) -> Manifest:
         wire = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NotAManifest("is not the JSON of a manifest") from None
-    if wire.schemaVersion != 2 or (wire.manifests is None and wire.layers is None and wire.config is None):
+    listed = wire.manifests is not msgspec.UNSET or wire.mediaType in INDEX_TYPES
+    if wire.schemaVersion != 2 or (not listed and wire.layers is None and wire.config is None):
         raise NotAManifest("is of a kind that nobody knows")
     children = tuple(_child(child) for child in wire.manifests or ())
     subject = wire.subject.digest if wire.subject else None
@@ -97,7 +98,7 @@ def digest_of(body: bytes) -> str:
 
 def _media_type(wire: _Manifest) -> str:
     # optional in OCI manifests: then the shape tells
-    if wire.manifests is not None:
+    if wire.manifests is not msgspec.UNSET:
         return wire.mediaType if wire.mediaType == DOCKER_LIST else OCI_INDEX
     return wire.mediaType or OCI_MANIFEST
 

@@ -41,14 +41,20 @@ class _Unknown(Exception):
 
 
 def _glob_expression(glob: str) -> str:
-    return re.sub(
-        r"\*|\?|\[!?\]?[^\]]*\]|.",
-        lambda found: (
-            {"*": ".*", "?": "."}.get(found[0])
-            or (re.sub(r"^\[!", "[^", found[0]) if len(found[0]) > 1 else re.escape(found[0]))
-        ),
-        glob,
-    )
+    return re.sub(r"\*|\?|\[!?\]?[^\]]*\]|.", lambda found: _translated(found[0]), glob)
+
+
+def _translated(part: str) -> str:
+    """One part of a glob as a regular expression, read as fnmatch reads it."""
+    if part in "*?":
+        return {"*": ".*", "?": "."}[part]
+    if len(part) == 1:
+        return re.escape(part)
+    # a class is negated by !, and neither ^ nor a backslash is special in it
+    inside = part[1:-1].replace("\\", "\\\\")
+    if inside.startswith("!"):
+        return f"[^{inside[1:]}]"
+    return f"[\\{inside}]" if inside.startswith("^") else f"[{inside}]"
 
 
 def _walk(nodes: Iterable[Any], starts: Places) -> Places:

@@ -8,6 +8,7 @@ replaced; it belongs to that subject too.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from package_keeper.inventory.image import Condition, Image
 from package_keeper.inventory.manifest import Manifest
@@ -45,7 +46,9 @@ class Graph:
         covered = {version.id for image in found for version in (image.root, *image.parts)}
         # versions that only point at each other in a circle have no root; what they are for is unknown
         circles = [version for versions in self._versions.values() for version in versions if version.id not in covered]
-        return found + [Image(root=version, readable=False) for version in sorted(circles, key=lambda each: each.id)]
+        return found + [
+            replace(self._image(version), readable=False) for version in sorted(circles, key=lambda each: each.id)
+        ]
 
     def needed_for(self, digest: str) -> tuple[str, ...]:
         """The digests of active versions that need `digest` directly."""
@@ -96,7 +99,8 @@ class Graph:
 
     def _image(self, root: Version) -> Image:
         reached = self._reach(root.name)
-        parts = tuple(version for digest in reached[1:] for version in self._versions[digest])
+        # a second version of the root's own digest stands or falls with it: the registry has the content once
+        parts = tuple(version for digest in reached for version in self._versions[digest] if version.id != root.id)
         missing = tuple(dict.fromkeys(child for digest in reached for child in self._missing.get(digest, ())))
         lost = () if root.name in self._has_subject else tuple(self._lost_subjects.get(root.name, ()))
         return Image(
