@@ -3,6 +3,7 @@
 Writes take a `GuardedPlan`, which only `guards.guard` makes.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -124,25 +125,27 @@ def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs
 
 def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]:
     """Put every root behind the roots that hold it, and else leave the order: `v1` goes before `v1-amd64`."""
-    by_id = {each.version.id: each for each in roots if each.decision is Decision.DELETE}
-    done: dict[int, Judgement] = {}
-    for judgement in roots:
-        waiting = [judgement.version.id]
-        seen = {judgement.version.id}
-        while waiting:
-            version_id = waiting[-1]
-            holders = [
-                holder
-                for holder in images.owners((by_id.get(version_id) or judgement).version)
-                if holder in by_id and holder not in done and holder not in seen
-            ]
-            if holders and version_id in by_id:
-                seen.update(holders)
-                waiting += sorted(holders, reverse=True)
-                continue
-            waiting.pop()
-            done.setdefault(version_id, by_id.get(version_id) or judgement)
-    return list(done.values())
+    places = {each.version.id: place for place, each in enumerate(roots) if each.decision is Decision.DELETE}
+    holders: dict[int, set[int]] = {}
+    for root in places:
+        owners = set(images.owners(roots[places[root]].version)) & places.keys() - {root}
+        # in a circle, which only twins and no real images form, nobody comes first
+        holders[root] = {owner for owner in owners if root not in images.owners(roots[places[owner]].version)}
+    held: dict[int, list[int]] = {}
+    for root, owners in holders.items():
+        for owner in owners:
+            held.setdefault(owner, []).append(root)
+    ready = [place for place, each in enumerate(roots) if not holders.get(each.version.id)]
+    heapq.heapify(ready)
+    ordered: list[Judgement] = []
+    while ready:
+        judgement = roots[heapq.heappop(ready)]
+        ordered.append(judgement)
+        for root in held.get(judgement.version.id, ()):
+            holders[root].discard(judgement.version.id)
+            if not holders[root]:
+                heapq.heappush(ready, places[root])
+    return ordered
 
 
 def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrite:
