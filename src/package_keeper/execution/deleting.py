@@ -20,6 +20,8 @@ def plain_meaning(refused: Refusal) -> tuple[Outcome, str]:
         RefusalKind.LAST_VERSION: Outcome.LAST_VERSION,
         RefusalKind.NO_PERMISSION: Outcome.NO_PERMISSION,
         RefusalKind.CHANGED: Outcome.CHANGED_SINCE_PLAN,
+        # of a tag only: its empty manifest is there and cannot be deleted
+        RefusalKind.NOT_FOUND: Outcome.NO_PERMISSION,
     }
     text = f"{refused}. {refused.remedy}" if refused.remedy else str(refused)
     return outcomes.get(refused.kind, Outcome.FAILED), text

@@ -90,7 +90,9 @@ class ImageJudge:
             if kind is None:
                 self.log.warning(text)
             else:
-                self.problems.append(ScopeProblem(what=str(package.key), refusal=Refusal(kind, text)))
+                self.problems.append(
+                    ScopeProblem(what=str(package.key), refusal=Refusal(kind, text), package=package.key)
+                )
         return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
 
     def _confirmed(self, package: Package, images: list[Image], judgements: list[Judgement]) -> list[Judgement]:
@@ -122,25 +124,37 @@ class ImageJudge:
         ]
 
 
-def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, log: Log) -> int:
-    """Hold fresh lists against the manifests read: the number of images that stay and lost a part.
+def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, registry: ManifestReader, log: Log) -> int:
+    """Hold fresh lists against the manifests read: the number of images that stay and lack a part that is gone.
 
-    No list is read of a package in which nothing was deleted, or no image that stays has parts. May raise `Refusal`.
+    What was pushed meanwhile is read too, since it may be built from what this run deleted. No list is read of a
+    package in which nothing was deleted, or no image that stays has parts. May raise `Refusal`.
     """
     broken = 0
     for package in judged:
-        touched = any(judgement.version.id in gone for judgement in package.judgements)
+        known = {judgement.version.id for judgement in package.judgements}
         staying = [image for image in package.images if image.parts and image.root.id not in gone]
-        if not touched or not staying or package.graph is None:
+        if known.isdisjoint(gone) or not staying or package.graph is None:
             continue
-        fresh = {version.name for version in reader.versions(package.package)}
-        for image in staying:
-            lost = [part for part in image.parts if part.name not in fresh]
-            if lost and image.root.name in fresh:
+        fresh = reader.versions(package.package)
+        names = {version.name for version in fresh}
+        lost = {
+            image.root.name: [part.name for part in image.parts if part.name not in names]
+            for image in staying
+            if image.root.name in names
+        }
+        deleted = {judgement.version.name for judgement in package.judgements if judgement.version.id in gone}
+        manifests = Manifests(package.package, fresh, registry)
+        manifests.take(version.name for version in fresh if version.id not in known)
+        for image in Graph(fresh, manifests.read).images():
+            if image.root.id not in known:
+                lost[image.root.name] = [digest for digest in image.missing if digest in deleted]
+        for root, digests in lost.items():
+            if digests:
                 broken += 1
                 log.error(
-                    f"{package.package}: the image {display_name(image.root.name)} lost"
-                    f" {', '.join(display_name(part.name) for part in lost)}; operation repair brings them back"
+                    f"{package.package}: the image {display_name(root)} lost"
+                    f" {', '.join(map(display_name, digests))}; operation repair brings them back"
                 )
     return broken
 

@@ -23,6 +23,7 @@ from package_keeper.execution.run import Found, Run
 from package_keeper.execution.scope import find_packages
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Owner, PackageName, PackageType
+from package_keeper.inventory.version import display_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def delete(task: Task, run: Run) -> None:
     _carry_out(task, run, _deletions(task))
     if run.records and run.ended_by is None:
         try:
-            run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.log)
+            run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.registry, task.log)
         except Refusal as refused:
             run.fail("the check after the run", refused)
 
@@ -223,7 +224,7 @@ def _check(task: Task, run: Run, found: Found, *, about_to_mend: bool = False) -
                 package, versions, task.rules.retention.lists.digests, about_to_mend=about_to_mend
             )
         except Refusal as refused:
-            run.fail(str(package.key), refused)
+            run.fail(str(package.key), refused, package.key)
     run.broken = broken(run.checked)
 
 
@@ -263,5 +264,10 @@ def _carry_out(task: Task, run: Run, operation: MakeOperation) -> None:
     """Pass the guards, and write, if there is anything to write with."""
     plan = guard(run.plan, task.guards)
     if task.writing is not None and run.plan.writes:
+        if plan.now and plan.later and plan.now[-1].root is not None and plan.later[0].root == plan.now[-1].root:
+            task.log.warning(
+                f"limit: {task.guards.limit} is less than the image {display_name(plan.now[-1].root)} has versions; its"
+                " parts that stay this time have no tag any more: tag-status: untagged selects them"
+            )
         with task.log.group(f"{len(plan.now)} of {len(run.plan.writes)} planned writes in this run"):
             steps.carry_out(run, plan, task.writing.carrier, operation(plan, task.writing))

@@ -41,11 +41,11 @@ class Run:
     """Images that are broken at the end, as far as the operation looked."""
     ended_by: PackageKeeperError | None = None
 
-    def fail(self, what: str, refused: Refusal) -> None:
+    def fail(self, what: str, refused: Refusal, package: PackageName | None = None) -> None:
         """Note that something could not be read, and go on; a token that is refused ends the run."""
         if refused.kind is RefusalKind.UNAUTHORIZED:
             raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}") from None
-        self.scope.problems.append(ScopeProblem(what=what, refusal=refused))
+        self.scope.problems.append(ScopeProblem(what=what, refusal=refused, package=package))
 
 
 def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) -> Found:
@@ -75,7 +75,7 @@ def judge(run: Run, found: Found, judge_of: ImageJudge) -> None:
         try:
             run.judged.append(judge_of.judge(package, versions))
         except Refusal as refused:
-            run.fail(str(package.key), refused)
+            run.fail(str(package.key), refused, package.key)
     run.scope.problems += judge_of.problems
 
 

@@ -22,6 +22,7 @@ class ScopeProblem:
 
     what: str
     refusal: Refusal
+    package: PackageName | None = None
 
     def __str__(self) -> str:
         """Say what and why, with what to change."""

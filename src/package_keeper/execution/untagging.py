@@ -13,7 +13,7 @@ from package_keeper.decisions.plan import PlannedWrite
 from package_keeper.errors import Cancelled, Refusal, RefusalKind
 from package_keeper.execution.ports import Log, Pause, Reader, Writer
 from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import Version, display_name
+from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
 
 LISTED_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds to wait before each look for the stub in the list; how soon it is listed is not known."""
@@ -52,13 +52,14 @@ class TagMoves:
         self._tags = tags
         self._pause = pause
         self._log = log
+        self._bodies: dict[tuple[PackageName, str], bytes] = {}
 
     def untag(self, write: PlannedWrite) -> None:
         """Take `write.tag` away from the image. Raises `Refusal`; then the tag is where it was, or the text says so."""
         package, tag = write.package, write.tag or ""
         if write.version is not None and len(write.version.tags) < 2:
             raise Refusal(RefusalKind.CHANGED, "it is the last tag of the image, which would be left without a name")
-        body = self._tags.manifest_bytes(package, write.version_name)
+        body = self._body(package, write.version_name)
         stub = self._tags.stub(body, secrets.token_hex(16))
         before = self._reader.versions(package)
         image = next((version for version in before if version.id == write.version_id), None)
@@ -85,7 +86,7 @@ class TagMoves:
         stub = current is not None and self._tags.is_stub(package, current)
         if current is not None and not stub:
             raise Refusal(RefusalKind.CHANGED, f"the tag names {display_name(current)} now")
-        self._tags.put(package, tag, self._tags.manifest_bytes(package, write.version_name))
+        self._tags.put(package, tag, self._body(package, write.version_name))
         if current is not None:
             self._remove_stub_quietly(package, current)
 
@@ -100,21 +101,47 @@ class TagMoves:
                 break
         else:
             raise Refusal(RefusalKind.OTHER, f"the stub {display_name(name)} is not listed, so it cannot be deleted")
-        taken = self._tags.tag_digest(package, tag) == name
-        if taken and (pushed := _pushed_meanwhile(before, after, write, name)) is not None:
-            self._log.warning(
-                f"{package}: someone pushed the tag {tag} meanwhile; it is put back on {display_name(pushed.name)}"
-            )
-            self._tags.put(package, tag, self._tags.manifest_bytes(package, pushed.name))
+        if self._tags.tag_digest(package, tag) == name:
+            self._give_to_pusher(write, before, after, found[0])
         for version in found:
             self._delete_stub(package, version)
+
+    def _give_to_pusher(
+        self, write: PlannedWrite, before: Sequence[Version], after: Sequence[Version], stub: Version
+    ) -> None:
+        """Give the tag to what somebody pushed under it between our look and our write. Raises `Refusal` in doubt."""
+        suspects = _pushed_meanwhile(before, after, write, stub)
+        if not suspects:
+            return
+        package, tag = write.package, write.tag or ""
+        if len(suspects) > 1 or suspects[0].tags:
+            names = ", ".join(display_name(version.name) for version in suspects)
+            raise Refusal(RefusalKind.CHANGED, f"someone pushed meanwhile ({names}), perhaps under this tag too")
+        self._log.warning(
+            f"{package}: someone pushed the tag {tag} meanwhile; it is put back on {display_name(suspects[0].name)}"
+        )
+        self._tags.put(package, tag, self._body(package, suspects[0].name))
+
+    def _body(self, package: PackageName, digest: str) -> bytes:
+        """A manifest, read once a run: every GET is a download."""
+        key = (package, digest)
+        if key not in self._bodies:
+            self._bodies[key] = self._tags.manifest_bytes(package, digest)
+        return self._bodies[key]
 
     def _delete_stub(self, package: PackageName, version: Version) -> None:
         try:
             self._writer.delete_version(package, version.id)
         except Refusal as refused:
-            if refused.kind is not RefusalKind.NOT_FOUND:
+            if refused.kind is not RefusalKind.NOT_FOUND or self._exists(package, version.id):
                 raise
+
+    def _exists(self, package: PackageName, version_id: int) -> bool:
+        try:
+            self._reader.version(package, version_id)
+        except Refusal as refused:
+            return refused.kind is not RefusalKind.NOT_FOUND
+        return True
 
     def _remove_stub_quietly(self, package: PackageName, name: str) -> None:
         try:
@@ -126,22 +153,27 @@ class TagMoves:
 
 
 def _pushed_meanwhile(
-    before: Sequence[Version], after: Sequence[Version], write: PlannedWrite, stub: str
-) -> Version | None:
-    """The version from which the stub took the tag, if the tag had moved between our look and our write.
+    before: Sequence[Version], after: Sequence[Version], write: PlannedWrite, stub: Version
+) -> list[Version]:
+    """The versions from which the stub may have taken the tag, if the tag had moved between our look and our write.
 
-    It shows as a version that is new, or was changed, and that carries no tag; of several the newest: the parts of an
+    Such a version is new, or was changed, no later than the stub was put; it did not lose another tag meanwhile, and
+    its tags are none of a referrer. Of several new versions without a tag the newest stands for all: the parts of an
     image are pushed before it.
     """
     known = {version.id: version for version in before}
-    suspects = [
-        version
-        for version in after
-        if version.id != write.version_id
-        and version.name != stub
-        and not version.tags
-        and (version.id not in known or known[version.id].updated_at != version.updated_at)
-    ]
-    return max(
-        suspects, key=lambda version: (version.updated_at is not None, version.updated_at, version.id), default=None
+    suspects = []
+    for version in after:
+        if version.id == write.version_id or version.name == stub.name or len(version.image_tags) < len(version.tags):
+            continue
+        old = known.get(version.id)
+        moment = version.created_at if old is None else version.updated_at
+        if old is not None and (old.updated_at == version.updated_at or set(old.tags) - set(version.tags)):
+            continue
+        if moment is not None and stub.created_at is not None and moment > stub.created_at:
+            continue
+        suspects.append(version)
+    untagged = sorted(
+        (version for version in suspects if not version.tags), key=lambda version: age_order(version, Timestamp.UPDATED)
     )
+    return [version for version in suspects if version.tags] + untagged[-1:]

@@ -66,14 +66,20 @@ def _nothing_permitted(run: Run) -> bool:
     for record in run.records:
         outcomes.setdefault(record.write.package, set()).add(record.outcome)
     forbidden = {package for package, found in outcomes.items() if found == {Outcome.NO_PERMISSION}}
+    forbidden |= {
+        problem.package
+        for problem in run.scope.problems
+        if problem.package is not None and problem.refusal.kind in _PERMISSION_KINDS
+    }
     permitted = ({package.key for package in run.scope.packages} | outcomes.keys()) - forbidden
     return (refused or bool(forbidden)) and not permitted
 
 
 def _nothing_reachable(run: Run) -> bool:
     problems = run.scope.problems
+    lost = {problem.package for problem in problems}
     return (
         bool(problems)
-        and not run.scope.packages
+        and all(package.key in lost for package in run.scope.packages)
         and all(problem.refusal.kind is RefusalKind.UNREACHABLE for problem in problems)
     )

@@ -8,8 +8,10 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -26,11 +28,13 @@ from package_keeper.inventory.package import PackageName
 WORKERS = 16
 """Reads in flight; the registry allows far more a minute than this can ask for (GITHUB.md, "Registry")."""
 
+_T = TypeVar("_T")
+
 _OBSTACLES = {RefusalKind.NOT_FOUND: Obstacle.CONTENT, RefusalKind.NO_PERMISSION: Obstacle.FORBIDDEN}
 _ACCEPT = ", ".join(MEDIA_TYPES)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-_MILLISECONDS = re.compile(r"([\d.]+)\s*ms\b")
-_SECONDS = re.compile(r"([\d.]+)\s*s\b")
+_MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*ms\b")
+_SECONDS = re.compile(r"(?:(\d+)m)?(\d+(?:\.\d+)?)\s*s\b")
 
 
 class Cache(Protocol):
@@ -50,11 +54,15 @@ class _Token(msgspec.Struct):
     access_token: str | None = None
 
 
+@dataclass(frozen=True)
 class _Answer:
-    def __init__(self, response: requests.Response, body: bytes) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = CaseInsensitiveDict(response.headers)
-        self.body = body
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def _answer_of(response: requests.Response, body: bytes) -> _Answer:
+    return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
 
 
 def derived_url(api_url: str) -> str:
@@ -97,25 +105,32 @@ class Registry:
         self._session.mount("http://", adapter)
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
+        self._renewing = Lock()
         self._known: dict[tuple[str, str], Manifest] = {}
         self.reads = 0
         """Manifests read from the registry so far: what counts as downloads."""
 
     def read(self, package: PackageName, digests: Iterable[str]) -> dict[str, Manifest | UnreadableManifest]:
         """Read manifests, several at a time; the result stands in the order of `digests`."""
-        wanted = list(dict.fromkeys(digests))
-        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            try:
-                return dict(zip(wanted, pool.map(lambda digest: self._manifest(package, digest), wanted), strict=True))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        return self._several(lambda digest: self._manifest(package, digest), digests)
 
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
         """Ask of manifests whether they are indexes, without downloading them; `None` means that it is not known."""
+        return self._several(lambda digest: self._is_index(package, digest), digests)
+
+    def _several(self, ask: Callable[[str], _T], digests: Iterable[str]) -> dict[str, _T]:
+        """Ask about several digests at once; the first alone, so that one exchange of tokens serves all."""
         wanted = list(dict.fromkeys(digests))
+        answers = {digest: ask(digest) for digest in wanted[:1]}
+        if len(wanted) < 2:
+            return answers
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            return dict(zip(wanted, pool.map(lambda digest: self._is_index(package, digest), wanted), strict=True))
+            try:
+                answers.update(zip(wanted[1:], pool.map(ask, wanted[1:]), strict=True))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return answers
 
     def exists(self, package: PackageName, digest: str) -> bool:
         """Whether the registry has the manifest. Raises `Refusal` when that cannot be told."""
@@ -160,7 +175,8 @@ class Registry:
 
     def _is_index(self, package: PackageName, digest: str) -> bool | None:
         if self._cache is not None and (body := self._cache.get(digest)) is not None:
-            return manifests.manifest(digest, body).is_index
+            with suppress(NotAManifest):
+                return manifests.manifest(digest, body).is_index
         try:
             media_type = self._send("HEAD", package, digest).headers.get("content-type", "").partition(";")[0].strip()
         except Refusal:
@@ -177,20 +193,22 @@ class Registry:
         tries, renewed = 0, False
         while True:
             tries += 1
-            headers = {"Authorization": f"Bearer {self._bearer(package, actions)}", "Accept": _ACCEPT}
+            bearer = self._bearer(package, actions)
+            headers = {"Authorization": f"Bearer {bearer}", "Accept": _ACCEPT}
             if media_type:
                 headers["Content-Type"] = media_type
             try:
                 answer = self._exchange(method, url, headers, body)
+                if answer.status == 401 and not renewed:
+                    answer = self._renew(package, actions, answer, bearer)
+                    renewed = answer.status < 300
+                    if renewed:
+                        continue
             except requests.RequestException as error:
                 refused = lost_answer(error)
             else:
                 if 200 <= answer.status < 300:
                     return answer
-                if answer.status == 401 and not renewed:
-                    renewed = True
-                    self._renew(package, actions, answer)
-                    continue
                 if answer.status == 429:
                     wait = _limit_wait(answer, tries)
                     self._clock.sleep(wait)
@@ -210,7 +228,7 @@ class Registry:
             method, url, headers=dict(headers), data=body, timeout=TIMEOUT, allow_redirects=False, stream=True
         ) as response:
             content = b"".join(_up_to(response, LARGEST + 1))
-            return _Answer(response, content)
+            return _answer_of(response, content)
 
     def _path(self, package: PackageName) -> str:
         # plain slashes and lower case here, unlike REST (GITHUB.md, "Registry")
@@ -220,8 +238,11 @@ class Registry:
         known = self._bearers.get((package.name, actions))
         return known or base64.b64encode(self._token.encode()).decode()
 
-    def _renew(self, package: PackageName, actions: str, answer: _Answer) -> None:
-        """Exchange the token where the registry says; that place must be the registry's own host."""
+    def _renew(self, package: PackageName, actions: str, answer: _Answer, used: str) -> _Answer:
+        """Exchange the token where the registry says, and give the answer; that place must be on the registry's host.
+
+        When another thread has done so since the bearer `used` was refused, there is nothing left to do.
+        """
         challenge = dict(_CHALLENGE.findall(answer.headers.get("www-authenticate", "")))
         realm = challenge.get("realm", "")
         if not realm or urlsplit(realm)[:2] != urlsplit(self._base_url)[:2]:
@@ -230,25 +251,23 @@ class Registry:
         if service := challenge.get("service"):
             query["service"] = service
         basic = base64.b64encode(f"package-keeper:{self._token}".encode()).decode()
-        try:
+        with self._renewing:
+            if self._bearer(package, actions) != used:
+                return _Answer(200, {}, b"")
             response = self._session.get(
                 realm, params=query, headers={"Authorization": f"Basic {basic}"}, timeout=TIMEOUT, allow_redirects=False
             )
-        except requests.RequestException as error:
-            raise lost_answer(error) from None
-        if response.status_code >= 500:
-            raise Refusal(RefusalKind.UNREACHABLE, "the registry gives out no token", status=response.status_code)
-        try:
-            found = msgspec.json.decode(response.content, type=_Token)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            found = _Token()
-        bearer = found.token or found.access_token
-        if response.status_code != 200 or not bearer:
-            raise Refusal(
-                RefusalKind.NO_PERMISSION, "the registry does not accept the token", status=response.status_code
-            )
-        with self._lock:
+            if response.status_code != 200:
+                return _answer_of(response, response.content)
+            try:
+                found = msgspec.json.decode(response.content, type=_Token)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                found = _Token()
+            bearer = found.token or found.access_token
+            if not bearer:
+                raise Refusal(RefusalKind.NO_PERMISSION, "the registry gave out no token")
             self._bearers[package.name, actions] = bearer
+            return _answer_of(response, b"")
 
 
 class TagMover(Registry):
@@ -301,7 +320,7 @@ def _limit_wait(answer: _Answer, tries: int) -> float:
     if found := _MILLISECONDS.search(text):
         return float(found[1]) / 1000 + 0.01
     if found := _SECONDS.search(text):
-        return float(found[1]) + 0.01
+        return 60.0 * float(found[1] or 0) + float(found[2]) + 0.01
     return min(2.0**tries, 60.0)
 
 

@@ -68,7 +68,7 @@ class _Reader:
             package_types_given=self.is_given("package-type"),
             packages=self.packages(owner),
             api_url=self.url("api-url"),
-            registry_url=self.url("registry-url"),
+            registry_url=self.registry_url(),
             rules=self.rules(operation),
             deleted_state=self.choice("state") == "deleted" or operation is Operation.RESTORE,
             dry_run=self.boolean("dry-run"),
@@ -162,6 +162,12 @@ class _Reader:
             # a URL with credentials in it must not end up in a log
             shown = re.sub(r"//[^/@]*@", "//***@", text)
             self.problem(name, shown, "is not a URL such as https://api.github.com or https://HOST/api/v3")
+        return text
+
+    def registry_url(self) -> str:
+        text = self.url("registry-url")
+        if _is_base_url(text) and urlsplit(text).path:
+            self.problem("registry-url", text, "has a path; accepted is a host alone, such as https://ghcr.io")
         return text
 
     def patterns(self, name: str) -> Patterns | None:

@@ -58,6 +58,8 @@ class Workspace:
                 place = self.resolve(text)
                 if name in ("receipt", "output-file"):
                     _check_writable(place)
+                elif name == "manifest-cache":
+                    _check_folder(place)
             except PathProblem as problem:
                 # undo says it itself when it is read
                 found += [f"{name}: '{text}' {problem}"] if name != "undo" else []
@@ -142,6 +144,11 @@ class ReceiptFile:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
+
+
+def _check_folder(place: Path) -> None:
+    if place.exists() and not place.is_dir():
+        raise PathProblem("is a file; accepted is a folder, or a name that is free")
 
 
 def _check_writable(place: Path) -> None:
