@@ -129,8 +129,13 @@ def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]
     holders: dict[int, set[int]] = {}
     for root in places:
         owners = set(images.owners(roots[places[root]].version)) & places.keys() - {root}
-        # in a circle, which only twins and no real images form, nobody comes first
-        holders[root] = {owner for owner in owners if root not in images.owners(roots[places[owner]].version)}
+        # in a circle (twins, an index that refers to its own child) only what lists the other comes first
+        holders[root] = {
+            owner
+            for owner in owners
+            if root not in images.owners(roots[places[owner]].version)
+            or images.lists(roots[places[owner]].version, roots[places[root]].version)
+        }
     held: dict[int, list[int]] = {}
     for root, owners in holders.items():
         for owner in owners:
@@ -186,6 +191,11 @@ class _Images:
         """Sort parts as they stand in the image of `root`, parents before children."""
         places = self._of(root.package).get(root.id, {})
         return sorted(parts, key=lambda part: (places.get(part.version.id, 0), part.version.id))
+
+    def lists(self, index: Version, version: Version) -> bool:
+        """Whether a pull of `index` needs `version`."""
+        graph = self._graphs.get(version.package)
+        return graph is not None and graph.lists(index.name, version.name)
 
     def needed_for(self, version: Version) -> frozenset[int]:
         """The ids of the versions that need `version` directly."""

@@ -10,7 +10,6 @@ that are indexes are read as they appear; what a descriptor shows to be a plain 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from package_keeper.inventory.graph import tagged_subjects
 from package_keeper.inventory.manifest import Descriptor, Manifest, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, age_order
@@ -42,9 +41,7 @@ class Manifests:
         self._package = package
         self._reader = reader
         self._active = {version.name for version in versions}
-        # an index that also carries a fallback tag may list referrers like one
-        self._tagged = {version.name for version in versions if version.image_tags and not tagged_subjects(version)}
-        self._descriptors: dict[str, list[tuple[Descriptor, str]]] = {}
+        self._descriptors: dict[str, list[Descriptor]] = {}
         self.read: dict[str, Manifest] = {}
         self.unreadable: dict[str, UnreadableManifest] = {}
 
@@ -59,7 +56,7 @@ class Manifests:
                     continue
                 self.read[digest] = found
                 for child in found.children:
-                    self._descriptors.setdefault(child.digest, []).append((child, digest))
+                    self._descriptors.setdefault(child.digest, []).append(child)
                     if child.is_index:
                         below.append(child.digest)
             wanted = self._new(digest for digest in below if digest in self._active)
@@ -83,15 +80,12 @@ class Manifests:
             self.take(taken)
 
     def is_known_part(self, digest: str) -> bool:
-        """Whether an index that was read shows `digest` to be a plain image manifest.
+        """Whether an index that was read shows `digest` to be an image manifest for a platform.
 
-        In a tagged index every child without an artifact type is one; an index without a tag may be a fallback index,
-        which lists referrers without a platform.
+        Without a platform it may refer to an image that stays (a fallback index lists referrers like that), which only
+        its own manifest tells.
         """
-        return any(
-            not child.is_index and (child.is_plain or (child.artifact_type is None and parent in self._tagged))
-            for child, parent in self._descriptors.get(digest, ())
-        )
+        return any(child.is_plain for child in self._descriptors.get(digest, ()))
 
     def _new(self, digests: Iterable[str]) -> list[str]:
         return [

@@ -29,6 +29,7 @@ class Graph:
         self._manifests = manifests
         self._arrows: dict[str, list[str]] = {digest: [] for digest in self._versions}
         self._pointers: dict[str, list[str]] = {digest: [] for digest in self._versions}
+        self._indexes_of: dict[str, list[str]] = {}
         self._missing: dict[str, list[str]] = {}
         self._lost_subjects: dict[str, list[str]] = {}
         self._has_subject: set[str] = set()
@@ -54,6 +55,22 @@ class Graph:
         """The digests of active versions that need `digest` directly."""
         return tuple(self._pointers.get(digest, ()))
 
+    def lists(self, index: str, digest: str) -> bool:
+        """Whether `index` lists `digest` among its children, at any depth: then a pull of it needs `digest`.
+
+        Digests make circles of children impossible; a referrer may refer to what it lists itself.
+        """
+        seen: set[str] = set()
+        queue = deque([digest])
+        while queue:
+            for holder in self._indexes_of.get(queue.popleft(), ()):
+                if holder == index:
+                    return True
+                if holder not in seen:
+                    seen.add(holder)
+                    queue.append(holder)
+        return False
+
     def versions_of(self, digest: str) -> Sequence[Version]:
         """The active versions of that digest: none, one, or more after a re-push."""
         return self._versions.get(digest, ())
@@ -70,6 +87,7 @@ class Graph:
             for child in dict.fromkeys(descriptor.digest for descriptor in manifest.children):
                 if child in self._versions:
                     self._point(digest, child)
+                    self._indexes_of.setdefault(child, []).append(digest)
                 else:
                     self._missing.setdefault(digest, []).append(child)
         for digest in self._versions:
@@ -127,7 +145,7 @@ class Graph:
     def _reach(self, start: str) -> list[str]:
         """`start` and all digests that it leads to, each after everything in the image that points to it.
 
-        In a circle, which no real image has, the order is that of discovery.
+        In a circle (an index that refers to its own child) what lists comes before what is listed.
         """
         found = {start}
         queue = deque([start])
@@ -142,7 +160,7 @@ class Graph:
         ready = deque([start])
         rest = dict.fromkeys(sorted(found - {start}))
         while ready or rest:
-            digest = ready.popleft() if ready else next(iter(rest))
+            digest = ready.popleft() if ready else self._unlisted(rest)
             rest.pop(digest, None)
             order.append(digest)
             for end in self._arrows[digest]:
@@ -151,6 +169,13 @@ class Graph:
                     rest.pop(end)
                     ready.append(end)
         return order
+
+    def _unlisted(self, rest: Mapping[str, None]) -> str:
+        """One of `rest` that no other of them lists; the first when all are listed, which digests make impossible."""
+        return next(
+            (digest for digest in rest if not any(holder in rest for holder in self._indexes_of.get(digest, ()))),
+            next(iter(rest)),
+        )
 
 
 def tagged_subjects(version: Version) -> list[str]:
