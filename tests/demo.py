@@ -1,8 +1,9 @@
 """Package Keeper at work, for a person to watch: ``python -m tests.demo``, or ``make demo``.
 
 It starts the simulated GitHub of ``tests/simulator`` and runs the real program on it as the Actions runner does, in a
-process of its own with the inputs in its environment: list, dry run, deletion, receipt and summary, undo. It needs no
-token and no network, and exits with 1 unless every version is back in the end, with its tags.
+process of its own with the inputs in its environment: list, dry run, deletion, verification of images, receipt and
+summary, undo. It needs no token and no network, and exits with 1 unless every image that stays is whole after the
+deletion, and every version is back in the end, with its tags.
 """
 
 import json
@@ -142,6 +143,17 @@ def active(simulator: Simulator) -> Active:
     }
 
 
+def torn(simulator: Simulator) -> list[str]:
+    """Indexes that are there and miss a part, seen by the simulator itself."""
+    found = []
+    for package in simulator.packages(OWNER):
+        there = {version.name for version in package.active()}
+        for digest in sorted(there & package.manifests.keys()):
+            parts = json.loads(package.manifests[digest][0]).get("manifests", ())
+            found += [digest for part in parts if part["digest"] not in there]
+    return found
+
+
 def heading(number: int, text: str) -> None:
     """Begin a scene."""
     title = f"{number}. {text}"
@@ -187,6 +199,20 @@ def requests_since(simulator: Simulator) -> str:
     return f"{reads} requests that read, {writes} that write"
 
 
+def image_that_went(deleted: Finished) -> list[dict[str, Any]]:
+    """An image of several versions out of what was deleted, the root first."""
+    went = [each for each in deleted.versions if each["outcome"] == "done"]
+    root = next((each["root"] for each in went if each["reason"] == "part-of"), "none")
+    return [each for each in went if root in (each["name"], each.get("root"))]
+
+
+def verify(runner: Runner) -> dict[str, str]:
+    """Let the program look whether every image is whole, and give the outputs."""
+    verified = runner.run(operation="verify", package="*")
+    check(verified.status == 0 and verified.outputs["broken-count"] == "0", "the program says that images are broken")
+    return verified.outputs
+
+
 def play(simulator: Simulator, runner: Runner) -> None:
     """Play all scenes."""
     before = active(simulator)
@@ -214,18 +240,28 @@ def play(simulator: Simulator, runner: Runner) -> None:
     show(*(line for line in deleted.lines("warning:") if "(id " in line))
     show(*deleted.lines("done:"), f"{requests_since(simulator)}; {deleted.seconds:.1f} s")
 
+    heading(4, "Container images go with all their parts, and those that stay are whole: `operation: verify`")
+    check(not torn(simulator), f"{len(torn(simulator))} images that stay lost a part")
+    image = image_that_went(deleted)
+    check(len(image) > 2, "no image of several versions went")
+    for each in image:
+        show(f"{each['name'][:19]}  {', '.join(each['tags']):<6} {each['decision']}  {each['reason']}")
+    verified = verify(runner)
+    show("", f"{verified['selected-count']} images looked at, {verified['broken-count']} broken")
+    requests_since(simulator)
+
     receipt = deleted.outputs["receipt"]
     lines = (runner.workspace / receipt).read_text(encoding="utf-8").splitlines()
-    heading(4, f"The receipt, {receipt}: {len(lines)} lines, two for each request, the first before it is sent")
+    heading(5, f"The receipt, {receipt}: {len(lines)} lines, two for each request, the first before it is sent")
     for line in lines[:2]:
         entry = json.loads(line)
         words = ("seq", "outcome", "action", "package-type", "package", "name")
         show(json.dumps({name: entry[name] for name in words}).replace("}", ", …}"))
 
-    heading(5, "The job summary, its beginning")
+    heading(6, "The job summary, its beginning")
     show(*[line for line in deleted.summary.splitlines() if line.strip("> ")][:10])
 
-    heading(6, "All back: `operation: restore` with the receipt")
+    heading(7, "All back: `operation: restore` with the receipt")
     undo = {"operation": "restore", "undo": receipt, "dry-run": "false"}
     step(undo)
     restored = runner.run(**undo)
@@ -233,7 +269,8 @@ def play(simulator: Simulator, runner: Runner) -> None:
     show(*restored.lines("done:"), f"{requests_since(simulator)}; {restored.seconds:.1f} s")
     missing, more = before - active(simulator), active(simulator) - before
     check(not missing and not more, f"{len(missing)} versions are missing or changed, {len(more)} are new or changed")
-    show("", f"✔ All {len(before)} versions are there again, each with its tags.")
+    images = verify(runner)["selected-count"]
+    show("", f"✔ All {len(before)} versions are there again, with their tags; {images} images are whole.")
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ def test_the_demo_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr()
     assert shown.err == ""
     assert "versions are there again" in shown.out
+    assert "images are whole" in shown.out
     assert max(map(len, shown.out.splitlines())) <= 110
     assert len(shown.out.splitlines()) < 100
 
@@ -19,6 +20,8 @@ def test_the_demo_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ({"undo": {"operation": "list", "undo": "", "dry-run": "true"}}, "versions are missing or changed"),
         ({"older-than": {"dry-run": "false"}}, "the dry run ended with done"),
+        ({"older-than": {"versions": "*", "images": "raw", "keep-latest": "0"}}, "images that stay lost a part"),
+        ({"undo": {"package": "app", "package-type": "container"}}, "versions are missing or changed"),
     ],
 )
 def test_the_demo_notices(

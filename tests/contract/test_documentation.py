@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from package_keeper.inputs.definitions import INPUTS_BY_NAME, Operation
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.doors import EXAMPLES, from_action
+from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.reading import read_settings
 from package_keeper.runner.signals import Interruption, SystemClock
 from tests.simulator import Simulator
@@ -101,7 +102,7 @@ def run(command: Command, simulator: Simulator, workspace: Path) -> "subprocess.
     environment = {name: text for name, text in os.environ.items() if not foreign.match(name)}
     environment |= {"GH_TOKEN": TOKEN, "GITHUB_API_URL": simulator.url, "COLUMNS": "200"}
     # no address of a registry can be derived from that of a simulator
-    registry = "registry-url" in INPUTS_BY_NAME and command.arguments[0] in set(Operation)
+    registry = command.arguments[0] in INPUTS_BY_NAME["registry-url"].operations
     return subprocess.run(
         [
             *(sys.executable, "-I", str(ROOT / "entrypoint.py"), *command.arguments),
@@ -211,7 +212,7 @@ def test_workflows_give_inputs_that_the_action_takes(block: Block) -> None:
         now = SystemClock(Interruption()).now()
         # raises when something is wrong with the inputs, alone or together
         settings = read_settings(request.texts, defaults=request.defaults, now=now, problems=request.problems)
-        expected = ("images: raw",) if settings.raw_images else ()
+        expected = ("images: raw",) if settings.rules.raw else ()
         assert [text for text in settings.warnings if not text.startswith(expected)] == []
 
 
@@ -262,11 +263,21 @@ def test_places_in_the_code_exist(path: str, name: str) -> None:
 def test_architecture_quotes_the_lines_that_matter() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     code = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "src").rglob("*.py")))
-    quoted = [text for text in re.findall(r"`([^`\n]*(?:_transport|writing=)[^`\n]*)`", page) if "…" in text]
-    assert len(quoted) == 2
+    quoted = re.findall(r"`([^`\n]*(?:_send\(|writing=|kind =)[^`\n]*)`", page)
+    assert len(quoted) == 4
     for text in quoted:
-        assert re.search(re.escape(text).replace("…", r"[^\n]+"), code), text
-    assert code.count('"DELETE"') == 2
+        # a line of the page may be several of the code
+        words = [re.escape(word).replace("…", r"[^\n]+") for word in text.split()]
+        assert re.search(r"\s+".join(words), code), text
+    assert (code.count('"DELETE"'), code.count('"PUT"')) == (2, 1)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_mark_stands_for_text_to_come(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert [
+        mark for mark in re.findall(r"<!--(.*?)-->", text) if not re.fullmatch(r" /?\w+(: generated)? ", mark)
+    ] == []
 
 
 def test_every_runtime_dependency_has_its_reason() -> None:

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OUTPUTS, Input, Kind, Operation
+from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Input, Kind
 from package_keeper.inputs.doors import Request, from_action, from_command_line
+from package_keeper.inputs.operations import Operation
+from package_keeper.inputs.outputs import OUTPUTS
 from package_keeper.inputs.reading import read_settings
 from package_keeper.report.contents import Contents
 from package_keeper.report.documents import outputs
@@ -211,7 +213,7 @@ def test_readme_has_every_operation_input_and_output(readme: str) -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_readme_explains_every_outcome(readme: str, outcome: Outcome) -> None:
     kind = "skipped" if outcome.is_skipped else "failed" if outcome.is_failed else "remaining"
-    kind = "deleted or restored" if outcome is Outcome.DONE else kind
+    kind = "deleted, untagged or restored" if outcome is Outcome.DONE else kind
     assert re.search(rf"^\|[^|]*`{outcome}`[^|]*\| {kind} \|", readme, re.MULTILINE)
 
 

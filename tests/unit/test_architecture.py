@@ -50,8 +50,11 @@ LIBRARIES = {
 }
 """The room of each library (docs/decisions/0001-runtime-dependencies.md)."""
 
-WRITERS = frozenset({("github/rest.py", "PackagesWriter")})
-"""The classes that may name a method that changes something."""
+WRITERS = {
+    ("github/rest.py", "PackagesWriter"): frozenset({"DELETE", "POST"}),
+    ("github/registry.py", "TagMover"): frozenset({"PUT"}),
+}
+"""The classes that may name a method that changes something, and which."""
 
 METHODS = frozenset({"DELETE", "POST", "PUT", "PATCH"})
 
@@ -179,16 +182,14 @@ def each_library_has_its_room(module: Module) -> Iterator[str]:
 
 
 def only_writers_name_a_method_that_writes(module: Module) -> Iterator[str]:
-    """DELETE, POST, PUT and PATCH stand in the writer classes alone, and no session's `.delete(…)` is called."""
-    allowed: set[ast.AST] = set()
+    """Each writer class names its own methods that change something, and no session's `.delete(…)` is called."""
+    allowed: dict[ast.AST, frozenset[str]] = {}
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ClassDef) and (module.path, node.name) in WRITERS:
-            allowed.update(ast.walk(node))
+            allowed.update(dict.fromkeys(ast.walk(node), WRITERS[module.path, node.name]))
     for node in ast.walk(module.tree):
-        if node in allowed:
-            continue
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.upper() == node.value:
-            if node.value in METHODS:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value in METHODS - allowed.get(node, frozenset()):
                 yield module.at(node.lineno, f"names the method {node.value}")
         elif (
             module.room == "github"
@@ -197,6 +198,17 @@ def only_writers_name_a_method_that_writes(module: Module) -> Iterator[str]:
             and node.func.attr.upper() in METHODS
         ):
             yield module.at(node.lineno, f"calls .{node.func.attr}(…)")
+
+
+def only_main_makes_writers(module: Module) -> Iterator[str]:
+    """Who can make a writer can write: the classes are named where they are defined, and in `main.py`."""
+    if module.path == "main.py":
+        return
+    writers = {name for _, name in WRITERS}
+    for node in ast.walk(module.tree):
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        if name in writers:
+            yield module.at(getattr(node, "lineno", 0), f"names {name}; only main makes writers")
 
 
 def there_is_no_dry_run_below_main(module: Module) -> Iterator[str]:
@@ -231,6 +243,7 @@ RULES: tuple[Rule, ...] = (
     only_github_starts_threads,
     each_library_has_its_room,
     only_writers_name_a_method_that_writes,
+    only_main_makes_writers,
     there_is_no_dry_run_below_main,
     modules_are_short,
 )
@@ -275,6 +288,15 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
     (only_writers_name_a_method_that_writes, "github/rest.py", "class PackagesReader:\n    method = 'PUT'"),
     (only_writers_name_a_method_that_writes, "github/other.py", "class PackagesWriter:\n    method = 'PATCH'"),
     (only_writers_name_a_method_that_writes, "github/a.py", "session.delete('https://example.org')"),
+    (only_writers_name_a_method_that_writes, "github/registry.py", "class Registry:\n    method = 'PUT'"),
+    (only_writers_name_a_method_that_writes, "github/registry.py", "class TagMover:\n    method = 'DELETE'"),
+    (only_writers_name_a_method_that_writes, "github/rest.py", "class PackagesWriter:\n    method = 'PUT'"),
+    (
+        only_main_makes_writers,
+        "github/identity.py",
+        "from package_keeper.github import rest\nrest.PackagesWriter(1, 2)",
+    ),
+    (only_main_makes_writers, "github/registry.py", "def registry():\n    return TagMover()"),
     (there_is_no_dry_run_below_main, "execution/a.py", "def f(*, dry_run): ..."),
     (there_is_no_dry_run_below_main, "execution/a.py", "if settings.dry_run: ..."),
     (there_is_no_dry_run_below_main, "github/a.py", "Transport(dry_run=True)"),
@@ -293,6 +315,7 @@ HARMLESS: tuple[tuple[str, str], ...] = (
     ("runner/a.py", "import threading\nevent = threading.Event()"),
     ("github/a.py", "import requests\nfrom concurrent.futures import ThreadPoolExecutor\nsession.request('GET', '/x')"),
     ("github/rest.py", "class PackagesWriter:\n    def f(self):\n        self.send('DELETE', '/x')"),
+    ("github/registry.py", "class TagMover(Registry):\n    def put(self):\n        self.send('PUT', '/x')"),
     ("execution/a.py", "class Delete:\n    name = 'delete'\n\n    def f(self):\n        self.writer.delete('x')"),
 )
 
@@ -335,7 +358,8 @@ def test_exceptions_are_still_needed(path: str) -> None:
 def test_writers_are_where_they_are_said_to_be(path: str, name: str) -> None:
     tree = ast.parse((SRC / path).read_text(encoding="utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-    assert any(isinstance(node, ast.Constant) and node.value == "DELETE" for node in ast.walk(classes[0]))
+    named = {node.value for node in ast.walk(classes[0]) if isinstance(node, ast.Constant)}
+    assert named & METHODS == WRITERS[path, name]
 
 
 def test_imports_have_no_circle() -> None:
