@@ -214,7 +214,7 @@ class Session:
             for remark in reader.remarks:
                 self._log.warning(remark)
             if registry.reads:
-                self._log.info(f"{registry.reads} manifests read from the registry, each counted there as a download")
+                self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
         self._tell_scope(settings, run)
 
     def _writing(

@@ -150,7 +150,8 @@ def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]
             holders[root].discard(judgement.version.id)
             if not holders[root]:
                 heapq.heappush(ready, places[root])
-    return ordered
+    # digests allow no circle of children; should one appear all the same, nothing of it may get lost
+    return ordered + [each for each in roots if holders.get(each.version.id)]
 
 
 def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrite:
@@ -195,7 +196,7 @@ class _Images:
     def lists(self, index: Version, version: Version) -> bool:
         """Whether a pull of `index` needs `version`."""
         graph = self._graphs.get(version.package)
-        return graph is not None and graph.lists(index.name, version.name)
+        return graph is not None and index.name != version.name and graph.lists(index.name, version.name)
 
     def needed_for(self, version: Version) -> frozenset[int]:
         """The ids of the versions that need `version` directly."""

@@ -11,12 +11,16 @@ from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import ScopeProblem
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.image import Condition, Image, independent_images
-from package_keeper.inventory.manifest import Obstacle
+from package_keeper.inventory.manifest import Obstacle, UnreadableManifest
 from package_keeper.inventory.package import Package, PackageName, PackageType
 from package_keeper.inventory.version import Version, display_name
 
 OBSTACLE_KINDS = {Obstacle.FORBIDDEN: RefusalKind.NO_PERMISSION, Obstacle.UNREACHABLE: RefusalKind.UNREACHABLE}
 """Obstacles that are failures of the run; that the registry lacks something is a state of the package."""
+
+
+MANY = 5
+"""So many manifests that cannot be read are named, then how many there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,22 +81,25 @@ class ImageJudge:
         """Keep everything in a package where something cannot be read: it may need any other version."""
         if not any(judgement.decision is Decision.DELETE for judgement in judgements):
             return judgements
+        by_obstacle: dict[Obstacle, list[UnreadableManifest]] = {}
         for unreadable in manifests.unreadable.values():
-            ids = ", ".join(
-                str(judgement.version.id) for judgement in judgements if judgement.version.name == unreadable.digest
-            )
+            by_obstacle.setdefault(unreadable.obstacle, []).append(unreadable)
+        for obstacle, several in by_obstacle.items():
             text = (
-                f"{package.key}: nothing is deleted, since {display_name(unreadable.digest)} (id {ids}) cannot be read"
-                f" ({unreadable.why}) and may need any other version. To go on, delete it by version-ids: {ids} with"
-                " images: raw, or restore what it lacks"
+                f"nothing is deleted, since {_named(several)} cannot be read ({several[0].why}) and may need any other"
+                " version"
             )
-            kind = OBSTACLE_KINDS.get(unreadable.obstacle)
-            if kind is None:
-                self.log.warning(text)
-            else:
+            kind = OBSTACLE_KINDS.get(obstacle)
+            if kind is not None:
                 self.problems.append(
                     ScopeProblem(what=str(package.key), refusal=Refusal(kind, text), package=package.key)
                 )
+                continue
+            names = {unreadable.digest for unreadable in several}
+            ids = ",".join(str(judgement.version.id) for judgement in judgements if judgement.version.name in names)
+            self.log.warning(
+                f"{package.key}: {text}. To go on, delete it with version-ids: {ids} and images: raw, or push it anew"
+            )
         return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
 
     def _confirmed(self, package: Package, images: list[Image], judgements: list[Judgement]) -> list[Judgement]:
@@ -157,6 +164,11 @@ def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, regis
                     f" {', '.join(map(display_name, digests))}; operation repair brings them back"
                 )
     return broken
+
+
+def _named(several: list[UnreadableManifest]) -> str:
+    names = ", ".join(display_name(unreadable.digest) for unreadable in several[:MANY])
+    return f"{names} and {len(several) - MANY} more" if len(several) > MANY else names
 
 
 def _kept(judgement: Judgement, reason: Reason) -> Judgement:

@@ -1,10 +1,10 @@
 """Bringing back the parts of images: after their root was restored, and for images that lost some (`repair`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.plan import PlannedWrite
-from package_keeper.decisions.vocabulary import Decision, Reason
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.execution.image_reading import ManifestReader, Manifests
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.inventory.graph import tagged_subjects
@@ -13,19 +13,28 @@ from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
 
 
-def plan_repair(checked: Iterable[CheckedImage]) -> list[PlannedWrite]:
-    """Plan to restore every missing part that can be; a part that several images need comes back once."""
+def plan_repair(checked: Iterable[CheckedImage], in_use: Mapping[PackageName, set[str]]) -> list[PlannedWrite]:
+    """Plan to restore every missing part that can be; a part that several images need comes back once.
+
+    `in_use` are the tags that active versions carry: a part that had one of them would take it away.
+    """
     writes: dict[int, PlannedWrite] = {}
     for image in checked:
         for part in image.missing:
             if part.deleted is not None:
-                write = restoration(part.deleted, Reason.NEEDED_BY, root=image.root.name)
+                write = restoration(
+                    part.deleted,
+                    Reason.NEEDED_BY,
+                    root=image.root.name,
+                    tags_in_use=in_use.get(part.deleted.package, set()),
+                )
                 writes.setdefault(part.deleted.id, write)
     return list(writes.values())
 
 
-def restoration(version: Version, reason: Reason, *, root: str | None) -> PlannedWrite:
-    """The write that restores one version."""
+def restoration(version: Version, reason: Reason, *, root: str | None, tags_in_use: set[str]) -> PlannedWrite:
+    """The write that restores one version, unless a tag that it had is in use by now."""
+    taken = tags_in_use.intersection(version.image_tags)
     return PlannedWrite(
         decision=Decision.RESTORE,
         reason=reason,
@@ -35,6 +44,7 @@ def restoration(version: Version, reason: Reason, *, root: str | None) -> Planne
         version_name=version.name,
         tags=version.tags,
         root=root,
+        refusal=Outcome.TAG_IN_USE if taken else None,
     )
 
 
@@ -51,6 +61,7 @@ class PartFinder:
     registry: ManifestReader
     log: Log
     active: set[str]
+    tags: set[str]
     deleted: Sequence[Version]
     seen: set[str] = field(default_factory=set)
 
@@ -73,9 +84,11 @@ class PartFinder:
         for name, manifest in manifests.read.items():
             for child in manifest.children:
                 if child.digest not in self.active and (part := newest.get(child.digest)):
-                    writes.setdefault(part.id, restoration(part, Reason.PART_OF, root=name))
+                    writes.setdefault(part.id, restoration(part, Reason.PART_OF, root=name, tags_in_use=self.tags))
         for version in newest.values():
             subjects = [subject for subject in tagged_subjects(version) if subject in names]
             if subjects and version.name not in self.active and not version.image_tags:
-                writes.setdefault(version.id, restoration(version, Reason.PART_OF, root=subjects[0]))
+                writes.setdefault(
+                    version.id, restoration(version, Reason.PART_OF, root=subjects[0], tags_in_use=self.tags)
+                )
         return list(writes.values())

@@ -85,7 +85,7 @@ def repair(task: Task, run: Run) -> None:
     """Restore the missing parts of tagged images, round by round, and check them again."""
     found = _find_containers(task, run)
     _check(task, run, found, about_to_mend=True)
-    run.plan = Plan.of_singles(plan_repair(run.checked))
+    run.plan = Plan.of_singles(plan_repair(run.checked, _tags_in_use(run)))
     _carry_out(task, run, _restorations(task))
     if task.writing is None or not run.plan.writes or run.ended_by is not None:
         return
@@ -94,7 +94,7 @@ def repair(task: Task, run: Run) -> None:
         run.checked = []
         _check(task, run, [(package, task.reader.versions(package.key)) for package, _ in found])
         # a part that came back may be an index that lacks parts of its own
-        writes = [write for write in plan_repair(run.checked) if write.version_id not in tried]
+        writes = [write for write in plan_repair(run.checked, _tags_in_use(run)) if write.version_id not in tried]
         if not writes or run.ended_by is not None:
             return
         tried |= {write.version_id for write in writes}
@@ -133,6 +133,7 @@ def restore(task: Task, run: Run) -> None:
                     registry=task.registry,
                     log=task.log,
                     active=set(),
+                    tags=set(),
                     deleted=versions,
                 )
                 _complete(task.writing, task, run, finder)
@@ -228,13 +229,22 @@ def _check(task: Task, run: Run, found: Found, *, about_to_mend: bool = False) -
     run.broken = broken(run.checked)
 
 
+def _tags_in_use(run: Run) -> dict[PackageName, set[str]]:
+    found: dict[PackageName, set[str]] = {}
+    for version in run.versions:
+        found.setdefault(version.package, set()).update(version.image_tags)
+    return found
+
+
 def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> None:
     """Restore what restored images of one package still lack, until they are whole."""
     restored = steps.restored_versions(run.records).get(finder.package, [])
     if not restored or run.ended_by is not None:
         return
     try:
-        finder.active |= {version.name for version in task.reader.versions(finder.package)}
+        for version in task.reader.versions(finder.package):
+            finder.active.add(version.name)
+            finder.tags.update(version.image_tags)
         while restored:
             writes = finder.next_round(restored)
             known = len(run.records)

@@ -205,7 +205,7 @@ class Registry:
                     if renewed:
                         continue
             except requests.RequestException as error:
-                refused = lost_answer(error)
+                refused = lost_answer(error, "the registry")
             else:
                 if 200 <= answer.status < 300:
                     return answer
@@ -220,7 +220,7 @@ class Registry:
             wait = min(2.0 ** (tries - 1), 8.0)
             if self._clock.monotonic() + wait > until:
                 raise refused
-            self._notify(f"registry: {refused}; trying again in {wait:.0f} s")
+            self._notify(f"{refused}; trying again in {wait:.0f} s")
             self._clock.sleep(wait)
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:

@@ -168,19 +168,19 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
-def lost_answer(error: requests.RequestException) -> Refusal:
+def lost_answer(error: requests.RequestException, who: str = "GitHub") -> Refusal:
     """Say what happened to a request that got no answer."""
     # the exception's own text holds the URL, and sometimes headers; its kind says enough
     kinds: dict[type[Exception], str] = {
-        requests.exceptions.ConnectTimeout: "GitHub did not answer in time (connecting)",
-        requests.exceptions.ReadTimeout: "GitHub did not answer in time (reading)",
-        requests.exceptions.SSLError: "the TLS connection to GitHub failed",
-        requests.exceptions.ProxyError: "the proxy refused the connection to GitHub",
-        requests.exceptions.ChunkedEncodingError: "GitHub's answer broke off",
-        requests.exceptions.ContentDecodingError: "GitHub's answer could not be decoded",
+        requests.exceptions.ConnectTimeout: f"{who} did not answer in time (connecting)",
+        requests.exceptions.ReadTimeout: f"{who} did not answer in time (reading)",
+        requests.exceptions.SSLError: f"the TLS connection to {who} failed",
+        requests.exceptions.ProxyError: f"the proxy refused the connection to {who}",
+        requests.exceptions.ChunkedEncodingError: f"the answer of {who} broke off",
+        requests.exceptions.ContentDecodingError: f"the answer of {who} could not be decoded",
     }
     texts = [text for kind, text in kinds.items() if isinstance(error, kind)]
-    return Refusal(RefusalKind.UNREACHABLE, texts[0] if texts else "the connection to GitHub failed")
+    return Refusal(RefusalKind.UNREACHABLE, texts[0] if texts else f"the connection to {who} failed")
 
 
 def _host(url: str) -> tuple[str, str | None, int | None]:

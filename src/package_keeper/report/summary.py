@@ -93,7 +93,7 @@ def _cells(write: PlannedWrite) -> list[str]:
     return [
         code(str(write.package)),
         code(version),
-        code(", ".join(write.tags)),
+        code(write.tag or ", ".join(write.tags)),
         write.decision,
         write.reason,
     ]

@@ -61,7 +61,7 @@ def _writes(contents: Contents, width: int) -> str:
                 str(write.package),
                 str(write.version_id or ""),
                 display_name(write.version_name),
-                _tags(write.tags),
+                write.tag or _tags(write.tags),
                 write.decision,
                 write.reason,
                 record.outcome if record else (write.refusal or "planned"),
