@@ -32,7 +32,7 @@ coverage: ready ## the same tests, with the lines and branches that they miss
 	@$(RUN) -m coverage report --fail-under=90
 
 .PHONY: test-container
-test-container: ready ## build the image and run it as the Actions runner does; needs docker or podman
+test-container: ready ## build the image and run it as the Actions runner does; needs docker or podman, docker-registry, skopeo
 	@$(RUN) -m pytest tests/container -m container $(ARGS)
 
 ifneq ($(wildcard tests/benchmarks/*.py),)

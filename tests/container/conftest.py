@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.container import registry_server, skopeo
+from tests.container.registry_server import RegistryServer
 from tests.container.runner import Engine, Runner
+from tests.container.skopeo import Skopeo
 from tests.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -21,6 +24,10 @@ IMAGE = "package-keeper:test"
 NO_ENGINE = (
     "these tests build and run a container, and neither `docker info` nor `podman info` works here: install "
     "Docker (its service running, your user in the group `docker`) or Podman"
+)
+NO_REGISTRY = (
+    "these tests push to a real registry server with a real client, and {missing} cannot be found: install the "
+    "packages `docker-registry` and `skopeo` (as root on Debian or Ubuntu: apt-get install docker-registry skopeo)"
 )
 
 
@@ -62,3 +69,25 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def runner(engine: Engine, image: str, simulator: Simulator, tmp_path: Path) -> Runner:
     return Runner(engine, image, api_url=simulator.url, folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tools() -> None:
+    """The registry server and its client. Without them the tests fail, as without an engine."""
+    missing = [name for name in (registry_server.PROGRAM, skopeo.PROGRAM) if shutil.which(name) is None]
+    if missing:
+        pytest.fail(NO_REGISTRY.format(missing=" and ".join(missing)), pytrace=False)
+
+
+@pytest.fixture
+def server(tools: None, tmp_path: Path) -> Iterator[RegistryServer]:
+    """An empty registry, without authentication: it listens on loopback, and takes any token."""
+    with RegistryServer(tmp_path / "registry") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RegistryServer, tmp_path: Path) -> Skopeo:
+    folder = tmp_path / "skopeo"
+    folder.mkdir()
+    return Skopeo(server.address, folder)

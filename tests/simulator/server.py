@@ -35,6 +35,8 @@ REASONS = {
     503: "Service Unavailable",
 }
 LINE = 65_536
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of what a client sends that tries HTTPS first; it would wait for an answer, as we for a line."""
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - told apart, not chosen
 
 
@@ -50,7 +52,10 @@ class Handler(BaseHTTPRequestHandler):
         """Read one request and answer it."""
         self.close_connection = True
         try:
-            line = self.rfile.readline(LINE)
+            first = self.rfile.read(1)
+            if first == TLS_HANDSHAKE:
+                return
+            line = first + self.rfile.readline(LINE)
             parts = line.decode("latin-1").split()
             if len(parts) != 3:
                 return

@@ -152,7 +152,9 @@ def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, regis
         }
         deleted = {judgement.version.name for judgement in package.judgements if judgement.version.id in gone}
         manifests = Manifests(package.package, fresh, registry)
-        manifests.take(version.name for version in fresh if version.id not in known)
+        newcomers = [version for version in fresh if version.id not in known]
+        manifests.take(version.name for version in newcomers if version.image_tags)
+        manifests.take_unknown(newcomers)
         for image in Graph(fresh, manifests.read).images():
             if image.root.id not in known:
                 lost[image.root.name] = [digest for digest in image.missing if digest in deleted]

@@ -57,13 +57,13 @@ class TagMoves:
     def untag(self, write: PlannedWrite) -> None:
         """Take `write.tag` away from the image. Raises `Refusal`; then the tag is where it was, or the text says so."""
         package, tag = write.package, write.tag or ""
-        if write.version is not None and len(write.version.tags) < 2:
+        if write.version is not None and len(write.version.image_tags) < 2:
             raise Refusal(RefusalKind.CHANGED, "it is the last tag of the image, which would be left without a name")
         body = self._body(package, write.version_name)
         stub = self._tags.stub(body, secrets.token_hex(16))
         before = self._reader.versions(package)
         image = next((version for version in before if version.id == write.version_id), None)
-        if image is None or tag not in image.tags or len(image.tags) < 2:
+        if image is None or tag not in image.tags or len(image.image_tags) < 2:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")

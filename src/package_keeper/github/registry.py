@@ -22,6 +22,7 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import manifests
 from package_keeper.github.manifests import LARGEST, NotAManifest
 from package_keeper.github.transport import RETRY_SECONDS, TIMEOUT, Clock, lost_answer
+from package_keeper.github.waits import LONGEST
 from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 
@@ -210,7 +211,7 @@ class Registry:
                 if 200 <= answer.status < 300:
                     return answer
                 if answer.status == 429:
-                    wait = _limit_wait(answer, tries)
+                    wait = min(_limit_wait(answer, tries), LONGEST)
                     self._clock.sleep(wait)
                     until += wait
                     continue

@@ -127,7 +127,7 @@ class Graph:
             missing=missing,
             lost_subjects=lost,
             condition=self._condition(root, missing, lost),
-            foreign=bool(lost) and not self._has_subject and bool(tagged_subjects(root)),
+            foreign=bool(lost) and not self._has_subject and not root.image_tags and bool(tagged_subjects(root)),
         )
 
     def _condition(self, root: Version, missing: Sequence[str], lost: Sequence[str]) -> Condition:

@@ -1,0 +1,257 @@
+"""The part `expect` of a run, and what must be true of every run whatever is expected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.scenarios.program import COMMANDS, Ended, receipt_lines
+from tests.scenarios.world import Tree, World, known
+from tests.simulator import Request
+
+RUN_KEYS = {
+    "exit",
+    "result",
+    "counts",
+    "left",
+    "deleted",
+    "versions",
+    "packages",
+    "receipt",
+    "errors",
+    "warnings",
+    "notices",
+    "log",
+    "nowhere",
+    "writes",
+    "requests",
+    "summary",
+    "outputs",
+    "reads",
+}
+COUNTS = (
+    "selected",
+    "planned",
+    "deleted",
+    "untagged",
+    "restored",
+    "kept",
+    "skipped",
+    "failed",
+    "remaining",
+    "broken",
+)
+RESULTS = {
+    0: ("done", "nothing-to-do", "planned", "partial"),
+    1: ("failed",),
+    2: ("failed",),
+    3: ("refused",),
+    4: ("failed",),
+    5: ("failed",),
+    130: ("cancelled",),
+}
+
+
+def check(world: World, ended: Ended, expected: Tree, requests: list[Request]) -> None:
+    """Hold a run against what is expected of it."""
+    known(expected, RUN_KEYS, "expect")
+    about = f"\n--- stdout\n{ended.stdout}\n--- stderr\n{ended.stderr}"
+    assert ended.status == int(expected.get("exit", "0")), about
+    if ended.outputs:
+        assert ended.outputs["result"] == expected["result"], about
+        _counts(ended, expected)
+    for name, text in (expected.get("outputs") or {}).items():
+        assert ended.outputs[name] == world.filled(text)
+    _left(world, expected)
+    _versions(world, ended, expected)
+    _packages(ended, expected)
+    _receipt(world, ended, expected)
+    _texts(world, ended, expected)
+    writes = [request for request in requests if request.method not in ("GET", "HEAD")]
+    if "writes" in expected:
+        wanted = [] if expected["writes"] == "none" else expected["writes"]
+        assert [f"{request.method} {request.path}" for request in writes] == [world.filled(line) for line in wanted]
+    if expected.get("requests") == "none":
+        assert requests == []
+    if "reads" in expected:
+        _reads(world, expected["reads"], requests)
+
+
+def _reads(world: World, wanted: Any, requests: list[Request]) -> None:
+    """The manifests that were downloaded, by the names of their versions; in any order, each as often as it was."""
+    by_digest = {version.name: world.names[version.id] for version in world.versions.values()}
+    found = [
+        request.path.rpartition("/")[2]
+        for request in requests
+        if request.method == "GET" and "/manifests/" in request.path
+    ]
+    names = [] if wanted == "none" else wanted if isinstance(wanted, list) else wanted.split()
+    assert sorted(by_digest.get(reference, reference) for reference in found) == sorted(names)
+
+
+def _counts(ended: Ended, expected: Tree) -> None:
+    if "counts" in expected:
+        wanted = {name: int(number) for name, number in expected["counts"].items()}
+        assert wanted.keys() <= set(COUNTS)
+        assert {name: ended.count(name) for name in COUNTS if ended.count(name)} == wanted
+
+
+def _left(world: World, expected: Tree) -> None:
+    for key, wanted in (expected.get("left") or {}).items():
+        package = world.packages[key]
+        if wanted == "gone":
+            assert package.deleted_at is not None, f"{key} still exists"
+            continue
+        assert package.deleted_at is None, f"{key} is gone"
+        found = sorted(world.names.get(version.id, version.name) for version in package.active())
+        names = wanted if isinstance(wanted, list) else wanted.split()
+        assert found == sorted(names), f"what is left of {key}"
+
+
+def _versions(world: World, ended: Ended, expected: Tree) -> None:
+    if "versions" not in expected:
+        return
+    found = {
+        world.names.get(version["id"], version["name"]): " ".join(
+            version[name] for name in ("decision", "reason", "outcome") if version.get(name)
+        )
+        for version in ended.array("versions")
+    }
+    assert found == (expected["versions"] or {})
+
+
+def _packages(ended: Ended, expected: Tree) -> None:
+    if "packages" not in expected:
+        return
+    found = {
+        f"{package['package_type']}/{package['name']}": " ".join(
+            package[name] for name in ("decision", "reason", "outcome") if package.get(name)
+        )
+        for package in ended.array("packages")
+    }
+    wanted = expected["packages"] or {}
+    if isinstance(wanted, dict):
+        assert found == wanted
+    else:
+        assert sorted(found) == sorted(wanted)
+
+
+def _receipt(world: World, ended: Ended, expected: Tree) -> None:
+    wanted = expected.get("receipt")
+    if wanted is None:
+        return
+    if wanted == "none":
+        assert ended.outputs.get("receipt", "") == ""
+        return
+    found = []
+    for line in receipt_lines(ended.workspace / ended.outputs["receipt"]):
+        name = line["package"] if line["kind"] == "package" else world.names.get(line["id"], line["name"])
+        found.append(f"{line['seq']} {line['action']} {name} {line['outcome']}")
+    assert found == wanted
+
+
+def _texts(world: World, ended: Ended, expected: Tree) -> None:
+    for kind in ("error", "warning", "notice"):
+        wanted = expected.get(f"{kind}s")
+        said = ended.annotations[kind]
+        if wanted == "none":
+            assert said == []
+            continue
+        for text in wanted or []:
+            assert any(world.filled(text) in one for one in said), f"no {kind} has {text!r}: {said}"
+    for text in expected.get("log") or []:
+        assert world.filled(text) in ended.said
+    for text in expected.get("nowhere") or []:
+        everything = ended.said + ended.summary + json.dumps(ended.outputs, ensure_ascii=False)
+        assert world.filled(text) not in everything
+    if expected.get("summary") == "none":
+        assert ended.summary == ""
+        return
+    for text in expected.get("summary") or []:
+        assert world.filled(text) in ended.summary
+
+
+def check_always(world: World, ended: Ended, requests: list[Request], *, action: bool) -> None:
+    """Check what is true of every run."""
+    about = f"\n--- stdout\n{ended.stdout}\n--- stderr\n{ended.stderr}"
+    assert "Traceback" not in ended.said, about
+    assert world.simulator.errors == []
+    # what GitHub answers may deviate from its description, where a case wants it so; what we ask may not
+    assert [problem for problem in world.simulator.contract_violations if problem.side == "request"] == []
+    if not action:
+        assert world.token not in ended.said
+        return
+    masked = [line for line in ended.stdout.splitlines() if world.token in line]
+    assert all(line == f"::add-mask::{world.token}" for line in masked), about
+    assert world.token not in ended.stderr + ended.summary + json.dumps(ended.outputs)
+    for line in ended.stdout.splitlines():
+        if line.lstrip().startswith("::"):
+            assert line.removeprefix("::").partition("::")[0] in COMMANDS, line
+    assert ended.outputs["result"] in RESULTS[ended.status], about
+    _check_counts(ended)
+    _check_receipt(world, ended, requests)
+
+
+def _check_counts(ended: Ended) -> None:
+    count = {name: ended.count(name) for name in COUNTS}
+    done = sum(count[name] for name in ("deleted", "untagged", "restored", "skipped", "failed", "remaining"))
+    versions = ended.array("versions")
+    acted = [each for each in versions + ended.array("packages") if "outcome" in each]
+    if acted:
+        assert count["planned"] == done, count
+    if ended.outputs["result"] in ("planned", "nothing-to-do"):
+        assert done == 0, count
+    for version in versions:
+        fields = {
+            "id",
+            "name",
+            "description",
+            "license",
+            "created_at",
+            "updated_at",
+            "deleted_at",
+            "url",
+            "html_url",
+            "package_html_url",
+            "metadata",
+            "package",
+            "package-type",
+            "tags",
+            "decision",
+            "reason",
+        }
+        assert fields <= version.keys()
+
+
+def _concerns_stub(world: World, request: Request) -> bool:
+    """Whether the version is an empty manifest of our own, which no receipt names."""
+    number = request.path.partition("/versions/")[2].partition("/")[0]
+    return number.isdecimal() and int(number) not in world.names
+
+
+def _check_receipt(world: World, ended: Ended, requests: list[Request]) -> None:
+    """Two lines a write, and what they say happened is what GitHub saw."""
+    done = [
+        request
+        for request in requests
+        if request.method in ("DELETE", "POST") and request.status == 204 and not _concerns_stub(world, request)
+    ]
+    if not ended.outputs["receipt"]:
+        assert done == [], "something was written without a receipt"
+        return
+    lines = receipt_lines(ended.workspace / ended.outputs["receipt"])
+    started: dict[int, dict[str, Any]] = {}
+    claimed = []
+    for line in lines:
+        assert world.token not in json.dumps(line)
+        if line["outcome"] == "started":
+            assert line["seq"] not in started
+            started[line["seq"]] = line
+            continue
+        beginning = started[line["seq"]]
+        fixed = ("kind", "action", "owner", "owner-type", "package-type", "package", "id", "name", "tags", "reason")
+        assert {name: line[name] for name in fixed} == {name: beginning[name] for name in fixed}
+        if line["outcome"] == "done":
+            claimed.append((line["action"], line["id"]))
+    assert sorted(started) == list(range(1, len(started) + 1))
+    assert len(claimed) >= len(done), "something was written and is not in the receipt"

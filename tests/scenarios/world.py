@@ -1,0 +1,260 @@
+"""The part `given` of a case: text ─▶ a simulated GitHub, and what others do to it meanwhile."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.simulator import Package, Simulator, Version
+from tests.simulator.images import INDEX, MANIFEST, descriptor, image_manifest, index, push_image, push_referrer
+
+Tree = dict[str, Any]
+
+AGO = re.compile(r"(\d+)(s|min|h|d) ago")
+UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
+PLACEHOLDER = re.compile(r"\{(id|digest|date|url|receipt)(?::([^}]*))?\}")
+WORLD_KEYS = {
+    "owners",
+    "tokens",
+    "packages",
+    "faults",
+    "redirects",
+    "limits",
+    "paging",
+    "unknowns",
+    "meanwhile",
+    "enterprise",
+}
+VERSION_KEYS = {"age", "created", "updated", "deleted", "tags", "downloads", "id", "name", "without"}
+IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content"}
+"""What a container version is: an index of new platforms or of named versions, a referrer `of` one, or any bytes."""
+PACKAGE_KEYS = {"versions", "owner", "visibility", "conflict", "deleted", "repository"}
+
+
+def moment(text: str) -> datetime:
+    """Read `40d ago`, or a date."""
+    if found := AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{UNITS[found[2]]: int(found[1])})
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def number_or_none(text: str) -> int | None:
+    """Read a number, or `none`."""
+    return None if text == "none" else int(text)
+
+
+def boolean(text: str) -> bool:
+    """Read `true` or `false`."""
+    return {"true": True, "false": False}[text]
+
+
+def known(tree: Mapping[str, Any], keys: set[str], where: str) -> None:
+    """Refuse keys that nobody reads: a misspelt expectation would expect nothing."""
+    if unknown := tree.keys() - keys:
+        raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}")
+
+
+@dataclass(kw_only=True)
+class World:
+    """A simulated GitHub, and the names that a case gives to what is in it."""
+
+    simulator: Simulator
+    versions: dict[str, Version] = field(default_factory=dict)
+    """By the name that the case uses, alone and behind its package: `1.0.0`, `npm/app@1.0.0`."""
+    names: dict[int, str] = field(default_factory=dict)
+    """By id: the name that the case uses."""
+    packages: dict[str, Package] = field(default_factory=dict)
+    token: str = "tok-of-a-test"
+    api_url: str = ""
+    receipt: str = ""
+
+    def filled(self, text: str) -> str:
+        """Fill in what a case can know only when its world exists: `{id:1.0.0}`, `{digest:a}`, `{receipt}`."""
+
+        def value(found: re.Match[str]) -> str:
+            kind, name = found[1], found[2]
+            if kind == "url":
+                return self.api_url
+            if kind == "receipt":
+                return self.receipt
+            if kind == "date":
+                return moment(name).date().isoformat()
+            return str(self.versions[name].id) if kind == "id" else self.versions[name].name
+
+        return PLACEHOLDER.sub(value, text)
+
+    def do(self, action: str) -> None:
+        """Act as somebody else would: `push 2.0.0 to npm/app`, `move latest to a`, `remove 1.0.0`, …"""
+        words = action.split()
+        match words:
+            case ["push", name, "to", package]:
+                self.add_version(package, name, {})
+            case ["push", name, "to", package, "as", tag, *platforms]:
+                self.add_version(package, name, {"tags": tag, "platforms": " ".join(platforms)})
+            case ["move", tag, "to", name]:
+                version = self.versions[name]
+                version.package.move_tag(tag, version)
+            case ["remove", name]:
+                self.versions[name].package.remove(self.versions[name])
+            case ["restore", name]:
+                self.versions[name].package.bring_back(self.versions[name])
+            case ["restore-package", package]:
+                self.packages[package].undelete()
+            case ["delete-package", package]:
+                self.packages[package].delete()
+            case ["lose" | "damage", "manifest", "of", name]:
+                self._harm(words[0], self.versions[name])
+            case ["revoke", "token"]:
+                self.simulator.tokens.revoke(self.token)
+            case ["clear", "faults"]:
+                self.simulator.faults.clear()
+            case _:
+                raise ValueError(f"nobody can {action}")
+
+    def _harm(self, way: str, version: Version) -> None:
+        """Let the registry lose the bytes of a version that is still listed, or have others under its digest."""
+        manifests = version.package.manifests
+        content, media_type = manifests.pop(version.name)
+        if way == "damage":
+            manifests[version.name] = (content + b"\n", media_type)
+
+    def add_version(self, package_key: str, name: str, given: Tree) -> None:
+        """Put a version there."""
+        known(given, VERSION_KEYS | IMAGE_KEYS, f"version {name}")
+        package = self.packages[package_key]
+        created = moment(given.get("created") or given.get("age") or "0s ago")
+        updated = moment(given.get("updated") or given.get("age") or given.get("created") or "0s ago")
+        tags = given.get("tags", "").split()
+        number = int(given["id"]) if "id" in given else None
+        if package.type == "container":
+            version = self._push(package, given.get("name") or name, tags, created, given, number)
+        else:
+            version = package.add_version(given.get("name") or name, created_at=created, tags=tags, id=number)
+        version.update(
+            updated_at=updated,
+            downloads=int(given.get("downloads", "0")),
+            extra=dict.fromkeys(given.get("without", "").split()),
+        )
+        if "deleted" in given:
+            package.remove(version)
+            version.deleted_at = None
+            version.update(deleted_at=moment(given["deleted"]))
+        self.versions.setdefault(name, version)
+        self.versions[f"{package_key}@{name}"] = version
+        self.names[version.id] = name
+
+    def _push(
+        self, package: Package, seed: str, tags: list[str], created: datetime, given: Tree, number: int | None
+    ) -> Version:
+        if platforms := given.get("platforms", "").split():
+            attested = boolean(given.get("attested", "false"))
+            version = push_image(package, None, seed=seed, platforms=platforms, attested=attested, created_at=created)
+            for place, part in enumerate(json.loads(package.manifests[version.name][0])["manifests"], start=1):
+                found = package.find(part["digest"]) or version
+                self.versions.setdefault(f"{seed}/{place}", found)
+                self.versions[f"{package.type}/{package.name}@{seed}/{place}"] = found
+                self.names.setdefault(found.id, f"part of {seed}")
+        elif "of" in given:
+            subject = self.versions[given["of"]]
+            version, *lists = push_referrer(
+                package, subject, given.get("way", "subject"), seed=seed, created_at=created
+            )
+            for each in lists:
+                self.versions[f"index of {seed}"] = each
+                self.names[each.id] = f"index of {seed}"
+        elif "holds" in given:
+            held = [package.manifests[self.versions[name].name][0] for name in given["holds"].split()]
+            version = package.push(index(*[descriptor(each) for each in held], seed=seed), INDEX, None, created, number)
+        elif "content" in given:
+            version = package.push(given["content"].encode(), MANIFEST, None, created, number)
+        else:
+            version = package.push(image_manifest(package, seed), MANIFEST, None, created, number)
+        for tag in tags:
+            package.push(*package.manifests[version.name], tag, created)
+        return version
+
+
+def build(simulator: Simulator, given: Tree) -> World:
+    """Build the world of a case; without anything said there are `acme`, `octocat` and octocat's classic token."""
+    known(given, WORLD_KEYS, "given")
+    world = World(simulator=simulator)
+    world.api_url = simulator.enterprise_url if given.get("enterprise") == "true" else simulator.url
+    for login, kind in (given.get("owners") or {"acme": "Organization", "octocat": "User"}).items():
+        simulator.add_owner(login, kind)
+    _token(world, given.get("tokens") or {})
+    for key, contents in (given.get("packages") or {}).items():
+        _package(world, key, contents or {})
+    for fault in given.get("faults") or []:
+        simulator.faults.add(**_fault(fault))
+    for redirect in given.get("redirects") or []:
+        status = int(redirect["status"]) if "status" in redirect else None
+        simulator.redirects.add(redirect["from"], redirect["to"], status)
+    simulator.limits.configure(**_converted(given.get("limits") or {}, "enabled retry_after"))
+    simulator.paging.configure(**_converted(given.get("paging") or {}, "link duplicate organization_links"))
+    simulator.configure(**_converted(given.get("unknowns") or {}, "restored_versions_take_tags"))
+    for happening in given.get("meanwhile") or []:
+        method, _, path = happening["before"].partition(" ")
+        simulator.on(
+            method,
+            path,
+            _acting(world, happening["do"]),
+            times=int(happening.get("times", "1")),
+            after=int(happening.get("after", "0")),
+        )
+    return world
+
+
+def _acting(world: World, action: str) -> Callable[[Simulator, Any], None]:
+    return lambda _simulator, _request: world.do(action)
+
+
+def _converted(given: Tree, booleans: str) -> Tree:
+    return {
+        name: boolean(text) if name in booleans.split() else number_or_none(text) if text.isdigit() else text
+        for name, text in given.items()
+    }
+
+
+def _fault(given: Tree) -> Tree:
+    numbers = {name: number_or_none(given[name]) for name in ("status", "times", "after") if name in given}
+    return dict(given) | numbers | ({"delay": float(given["delay"])} if "delay" in given else {})
+
+
+def _token(world: World, given: Tree) -> None:
+    lists = {"scopes", "admin_on", "readable", "sso_required_for"}
+    more: Tree = {name: text.split() if name in lists else text for name, text in given.items()}
+    for name in ("sso_partial", "hides_versions"):
+        if name in more:
+            more[name] = boolean(more[name])
+    if "expires_after" in more:
+        more["expires_after"] = int(more["expires_after"])
+    if more.pop("unknown", "false") != "true":
+        world.simulator.add_token(world.token, **more)
+
+
+def _package(world: World, key: str, contents: Tree) -> None:
+    kind, _, name = key.partition("/")
+    details: Tree = contents if contents.keys() & PACKAGE_KEYS else {"versions": contents}
+    known(details, PACKAGE_KEYS, f"package {key}")
+    package = world.simulator.add_package(
+        details.get("owner", "acme"),
+        kind,
+        name,
+        details.get("visibility", "private"),
+        details.get("repository"),
+        conflict=boolean(details.get("conflict", "false")),
+    )
+    world.packages[key] = package
+    # deleted ones first: what is active was pushed after them
+    versions = {
+        name: about if isinstance(about, dict) else {"age": about} for name, about in details["versions"].items()
+    }
+    for name, about in sorted(versions.items(), key=lambda item: "deleted" not in item[1]):
+        world.add_version(key, name, about)
+    if "deleted" in details:
+        package.delete()
+        package.deleted_at = moment(details["deleted"]).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,180 @@
+"""One write after the other: what stops the rest, what does not, and what the receipt says of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from package_keeper.decisions.guards import Guards, guard
+from package_keeper.decisions.plan import Plan, PlannedWrite
+from package_keeper.decisions.vocabulary import Outcome
+from package_keeper.errors import Cancelled, NotAuthorized, PackageKeeperError, Refusal, RefusalKind, Unreachable
+from package_keeper.execution.carrying_out import Carried, Carrier, WriteOperation
+from package_keeper.execution.receipt import ReceiptWriter, read_receipt
+from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.runner.signals import Interruption
+from tests.unit.execution.test_receipt import Noon, Paper, deletion
+
+
+@dataclass
+class Listener:
+    """A log that remembers."""
+
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    def error(self, text: str) -> None:
+        self.said.append(("error", text))
+
+    def warning(self, text: str) -> None:
+        self.said.append(("warning", text))
+
+    def notice(self, text: str) -> None:
+        self.said.append(("notice", text))
+
+    def info(self, text: str) -> None:
+        self.said.append(("info", text))
+
+    def debug(self, text: str) -> None:
+        self.said.append(("debug", text))
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        return self._group(title)
+
+    @contextmanager
+    def _group(self, title: str) -> Iterator[None]:
+        self.info(title)
+        yield
+
+
+@dataclass
+class Script(WriteOperation):
+    """Ends each write as it is told: with nothing, or with what it raises."""
+
+    endings: dict[int, Exception]
+    seen: list[int] = field(default_factory=list)
+
+    def attempt(self, write: PlannedWrite) -> None:
+        assert write.version_id is not None
+        self.seen.append(write.version_id)
+        if ending := self.endings.get(write.version_id):
+            raise ending
+
+    def is_done(self, write: PlannedWrite) -> bool:
+        return False
+
+    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+        if refused.kind is RefusalKind.LAST_VERSION:
+            return Outcome.LAST_VERSION, str(refused)
+        return Outcome.FAILED, str(refused)
+
+
+def carry_out(
+    endings: dict[int, Exception], count: int = 4, limit: int = 0
+) -> tuple[Carried, list[dict[str, Any]], Script, Paper]:
+    paper, log, script = Paper(), Listener(), Script(endings)
+    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    plan = guard(Plan.of_singles([deletion(number) for number in range(1, count + 1)]), Guards(limit=limit))
+    carried = Carrier(book, log, Interruption()).carry_out(plan, script)
+    assert [record.write for record in carried.records] == [*plan.now, *plan.later], "a record for everything planned"
+    return carried, [json.loads(line) for line in paper.lines], script, paper
+
+
+def outcomes(carried: Carried) -> list[Outcome]:
+    return [record.outcome for record in carried.records]
+
+
+def test_a_refused_write_never_stops_the_others() -> None:
+    carried, lines, script, _ = carry_out(
+        {
+            2: Refusal(RefusalKind.OTHER, "Something new", status=418),
+            3: Refusal(RefusalKind.LAST_VERSION, "the last", status=400),
+        }
+    )
+    assert outcomes(carried) == [Outcome.DONE, Outcome.FAILED, Outcome.LAST_VERSION, Outcome.DONE]
+    assert carried.ended_by is None
+    assert script.seen == [1, 2, 3, 4]
+    told = [(line["seq"], line["id"], line["outcome"]) for line in lines]
+    assert told == [
+        (1, 1, "started"),
+        (1, 1, "done"),
+        (2, 2, "started"),
+        (2, 2, "failed"),
+        (3, 3, "started"),
+        (3, 3, "last-version"),
+        (4, 4, "started"),
+        (4, 4, "done"),
+    ]
+
+
+def test_a_token_that_is_no_longer_accepted_stops_the_rest() -> None:
+    carried, lines, script, _ = carry_out({2: Refusal(RefusalKind.UNAUTHORIZED, "Bad credentials", status=401)})
+    assert outcomes(carried) == [Outcome.DONE, *[Outcome.NO_PERMISSION] * 3]
+    assert isinstance(carried.ended_by, NotAuthorized)
+    assert script.seen == [1, 2]
+    assert len(lines) == 4
+
+
+def test_a_github_that_is_gone_stops_the_rest_after_three() -> None:
+    gone: dict[int, Exception] = {n: Refusal(RefusalKind.UNREACHABLE, "no answer") for n in range(2, 9)}
+    carried, _, script, _ = carry_out(gone, count=8)
+    assert outcomes(carried) == [Outcome.DONE, *[Outcome.FAILED] * 7]
+    assert isinstance(carried.ended_by, Unreachable)
+    assert script.seen == [1, 2, 3, 4]
+
+
+def test_a_github_that_comes_back_goes_on() -> None:
+    gone: dict[int, Exception] = {n: Refusal(RefusalKind.UNREACHABLE, "no answer") for n in (1, 2, 4, 5)}
+    carried, _, _, _ = carry_out(gone, count=6)
+    assert carried.ended_by is None
+    assert outcomes(carried).count(Outcome.DONE) == 2
+
+
+def test_what_may_have_been_carried_out_is_left_open_for_undo() -> None:
+    lost = Refusal(RefusalKind.UNREACHABLE, "no answer", sent_before=True)
+    _, _, _, paper = carry_out({2: lost}, count=3)
+    entries = read_receipt(paper.data.decode()).entries
+    assert [(one.version_id, one.certain) for one in entries] == [(1, True), (2, False), (3, True)]
+
+
+def test_what_certainly_did_not_happen_is_not_taken_back() -> None:
+    refused = Refusal(RefusalKind.OTHER, "no", status=422)
+    _, _, _, paper = carry_out({2: refused}, count=3)
+    assert [one.version_id for one in read_receipt(paper.data.decode()).entries] == [1, 3]
+
+
+@pytest.mark.parametrize("in_flight", [True, False])
+def test_a_cancellation_leaves_a_record_for_everything(in_flight: bool) -> None:
+    carried, lines, script, paper = carry_out({2: Cancelled(in_flight=in_flight)})
+    assert isinstance(carried.ended_by, Cancelled)
+    assert script.seen == [1, 2]
+    rest = [Outcome.OUT_OF_TIME] * 2
+    assert outcomes(carried) == [Outcome.DONE, Outcome.FAILED if in_flight else Outcome.OUT_OF_TIME, *rest]
+    last = lines[-1]["outcome"]
+    assert last == ("started" if in_flight else "out-of-time")
+    undone = [one.version_id for one in read_receipt(paper.data.decode()).entries]
+    assert undone == ([1, 2] if in_flight else [1])
+
+
+def test_what_is_over_the_limit_is_not_tried() -> None:
+    carried, lines, script, _ = carry_out({}, limit=2)
+    assert outcomes(carried) == [Outcome.DONE] * 2 + [Outcome.OVER_LIMIT] * 2
+    assert script.seen == [1, 2]
+    assert len(lines) == 4
+
+
+def test_without_a_receipt_nothing_is_sent() -> None:
+    def full() -> Paper:
+        raise PackageKeeperError("the disk is full")
+
+    script = Script({})
+    book = ReceiptWriter(full, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    plan = guard(Plan.of_singles([deletion(1), deletion(2)]), Guards())
+    carried = Carrier(book, Listener(), Interruption()).carry_out(plan, script)
+    assert script.seen == []
+    assert isinstance(carried.ended_by, PackageKeeperError)
+    assert outcomes(carried) == [Outcome.FAILED] * 2

@@ -1,0 +1,226 @@
+"""A receipt tells the truth wherever it breaks off, and what reads it back is never surprised."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.decisions.plan import PlannedWrite, WriteKind
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.execution.receipt import ReceiptProblem, ReceiptWriter, read_receipt
+from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.runner.files import Workspace
+from tests.unit.making import HOSTILE, key
+
+ACME = Owner(login="Acme", type=OwnerType.ORGANIZATION)
+
+
+@dataclass
+class Paper:
+    """A file in memory."""
+
+    data: bytes = b""
+    lines: list[bytes] = field(default_factory=list)
+
+    def append(self, line: bytes) -> None:
+        self.lines.append(line)
+        self.data += line
+
+
+class Noon:
+    """A clock that stands."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def writer(paper: Paper) -> ReceiptWriter:
+    return ReceiptWriter(lambda: paper, ACME, {"id": "1", "workflow": "Aufräumen 🧹"}, Noon())
+
+
+def deletion(number: int, name: str = "1.0.0", package: str = "app", tags: tuple[str, ...] = ()) -> PlannedWrite:
+    return PlannedWrite(
+        decision=Decision.DELETE,
+        reason=Reason.SELECTED,
+        package=key("container", package),
+        version_id=number,
+        version_name=name,
+        tags=tags,
+    )
+
+
+def test_a_line_holds_what_the_contract_promises() -> None:
+    paper = Paper()
+    book = writer(paper)
+    book.ended(book.started(deletion(7, tags=("v1",))), deletion(7, tags=("v1",)), Outcome.FAILED, "GitHub says no")
+    started, ended = (json.loads(line) for line in paper.lines)
+    assert started == {
+        "schema": 1,
+        "seq": 1,
+        "at": "2026-06-01T12:00:00.000Z",
+        "kind": "version",
+        "action": "delete",
+        "outcome": "started",
+        "owner": "Acme",
+        "owner-type": "organization",
+        "package-type": "container",
+        "package": "app",
+        "id": 7,
+        "name": "1.0.0",
+        "tags": ["v1"],
+        "root": None,
+        "reason": "selected",
+        "run": {"id": "1", "workflow": "Aufräumen 🧹"},
+    }
+    assert ended == started | {"outcome": "failed", "message": "GitHub says no"}
+
+
+def test_nothing_written_is_no_file() -> None:
+    def never() -> Paper:
+        raise AssertionError("a file was made")
+
+    ReceiptWriter(never, ACME, {}, Noon())
+
+
+OUTCOMES = st.sampled_from(
+    [None, Outcome.DONE, Outcome.DONE, Outcome.FAILED, Outcome.LAST_VERSION, Outcome.OUT_OF_TIME]
+)
+TEXTS = HOSTILE.filter(bool)
+WRITES = st.lists(
+    st.tuples(st.integers(1, 9), TEXTS, TEXTS, st.lists(TEXTS, max_size=2), OUTCOMES), min_size=1, max_size=5
+)
+
+
+def filled(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> Paper:
+    paper = Paper()
+    book = writer(paper)
+    for number, name, package, tags, outcome in writes:
+        planned = deletion(number, name, package, tuple(tags))
+        sequence = book.started(planned)
+        if outcome is not None:
+            book.ended(sequence, planned, outcome, "ünïcode 🚀" if outcome is Outcome.FAILED else "")
+    return paper
+
+
+@given(WRITES)
+def test_what_is_written_is_read_back(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> None:
+    receipt = read_receipt(filled(writes).data.decode())
+    assert receipt.owner == "Acme"
+    wanted = [
+        (WriteKind.VERSION, number, name, package, tuple(tags), outcome is not None)
+        for number, name, package, tags, outcome in writes
+        if outcome in (None, Outcome.DONE)
+    ]
+    found = [(one.kind, one.version_id, one.name, one.package.name, one.tags, one.certain) for one in receipt.entries]
+    assert found == wanted
+
+
+@given(WRITES, st.data())
+def test_a_receipt_that_breaks_off_at_any_byte_is_a_prefix_of_the_truth(
+    writes: list[tuple[int, str, str, list[str], Outcome | None]], data: st.DataObject
+) -> None:
+    paper = filled(writes)
+    cut = data.draw(st.integers(0, len(paper.data)))
+    happened = {place for place, write in enumerate(writes, start=1) if write[-1] is Outcome.DONE}
+    text = paper.data[:cut].decode(errors="replace")
+    begun = sum(b'"started"' in line for line in paper.data[:cut].split(b"\n")[:-1])
+    try:
+        receipt = read_receipt(text)
+    except ReceiptProblem:
+        assert begun == 0
+        return
+    certain = [one for one in receipt.entries if one.certain]
+    assert len(certain) <= len(happened)
+    named = {(number, package) for number, _, package, _, _ in writes}
+    assert all((one.version_id, one.package.name) in named for one in receipt.entries)
+    assert len(receipt.entries) <= begun + 1
+
+
+@given(WRITES)
+def test_a_receipt_is_read_from_a_workspace_wherever_it_breaks_off(
+    tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[int, str, str, list[str], Outcome | None]]
+) -> None:
+    paper = filled(writes)
+    folder = tmp_path_factory.mktemp("workspace")
+    first = len(paper.lines[0])
+    for cut in {first, first + 1, (first + len(paper.data)) // 2, len(paper.data) - 1, len(paper.data)}:
+        (folder / "receipt").write_bytes(paper.data[:cut])
+        assert read_receipt(Workspace(folder).read("receipt")).owner == "Acme"
+
+
+def test_one_line_cut_inside_a_character_does_no_harm(tmp_path: Path) -> None:
+    paper = Paper()
+    writer(paper).started(deletion(1, name="ä" * 20))
+    broken = paper.data + '{"schema":1,"name":"ä'.encode()[:-1]
+    (tmp_path / "receipt").write_bytes(broken)
+    assert [one.version_id for one in read_receipt(Workspace(tmp_path).read("receipt")).entries] == [1]
+
+
+GOOD = json.loads(filled([(7, "1.0.0", "app", ["v1"], None)]).lines[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"schema": 2}, "schema"),
+        ({"schema": None}, "schema"),
+        ({"action": "explode"}, "explode"),
+        ({"kind": "universe"}, "universe"),
+        ({"outcome": "perhaps"}, "perhaps"),
+        ({"id": None}, "id"),
+        ({"id": "7"}, "id"),
+        ({"id": True}, "id"),
+        ({"package-type": "crate"}, "crate"),
+        ({"seq": "x"}, "x"),
+        ({"tags": 7}, "line 1"),
+    ],
+)
+def test_a_line_that_says_something_else_is_a_problem(change: dict[str, object], problem: str) -> None:
+    with pytest.raises(ReceiptProblem, match="line 1") as caught:
+        read_receipt(json.dumps(GOOD | change) + "\n")
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(GOOD) - {"at", "root", "reason", "run", "owner-type"}))
+def test_a_line_that_lacks_something_is_a_problem(name: str) -> None:
+    with pytest.raises(ReceiptProblem, match="line 1"):
+        read_receipt(json.dumps({key: value for key, value in GOOD.items() if key != name}) + "\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "hello\n", "[]\n", "7\n", "null\n", "{}\n", "{\n", "[" * 100_000 + "\n"])
+def test_what_is_no_receipt_is_a_problem(text: str) -> None:
+    with pytest.raises(ReceiptProblem):
+        read_receipt(text)
+
+
+def test_several_owners_are_a_problem() -> None:
+    with pytest.raises(ReceiptProblem, match="owners"):
+        read_receipt("\n".join(json.dumps(GOOD | {"owner": owner, "seq": number}) for number, owner in enumerate("ab")))
+    lines = [json.dumps(GOOD | {"owner": owner, "seq": number}) for number, owner in enumerate(("acme", "ACME"))]
+    assert len(read_receipt("\n".join(lines)).entries) == 2
+
+
+def test_one_number_for_two_writes_is_a_problem() -> None:
+    with pytest.raises(ReceiptProblem, match="line 2"):
+        read_receipt("\n".join(json.dumps(GOOD | {"id": number}) for number in (1, 2)) + "\n")
+
+
+def test_restorations_in_a_receipt_are_not_taken_back() -> None:
+    assert read_receipt(json.dumps(GOOD | {"action": "restore", "outcome": "done"})).entries == ()
+
+
+@given(
+    st.text(
+        st.sampled_from('{}[]",:0123456789schemaseqownertru \n\\') | st.characters(exclude_categories=["Cs"]),
+        max_size=60,
+    )
+)
+def test_no_text_crashes_the_reader(text: str) -> None:
+    with pytest.raises(ReceiptProblem):
+        read_receipt(text)

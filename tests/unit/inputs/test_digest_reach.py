@@ -1,0 +1,211 @@
+"""Can a pattern match any digest? A pattern that has an effect is never refused, and for globs the answer is exact."""
+
+from __future__ import annotations
+
+import random
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from package_keeper.decisions.patterns import Pattern
+from package_keeper.inputs.digest_reach import can_match_digest
+from package_keeper.inputs.patterns import parse_patterns
+
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map(lambda text: f"sha256:{text}")
+SOME_DIGESTS = [f"sha256:{random.Random(seed).getrandbits(256):064x}" for seed in range(40)]
+ONE = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+
+def pattern(text: str) -> Pattern | None:
+    patterns, _ = parse_patterns(text)
+    return patterns.entries[0] if patterns and len(patterns.entries) == 1 else None
+
+
+def reach(text: str) -> bool:
+    found = pattern(text)
+    assert found is not None
+    return can_match_digest(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*",
+        "sha256:*",
+        "sha*",
+        "*f",
+        ONE,
+        "?" * 71,
+        "sha256:" + "?" * 64,
+        "*[0-9]",
+        "[s]ha*",
+        "[!t]ha*",
+        "*:*",
+        "s*6:*0",
+        "/./",
+        "/^sha256:/",
+        "/[0-9a-f]{64}$/",
+        "/^sha256:[0-9a-f]+$/",
+        "/^sha(256|512):/",
+        "/\\d/",
+        "/\\w+:\\w+/",
+        "/(?i)SHA256/",
+        "/^.{71}$/",
+        "/a|^v1$/",
+        "/^$|a/",
+        "/^\\S+$/",
+        "/0*1*$/",
+        "/^[^v]/",
+        "/\\bsha256\\b/",
+        "/^sha256:.*ff?$/",
+    ],
+)
+def test_patterns_that_match_some_digest(text: str) -> None:
+    assert reach(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v1",
+        "v*",
+        "latest",
+        "1.*",
+        "sha256",
+        "sha256:",
+        "sha512:*",
+        "*g",
+        "*.sig",
+        "?",
+        "?" * 70,
+        "?" * 72,
+        ONE + "0",
+        "sha256-*",
+        "SHA256:*",
+        "*[G-Z]",
+        "sha256:[!0-9a-f]*",
+        "*-*",
+        "sha256:*:*",
+        "/^v/",
+        "/^v\\d+/",
+        "/latest$/",
+        "/^sha256:[0-9a-f]{10}$/",
+        "/^$/",
+        "/[G-Z]/",
+        "/^pr-/",
+        "/-/",
+        "/^.{70}$/",
+        "/x/",
+        "/^(v1|v2)$/",
+        "/sha256:$/",
+        "/\\s/",
+        "/^[^s]/",
+    ],
+)
+def test_patterns_that_match_none(text: str) -> None:
+    assert not reach(text)
+
+
+GLOB_PARTS = st.sampled_from(
+    ["*", "?", "s", "sha", "sha256:", "256", ":", "0", "f", "g", "[0-9]", "[a-f]", "[!0-9]", "[sS]", "[g-z]", "-"]
+)
+GLOBS = st.lists(GLOB_PARTS, min_size=1, max_size=6).map("".join)
+
+
+@given(GLOBS)
+def test_a_glob_that_matches_a_digest_is_said_to(glob: str) -> None:
+    found = pattern(glob)
+    assert found is not None
+    if any(found.matches(digest) for digest in SOME_DIGESTS):
+        assert can_match_digest(found)
+
+
+@given(DIGESTS, st.randoms(use_true_random=False))
+def test_a_glob_made_from_a_digest_is_said_to_match(digest: str, chance: random.Random) -> None:
+    glob = ""
+    rest = digest
+    while rest:
+        cut = chance.randint(1, 20)
+        glob += chance.choice([rest[:cut], "?" * len(rest[:cut]), "*", "".join(f"[{c}]" for c in rest[:cut])])
+        rest = rest[cut:]
+    found = pattern(glob)
+    assert found is not None
+    assert found.matches(digest)
+    assert can_match_digest(found)
+
+
+@given(st.lists(GLOB_PARTS.filter(lambda part: part != "*"), min_size=1, max_size=8))
+def test_globs_are_told_exactly(parts: list[str]) -> None:
+    """A glob whose only star stands last can be tried out letter by letter."""
+    letters = [letter for part in parts for letter in ([part] if part[0] in "[?" else part)]
+    places = [*"sha256:", *(["0123456789abcdef"] * 64)]
+    fits = len(letters) <= len(places) and all(
+        any(fnmatchcase(one, letter) for one in place) for letter, place in zip(letters, places, strict=False)
+    )
+    assert reach("".join(parts) + "*") is fits
+
+
+EXPRESSION_PARTS = st.sampled_from(
+    [
+        "sha",
+        "256",
+        ":",
+        "^",
+        "$",
+        ".",
+        "*",
+        "+",
+        "?",
+        "|",
+        "(",
+        ")",
+        "[0-9a-f]",
+        "[^x]",
+        "\\d",
+        "\\w",
+        "{64}",
+        "{2,}",
+        "(?:",
+        "a",
+        "f",
+        "0",
+        "v",
+        "\\b",
+        "[[:xdigit:]]",
+        "\\S",
+    ]
+)
+
+
+@given(st.lists(EXPRESSION_PARTS, min_size=1, max_size=7).map("".join))
+@example("^sha256:(?:[0-9a-f]{2}){32}$")
+def test_an_expression_that_matches_a_digest_is_said_to(source: str) -> None:
+    found = pattern(f"/{source}/")
+    assume(found is not None)
+    assert found is not None
+    if any(found.matches(digest) for digest in SOME_DIGESTS):
+        assert can_match_digest(found)
+
+
+@pytest.mark.parametrize("text", ["/^sha256:[[:xdigit:]]{64}$/", "/^sha256:[[:alnum:]]+$/"])
+def test_classes_that_only_re2_knows_have_their_effect(text: str) -> None:
+    found = pattern(text)
+    assert found is not None
+    assert found.matches(ONE)
+    assert can_match_digest(found)
+
+
+def test_a_caret_in_a_globs_bracket_excludes_nothing() -> None:
+    found = pattern("[^s]ha256:*")
+    assert found is not None
+    assert found.matches(ONE)
+    assert can_match_digest(found)
+
+
+def test_a_backslash_in_a_globs_bracket_escapes_nothing() -> None:
+    found = pattern("[\\s]ha256:*")
+    assert found is not None
+    assert found.matches(ONE)
+    assert can_match_digest(found)

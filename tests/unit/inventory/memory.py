@@ -1,0 +1,235 @@
+"""A GitHub in memory: what the operations need of the world, over a `World`, with refusals on demand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from package_keeper.decisions.deciding import Rules
+from package_keeper.decisions.guards import Guards, OnLastVersion, guard
+from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.execution.carrying_out import Carried, Carrier
+from package_keeper.execution.deleting import Deletions
+from package_keeper.execution.images import ImageJudge, Judged
+from package_keeper.execution.receipt import ReceiptWriter
+from package_keeper.execution.restoring import Restorations
+from package_keeper.execution.run import Run, plan_version_deletions
+from package_keeper.execution.untagging import TagMoves
+from package_keeper.inventory.manifest import Manifest, Obstacle, UnreadableManifest
+from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
+from package_keeper.inventory.version import Version
+from tests.unit.inventory.worlds import APP, NOW, World
+
+OWNER = Owner(login="acme", type=OwnerType.ORGANIZATION)
+PACKAGE = Package(
+    id=1,
+    key=APP,
+    visibility=None,
+    version_count=None,
+    created_at=None,
+    updated_at=None,
+    url=None,
+    html_url=None,
+    owner=None,
+    repository=None,
+    repository_name=None,
+)
+
+
+@dataclass
+class Quiet:
+    """A log that keeps what was said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def error(self, text: str) -> None:
+        self.said.append(f"error: {text}")
+
+    def warning(self, text: str) -> None:
+        self.said.append(f"warning: {text}")
+
+    def notice(self, text: str) -> None:
+        self.said.append(f"notice: {text}")
+
+    def info(self, text: str) -> None:
+        self.said.append(text)
+
+    def debug(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        self.said.append(title)
+        yield
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        yield
+
+
+Refuse = Callable[[int], Refusal | None]
+
+
+class Hub:
+    """One container package in memory: lists, deletions, restorations, manifests. Counts everything."""
+
+    def __init__(self, world: World, *, refuse: Refuse | None = None, unreadable: Iterable[str] = ()) -> None:
+        self.world = world
+        self.active = world.by_id()
+        self.deleted: dict[int, Version] = {}
+        self.writes: list[tuple[str, int]] = []
+        self.after_each: Callable[[], None] = lambda: None
+        self.reads: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.lists = 0
+        self._refuse = refuse or (lambda _: None)
+        self._unreadable = frozenset(unreadable)
+
+    # the protocol Reader
+
+    def conflicts(self) -> list[Package]:
+        return []
+
+    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
+        return [PACKAGE]
+
+    def package(self, package: PackageName) -> Package:
+        return PACKAGE
+
+    def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
+        self.lists += 1
+        return list((self.deleted if deleted else self.active).values())
+
+    def version(self, package: PackageName, version_id: int) -> Version:
+        if version_id not in self.active:
+            raise Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
+        return self.active[version_id]
+
+    # the protocol Writer
+
+    def delete_version(self, package: PackageName, version_id: int) -> None:
+        if refusal := self._refuse(version_id):
+            raise refusal
+        if version_id not in self.active:
+            raise Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
+        self.deleted[version_id] = replace(self.active.pop(version_id), deleted_at=NOW)
+        self.writes.append(("delete", version_id))
+        self.after_each()
+
+    def restore_version(self, package: PackageName, version_id: int) -> None:
+        if version_id not in self.deleted:
+            raise Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
+        self.active[version_id] = replace(self.deleted.pop(version_id), deleted_at=None)
+        self.writes.append(("restore", version_id))
+        self.after_each()
+
+    def delete_package(self, package: PackageName) -> None:
+        raise AssertionError("nobody deletes the package")
+
+    def restore_package(self, package: PackageName) -> None:
+        raise AssertionError("nobody restores the package")
+
+    # the protocol ManifestReader
+
+    def read(self, package: PackageName, digests: Iterable[str]) -> dict[str, Manifest | UnreadableManifest]:
+        found: dict[str, Manifest | UnreadableManifest] = {}
+        there = {version.name for version in self.active.values()}
+        for name in digests:
+            self.reads[name] += 1
+            if name in self._unreadable or name not in there:
+                found[name] = UnreadableManifest(digest=name, why="it is so", obstacle=Obstacle.CONTENT)
+            else:
+                found[name] = self.world.manifests[name]
+        return found
+
+    def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
+        found: dict[str, bool | None] = {}
+        for name in digests:
+            self.asked[name] += 1
+            found[name] = None if name in self._unreadable else self.world.manifests[name].is_index
+        return found
+
+    def exists(self, package: PackageName, digest: str) -> bool:
+        self.asked[digest] += 1
+        return digest in {version.name for version in self.active.values()}
+
+    # the protocol TagWriter: nothing here moves tags, unless a test says how
+
+    def tag_digest(self, package: PackageName, tag: str) -> str | None:
+        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
+
+    def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
+        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
+
+    def is_stub(self, package: PackageName, digest: str) -> bool:
+        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
+
+    def stub(self, body: bytes, unique: str) -> bytes:
+        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
+
+    def put(self, package: PackageName, tag: str, body: bytes) -> str:
+        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
+
+    # the protocols ReceiptFile, WallClock and Pause
+
+    def sleep(self, seconds: float) -> None:
+        return None
+
+
+@dataclass
+class Paper:
+    """A receipt in memory."""
+
+    lines: list[bytes] = field(default_factory=list)
+
+    def append(self, line: bytes) -> None:
+        self.lines.append(line)
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.lines).decode()
+
+
+class NoonClock:
+    """It is always the same moment."""
+
+    def now(self) -> object:
+        return NOW
+
+
+def judged(hub: Hub, rules: Rules, log: Quiet | None = None) -> Judged:
+    """What the real judge decides, with the frugal reading that it does."""
+    judge = ImageJudge(rules=rules, registry=hub, reader=hub, log=log or Quiet())
+    return judge.judge(PACKAGE, list(hub.active.values()))
+
+
+def planned(found: Judged, rules: Rules) -> Plan:
+    """The plan that follows."""
+    run = Run(judged=[found])
+    plan_version_deletions(run, rules)
+    return run.plan
+
+
+def carrier(paper: Paper, log: Quiet | None = None) -> Carrier:
+    """The real carrier, over a receipt in memory."""
+    book = ReceiptWriter(lambda: paper, OWNER, {}, NoonClock())  # type: ignore[arg-type]
+    log = log or Quiet()
+    return Carrier(book, log, log)
+
+
+def carried_out(
+    hub: Hub, plan: Plan, *, limit: int = 0, paper: Paper | None = None, on_last: OnLastVersion = OnLastVersion.KEEP
+) -> Carried:
+    """Carry out a plan of deletions with the real machinery."""
+    guarded = guard(plan, Guards(limit=limit, on_last_version=on_last))
+    moves = TagMoves(hub, hub, hub, hub, Quiet())
+    return carrier(paper or Paper()).carry_out(guarded, Deletions(guarded, hub, hub, moves, on_last))
+
+
+def restored(hub: Hub, plan: Plan) -> Carried:
+    """Carry out a plan of restorations with the real machinery."""
+    guarded: GuardedPlan = guard(plan, Guards())
+    return carrier(Paper()).carry_out(guarded, Restorations(hub, hub, TagMoves(hub, hub, hub, hub, Quiet())))

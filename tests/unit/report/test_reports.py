@@ -1,0 +1,227 @@
+"""Outputs, summary and tables: within their limits, whole, and never more than data in them."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.decisions.deciding import Judgement
+from package_keeper.decisions.plan import Plan, PlannedWrite, WriteRecord
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.report.contents import Contents, count
+from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
+from package_keeper.report.summary import SUMMARY_LIMIT, code, escape, summary
+from package_keeper.report.tables import result_tables
+from tests.unit.making import HOSTILE, key, package, version
+
+ACME = Owner(login="acme", type=OwnerType.ORGANIZATION)
+
+
+def judgement(
+    number: int, decision: Decision = Decision.DELETE, reason: Reason = Reason.SELECTED, **more: Any
+) -> Judgement:
+    return Judgement(version=version(number, **more), decision=decision, reason=reason)
+
+
+def planned(one: Judgement) -> PlannedWrite:
+    return PlannedWrite(
+        decision=one.decision,
+        reason=one.reason,
+        package=one.version.package,
+        version=one.version,
+        version_id=one.version.id,
+        version_name=one.version.name,
+        tags=one.version.tags,
+    )
+
+
+def contents(judged: list[Judgement], outcomes: list[Outcome] | None = None, **more: Any) -> Contents:
+    writes = [planned(one) for one in judged if one.decision is not Decision.KEEP]
+    records = zip(writes, outcomes or [], strict=False)
+    given_contents: dict[str, Any] = {
+        "operation": "delete",
+        "result": "done",
+        "dry_run": not outcomes,
+        "concerns_packages": False,
+        "owner": ACME,
+        "packages": (package(),),
+        "plan": Plan.of_singles(writes, judged),
+        "records": tuple(WriteRecord(write=write, outcome=outcome, message="") for write, outcome in records),
+    }
+    return Contents(**(given_contents | more))
+
+
+@given(st.lists(st.sampled_from(Outcome), max_size=12), st.integers(0, 5))
+def test_what_was_planned_is_the_sum_of_what_came_of_it(outcomes: list[Outcome], kept: int) -> None:
+    judged = [judgement(number) for number in range(len(outcomes))]
+    judged += [judgement(100 + number, Decision.KEEP, Reason.TOO_YOUNG) for number in range(kept)]
+    found = count(contents(judged, outcomes))
+    parts = (found.deleted, found.untagged, found.restored, found.skipped, found.failed, found.remaining)
+    assert found.planned == found.selected == sum(parts) == len(outcomes)
+    assert found.kept == kept
+
+
+def test_in_a_dry_run_nothing_was_done() -> None:
+    found = count(contents([judgement(1), judgement(2)]))
+    assert (found.selected, found.planned, found.deleted, found.remaining) == (2, 2, 0, 0)
+
+
+def parsed(found: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return json.loads(found["packages"]), json.loads(found["versions"])
+
+
+def utf16(found: dict[str, str]) -> int:
+    return sum(len(text.encode("utf-16-le")) for text in found.values())
+
+
+def test_small_outputs_are_whole() -> None:
+    found = outputs(contents([judgement(1), judgement(2)], [Outcome.DONE, Outcome.FAILED]))
+    packages, versions = parsed(found)
+    assert found["truncated"] == "false"
+    assert [one["id"] for one in packages] == [1]
+    assert [(one["id"], one["decision"], one["reason"], one["outcome"]) for one in versions] == [
+        (1, "delete", "selected", "done"),
+        (2, "delete", "selected", "failed"),
+    ]
+    fields = {"description", "license", "created_at", "updated_at", "deleted_at", "url", "html_url", "package_html_url"}
+    assert fields | {"metadata", "package", "package-type", "tags", "name"} <= versions[0].keys()
+    assert found["deleted-count"] == "1"
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🚀", "\\", '"', "\x00"])
+@pytest.mark.parametrize(("packages", "versions"), [(0, 4_000), (4_000, 0), (4_000, 4_000), (1, 1)])
+def test_outputs_stay_within_githubs_limit_and_valid(letter: str, packages: int, versions: int) -> None:
+    judged = [judgement(number, description=letter * 150) for number in range(versions)]
+    many = tuple(package(f"p{number}" + letter * 90, number=number) for number in range(packages))
+    given_contents = contents(judged, packages=many, messages=(letter * 1_000,) * 9)
+    found = outputs(given_contents)
+    assert utf16(found) <= OUTPUT_LIMIT
+    cut_packages, cut_versions = parsed(found)
+    whole = result_document(given_contents)
+    assert whole["packages"][: len(cut_packages)] == cut_packages
+    assert whole["versions"][: len(cut_versions)] == cut_versions
+    cut = len(cut_packages) < packages or len(cut_versions) < versions
+    assert found["truncated"] == ("true" if cut else "false")
+    if cut:
+        assert utf16(found) > OUTPUT_LIMIT * 0.7, "room is used"
+    assert json.loads(dumps(whole)) == whole
+
+
+def test_one_entry_larger_than_everything_is_left_out() -> None:
+    found = outputs(contents([judgement(1, description="x" * OUTPUT_LIMIT)]))
+    assert (found["versions"], found["truncated"]) == ("[]", "true")
+
+
+@given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), max_size=5))
+def test_names_from_outside_are_data_in_the_outputs(texts: list[tuple[str, str, str]]) -> None:
+    judged = [
+        judgement(number, name=name, tags=(tag,), description=note) for number, (name, tag, note) in enumerate(texts)
+    ]
+    _, versions = parsed(outputs(contents(judged)))
+    assert [(one["name"], one["tags"][0], one["description"]) for one in versions] == texts
+
+
+def cells(row: str) -> list[str]:
+    """Cut a row of a table as GitHub does: a bar counts unless a backslash stands before it."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip())[1:-1]]
+
+
+def shown(cell: str) -> str | None:
+    """Say what a cell shows when it is one code span and nothing else; `None` when it is anything else."""
+    cell = cell.replace("\\|", "|")
+    fence = re.match("`+", cell)
+    if fence is None:
+        return None if cell else ""
+    inner = cell[len(fence[0]) : -len(fence[0])]
+    if not cell.endswith(fence[0]) or len(cell) <= 2 * len(fence[0]):
+        return None
+    if any(len(run) == len(fence[0]) for run in re.findall("`+", inner)):
+        return None
+    return inner
+
+
+@given(HOSTILE)
+def test_a_name_is_one_code_span(text: str) -> None:
+    found = code(text)
+    assert "\n" not in found
+    if not text:
+        assert found == ""
+        return
+    assert len(cells(f"| {found} | x |")) == 2
+    inner = shown(found)
+    assert inner is not None
+    printable = "".join(character if character.isprintable() else "�" for character in text)
+    assert inner in (printable, f" {printable} ")
+
+
+@given(HOSTILE)
+def test_prose_is_shown_as_it_is(text: str) -> None:
+    found = escape(text)
+    assert not re.search(r"[\\`*_{}\[\]<>|~@$\n\r]|://", found)
+    assert (
+        html.unescape(found) == "".join(character if character.isprintable() else "�" for character in text)
+        or "&" in text
+    )
+
+
+@given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=4))
+def test_no_name_breaks_out_of_its_cell(texts: list[tuple[str, str, str]]) -> None:
+    judged = [judgement(number, name=name, tags=(tag,)) for number, (name, tag, _) in enumerate(texts)]
+    base = contents(judged, [Outcome.FAILED] * len(judged))
+    records = tuple(
+        replace(record, message=message) for record, (_, _, message) in zip(base.records, texts, strict=True)
+    )
+    found = summary(replace(base, records=records, messages=tuple(message for _, _, message in texts)))
+    rows = [line for line in found.splitlines() if line.startswith("| `npm/app` |")]
+    assert len(rows) == len(texts)
+    for row in rows:
+        assert len(cells(row)) == 7
+        assert all(shown(cell) is not None for cell in cells(row)[:3])
+    starts = ("##", "**", "|", ">", "", "###", "Receipt", "…")
+    assert all(line == "" or line.startswith(starts[:-1]) for line in found.splitlines())
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🚀", "|", "`", "<", "\n"])
+def test_a_summary_never_grows_too_large(letter: str) -> None:
+    judged = [
+        judgement(number, name=f"{number}{letter * 3_000}", tags=(letter * 3_000,), of=key(name=f"p{number}"))
+        for number in range(700)
+    ]
+    records = [Outcome.FAILED] * len(judged)
+    found = summary(contents(judged, records, messages=(letter * 20_000,) * 60))
+    assert len(found.encode()) <= SUMMARY_LIMIT
+
+
+def test_long_tables_say_that_they_were_cut() -> None:
+    found = summary(contents([judgement(number) for number in range(700)]))
+    assert "and 200 more" in found
+
+
+def test_a_summary_says_what_matters() -> None:
+    judged = [judgement(1), judgement(2), judgement(3, Decision.KEEP, Reason.KEEP_LATEST)]
+    found = summary(
+        contents(judged, [Outcome.DONE, Outcome.FAILED], receipt="r.jsonl", result="failed", messages=("Oh <no>",))
+    )
+    assert "Failed" in found
+    assert "keep-latest" in found
+    assert "`r.jsonl`" in found
+    assert "Oh &#60;no&#62;" in found
+    rows = [line for line in found.splitlines() if line.startswith("| `npm/app` | `1.0.")]
+    assert "failed" in rows[0], "what did not go well stands first"
+
+
+@given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=4), st.integers(20, 200))
+def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, str]], width: int) -> None:
+    judged = [judgement(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
+    found = result_tables(contents(judged), width=width)
+    assert all(character.isprintable() or character == "\n" for character in found)
+    listed = result_tables(contents([], listed=tuple(judged), operation="list"), width=width)
+    assert all(character.isprintable() or character == "\n" for character in listed)

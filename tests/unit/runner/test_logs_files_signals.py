@@ -1,0 +1,261 @@
+"""The machine: lines that are never commands, paths that stay in the workspace, signals that strike when they may."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.errors import Cancelled
+from package_keeper.runner.actions import write_outputs
+from package_keeper.runner.files import FileUnwritable, PathProblem, Workspace
+from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, TerminalLog, harmless
+from package_keeper.runner.signals import Interruption, SystemClock
+from tests.scenarios.program import decoded, read_outputs
+from tests.unit.making import HOSTILE
+
+COMMANDS = st.text(
+    st.sampled_from(":#[] \t\u00a0\u2003\ufeff\x1b\r\naddmskerorgup") | st.characters(exclude_categories=["Cs"]),
+    max_size=30,
+)
+
+
+def is_command(line: str) -> bool:
+    """Say whether the runner would take a line for a command, whatever kind of blanks stand before it."""
+    return "##[" in line or re.match(r"[\s\ufeff\u200b]*::", line) is not None
+
+
+@given(COMMANDS)
+def test_a_harmless_line_is_one_line_and_no_command(text: str) -> None:
+    line = harmless(text)
+    assert not is_command(line)
+    assert "\n" not in line
+    assert "\r" not in line
+    assert all(character.isprintable() or character == "\t" for character in line)
+
+
+@pytest.mark.parametrize("text", ["v1.0", "a: b", "a::b", "x ::error:: y", "# heading", "[1]", "Grüße 🚀"])
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert harmless(text) == text
+
+
+@given(st.lists(st.tuples(st.sampled_from(["error", "warning", "notice", "info", "debug"]), COMMANDS), max_size=30))
+def test_nothing_that_is_said_becomes_a_command_of_its_own(said: list[tuple[str, str]]) -> None:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        log = ActionsLog("debug", "")
+        for kind, text in said:
+            getattr(log, kind)(text)
+    for line in out.getvalue().splitlines():
+        if line.startswith("::"):
+            kind, text = re.match(r"::(error|warning|notice)::(.*)", line).groups()  # type: ignore[union-attr]
+            assert kind in ("error", "warning", "notice")
+            assert not any(is_command(one) for one in decoded(text).split("\n"))
+        else:
+            assert not is_command(line)
+
+
+def test_annotations_are_few_and_short(capsys: pytest.CaptureFixture[str]) -> None:
+    log = ActionsLog("info", "")
+    for number in range(30):
+        log.warning(f"{number} {'x' * 9_000}")
+    lines = capsys.readouterr().out.splitlines()
+    annotations = [line for line in lines if line.startswith("::warning::")]
+    assert len(annotations) == 10
+    assert all(len(line) <= ANNOTATION_LENGTH + len("::warning::") for line in annotations)
+    assert len(lines) == 30, "the others are plain lines"
+    assert len(log.messages) == 30
+
+
+SECRET = "ghp_0123456789abcdef"
+
+
+def test_a_token_reaches_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("error", "warning", "notice", "info", "debug"):
+        stream = io.StringIO()
+        for log in (ActionsLog("debug", SECRET), TerminalLog("debug", SECRET, stream)):
+            capsys.readouterr()
+            getattr(log, kind)(f"the token is {SECRET}!")
+            assert SECRET not in capsys.readouterr().out + stream.getvalue() + "".join(log.messages)
+
+
+@pytest.mark.parametrize(("level", "lines"), [("error", 1), ("warning", 3), ("info", 4), ("debug", 5)])
+def test_levels(level: str, lines: int) -> None:
+    stream = io.StringIO()
+    log = TerminalLog(level, "", stream)
+    for kind in ("error", "warning", "notice", "info", "debug"):
+        getattr(log, kind)(kind)
+    assert len(stream.getvalue().splitlines()) == lines
+    assert log.messages == ["error", "warning", "notice"], "the summary has them whatever the level"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["result", "versions", "receipt"]), HOSTILE.map(lambda text: text.replace("\r", "")), min_size=1
+    )
+)
+def test_outputs_are_read_back_as_written(
+    tmp_path_factory: pytest.TempPathFactory, given_outputs: dict[str, str]
+) -> None:
+    place = tmp_path_factory.mktemp("runner") / "output"
+    place.write_text("before=x<<y\n", encoding="utf-8")
+    place.write_text("", encoding="utf-8")
+    write_outputs({"GITHUB_OUTPUT": str(place)}, given_outputs)
+    with place.open(encoding="utf-8", newline="") as file:
+        assert read_outputs(file.read()) == given_outputs
+
+
+def test_without_a_runner_no_output_is_written() -> None:
+    write_outputs({}, {"result": "done"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "..",
+        "../x",
+        "/etc/passwd",
+        "a/../../x",
+        ".",
+        "",
+        "a/..",
+        "link/x",
+        "dangling",
+        "a\0b",
+        "a\nb",
+        "x" * 5_000,
+        "loop",
+    ],
+)
+def test_paths_stay_inside_the_workspace(tmp_path: Path, text: str) -> None:
+    root = tmp_path / "workspace"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    (root / "dangling").symlink_to(tmp_path / "nowhere")
+    (root / "loop").symlink_to(root / "loop")
+    with pytest.raises(PathProblem):
+        Workspace(root).resolve(text)
+
+
+def test_paths_inside_are_relative_to_the_workspace(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for text in ("a", "a/b.json", "./a", "b/../a", str(tmp_path / "a")):
+        assert workspace.resolve(text).is_relative_to(tmp_path)
+    assert workspace.write("out/deep/file.json", "{}") == "out/deep/file.json"
+    assert workspace.read("out/deep/file.json") == "{}"
+    with pytest.raises(PathProblem, match="does not exist"):
+        workspace.read("nowhere")
+
+
+def test_paths_that_cannot_be_used_are_told_before(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    problems = Workspace(tmp_path).problems({"receipt": "folder", "output-file": "file/below"})
+    assert [problem.partition(":")[0] for problem in problems] == ["receipt", "output-file"]
+    assert Workspace(tmp_path).problems({"receipt": "new/r.jsonl", "output-file": "out.json"}) == []
+    assert len(Workspace(tmp_path).problems({"receipt": "same", "output-file": "./same"})) == 1
+
+
+def test_a_receipt_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text("old\n", encoding="utf-8")
+    workspace = Workspace(tmp_path)
+    made = [workspace.create_receipt("r.jsonl") for _ in range(3)]
+    assert [one.path for one in made] == ["r-2.jsonl", "r-3.jsonl", "r-4.jsonl"]
+    for number, one in enumerate(made):
+        one.append(f"line {number}\n".encode())
+        one.append(b"more\n")
+        one.close()
+    assert (tmp_path / "r.jsonl").read_text(encoding="utf-8") == "old\n"
+    assert (tmp_path / "r-3.jsonl").read_text(encoding="utf-8") == "line 1\nmore\n"
+
+
+def test_a_receipt_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(FileUnwritable):
+        Workspace(tmp_path).create_receipt("file/r.jsonl")
+    closed = Workspace(tmp_path).create_receipt("r.jsonl")
+    closed.close()
+    with pytest.raises(FileUnwritable):
+        closed.append(b"line\n")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_files_belong_to_the_owner_of_the_workspace(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 4321)
+    workspace = Workspace(tmp_path)
+    workspace.write("out/file.json", "{}")
+    workspace.create_receipt("audit/r.jsonl").close()
+    for name in ("out", "out/file.json", "audit", "audit/r.jsonl"):
+        found = (tmp_path / name).stat()
+        assert (found.st_uid, found.st_gid) == (1234, 4321)
+
+
+@pytest.fixture
+def interruption() -> Iterator[Interruption]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    made = Interruption()
+    made.install()
+    yield made
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_strikes_at_once_where_nothing_is_under_way(
+    interruption: Interruption, number: signal.Signals
+) -> None:
+    with pytest.raises(Cancelled) as caught:
+        signal.raise_signal(number)
+    assert not caught.value.in_flight
+
+
+def shielded(interruption: Interruption, *signals: signal.Signals) -> list[str]:
+    """What a block under a shield reaches when signals come in its middle, and how it ends."""
+    reached = []
+    try:
+        with interruption.shield():
+            for number in signals:
+                signal.raise_signal(number)
+            reached.append("the end")
+    except Cancelled as cancelled:
+        reached.append("cut off" if cancelled.in_flight else "cancelled")
+    return reached
+
+
+def test_a_first_signal_waits_for_the_end_of_a_shield_and_a_second_cuts_through(interruption: Interruption) -> None:
+    assert shielded(interruption) == ["the end"]
+    assert shielded(interruption, signal.SIGINT) == ["the end", "cancelled"]
+    assert shielded(interruption, signal.SIGTERM) == ["cut off"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_two_signals_in_a_row_cut_through(interruption: Interruption, number: signal.Signals) -> None:
+    assert shielded(interruption, signal.SIGINT, number) == ["cut off"]
+
+
+def test_a_wait_ends_when_the_run_is_cancelled(interruption: Interruption) -> None:
+    clock = SystemClock(interruption)
+    clock.sleep(0)
+    clock.sleep(-5)
+    timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    timer.start()
+    began = clock.monotonic()
+    with pytest.raises(Cancelled), interruption.shield():
+        clock.sleep(30)
+    timer.join()
+    assert clock.monotonic() - began < 5
+
+
+def test_nothing_cuts_a_report_off(interruption: Interruption) -> None:
+    interruption.finish()
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,135 @@
+"""What the tests of the wire share: a clock without waits, clients that are closed, a server that obeys."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from package_keeper.github.rest import PackagesReader, PackagesWriter
+from package_keeper.github.transport import Transport
+from package_keeper.inventory.package import Owner, OwnerType
+
+TOKEN = "tok"
+START = datetime(2026, 6, 1, 12, tzinfo=UTC)
+CLOSE = b""
+"""Instead of an answer: the connection is dropped."""
+
+
+@dataclass
+class StillClock:
+    """Time that passes only where somebody sleeps."""
+
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=sum(self.slept))
+
+    def monotonic(self) -> float:
+        return sum(self.slept)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@dataclass
+class Client:
+    """A transport, with a clock that does not wait and everything it said."""
+
+    transport: Transport
+    clock: StillClock
+    said: list[str]
+
+    def reader(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesReader:
+        return PackagesReader(self.transport, Owner(login=login, type=kind))
+
+    def writer(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesWriter:
+        return PackagesWriter(self.transport, Owner(login=login, type=kind))
+
+
+@contextlib.contextmanager
+def client(url: str, token: str = TOKEN) -> Iterator[Client]:
+    """Make a client, and close its connections in the end."""
+    clock, said = StillClock(), list[str]()
+    transport = Transport(url, token, clock=clock, notify=said.append)
+    try:
+        yield Client(transport, clock, said)
+    finally:
+        transport._session.close()
+
+
+def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
+    """Write an answer as it goes over the wire."""
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", "Content-Type: application/json", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+class Scripted:
+    """A server that gives one scripted answer after the other, then the last one for ever."""
+
+    def __init__(self, answers: Sequence[bytes]) -> None:
+        self.answers = list(answers)
+        self.requests: list[str] = []
+        self.heads: list[str] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for open_one in (self._socket, *self._connections):
+            with contextlib.suppress(OSError):
+                open_one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self._connections.append(connection)
+                self._threads.append(threading.Thread(target=self._hold, args=(connection,), daemon=True))
+                self._threads[-1].start()
+
+    def _hold(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            self._converse(connection)
+
+    def _converse(self, connection: socket.socket) -> None:
+        while head := self._head(connection):
+            self.heads.append(head)
+            self.requests.append(" ".join(head.split()[:2]))
+            given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            connection.sendall(given)
+            if given == CLOSE or b"\r\n\r\n" not in given or b"connection: close" in given.lower():
+                return
+            if _promised(given) > len(given.partition(b"\r\n\r\n")[2]):
+                return
+
+    def _head(self, connection: socket.socket) -> str:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = connection.recv(65_536)
+            if not more:
+                return ""
+            data += more
+        return data.decode("latin-1")
+
+
+def _promised(given: bytes) -> int:
+    for line in given.partition(b"\r\n\r\n")[0].lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0

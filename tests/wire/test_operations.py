@@ -1,0 +1,275 @@
+"""All 27 operations of GitHub Packages, with every documented parameter, and every field of what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github import refusals, wire
+from package_keeper.inventory.package import OwnerType, PackageName, PackageType
+from package_keeper.report.documents import package_document, version_document
+from tests.simulator import Simulator
+from tests.simulator.openapi import packages_operations
+from tests.wire.machinery import TOKEN, Client, Scripted, answer, client
+
+FAMILIES = [
+    (OwnerType.ORGANIZATION, "acme", "orgs"),
+    (OwnerType.USER, "hubot", "users"),
+    (OwnerType.AUTHENTICATED_USER, "octocat", "user"),
+]
+DATA = sorted((Path(__file__).parent / "data").glob("*.json"))
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        simulator.add_owner("acme")
+        simulator.add_owner("hubot", "User")
+        simulator.add_token(TOKEN, login="octocat")
+        yield simulator
+    assert simulator.errors == []
+    assert simulator.contract_violations == [], simulator.explain_contract()
+
+
+@pytest.fixture
+def ours(sim: Simulator) -> Iterator[Client]:
+    with client(sim.url) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("kind", "login", "family"), FAMILIES)
+@pytest.mark.parametrize("package_type", list(PackageType))
+def test_all_nine_operations_of_a_family(
+    sim: Simulator, ours: Client, kind: OwnerType, login: str, family: str, package_type: PackageType
+) -> None:
+    tags = ["v1"] if package_type.has_tags else []
+    package = sim.add_package(login, package_type, "team/App", visibility="public", conflict=package_type == "docker")
+    first = package.add_version("1.0.0" if package_type != "container" else f"sha256:{'a' * 64}", tags=tags)
+    package.add_version("2.0.0" if package_type != "container" else f"sha256:{'b' * 64}", tags=["v2"] if tags else [])
+    key = PackageName(type=package_type, name="team/App")
+    reader, writer = ours.reader(login, kind), ours.writer(login, kind)
+
+    assert [one.name for one in reader.conflicts()] == (["team/App"] if package_type == "docker" else [])
+    assert [one.key for one in reader.packages(package_type)] == [key]
+    assert [one.key for one in reader.packages(package_type, "public")] == [key]
+    assert reader.packages(package_type, "private") == []
+    assert reader.package(key).version_count == 2
+    assert {one.name for one in reader.versions(key)} == {version.name for version in package.active()}
+    found = reader.version(key, first.id)
+    assert (found.name, found.tags, found.image_tags) == (first.name, tuple(tags), tuple(tags))
+
+    writer.delete_version(key, first.id)
+    assert [one.id for one in reader.versions(key, deleted=True)] == [first.id]
+    with pytest.raises(Refusal) as gone:
+        reader.version(key, first.id)
+    assert gone.value.kind is RefusalKind.NOT_FOUND
+    writer.restore_version(key, first.id)
+    assert reader.version(key, first.id).id == first.id
+
+    writer.delete_package(key)
+    with pytest.raises(Refusal):
+        reader.package(key)
+    writer.restore_package(key)
+    assert reader.package(key).id == package.id
+
+    wanted = {name for (asked, _), name in packages_operations().items() if asked == family}
+    assert len(wanted) == 9
+    assert {request.operation_id for request in sim.requests} == wanted
+
+
+def test_the_client_knows_the_parameter_token_of_a_restored_package(sim: Simulator, ours: Client) -> None:
+    package = sim.add_package("acme", "npm", "app")
+    package.add_version("1.0.0")
+    package.delete()
+    ours.writer().restore_package(PackageName(type=PackageType.NPM, name="app"), token="package-token")
+    assert sim.writes[0].target == "/orgs/acme/packages/npm/app/restore?token=package-token"
+
+
+@pytest.mark.parametrize(
+    ("name", "encoded"),
+    [
+        ("repo/image", "repo%2Fimage"),
+        ("@scope/name", "%40scope%2Fname"),
+        ("com.acme.core", "com.acme.core"),
+        ("a b+c?d#e%2F", "a%20b%2Bc%3Fd%23e%252F"),
+        ("ünïcode", "%C3%BCn%C3%AFcode"),
+        ("..x", "..x"),
+    ],
+)
+def test_names_are_encoded_whole(name: str, encoded: str) -> None:
+    with Scripted([answer(204)]) as server, client(server.url) as ours:
+        ours.writer().delete_package(PackageName(type=PackageType.NPM, name=name))
+        assert server.requests == [f"DELETE /orgs/acme/packages/npm/{encoded}"]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_would_change_the_path_is_never_sent(name: str) -> None:
+    with Scripted([answer(204)]) as server, client(server.url) as ours:
+        for write in (ours.writer().delete_package, ours.writer().restore_package):
+            with pytest.raises(Refusal):
+                write(PackageName(type=PackageType.NPM, name=name))
+        assert server.requests == []
+
+
+def test_the_base_url_of_a_server_is_kept(sim: Simulator) -> None:
+    sim.limits.configure(enabled=False)
+    sim.add_package("acme", "npm", "app").add_version("1.0.0")
+    with client(sim.enterprise_url) as ours:
+        found = ours.reader().versions(PackageName(type=PackageType.NPM, name="app"))
+    assert [version.name for version in found] == ["1.0.0"]
+    assert sim.requests[0].path.startswith("/api/v3/orgs/acme/")
+
+
+@pytest.mark.parametrize("path", DATA, ids=lambda path: path.stem)
+def test_the_examples_of_githubs_documentation_decode_whole(path: Path) -> None:
+    body = path.read_bytes()
+    given = json.loads(body)
+    entries = given if isinstance(given, list) else [given]
+    if "metadata" in entries[0]:
+        key = PackageName(type=PackageType(entries[0]["metadata"]["package_type"]), name="x")
+        versions = wire.versions(body, key) if isinstance(given, list) else [wire.version(body, key)]
+        for entry, version in zip(entries, versions, strict=True):
+            assert _same(entry, version_document(version))
+            assert version.tags == tuple(entry["metadata"].get("container", {}).get("tags", ()))
+    else:
+        kind = PackageType(entries[0]["package_type"])
+        packages = wire.packages(body, kind) if isinstance(given, list) else [wire.package(body, kind)]
+        for entry, package in zip(entries, packages, strict=True):
+            assert _same(entry, package_document(package))
+
+
+def _same(given: dict[str, Any], ours: dict[str, Any]) -> bool:
+    """Everything that GitHub says is in our document, unchanged."""
+    return {name: ours.get(name) for name in given} == given
+
+
+def test_there_is_an_example_of_every_reading_operation() -> None:
+    assert len(DATA) == 15
+
+
+PACKAGE = {"id": 1, "name": "app"}
+VERSION: dict[str, Any] = {"id": 1, "name": "x"}
+CONTAINER = PackageName(type=PackageType.CONTAINER, name="x")
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", 12345, "2026-13-01T00:00:00Z", {}])
+def test_a_timestamp_that_cannot_be_read_is_unknown(text: object) -> None:
+    body = json.dumps(VERSION | {"updated_at": text, "created_at": text, "deleted_at": text}).encode()
+    found = wire.version(body, CONTAINER)
+    assert (found.created_at, found.updated_at, found.deleted_at) == (None, None, None)
+
+
+def test_timestamps_keep_their_zone_and_without_one_are_utc() -> None:
+    body = json.dumps(
+        VERSION | {"created_at": "2026-01-01T02:00:00+02:00", "updated_at": "2026-01-01T00:00:00"}
+    ).encode()
+    found = wire.version(body, CONTAINER)
+    assert found.created_at == found.updated_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "tags"),
+    [
+        ("container", {"container": {"tags": ["a", "b"]}}, ("a", "b")),
+        ("container", {"container": {"tags": []}}, ()),
+        ("container", {"container": None}, ()),
+        ("container", {}, ()),
+        ("container", None, ()),
+        ("docker", {"docker": {"tag": ["1.0"]}}, ("1.0",)),
+        ("docker", {"docker": {"tags": ["1.0", "1"]}}, ("1.0", "1")),
+        ("docker", {"docker": {"tag": "1.0"}}, ("1.0",)),
+        ("docker", {"docker": {"tag": ["1"], "tags": ["1", "2"]}}, ("2", "1")),
+        ("npm", {"package_type": "npm", "container": {"tags": ["a"]}}, ()),
+    ],
+)
+def test_tags_are_found_wherever_github_puts_them(kind: str, metadata: object, tags: tuple[str, ...]) -> None:
+    body = json.dumps(VERSION | {"metadata": metadata}).encode()
+    found = wire.version(body, PackageName(type=PackageType(kind), name="x"))
+    assert sorted(found.tags) == sorted(tags)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[", b"null", b'{"id": "x", "name": "y"}', b"\xff\xfe", b"<html>", b"[{}]"]
+)
+def test_what_is_no_package_is_no_answer(body: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        wire.package(body, PackageType.NPM)
+    assert caught.value.kind is RefusalKind.UNREACHABLE
+
+
+def test_packages_of_a_type_that_nobody_knows_are_left_out() -> None:
+    body = json.dumps([PACKAGE | {"package_type": "crate"}, PACKAGE | {"id": 2}]).encode()
+    assert [package.id for package in wire.packages(body, PackageType.NPM)] == [2]
+
+
+REFUSALS = [
+    (
+        "DELETE",
+        400,
+        (
+            "Publicly visible package versions with more than 5000 downloads cannot be deleted. Contact GitHub"
+            " support for further assistance."
+        ),
+        "protected-by-downloads",
+    ),
+    (
+        "DELETE",
+        400,
+        "You cannot delete the last tagged version of a package. You must delete the package instead.",
+        "last-version",
+    ),
+    (
+        "DELETE",
+        400,
+        "You cannot delete the last version of a package. You must delete the package instead.",
+        "last-version",
+    ),
+    ("GET", 400, "Invalid argument.", "listing-refused"),
+    ("DELETE", 400, "Invalid argument.", "other"),
+    ("GET", 401, "Bad credentials", "unauthorized"),
+    ("GET", 401, "Requires authentication", "unauthorized"),
+    ("DELETE", 403, "You need at least read:packages scope to list packages.", "no-permission"),
+    ("DELETE", 403, "Resource not accessible by integration", "no-permission"),
+    (
+        "GET",
+        403,
+        "Resource protected by organization SAML enforcement. You must grant your token access.",
+        "no-permission",
+    ),
+    ("DELETE", 404, "Package not found.", "not-found"),
+    ("DELETE", 404, "Package version not found.", "not-found"),
+    ("GET", 410, "Gone", "not-found"),
+    ("GET", 500, "Server Error", "unreachable"),
+    ("DELETE", 422, "Something new", "other"),
+    ("POST", 409, "Conflict", "other"),
+]
+
+
+@pytest.mark.parametrize(("method", "status", "message", "kind"), REFUSALS)
+def test_refusals_are_classified_by_message_and_status(method: str, status: int, message: str, kind: str) -> None:
+    found = refusals.refusal(method, status, {}, json.dumps({"message": message, "status": str(status)}).encode())
+    assert (found.kind, found.message, found.status) == (kind, message, status)
+
+
+def test_remedies_say_what_to_change() -> None:
+    def remedy(message: str, headers: dict[str, str] | None = None) -> str:
+        return refusals.refusal("DELETE", 403, headers or {}, json.dumps({"message": message}).encode()).remedy
+
+    assert "permissions:\n  contents: read\n  packages: write" in remedy("Resource not accessible by integration")
+    assert "read:packages" in remedy("You need at least read:packages scope to delete a package.")
+    sso = {"x-github-sso": "required; url=https://github.com/orgs/acme/sso?authorization_request=abc"}
+    assert "https://github.com/orgs/acme/sso?authorization_request=abc" in remedy(
+        "Resource protected by organization SAML", sso
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"[]", b'{"message": 7}', b"\xff", b"null"])
+def test_a_refusal_without_githubs_words_is_classified_by_status(body: bytes) -> None:
+    assert refusals.refusal("GET", 404, {}, body).kind is RefusalKind.NOT_FOUND
+    assert "404" in refusals.refusal("GET", 404, {}, body).message

@@ -1,0 +1,166 @@
+"""Lists are complete whatever pages look like: with Link or without, shifted, repeated, refused when large, failing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.inventory.package import PackageName, PackageType
+from tests.simulator import Request, Simulator
+from tests.wire.machinery import TOKEN, Client, client
+
+APP = PackageName(type=PackageType.NPM, name="app")
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        simulator.add_owner("acme")
+        simulator.add_token(TOKEN)
+        yield simulator
+    assert simulator.errors == []
+    assert [problem for problem in simulator.contract_violations if problem.side == "request"] == []
+
+
+@pytest.fixture
+def ours(sim: Simulator) -> Iterator[Client]:
+    with client(sim.url) as made:
+        yield made
+
+
+def versions(sim: Simulator, number: int) -> list[int]:
+    package = sim.add_package("acme", "npm", "app")
+    return [package.add_version(f"1.0.{patch}").id for patch in range(number)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 200, 350])
+@pytest.mark.parametrize("link", [True, False])
+def test_lists_of_any_length_are_complete(sim: Simulator, ours: Client, number: int, link: bool) -> None:
+    sim.paging.configure(link=link, shuffle=3)
+    made = versions(sim, number)
+    assert sorted(version.id for version in ours.reader().versions(APP)) == made
+
+
+@pytest.mark.parametrize("organization_links", [True, False])
+@pytest.mark.parametrize("most", [30, 7])
+def test_a_link_overrules_a_short_page(sim: Simulator, ours: Client, most: int, organization_links: bool) -> None:
+    sim.paging.configure(link=True, max_per_page=most, organization_links=organization_links)
+    made = versions(sim, 100)
+    assert sorted(version.id for version in ours.reader().versions(APP)) == made
+    assert all("/orgs/acme/" in request.path for request in sim.requests), "links are hints, never followed"
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_entries_that_come_twice_count_once(sim: Simulator, ours: Client, link: bool) -> None:
+    sim.paging.configure(duplicate=True, link=link)
+    made = versions(sim, 350)
+    assert sorted(version.id for version in ours.reader().versions(APP)) == made
+
+
+def test_pages_that_shift_while_others_push_lose_nothing(sim: Simulator, ours: Client) -> None:
+    made = versions(sim, 250)
+    package = sim.package("acme", "npm", "app")
+
+    def push(_: Simulator, request: Request) -> None:
+        for number in range(3):
+            package.add_version(f"2.{request.sequence}.{number}")
+
+    sim.on("GET", "page=[23]", push, times=2)
+    found = [version.id for version in ours.reader().versions(APP)]
+    assert set(made) <= set(found)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_packages_of_all_pages(sim: Simulator, ours: Client, link: bool) -> None:
+    sim.paging.configure(link=link)
+    made = [sim.add_package("acme", "npm", f"p{number}").id for number in range(230)]
+    sim.add_package("acme", "maven", "other")
+    assert sorted(package.id for package in ours.reader().packages(PackageType.NPM)) == made
+    assert ours.reader().remarks == []
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[Simulator]:
+    """An organization with 10,150 packages, of which GitHub lists 10,000 at once."""
+    with Simulator(validate=False) as simulator:
+        simulator.limits.configure(enabled=False)
+        simulator.add_owner("acme")
+        simulator.add_token(TOKEN)
+        for number in range(10_150):
+            simulator.add_package("acme", "npm", f"p{number}", visibility="public" if number % 3 else "private")
+        yield simulator
+
+
+def test_more_packages_than_github_lists_are_found_by_visibility(crowded: Simulator) -> None:
+    with client(crowded.url) as ours:
+        reader = ours.reader()
+        found = reader.packages(PackageType.NPM)
+        assert len({package.id for package in found}) == len(found) == 10_150
+        assert reader.remarks == []
+
+
+def test_what_github_does_not_list_is_remarked_on(crowded: Simulator) -> None:
+    with client(crowded.url) as ours:
+        reader = ours.reader()
+        for package in crowded.packages("acme"):
+            package.visibility = "public"
+        found = reader.packages(PackageType.NPM)
+        assert len(found) == 10_000
+        assert "10000" in reader.remarks[0]
+
+
+def test_pages_that_fail_are_asked_for_in_halves(sim: Simulator, ours: Client) -> None:
+    made = versions(sim, 260)
+    sim.faults.add("GET", "page=2&per_page=100", status=502, times=None)
+    assert sorted(version.id for version in ours.reader().versions(APP)) == made
+    sizes = [request.query["per_page"] for request in sim.requests if request.status == 200]
+    assert sizes[0] == "100"
+    assert set(sizes[1:]) == {"50"}
+
+
+def test_pages_that_fail_whatever_their_size_end_the_list(sim: Simulator, ours: Client) -> None:
+    versions(sim, 260)
+    sim.faults.add("GET", "/versions", status=502, times=None, after=1)
+    with pytest.raises(Refusal) as caught:
+        ours.reader().versions(APP)
+    assert caught.value.kind is RefusalKind.UNREACHABLE
+    assert {request.query["per_page"] for request in sim.requests} == {"100", "50", "25"}
+
+
+def test_a_refused_page_is_no_short_list(sim: Simulator, ours: Client) -> None:
+    versions(sim, 150)
+    sim.faults.add("GET", "page=2", status=403, message="Resource not accessible by integration")
+    with pytest.raises(Refusal) as caught:
+        ours.reader().versions(APP)
+    assert caught.value.kind is RefusalKind.NO_PERMISSION
+
+
+@pytest.mark.parametrize("action", ["garbage", "truncate", "close", "close-after"])
+def test_a_broken_page_is_asked_for_again(sim: Simulator, ours: Client, action: str) -> None:
+    made = versions(sim, 150)
+    sim.faults.add("GET", "page=2", action=action)
+    assert sorted(version.id for version in ours.reader().versions(APP)) == made
+
+
+def test_a_list_that_stays_garbage_is_no_list(sim: Simulator, ours: Client) -> None:
+    versions(sim, 5)
+    sim.faults.add("GET", "/versions", action="garbage", times=None)
+    with pytest.raises(Refusal) as caught:
+        ours.reader().versions(APP)
+    assert caught.value.kind is RefusalKind.UNREACHABLE
+
+
+def test_deleted_and_active_versions_are_two_lists(sim: Simulator, ours: Client) -> None:
+    made = versions(sim, 130)
+    package = sim.package("acme", "npm", "app")
+    for version in package.active()[:110]:
+        package.remove(version)
+    active = [version.id for version in ours.reader().versions(APP)]
+    deleted = ours.reader().versions(APP, deleted=True)
+    assert len(active) == 20
+    assert len(deleted) == 110
+    assert all(version.deleted_at is not None for version in deleted)
+    assert sorted([*active, *(version.id for version in deleted)]) == made

@@ -1,0 +1,214 @@
+"""One request: which redirects are followed and which never, what is retried and for how long, what a limit costs.
+
+Everything goes over real sockets; only time is made up.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github.transport import RETRY_SECONDS
+from package_keeper.github.waits import limit_wait
+from tests.wire.machinery import CLOSE, START, TOKEN, Scripted, answer, client
+
+FINE = answer(200, b"[]")
+GONE = answer(204)
+METHODS = ("GET", "POST", "DELETE")
+
+
+def test_every_request_carries_the_token_and_the_version_of_the_interface() -> None:
+    with Scripted([FINE]) as server, client(server.url + "/") as ours:
+        found = ours.transport.send("GET", "/orgs/acme/packages", {"package_type": "npm", "page": "1"})
+    assert (found.status, found.body) == (200, b"[]")
+    assert server.requests == ["GET /orgs/acme/packages?package_type=npm&page=1"]
+    head = server.heads[0].lower()
+    assert f"authorization: bearer {TOKEN}\r\n" in head
+    assert "accept: application/vnd.github+json\r\n" in head
+    assert "x-github-api-version: 2022-11-28\r\n" in head
+    assert "user-agent: package-keeper\r\n" in head
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", METHODS)
+def test_redirects_keep_the_method_or_are_refused(method: str, status: int) -> None:
+    there = answer(status, b"", "Location: /new/place?page=2")
+    with Scripted([there, GONE]) as server, client(server.url) as ours:
+        if method == "GET" or status in (301, 307, 308):
+            assert ours.transport.send(method, "/old", {"page": "2"}).status == 204
+            assert server.requests[1] == f"{method} /new/place?page=2"
+            assert "authorization: bearer" in server.heads[1].lower()
+        else:
+            with pytest.raises(Refusal) as caught:
+                ours.transport.send(method, "/old")
+            assert caught.value.kind is RefusalKind.OTHER
+            assert len(server.requests) == 1
+        assert ours.clock.slept == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_nothing_is_sent_to_another_host(method: str, status: int) -> None:
+    with Scripted([FINE]) as elsewhere, Scripted([]) as server, client(server.url) as ours:
+        server.answers = [answer(status, b"", f"Location: {elsewhere.url}/stolen")]
+        with pytest.raises(Refusal, match="another host"):
+            ours.transport.send(method, "/old")
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    "location", ["//127.0.0.1:1/x", "https://127.0.0.1/x", "http://localhost/x", "file:///etc/passwd"]
+)
+def test_no_spelling_of_another_place_is_followed(location: str) -> None:
+    with Scripted([answer(307, b"", f"Location: {location}"), FINE]) as server, client(server.url) as ours:
+        with pytest.raises(Refusal):
+            ours.transport.send("DELETE", "/old")
+        assert len(server.requests) == 1
+
+
+def test_redirects_in_a_circle_end() -> None:
+    with Scripted([answer(307, b"", "Location: /round")]) as server, client(server.url) as ours:
+        with pytest.raises(Refusal, match="redirects"):
+            ours.transport.send("GET", "/round")
+        assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("method", METHODS)
+def test_server_errors_are_retried(method: str, status: int) -> None:
+    with Scripted([answer(status, b"oops"), answer(status), GONE]) as server, client(server.url) as ours:
+        assert ours.transport.send(method, "/x").status == 204
+        assert server.requests == [f"{method} /x"] * 3
+        assert len(ours.clock.slept) == len(ours.said) == 2
+        assert 0.7 <= ours.clock.slept[0] <= 1.3 < ours.clock.slept[1] <= 2.6
+
+
+def test_a_server_error_may_come_under_another_status() -> None:
+    broken = answer(400, b'{"message": "Server Error"}')
+    with Scripted([broken, FINE]) as server, client(server.url) as ours:
+        assert ours.transport.send("GET", "/x").status == 200
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("broken", [CLOSE, answer(200, b"[1,2,3]")[:-3], b"HTTP/1.1 twohundred\r\n\r\n"])
+def test_connections_that_break_are_retried(broken: bytes) -> None:
+    with Scripted([broken, FINE]) as server, client(server.url) as ours:
+        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert len(ours.clock.slept) == 1
+
+
+def test_content_that_cannot_be_decoded_is_retried() -> None:
+    with Scripted([answer(200, b"no gzip", "Content-Encoding: gzip"), FINE]) as server, client(server.url) as ours:
+        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("failure", [CLOSE, answer(503)])
+def test_retries_end_within_thirty_seconds(failure: bytes) -> None:
+    with Scripted([failure]) as server, client(server.url) as ours:
+        with pytest.raises(Refusal) as caught:
+            ours.transport.send("DELETE", "/x")
+        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert caught.value.sent_before
+        assert RETRY_SECONDS / 2 < sum(ours.clock.slept) <= RETRY_SECONDS
+        assert 4 <= len(server.requests) <= 8
+
+
+def test_nobody_at_home_is_unreachable() -> None:
+    with Scripted([FINE]) as server:
+        url = server.url
+    with client(url) as ours:
+        with pytest.raises(Refusal) as caught:
+            ours.transport.send("GET", "/x")
+        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert TOKEN not in str(caught.value)
+
+
+def test_a_lost_answer_is_remembered() -> None:
+    missing = answer(404, b'{"message": "Package version not found."}')
+    for first, lost in ((CLOSE, True), (answer(502), True), (answer(429, b"", "Retry-After: 1"), False)):
+        with Scripted([first, missing]) as server, client(server.url) as ours:
+            with pytest.raises(Refusal) as caught:
+                ours.transport.send("DELETE", "/x")
+            assert caught.value.kind is RefusalKind.NOT_FOUND
+            assert caught.value.sent_before is lost
+            assert len(server.requests) == 2
+
+
+LIMITS = [
+    (403, "API rate limit exceeded for user ID 1.", ("x-ratelimit-remaining: 0", "Retry-After: 7"), 7.0, "primary"),
+    (
+        429,
+        "API rate limit exceeded for user ID 1.",
+        ("x-ratelimit-remaining: 0", "x-ratelimit-reset: {soon}"),
+        41.0,
+        "primary",
+    ),
+    (
+        403,
+        "You have exceeded a secondary rate limit.",
+        ("Retry-After: 3", "x-ratelimit-remaining: 4000"),
+        3.0,
+        "secondary",
+    ),
+    (429, "You have exceeded a secondary rate limit.", (), 60.0, "secondary"),
+    (429, "", ("Retry-After: 0",), 1.0, "secondary"),
+    (
+        403,
+        "You have exceeded a secondary rate limit.",
+        ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT",),
+        60.0,
+        "secondary",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "message", "headers", "wait", "kind"), LIMITS)
+def test_limits_are_waited_for(status: int, message: str, headers: tuple[str, ...], wait: float, kind: str) -> None:
+    soon = str(int(START.timestamp()) + 40)
+    body = f'{{"message": "{message}"}}'.encode()
+    refused = answer(status, body, *(header.replace("{soon}", soon) for header in headers))
+    with Scripted([refused, GONE]) as server, client(server.url) as ours:
+        assert ours.transport.send("DELETE", "/x").status == 204
+        assert ours.clock.slept == [wait]
+        assert kind in ours.said[0]
+        assert len(server.requests) == 2
+
+
+def test_a_secondary_limit_without_a_wait_doubles() -> None:
+    refused = answer(403, b'{"message": "You have exceeded a secondary rate limit."}')
+    with Scripted([refused, refused, refused, GONE]) as server, client(server.url) as ours:
+        ours.transport.send("DELETE", "/x")
+        assert ours.clock.slept == [60.0, 120.0, 240.0]
+
+
+def test_waits_for_limits_do_not_use_up_the_time_for_retries() -> None:
+    limit = answer(429, b"", "Retry-After: 3600")
+    with Scripted([limit, answer(502), limit, CLOSE, GONE]) as server, client(server.url) as ours:
+        assert ours.transport.send("DELETE", "/x").status == 204
+
+
+def test_a_missing_permission_is_no_limit() -> None:
+    refused = answer(403, b'{"message": "Resource not accessible by integration"}', "x-ratelimit-remaining: 0")
+    with Scripted([refused]) as server, client(server.url) as ours:
+        with pytest.raises(Refusal) as caught:
+            ours.transport.send("DELETE", "/x")
+        assert caught.value.kind is RefusalKind.NO_PERMISSION
+        assert ours.clock.slept == []
+
+
+def test_the_wait_until_a_reset_that_has_passed_is_short() -> None:
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(START.timestamp()) - 100)}
+    assert limit_wait(headers, 1, START) == (1.0, "primary")
+
+
+def test_credentials_of_the_machine_do_not_replace_the_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with Scripted([FINE]) as server, client(server.url) as ours:
+        ours.transport.send("GET", "/x")
+        assert f"authorization: bearer {TOKEN}\r\n" in server.heads[0].lower()
