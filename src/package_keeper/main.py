@@ -228,7 +228,7 @@ class Session:
         carrier = Carrier(book, self._log, self._interruption)
         writer = PackagesWriter(transport, owner)
         moves = TagMoves(reader, writer, tags, self._clock, self._log)
-        return Writing(writer=writer, tags=moves, carrier=carrier)
+        return Writing(writer=writer, tags=moves, carrier=carrier, pause=self._clock)
 
     def _registry(self, settings: Settings, owner: Owner) -> Registry:
         cache = None

@@ -19,6 +19,12 @@ OBSTACLE_KINDS = {Obstacle.FORBIDDEN: RefusalKind.NO_PERMISSION, Obstacle.UNREAC
 """Obstacles that are failures of the run; that the registry lacks something is a state of the package."""
 
 
+_FIRST_AID = {
+    Obstacle.CONTENT: "Push the image anew",
+    Obstacle.FORBIDDEN: "Give the token access to the package in the registry (packages: read)",
+    Obstacle.UNREACHABLE: "Try again later",
+}
+
 MANY = 5
 """So many manifests that cannot be read are named, then how many there are."""
 
@@ -85,21 +91,19 @@ class ImageJudge:
         for unreadable in manifests.unreadable.values():
             by_obstacle.setdefault(unreadable.obstacle, []).append(unreadable)
         for obstacle, several in by_obstacle.items():
+            names = {unreadable.digest for unreadable in several[:MANY]}
+            ids = ",".join(str(judgement.version.id) for judgement in judgements if judgement.version.name in names)
             text = (
                 f"nothing is deleted, since {_named(several)} cannot be read ({several[0].why}) and may need any other"
-                " version"
+                f" version. {_FIRST_AID[obstacle]}, or delete it: version-ids: {ids} with images: raw"
             )
             kind = OBSTACLE_KINDS.get(obstacle)
-            if kind is not None:
+            if kind is None:
+                self.log.warning(f"{package.key}: {text}")
+            else:
                 self.problems.append(
                     ScopeProblem(what=str(package.key), refusal=Refusal(kind, text), package=package.key)
                 )
-                continue
-            names = {unreadable.digest for unreadable in several}
-            ids = ",".join(str(judgement.version.id) for judgement in judgements if judgement.version.name in names)
-            self.log.warning(
-                f"{package.key}: {text}. To go on, delete it with version-ids: {ids} and images: raw, or push it anew"
-            )
         return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
 
     def _confirmed(self, package: Package, images: list[Image], judgements: list[Judgement]) -> list[Judgement]:

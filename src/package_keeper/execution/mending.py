@@ -1,16 +1,20 @@
 """Bringing back the parts of images: after their root was restored, and for images that lost some (`repair`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.plan import PlannedWrite
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.image_reading import ManifestReader, Manifests
-from package_keeper.execution.ports import Log, Reader
+from package_keeper.execution.ports import Pause, Reader
 from package_keeper.inventory.graph import tagged_subjects
 from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
+
+READABLE_AFTER = (1.0, 3.0)
+"""Seconds to wait before a restored manifest that cannot be read is asked for again."""
 
 
 def plan_repair(checked: Iterable[CheckedImage], in_use: Mapping[PackageName, set[str]]) -> list[PlannedWrite]:
@@ -59,23 +63,26 @@ class PartFinder:
     package: PackageName
     reader: Reader
     registry: ManifestReader
-    log: Log
     active: set[str]
     tags: set[str]
     deleted: Sequence[Version]
+    failed: Callable[[str, Refusal], None]
+    pause: Pause
     seen: set[str] = field(default_factory=set)
 
     def next_round(self, restored: Iterable[Version]) -> list[PlannedWrite]:
         """What the versions restored in the last round need. May raise `Refusal`."""
         names = {version.name: version for version in restored}
         self.active.update(names)
-        manifests = Manifests(self.package, list(names.values()), self.registry)
-        manifests.take(name for name in names if name not in self.seen)
+        manifests = self._read([version for name, version in names.items() if name not in self.seen])
         self.seen.update(names)
         for unreadable in manifests.unreadable.values():
-            self.log.warning(
-                f"{self.package}: {display_name(unreadable.digest)} was restored but cannot be read"
-                f" ({unreadable.why}), so its parts are not known"
+            self.failed(
+                f"{self.package} {display_name(unreadable.digest)}",
+                Refusal(
+                    RefusalKind.OTHER,
+                    f"restored, but it cannot be read ({unreadable.why}), so its parts are not known; see repair",
+                ),
             )
         newest: dict[str, Version] = {}
         for version in sorted(self.deleted, key=lambda version: age_order(version, Timestamp.DELETED)):
@@ -83,7 +90,17 @@ class PartFinder:
         writes: dict[int, PlannedWrite] = {}
         for name, manifest in manifests.read.items():
             for child in manifest.children:
-                if child.digest not in self.active and (part := newest.get(child.digest)):
+                if child.digest in self.active:
+                    continue
+                part = newest.get(child.digest)
+                if part is None:
+                    self.failed(
+                        f"{self.package} {display_name(name)}",
+                        Refusal(
+                            RefusalKind.OTHER, f"restored, but its part {display_name(child.digest)} is gone for good"
+                        ),
+                    )
+                else:
                     writes.setdefault(part.id, restoration(part, Reason.PART_OF, root=name, tags_in_use=self.tags))
         for version in newest.values():
             subjects = [subject for subject in tagged_subjects(version) if subject in names]
@@ -92,3 +109,14 @@ class PartFinder:
                     version.id, restoration(version, Reason.PART_OF, root=subjects[0], tags_in_use=self.tags)
                 )
         return list(writes.values())
+
+    def _read(self, versions: Sequence[Version]) -> Manifests:
+        """Read what was just restored; a registry may take a moment to have it again."""
+        manifests = Manifests(self.package, versions, self.registry)
+        manifests.take(version.name for version in versions)
+        for seconds in READABLE_AFTER:
+            if manifests.unreadable:
+                self.pause.sleep(seconds)
+                manifests = Manifests(self.package, versions, self.registry)
+                manifests.take(version.name for version in versions)
+        return manifests

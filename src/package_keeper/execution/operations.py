@@ -16,7 +16,7 @@ from package_keeper.execution.deleting import Deletions
 from package_keeper.execution.image_reading import ManifestReader
 from package_keeper.execution.images import ImageJudge, broken_since
 from package_keeper.execution.mending import PartFinder, plan_repair
-from package_keeper.execution.ports import Log, Reader, Writer
+from package_keeper.execution.ports import Log, Pause, Reader, Writer
 from package_keeper.execution.receipt import Receipt
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
 from package_keeper.execution.run import Found, Run
@@ -50,6 +50,7 @@ class Writing:
     writer: Writer
     tags: TagMoves
     carrier: Carrier
+    pause: Pause
 
 
 def list_packages(task: Task, run: Run) -> None:
@@ -131,7 +132,8 @@ def restore(task: Task, run: Run) -> None:
                     package=package.key,
                     reader=task.reader,
                     registry=task.registry,
-                    log=task.log,
+                    failed=run.fail,
+                    pause=task.writing.pause,
                     active=set(),
                     tags=set(),
                     deleted=versions,

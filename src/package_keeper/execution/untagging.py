@@ -170,7 +170,8 @@ def _pushed_meanwhile(
         moment = version.created_at if old is None else version.updated_at
         if old is not None and (old.updated_at == version.updated_at or set(old.tags) - set(version.tags)):
             continue
-        if moment is not None and stub.created_at is not None and moment > stub.created_at:
+        later = moment is not None and stub.created_at is not None and moment > stub.created_at
+        if later or (old is None and version.id > stub.id):
             continue
         suspects.append(version)
     untagged = sorted(

@@ -215,7 +215,7 @@ class Registry:
                     self._clock.sleep(wait)
                     until += wait
                     continue
-                refused = _refusal(answer)
+                refused = _refusal(answer, method)
                 if answer.status < 500:
                     raise refused
             wait = min(2.0 ** (tries - 1), 8.0)
@@ -325,10 +325,11 @@ def _limit_wait(answer: _Answer, tries: int) -> float:
     return min(2.0**tries, 60.0)
 
 
-def _refusal(answer: _Answer) -> Refusal:
+def _refusal(answer: _Answer, method: str) -> Refusal:
+    verb = "read" if method in ("GET", "HEAD") else "write (packages: write, or the scope write:packages)"
     kinds = {
         401: (RefusalKind.NO_PERMISSION, "the registry does not accept the token"),
-        403: (RefusalKind.NO_PERMISSION, "the token may not read this package in the registry"),
+        403: (RefusalKind.NO_PERMISSION, f"the token may not {verb} this package in the registry"),
         404: (RefusalKind.NOT_FOUND, "the registry does not have it"),
     }
     kind, text = kinds.get(answer.status, (RefusalKind.UNREACHABLE, "the registry failed"))

@@ -1,0 +1,1 @@
+"""Measurements of the real program on the simulator: `make bench`."""
