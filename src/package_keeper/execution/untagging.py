@@ -67,15 +67,32 @@ class TagMoves:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")
-        name = self._tags.put(package, tag, stub)
         try:
+            name = self._tags.put(package, tag, stub)
             self._finish(write, name, before)
-        except (Refusal, Cancelled):
-            # the image must not lose its tag to a stub that could not be removed
-            if self._tags.tag_digest(package, tag) == name:
-                self._tags.put(package, tag, body)
-                self._remove_stub_quietly(package, name)
+        except (Refusal, Cancelled) as error:
+            self._put_back(write, body, error)
             raise
+
+    def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled) -> None:
+        """Give the tag back to the image that lost it to a stub; it must not end there.
+
+        Where that fails too, nobody knows where the tag is: the receipt must not say that nothing happened, so that
+        `undo` looks.
+        """
+        package, tag = write.package, write.tag or ""
+        try:
+            current = self._tags.tag_digest(package, tag)
+            if current is not None and current != write.version_name and self._tags.is_stub(package, current):
+                self._tags.put(package, tag, body)
+                self._remove_stub_quietly(package, current)
+        except Cancelled:
+            raise Cancelled(in_flight=True) from None
+        except Refusal as second:
+            if isinstance(error, Cancelled):
+                raise Cancelled(in_flight=True) from None
+            text = f"{error}; the tag may name an empty manifest now ({second}): restore with undo gives it back"
+            raise Refusal(RefusalKind.OTHER, text, sent_before=True) from None
 
     def retag(self, write: PlannedWrite) -> None:
         """Give `write.tag` back to the image, unless another image carries it by now. Raises `Refusal`."""
