@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tests.scenarios.program import COMMANDS, Ended, receipt_lines
+from tests.scenarios.schemas import check_schema
 from tests.scenarios.world import Tree, World, known
 from tests.simulator import Request
 
@@ -28,6 +29,10 @@ RUN_KEYS = {
     "summary",
     "outputs",
     "reads",
+    "rules",
+    "kept",
+    "rows",
+    "schema",
 }
 COUNTS = (
     "selected",
@@ -41,6 +46,8 @@ COUNTS = (
     "remaining",
     "broken",
 )
+OF_PARTS = ("part-of", "needed-by")
+"""Reasons of parts, which follow their roots: the rule that counts is the root's."""
 RESULTS = {
     0: ("done", "nothing-to-do", "planned", "partial"),
     1: ("failed",),
@@ -57,14 +64,21 @@ def check(world: World, ended: Ended, expected: Tree, requests: list[Request]) -
     known(expected, RUN_KEYS, "expect")
     about = f"\n--- stdout\n{ended.stdout}\n--- stderr\n{ended.stderr}"
     assert ended.status == int(expected.get("exit", "0")), about
-    if ended.outputs:
-        assert ended.outputs["result"] == expected["result"], about
+    if ended.outputs or "result" in expected:
+        result = ended.outputs["result"] if ended.outputs else ended.document["result"]
+        assert result == expected["result"], about
         _counts(ended, expected)
     for name, text in (expected.get("outputs") or {}).items():
         assert ended.outputs[name] == world.filled(text)
     _left(world, expected)
     _versions(world, ended, expected)
     _packages(ended, expected)
+    _rules(world, ended, expected)
+    _kept(world, ended, expected)
+    if "rows" in expected:
+        assert ended.array("rows") == json.loads(world.filled(expected["rows"])), about
+    if "schema" in expected:
+        check_schema(json.loads(ended.stdout), expected["schema"])
     _receipt(world, ended, expected)
     _texts(world, ended, expected)
     writes = [request for request in requests if request.method not in ("GET", "HEAD")]
@@ -118,6 +132,28 @@ def _versions(world: World, ended: Ended, expected: Tree) -> None:
         for version in ended.array("versions")
     }
     assert found == (expected["versions"] or {})
+
+
+def _rules(world: World, ended: Ended, expected: Tree) -> None:
+    """The rules of a policy that decided about images, by the names of these; what no rule decided is not in it."""
+    if "rules" in expected:
+        found = {
+            world.names.get(version["id"], version["name"]): version["rule"]
+            for version in ended.array("versions")
+            if version.get("rule") and version["reason"] not in OF_PARTS
+        }
+        assert found == (expected["rules"] or {})
+
+
+def _kept(world: World, ended: Ended, expected: Tree) -> None:
+    """What was kept, as the whole result tells it: the reason, and behind it the rule that decided about an image."""
+    if "kept" in expected:
+        found = {
+            world.names.get(each["id"], each["name"]): each["reason"]
+            + (f" {each['rule']}" if each.get("rule") and each["reason"] not in OF_PARTS else "")
+            for each in ended.document["kept"]
+        }
+        assert found == (expected["kept"] or {})
 
 
 def _packages(ended: Ended, expected: Tree) -> None:

@@ -31,16 +31,27 @@ class Ended:
     workspace: Path
     annotations: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The whole result, from `output-file` or as `--format json` prints it; empty where there is neither."""
+        text = ""
+        if file := self.outputs.get("file"):
+            text = (self.workspace / file).read_text(encoding="utf-8")
+        elif self.stdout.startswith('{"schema":'):
+            text = self.stdout
+        found: dict[str, Any] = json.loads(text or "{}")
+        return found
+
     def array(self, name: str) -> list[dict[str, Any]]:
-        """Decode an output that is a JSON array."""
-        found = json.loads(self.outputs[name])
+        """Decode an output that is a JSON array; a command line has it in its document."""
+        found = json.loads(self.outputs[name]) if self.outputs else self.document[name]
         if not isinstance(found, list):
             raise TypeError(f"{name} is no array")
         return found
 
     def count(self, name: str) -> int:
         """Read an output that is a number."""
-        return int(self.outputs[f"{name}-count"])
+        return int(self.outputs[f"{name}-count"] if self.outputs else self.document[f"{name}-count"])
 
     @property
     def said(self) -> str:

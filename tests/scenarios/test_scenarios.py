@@ -1,8 +1,9 @@
 """Every folder here is one sentence of the public contract: a world, one or several runs, and what must come of them.
 
 The real program runs as a process of its own against the simulated GitHub, through the Action's door, or with
-`command` through the command line. How to write a case: `world.py` reads the part `given`, `expectations.py` the part
-`expect`; texts may hold `{id:NAME}`, `{digest:NAME}`, `{receipt}` (of the run before) and `{url}`.
+`command` through the command line. How to write a case: `world.py` and `repositories.py` read the part `given`,
+`expectations.py` the part `expect`, `files` are put into the workspace; texts may hold `{id:NAME}`, `{digest:NAME}`,
+`{receipt}` (of the run before) and `{url}`.
 """
 
 from __future__ import annotations
@@ -66,8 +67,11 @@ def _run(world: World, place: Place, run: Tree) -> None:
     known(run, {"first", "inputs", "command", "environment", "files", "expect"}, "run")
     for action in run.get("first") or []:
         world.do(action)
-    for name, text in (run.get("files") or {}).items():
-        (place.workspace / name).write_text(world.filled(text), encoding="utf-8")
+    for name, content in (run.get("files") or {}).items():
+        file = place.workspace / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # `!!binary` is for files that are no text
+        file.write_bytes(content if isinstance(content, bytes) else world.filled(content).encode())
     world.simulator.forget_requests()
     ended = _started(world, place, run)
     requests = world.simulator.requests

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.scenarios import repositories
 from tests.simulator import Package, Simulator, Version
 from tests.simulator.images import INDEX, MANIFEST, descriptor, image_manifest, index, push_image, push_referrer
 
@@ -20,6 +21,7 @@ PLACEHOLDER = re.compile(r"\{(id|digest|date|url|receipt)(?::([^}]*))?\}")
 WORLD_KEYS = {
     "owners",
     "tokens",
+    "repositories",
     "packages",
     "faults",
     "redirects",
@@ -29,10 +31,11 @@ WORLD_KEYS = {
     "meanwhile",
     "enterprise",
 }
-VERSION_KEYS = {"age", "created", "updated", "deleted", "tags", "downloads", "id", "name", "without"}
+VERSION_KEYS = {"age", "created", "updated", "deleted", "tags", "downloads", "id", "name", "without", "description"}
 IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content"}
 """What a container version is: an index of new platforms or of named versions, a referrer `of` one, or any bytes."""
-PACKAGE_KEYS = {"versions", "owner", "visibility", "conflict", "deleted", "repository"}
+PACKAGE_KEYS = {"versions", "owner", "visibility", "conflict", "deleted", "repository", "created", "without"}
+"""`without` names fields that GitHub leaves out."""
 
 
 def moment(text: str) -> datetime:
@@ -106,8 +109,10 @@ class World:
                 self.packages[package].undelete()
             case ["delete-package", package]:
                 self.packages[package].delete()
-            case ["lose" | "damage", "manifest", "of", name]:
-                self._harm(words[0], self.versions[name])
+            case ["lose" | "damage" as way, "manifest", "of", name]:
+                self._harm(way, self.versions[name])
+            case ["in", repository, *words]:
+                repositories.do(self.simulator, repository, words)
             case ["revoke", "token"]:
                 self.simulator.tokens.revoke(self.token)
             case ["clear", "faults"]:
@@ -137,7 +142,8 @@ class World:
         version.update(
             updated_at=updated,
             downloads=int(given.get("downloads", "0")),
-            extra=dict.fromkeys(given.get("without", "").split()),
+            extra=dict.fromkeys(given.get("without", "").split())
+            | {name: given[name] for name in ("description",) if name in given},
         )
         if "deleted" in given:
             package.remove(version)
@@ -186,6 +192,8 @@ def build(simulator: Simulator, given: Tree) -> World:
     for login, kind in (given.get("owners") or {"acme": "Organization", "octocat": "User"}).items():
         simulator.add_owner(login, kind)
     _token(world, given.get("tokens") or {})
+    for name, contents in (given.get("repositories") or {}).items():
+        repositories.add(simulator, name, contents or {})
     for key, contents in (given.get("packages") or {}).items():
         _package(world, key, contents or {})
     for fault in given.get("faults") or []:
@@ -225,7 +233,7 @@ def _fault(given: Tree) -> Tree:
 
 
 def _token(world: World, given: Tree) -> None:
-    lists = {"scopes", "admin_on", "readable", "sso_required_for"}
+    lists = {"scopes", "admin_on", "readable", "sso_required_for", "repositories", "permissions"}
     more: Tree = {name: text.split() if name in lists else text for name, text in given.items()}
     for name in ("sso_partial", "hides_versions"):
         if name in more:
@@ -246,8 +254,10 @@ def _package(world: World, key: str, contents: Tree) -> None:
         name,
         details.get("visibility", "private"),
         details.get("repository"),
+        created_at=moment(details["created"]) if "created" in details else None,
         conflict=boolean(details.get("conflict", "false")),
     )
+    package.without = frozenset(details.get("without", "").split())
     world.packages[key] = package
     # deleted ones first: what is active was pushed after them
     versions = {

@@ -8,7 +8,7 @@ from .images import push_image, push_referrer
 from .openapi import EXCEPTIONS, Contract, Violation
 from .packages import Package, Version
 from .simulator import Simulator, Unknowns
-from .store import Owner, Repository
+from .store import Owner, Pull, Repository
 from .tokens import Token
 from .wire import Answer, Refusal, Request
 
@@ -19,6 +19,7 @@ __all__ = [
     "Contract",
     "Owner",
     "Package",
+    "Pull",
     "Refusal",
     "Repository",
     "Request",

@@ -61,6 +61,8 @@ class Package:
         self.created_at = self.updated_at = store.clock.stamp()
         self.deleted_at: str | None = None
         self.conflict = False
+        self.without: frozenset[str] = frozenset()
+        """Fields that are missing in its JSON."""
         self.versions: dict[int, Version] = {}
         self.manifests: dict[str, tuple[bytes, str]] = {}
         self.blobs: dict[str, bytes] = {}

@@ -10,7 +10,7 @@ from .wire import encode
 
 if TYPE_CHECKING:
     from .packages import Package, Version
-    from .store import Owner, Repository
+    from .store import Owner, Pull, Repository
 
 WEB = "https://github.com"
 USER_URLS = (
@@ -118,7 +118,7 @@ def user(owner: Owner, base: str, private: bool) -> dict[str, Any]:
 
 def minimal_repository(repository: Repository, base: str) -> dict[str, Any]:
     """Describe a repository in short, as inside a package."""
-    full_name = f"{repository.owner.login}/{repository.name}"
+    full_name = repository.full_name
     url = f"{base}/repos/{full_name}"
     return {
         "id": repository.id,
@@ -137,7 +137,7 @@ def minimal_repository(repository: Repository, base: str) -> dict[str, Any]:
 
 def full_repository(repository: Repository, base: str) -> dict[str, Any]:
     """Describe a repository at length."""
-    full_name = f"{repository.owner.login}/{repository.name}"
+    full_name = repository.full_name
     numbers = (
         "forks",
         "forks_count",
@@ -178,37 +178,37 @@ def sha(text: str) -> str:
 def commit(repository: Repository, name: str, base: str) -> dict[str, str]:
     """Point at a commit, as lists of branches and tags do."""
     digest = sha(name)
-    return {"sha": digest, "url": f"{base}/repos/{repository.owner.login}/{repository.name}/commits/{digest}"}
+    return {"sha": digest, "url": f"{base}/repos/{repository.full_name}/commits/{digest}"}
 
 
-def pull_request(repository: Repository, pull: dict[str, Any], base: str) -> dict[str, Any]:
-    """Describe a pull request, as far as anyone here asks."""
-    full_name = f"{repository.owner.login}/{repository.name}"
-    closed = "2026-01-01T00:00:00Z" if pull["state"] == "closed" else None
-    author = "stranger" if pull["fork"] else repository.owner.login
-    head_repository = None if pull["fork"] else minimal_repository(repository, base)
-    return {
-        "id": pull["number"],
-        "node_id": f"PR_{pull['number']}",
-        "number": pull["number"],
-        "url": f"{base}/repos/{full_name}/pulls/{pull['number']}",
-        "html_url": f"{WEB}/{full_name}/pull/{pull['number']}",
-        "state": pull["state"],
+def pull_request(repository: Repository, pull: Pull, base: str, *, alone: bool = False) -> dict[str, Any]:
+    """Describe a pull request, as far as anyone here asks; ``alone`` with what lists leave out."""
+    url = f"{base}/repos/{repository.full_name}"
+    author, head = pull.author(repository), pull.head_repository
+    account = pull.fork_owner if pull.fork else repository.owner
+    found = {
+        "id": 1_000_000 + pull.number,
+        "node_id": f"PR_{pull.number}",
+        "number": pull.number,
+        "url": f"{url}/pulls/{pull.number}",
+        "html_url": f"{WEB}/{repository.full_name}/pull/{pull.number}",
+        "issue_url": f"{url}/issues/{pull.number}",
+        "state": pull.state,
         "locked": False,
         "draft": False,
-        "title": f"Pull request {pull['number']}",
+        "title": f"Pull request {pull.number}",
         "body": None,
-        "user": simple_user(repository.owner, base),
-        "created_at": "2025-01-01T00:00:00Z",
-        "updated_at": closed or "2025-01-01T00:00:00Z",
-        "closed_at": closed,
-        "merged_at": closed if pull["merged"] else None,
+        "user": simple_user(account, base) if account else None,
+        "created_at": pull.created_at,
+        "updated_at": pull.updated_at,
+        "closed_at": pull.closed_at,
+        "merged_at": pull.closed_at if pull.merged else None,
         "head": {
-            "label": f"{author}:{pull['head']}",
-            "ref": pull["head"],
-            "sha": sha(pull["head"]),
-            "user": None if pull["fork"] else simple_user(repository.owner, base),
-            "repo": head_repository,
+            "label": f"{author}:{pull.head}" if author else None,
+            "ref": pull.head,
+            "sha": sha(pull.head),
+            "user": simple_user(account, base) if account else None,
+            "repo": minimal_repository(head, base) | {"fork": pull.fork} if head else None,
         },
         "base": {
             "label": f"{repository.owner.login}:{repository.default_branch}",
@@ -217,6 +217,24 @@ def pull_request(repository: Repository, pull: dict[str, Any], base: str) -> dic
             "user": simple_user(repository.owner, base),
             "repo": minimal_repository(repository, base),
         },
+    }
+    return found | ({"merged": pull.merged, "comments": 0, "commits": 1, "changed_files": 1} if alone else {})
+
+
+def issue(repository: Repository, number: int, state: str, base: str) -> dict[str, Any]:
+    """Describe an issue, as far as anyone here asks."""
+    return {
+        "id": 1_000_000 + number,
+        "node_id": f"I_{number}",
+        "number": number,
+        "url": f"{base}/repos/{repository.full_name}/issues/{number}",
+        "html_url": f"{WEB}/{repository.full_name}/issues/{number}",
+        "state": state,
+        "title": f"Issue {number}",
+        "user": simple_user(repository.owner, base),
+        "created_at": "2025-01-01T00:00:00Z",
+        "updated_at": "2025-01-01T00:00:00Z",
+        "closed_at": None if state == "open" else "2026-01-01T00:00:00Z",
     }
 
 
@@ -253,7 +271,9 @@ def package_json(package: Package, base: str) -> bytes:
         }
         if package.repository is not None:
             value["repository"] = minimal_repository(package.repository, base)
-        found = package.json[key] = encode(value)
+        found = package.json[key] = encode(
+            {name: given for name, given in value.items() if name not in package.without}
+        )
     return found
 
 

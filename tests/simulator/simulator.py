@@ -129,11 +129,15 @@ class Simulator:
         sso_partial: bool = False,
         expires_after: int | None = None,
         hides_versions: bool = False,
+        repositories: Iterable[str] | None = None,
+        permissions: Iterable[str] | None = None,
     ) -> Token:
         """Add a token: ``classic``, ``actions`` (GITHUB_TOKEN), ``app`` or ``fine-grained``.
 
         ``admin_on`` and ``readable`` are names of packages (``None``: all). After ``expires_after`` requests
         it gets 401. ``hides_versions``: without Admin, deleting one says ``Package version not found.``.
+        ``repositories`` are the private ones that it sees (``owner/name``, ``None``: all), ``permissions`` what an app
+        may read there (``contents``, ``pull_requests``, ``issues``, ``None``: all).
         """
         if kind != "actions" and login.lower() not in self.store.owners:
             self.add_owner(login, "User")
@@ -148,6 +152,8 @@ class Simulator:
             sso_partial=sso_partial,
             expires_after=expires_after,
             hides_versions=hides_versions,
+            repositories=repositories,
+            permissions=permissions,
         )
 
     def add_repository(self, owner: str, name: str, private: bool = True) -> Repository:

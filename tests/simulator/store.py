@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .packages import Package
 
@@ -31,6 +31,32 @@ class Owner:
 
 
 @dataclass(slots=True, eq=False)
+class Pull:
+    """A pull request. ``head_repository`` is ``None`` when the fork is gone, ``fork_owner`` when its account is too."""
+
+    number: int
+    head: str
+    state: str
+    merged: bool
+    fork: bool
+    head_repository: Repository | None
+    fork_owner: Owner | None
+    created_at: str = "2025-01-01T00:00:00Z"
+    closed_at: str | None = None
+
+    @property
+    def updated_at(self) -> str:
+        """When it was touched last."""
+        return self.closed_at or self.created_at
+
+    def author(self, repository: Repository) -> str | None:
+        """The login before the colon in ``label``, if that account still exists."""
+        if not self.fork:
+            return repository.owner.login
+        return self.fork_owner.login if self.fork_owner is not None else None
+
+
+@dataclass(slots=True, eq=False)
 class Repository:
     """A repository, with what the product may ask about it: branches, pull requests, tags."""
 
@@ -41,21 +67,50 @@ class Repository:
     default_branch: str = "main"
     branches: list[str] = field(default_factory=lambda: ["main"])
     tags: list[str] = field(default_factory=list)
-    pulls: list[dict[str, Any]] = field(default_factory=list)
+    pulls: list[Pull] = field(default_factory=list)
+    issues: set[int] = field(default_factory=set)
+    """Numbers of issues that are no pull requests; both share one count."""
+
+    @property
+    def full_name(self) -> str:
+        """Tell ``owner/name``."""
+        return f"{self.owner.login}/{self.name}"
 
     def add_pull(
-        self, number: int, head: str, state: str = "closed", merged: bool = True, fork: bool = False
-    ) -> dict[str, Any]:
-        """Add a pull request from a branch of this repository (or, with ``fork``, of someone else's)."""
-        pull = {
-            "number": number,
-            "head": head,
-            "state": state,
-            "merged": merged and state == "closed",
-            "fork": fork,
-        }
+        self,
+        number: int,
+        head: str,
+        state: str = "closed",
+        merged: bool = True,
+        fork: bool = False,
+        *,
+        fork_owner: Owner | None = None,
+        fork_repository: Repository | None = None,
+    ) -> Pull:
+        """Add a pull request from a branch of this repository, or, with ``fork``, of another one.
+
+        That is ``fork_repository``; without it the fork is gone, and without ``fork_owner`` its account is as well.
+        """
+        if number in self.issues or any(pull.number == number for pull in self.pulls):
+            raise ValueError(f"{self.full_name} has a number {number}")
+        fork = fork or fork_repository is not None
+        pull = Pull(
+            number,
+            head,
+            "open",
+            merged=False,
+            fork=fork,
+            head_repository=fork_repository if fork else self,
+            fork_owner=fork_repository.owner if fork_repository is not None else fork_owner,
+        )
+        if state == "closed":
+            self.close_pull(pull, merged)
         self.pulls.append(pull)
         return pull
+
+    def close_pull(self, pull: Pull, merged: bool = True) -> None:
+        """Close a pull request, merged or not; its branch stays until somebody deletes it."""
+        pull.state, pull.merged, pull.closed_at = "closed", merged, "2026-01-01T00:00:00Z"
 
 
 class Store:
@@ -108,6 +163,10 @@ class Store:
             if key not in self.repositories:
                 self.repositories[key] = Repository(self.owners[owner.lower()], name, self.draw(), private)
             return self.repositories[key]
+
+    def repository_by_id(self, text: str) -> Repository | None:
+        """Find the repository in a link of the form ``/repositories/<id>/…``."""
+        return next((found for found in self.repositories.values() if str(found.id) == text), None)
 
     def add_package(self, owner: str, package_type: str, name: str, package_id: int | None = None) -> Package:
         """Add a package; an earlier one of the name must be deleted."""

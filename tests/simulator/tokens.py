@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .packages import Package
-    from .store import Owner
+    from .store import Owner, Repository
 
 KINDS = ("classic", "actions", "app", "fine-grained")
 REPOSITORY_SCOPED = ("maven", "docker")
@@ -39,6 +39,10 @@ class Token:
     sso_partial: bool
     expires_after: int | None
     hides_versions: bool
+    repositories: frozenset[str] | None = None
+    """The private repositories that it sees, as ``owner/name``."""
+    permissions: frozenset[str] | None = None
+    """What an app may read in them besides ``metadata``: ``contents``, ``pull_requests``, ``issues``."""
     uses: int = 0
     granted: frozenset[str] = field(default=frozenset())
 
@@ -54,6 +58,16 @@ class Token:
     def administers(self, package: Package) -> bool:
         """Tell whether it has the Admin role on this package."""
         return self.admin_on is None or package.name.lower() in self.admin_on
+
+    def sees(self, repository: Repository) -> bool:
+        """Tell whether it sees this private repository at all."""
+        if self.kind == "classic" and "repo" not in self.granted:
+            return False
+        return self.repositories is None or repository.full_name.lower() in self.repositories
+
+    def permits(self, permission: str) -> bool:
+        """Tell whether it may read so much of the repositories that it sees; people may all of it."""
+        return self.kind == "classic" or self.permissions is None or permission in self.permissions
 
 
 class TokenBook:
@@ -75,6 +89,8 @@ class TokenBook:
         sso_partial: bool,
         expires_after: int | None,
         hides_versions: bool,
+        repositories: Iterable[str] | None,
+        permissions: Iterable[str] | None,
     ) -> Token:
         """Make a token known."""
         if kind not in KINDS:
@@ -90,6 +106,8 @@ class TokenBook:
             sso_partial,
             expires_after,
             hides_versions,
+            _names(repositories),
+            _names(permissions),
         )
         token.granted = frozenset(token.scopes) | {more for scope in token.scopes for more in IMPLIED.get(scope, ())}
         self._tokens[value] = token

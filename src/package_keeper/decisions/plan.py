@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from package_keeper.decisions.deciding import Judgement
+from package_keeper.decisions.deciding import Judgement, spoken
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.package import PackageName
@@ -27,6 +27,7 @@ class WriteKind(StrEnum):
 class PlannedWrite:
     """One thing to do. `refusal` is set when it is known before asking GitHub that it cannot be done.
 
+    `rule` is the name of the policy's rule that asks for it, if one does.
     `version` is `None` for whole packages, and for versions known from a receipt alone, whose `id` and `name` stand
     beside it. `tag` is the tag that goes or comes back, for writes that concern one. `root` is the name of the root
     of the image that a part belongs to. `after` are ids of versions whose deletion must be confirmed first: without
@@ -36,6 +37,7 @@ class PlannedWrite:
     decision: Decision
     reason: Reason
     package: PackageName
+    rule: str = ""
     version: Version | None = None
     version_id: int | None = None
     version_name: str = ""
@@ -44,6 +46,11 @@ class PlannedWrite:
     root: str | None = None
     after: frozenset[int] = frozenset()
     refusal: Outcome | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason as users read it: a word of the contract, or `rule:NAME`."""
+        return spoken(self.reason, self.rule)
 
     @property
     def kind(self) -> WriteKind:
@@ -161,6 +168,7 @@ def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrit
         decision=judgement.decision,
         reason=judgement.reason,
         package=version.package,
+        rule=judgement.rule,
         version=version,
         version_id=version.id,
         version_name=version.name,

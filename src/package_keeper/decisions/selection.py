@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 
+from package_keeper.decisions.facts import Facts
+from package_keeper.decisions.gone import GoneTags
 from package_keeper.decisions.patterns import Patterns
+from package_keeper.decisions.semver import Prerelease, SemverRange, semantic_version
 from package_keeper.inventory.image import Condition, Image
 from package_keeper.inventory.package import PackageType
 from package_keeper.inventory.version import Timestamp, Version
@@ -42,26 +45,43 @@ class Match(Enum):
 class Selection:
     """The selection inputs; `None` and `ANY` mean that the input is not given.
 
-    Types without tags are never selected by `tags` or `tag_status`; what has no tag is never selected by `tags`.
+    `tags`, `semver`, `prerelease` and `gone` judge tags: a tag matches when all of them accept it. Where a type has no
+    tags, `semver` and `prerelease` judge the name, and `tags`, `tag_status` and `gone` select nothing; what has no tag
+    is never selected by its tags. `where` is an SQL expression whose result stands in the `Facts`. `partial_match` is
+    `None` where the next rule of a policy is asked about an image only some of whose tags match.
     """
 
     version_ids: frozenset[int] | None = None
     versions: Patterns | None = None
     tags: Patterns | None = None
     tag_status: TagStatus = TagStatus.ANY
+    semver: SemverRange | None = None
+    prerelease: Prerelease = Prerelease.ANY
+    gone: GoneTags | None = None
+    where: str | None = None
     conditions: frozenset[Condition] | None = None
-    partial_match: PartialMatch = PartialMatch.KEEP
+    partial_match: PartialMatch | None = PartialMatch.KEEP
 
     @property
     def is_given(self) -> bool:
         """Whether anything is selected on purpose; an empty selection must not come to mean everything."""
-        return not (
+        return self.judges_tags or not (
             self.version_ids is None
             and self.versions is None
-            and self.tags is None
             and self.tag_status is TagStatus.ANY
+            and self.where is None
             and self.conditions is None
         )
+
+    @property
+    def judges_tags(self) -> bool:
+        """Whether single tags match or not, so that an image can match in part."""
+        return self.tags is not None or self.gone is not None or self.judges_versions
+
+    @property
+    def judges_versions(self) -> bool:
+        """Whether only semantic versions are selected."""
+        return self.semver is not None or self.prerelease is not Prerelease.ANY
 
     @property
     def names_exactly(self) -> bool:
@@ -69,8 +89,8 @@ class Selection:
         names = self.versions.includes if self.versions is not None else ()
         return self.version_ids is not None or (bool(names) and all(pattern.is_exact for pattern in names))
 
-    def match_image(self, image: Image) -> Match:
-        """How far this selection accepts `image`."""
+    def match_image(self, image: Image, facts: Facts, *, when_unknown: bool = False) -> Match:
+        """How far this selection accepts `image`; `when_unknown` is the answer where `gone` has no evidence."""
         if self.conditions is not None and (
             image.root.package.type is not PackageType.CONTAINER or image.condition not in self.conditions
         ):
@@ -78,9 +98,9 @@ class Selection:
         if image.foreign and self.versions is None and self.version_ids is None:
             # it carries a tag, and what that tag signs may well exist in another package
             return Match.NONE
-        return self.match(image.root)
+        return self.match(image.root, facts, when_unknown=when_unknown)
 
-    def match(self, version: Version) -> Match:
+    def match(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> Match:
         """How far this selection accepts `version`, whatever the health of its image."""
         if self.version_ids is not None and version.id not in self.version_ids:
             return Match.NONE
@@ -90,18 +110,39 @@ class Selection:
             not version.package.type.has_tags or bool(version.image_tags) is not (self.tag_status is TagStatus.TAGGED)
         ):
             return Match.NONE
-        return Match.WHOLE if self.tags is None else _match_tags(self.tags, version)
+        if self.where is not None and version.id not in facts.selected.get(self.where, ()):
+            return Match.NONE
+        if not self.judges_tags:
+            return Match.WHOLE
+        if not version.package.type.has_tags:
+            by_tag = self.tags is not None or self.gone is not None
+            return Match.WHOLE if not by_tag and self._accepts_version(version.name) else Match.NONE
+        tags = version.image_tags
+        matching = self.matching_tags(version, facts, when_unknown=when_unknown)
+        if not matching:
+            return Match.NONE
+        return Match.WHOLE if len(matching) == len(tags) else Match.PARTIAL
 
-    def matching_tags(self, version: Version) -> tuple[str, ...]:
+    def matching_tags(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> tuple[str, ...]:
         """The tags of `version` that this selection is about."""
-        return tuple(tag for tag in version.image_tags if self.tags is not None and self.tags.accepts(tag))
+        if not self.judges_tags:
+            return ()
+        life = facts.lives.get(version.package) if self.gone is not None else None
+        return tuple(
+            tag
+            for tag in version.image_tags
+            if (self.tags is None or self.tags.accepts(tag))
+            and (not self.judges_versions or self._accepts_version(tag))
+            and (self.gone is None or self.gone.accepts(tag, life, when_unknown=when_unknown))
+        )
 
-
-def _match_tags(patterns: Patterns, version: Version) -> Match:
-    accepted = [patterns.accepts(tag) for tag in version.image_tags] if version.package.type.has_tags else []
-    if not any(accepted):
-        return Match.NONE
-    return Match.WHOLE if all(accepted) else Match.PARTIAL
+    def _accepts_version(self, text: str) -> bool:
+        version = semantic_version(text)
+        if version is None or (self.semver is not None and not self.semver.accepts(version)):
+            return False
+        return self.prerelease is Prerelease.ANY or (version.prerelease is not None) is (
+            self.prerelease is Prerelease.ONLY
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

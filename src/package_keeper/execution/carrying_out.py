@@ -147,7 +147,7 @@ class Carrier:
 
     def _record(self, carried: Carried, write: PlannedWrite, outcome: Outcome, message: str) -> None:
         carried.records.append(WriteRecord(write=write, outcome=outcome, message=message))
-        text = f"{describe(write)}: {_words(write, outcome)}" + (f" ({message})" if message else "")
+        text = f"{describe(write)}: {_words(write, outcome)}, {write.why}" + (f" ({message})" if message else "")
         if outcome.is_failed:
             self._log.error(text)
         elif outcome.is_skipped:

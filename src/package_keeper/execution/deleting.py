@@ -150,7 +150,7 @@ class Deletions(WriteOperation):
                 Outcome.LAST_VERSION,
                 f"{message}; its package stays, since it holds {len(others)} versions that this run does not delete",
             )
-        package = PlannedWrite(decision=Decision.DELETE, reason=write.reason, package=write.package)
+        package = PlannedWrite(decision=Decision.DELETE, reason=write.reason, rule=write.rule, package=write.package)
         outcome, refusal = send(package)
         if outcome is not Outcome.DONE:
             return Outcome.LAST_VERSION, f"{message}; its package could not be deleted: {refusal}"

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from package_keeper.decisions.deciding import Judgement, Rules, candidates, decide_deletions
+from package_keeper.decisions.deciding import Judgement, candidates, decide_deletions
+from package_keeper.decisions.facts import NO_FACTS, Facts
+from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.vocabulary import Decision, Reason
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.image_reading import ManifestReader, Manifests, read_for_deletion, read_tagged
@@ -47,21 +49,22 @@ class ImageJudge:
     registry: ManifestReader
     reader: Reader
     log: Log
+    facts: Facts = NO_FACTS
     problems: list[ScopeProblem] = field(default_factory=list)
 
     def judge(self, package: Package, versions: list[Version]) -> Judged:
         """Decide about every version of one package. May raise `Refusal`."""
         if package.type is not PackageType.CONTAINER or self.rules.raw:
             images = independent_images(versions)
-            judgements = decide_deletions(images, self.rules)
+            judgements = decide_deletions(images, self.rules, self.facts)
             if package.type is PackageType.CONTAINER:
                 self._warn_about_raw(package, versions, judgements)
             return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements))
         manifests = Manifests(package.key, versions, self.registry)
-        read_for_deletion(manifests, versions, candidates(versions, self.rules))
+        read_for_deletion(manifests, versions, candidates(versions, self.rules, self.facts))
         graph = Graph(versions, manifests.read)
         images = graph.images()
-        judgements = decide_deletions(images, self.rules)
+        judgements = decide_deletions(images, self.rules, self.facts)
         if manifests.unreadable:
             judgements = self._stopped(package, manifests, judgements)
         judgements = self._confirmed(package, images, judgements)
@@ -108,7 +111,7 @@ class ImageJudge:
 
     def _confirmed(self, package: Package, images: list[Image], judgements: list[Judgement]) -> list[Judgement]:
         """Look again before anything goes because something else is missing: a fresh list, and the registry."""
-        if self.rules.selection.conditions is None:
+        if not self.rules.judge_health:
             return judgements
         by_root = {image.root.id: image for image in images}
         going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}

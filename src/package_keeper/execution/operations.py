@@ -3,24 +3,25 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from package_keeper.decisions.deciding import Rules
-from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.patterns import Patterns
+from package_keeper.decisions.guards import Guards, TooMuch, guard
 from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.sql import SqlProblem
 from package_keeper.decisions.vocabulary import Outcome
-from package_keeper.errors import BadInput, Refusal
+from package_keeper.errors import BadInput, GuardRefused, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
 from package_keeper.execution.checking import Checker, broken
 from package_keeper.execution.deleting import Deletions
+from package_keeper.execution.evidence import Evidence, Found, tell_used, used_here
 from package_keeper.execution.image_reading import ManifestReader
 from package_keeper.execution.images import ImageJudge, broken_since
 from package_keeper.execution.mending import PartFinder, plan_repair
 from package_keeper.execution.ports import Log, Pause, Reader, Writer
 from package_keeper.execution.receipt import Receipt
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
-from package_keeper.execution.run import Found, Run
-from package_keeper.execution.scope import find_packages
+from package_keeper.execution.run import Run
+from package_keeper.execution.scope import PackageFilter, find_packages
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Owner, PackageName, PackageType
 from package_keeper.inventory.version import display_name
@@ -28,15 +29,24 @@ from package_keeper.inventory.version import display_name
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What an operation works on, and with. `writing` is `None` in a dry run: then nothing can be written."""
+    """What an operation works on, and with.
+
+    `counts_used` says that files were searched for images in use, whatever they name.
+    `query` is SQL over what `list` lists, or empty; `explains` shows every version with the decision of a deletion.
+    `writing` is `None` in a dry run: then nothing can be written.
+    """
 
     owner: Owner
     types: tuple[PackageType, ...]
     types_given: bool
-    patterns: Patterns | None
+    wanted: PackageFilter
     rules: Rules
+    evidence: Evidence
     guards: Guards
+    counts_used: bool
     deleted_state: bool
+    explains: bool
+    query: str
     reader: Reader
     registry: ManifestReader
     writing: "Writing | None"
@@ -56,25 +66,27 @@ class Writing:
 def list_packages(task: Task, run: Run) -> None:
     """List the packages in scope."""
     _find(task, run)
+    _query(task, run, [(package, []) for package in run.scope.packages])
 
 
 def list_versions(task: Task, run: Run) -> None:
-    """List the versions that the selection and the age accept."""
-    _find(task, run)
-    found = steps.read_versions(run, task.reader, task.log, deleted=task.deleted_state)
-    judge = ImageJudge(
-        rules=replace(task.rules, writing=False), registry=task.registry, reader=task.reader, log=task.log
-    )
-    steps.list_versions(run, found, task.rules, judge, deleted=task.deleted_state)
+    """List the versions that the selection and the age accept, or explain every one of them."""
+    found = _read(task, run, deleted=task.deleted_state)
+    rules = task.rules if task.explains else replace(task.rules, writing=False)
+    judge = _judge(task, found, rules)
+    if task.explains:
+        steps.explain_versions(run, found, judge)
+    else:
+        steps.list_versions(run, found, judge, deleted=task.deleted_state)
     steps.warn_about_unseen(run, task.rules, task.log)
+    steps.tell_decisions(run, task.log)
+    listed = {judgement.version.id for judgement in run.listed}
+    _query(task, run, [(package, [each for each in versions if each.id in listed]) for package, versions in found])
 
 
 def conflicts(task: Task, run: Run) -> None:
     """List packages with a Docker-migration conflict."""
-    packages = task.reader.conflicts()
-    run.scope.packages = [
-        package for package in packages if task.patterns is None or task.patterns.accepts(package.name)
-    ]
+    run.scope.packages = [package for package in task.reader.conflicts() if task.wanted.accepts(package)]
 
 
 def verify(task: Task, run: Run) -> None:
@@ -106,10 +118,11 @@ def repair(task: Task, run: Run) -> None:
 
 def delete(task: Task, run: Run) -> None:
     """Delete the selected versions."""
-    _find(task, run)
-    steps.judge(run, steps.read_versions(run, task.reader, task.log), _judge(task))
+    found = _read(task, run)
+    steps.judge(run, found, _judge(task, found, task.rules))
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
+    steps.tell_decisions(run, task.log)
     _carry_out(task, run, _deletions(task))
     if run.records and run.ended_by is None:
         try:
@@ -120,10 +133,10 @@ def delete(task: Task, run: Run) -> None:
 
 def restore(task: Task, run: Run) -> None:
     """Restore the selected deleted versions, images with all their parts."""
-    _find(task, run)
-    found = steps.read_versions(run, task.reader, task.log, deleted=True)
-    steps.plan_version_restorations(run, found, task.reader, task.rules)
+    found = _read(task, run, deleted=True)
+    steps.plan_version_restorations(run, found, task.reader, task.rules, task.evidence.gather(found))
     steps.warn_about_unseen(run, task.rules, task.log)
+    steps.tell_decisions(run, task.log)
     _carry_out(task, run, _restorations(task))
     if task.writing is not None and not task.rules.raw:
         for package, versions in found:
@@ -146,8 +159,7 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
     entries = [
         entry
         for entry in receipt.entries
-        if (task.patterns is None or task.patterns.accepts(entry.package.name))
-        and (not task.types_given or entry.package.type in task.types)
+        if task.wanted.accepts_name(entry.package.name) and (not task.types_given or entry.package.type in task.types)
     ]
     run.plan, run.scope.packages = plan_undo(task.reader, entries, run.fail)
     _carry_out(task, run, _restorations(task))
@@ -156,7 +168,8 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
 def delete_package(task: Task, run: Run) -> None:
     """Delete whole packages."""
     _find(task, run)
-    exact = [pattern for pattern in (task.patterns.includes if task.patterns else ()) if pattern.is_exact]
+    patterns = task.wanted.patterns
+    exact = [pattern for pattern in (patterns.includes if patterns else ()) if pattern.is_exact]
     ambiguous = {
         name: keys
         for name, keys in steps.packages_by_name(run.scope.packages).items()
@@ -175,8 +188,10 @@ def delete_package(task: Task, run: Run) -> None:
 
 def restore_package(task: Task, run: Run) -> None:
     """Restore whole packages by name; of several types each is tried, since deleted packages cannot be listed."""
-    patterns = task.patterns.includes if task.patterns else ()
-    wanted = [pattern.text for pattern in patterns if task.patterns and task.patterns.accepts(pattern.text)]
+    patterns = task.wanted.patterns
+    wanted = [
+        pattern.text for pattern in (patterns.includes if patterns else ()) if task.wanted.accepts_name(pattern.text)
+    ]
     names = list({name.lower(): name for name in wanted}.values())
     keys = [PackageName(type=package_type, name=name) for name in names for package_type in task.types]
     run.plan = plan_package_restorations(task.reader, keys, run.fail)
@@ -205,7 +220,34 @@ def _not_found(run: Run, names: Iterable[str]) -> list[str]:
 
 
 def _find(task: Task, run: Run) -> None:
-    run.scope = find_packages(task.reader, task.log, owner=task.owner.login, types=task.types, patterns=task.patterns)
+    run.scope = find_packages(task.reader, task.log, owner=task.owner.login, types=task.types, wanted=task.wanted)
+
+
+def _read(task: Task, run: Run, *, deleted: bool = False) -> Found:
+    """Find the packages and read their versions; say which of their images are in use."""
+    _find(task, run)
+    found = steps.read_versions(run, task.reader, task.log, deleted=deleted)
+    _tell_used(task, run, found)
+    return found
+
+
+def _tell_used(task: Task, run: Run, found: Found) -> None:
+    if task.counts_used:
+        run.used = used_here(task.rules.lists.used, run.scope.packages)
+        tell_used(run.used, found, task.log)
+
+
+def _query(task: Task, run: Run, found: Found) -> None:
+    """Answer the query over what is listed."""
+    if not task.query:
+        return
+    tables = task.evidence.tables(found)
+    try:
+        run.rows = tables.query(task.query)
+    except SqlProblem as problem:
+        raise BadInput([f"query: '{task.query}' is not accepted: {problem}"]) from None
+    finally:
+        tables.close()
 
 
 def _find_containers(task: Task, run: Run) -> Found:
@@ -214,18 +256,19 @@ def _find_containers(task: Task, run: Run) -> Found:
         task.log.notice(f"only container images can be checked; {', '.join(others)} packages are passed over")
     if PackageType.CONTAINER in task.types:
         run.scope = find_packages(
-            task.reader, task.log, owner=task.owner.login, types=(PackageType.CONTAINER,), patterns=task.patterns
+            task.reader, task.log, owner=task.owner.login, types=(PackageType.CONTAINER,), wanted=task.wanted
         )
-    return steps.read_versions(run, task.reader, task.log)
+    found = steps.read_versions(run, task.reader, task.log)
+    _tell_used(task, run, found)
+    return found
 
 
 def _check(task: Task, run: Run, found: Found, *, about_to_mend: bool = False) -> None:
     checker = Checker(reader=task.reader, registry=task.registry, log=task.log)
     for package, versions in found:
         try:
-            run.checked += checker.check(
-                package, versions, task.rules.retention.lists.digests, about_to_mend=about_to_mend
-            )
+            named = task.rules.lists.digests | task.rules.lists.used.digests()
+            run.checked += checker.check(package, versions, named, about_to_mend=about_to_mend)
         except Refusal as refused:
             run.fail(str(package.key), refused, package.key)
     run.broken = broken(run.checked)
@@ -257,8 +300,9 @@ def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> Non
         run.fail(f"the parts of images in {finder.package}", refused)
 
 
-def _judge(task: Task) -> ImageJudge:
-    return ImageJudge(rules=task.rules, registry=task.registry, reader=task.reader, log=task.log)
+def _judge(task: Task, found: Found, rules: Rules) -> ImageJudge:
+    facts = task.evidence.gather(found)
+    return ImageJudge(rules=rules, registry=task.registry, reader=task.reader, log=task.log, facts=facts)
 
 
 MakeOperation = Callable[[GuardedPlan, Writing], WriteOperation]
@@ -274,7 +318,10 @@ def _restorations(task: Task) -> MakeOperation:
 
 def _carry_out(task: Task, run: Run, operation: MakeOperation) -> None:
     """Pass the guards, and write, if there is anything to write with."""
-    plan = guard(run.plan, task.guards)
+    try:
+        plan = guard(run.plan, task.guards)
+    except TooMuch as refused:
+        raise GuardRefused(str(refused)) from None
     if task.writing is not None and run.plan.writes:
         if plan.now and plan.later and plan.now[-1].root is not None and plan.later[0].root == plan.now[-1].root:
             task.log.warning(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.repository import RepositoryLife
 from package_keeper.inventory.version import Version
 
 
@@ -32,6 +33,14 @@ class Reader(Protocol):
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""
+        ...
+
+
+class RepositoryReader(Protocol):
+    """Reads the life of repositories."""
+
+    def life(self, full_name: str) -> RepositoryLife:
+        """Read all pull requests, git tags and branches of `owner/name`; may raise `Refusal`."""
         ...
 
 
@@ -104,6 +113,14 @@ class Pause(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait; a cancellation ends the wait with `Cancelled`."""
+        ...
+
+
+class Stopwatch(Protocol):
+    """Time that only grows."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
         ...
 
 

@@ -63,7 +63,7 @@ class ReceiptWriter:
             "name": write.version_name or write.package.name,
             "tags": list(write.tags),
             "root": write.root,
-            "reason": write.reason,
+            "reason": write.why,
             "run": self._run,
         }
         if write.tag is not None:

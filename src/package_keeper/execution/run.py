@@ -3,16 +3,22 @@
 Planning reads; carrying out writes. A dry run ends after planning, since it is given no writer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from package_keeper.decisions.deciding import Judgement, Rules, decide_deletions, decide_restorations
+from package_keeper.decisions.deciding import Judgement, decide_deletions, decide_restorations
+from package_keeper.decisions.facts import Facts
 from package_keeper.decisions.guards import Guards, guard
 from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite, WriteRecord, plan_deletions
 from package_keeper.decisions.restoring import ActiveNames, plan_restorations
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
+from package_keeper.execution.evidence import Found
 from package_keeper.execution.images import ImageJudge, Judged
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import Scope, ScopeProblem
@@ -20,9 +26,6 @@ from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.image import independent_images
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version, age_order, display_name
-
-Found = Sequence[tuple[Package, list[Version]]]
-"""Packages in scope with the versions read of them."""
 
 
 @dataclass(kw_only=True)
@@ -35,6 +38,10 @@ class Run:
     judged: list[Judged] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
     listed: tuple[Judgement, ...] = ()
+    rows: list[dict[str, Any]] | None = None
+    """What a query gave, if there was one."""
+    used: list[ImageReference] = field(default_factory=list)
+    """The references by which files of the workspace protect images of the packages in scope."""
     checked: list[CheckedImage] = field(default_factory=list)
     records: list[WriteRecord] = field(default_factory=list)
     broken: int = 0
@@ -83,18 +90,18 @@ def plan_version_deletions(run: Run, rules: Rules) -> None:
     """Plan the deletions over all packages."""
     run.plan = plan_deletions(
         [judgement for package in run.judged for judgement in package.judgements],
-        rules.age.timestamp,
+        rules.timestamp,
         {package.package: package.graph for package in run.judged if package.graph is not None},
     )
 
 
-def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rules) -> None:
+def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rules, facts: Facts) -> None:
     """Plan the restorations over all packages; packages with nothing selected are not looked into further."""
-    named = rules.selection.version_ids is not None
+    named = rules.inputs.selection.version_ids is not None
     writes: list[PlannedWrite] = []
     judgements: list[Judgement] = []
     for package, versions in found:
-        judged = decide_restorations(versions, rules)
+        judged = decide_restorations(versions, rules, facts)
         if not any(judgement.decision is Decision.RESTORE for judgement in judged):
             judgements += judged
             continue
@@ -103,10 +110,10 @@ def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rul
         except Refusal as refused:
             run.fail(f"the active versions of {package.key}", refused)
             continue
-        plan = plan_restorations(judged, active, rules.age.timestamp, tags_may_move=named)
+        plan = plan_restorations(judged, active, rules.timestamp, tags_may_move=named)
         writes += plan.writes
         judgements += judged
-    writes.sort(key=lambda write: age_order(write.version, rules.age.timestamp) if write.version else (True, 0.0, 0))
+    writes.sort(key=lambda write: age_order(write.version, rules.timestamp) if write.version else (True, 0.0, 0))
     run.plan = Plan.of_singles(writes, judgements)
 
 
@@ -118,26 +125,35 @@ def plan_package_deletions(run: Run) -> None:
     )
 
 
-def list_versions(run: Run, found: Found, rules: Rules, images: ImageJudge, *, deleted: bool) -> None:
+def list_versions(run: Run, found: Found, images: ImageJudge, *, deleted: bool) -> None:
     """List what the selection and the age accept, each with the decision that a deletion or restoration would make.
 
     Manifests are read only when a condition of images is asked for; without that each version stands for itself.
     """
+    rules, facts = images.rules, images.facts
     judgements: list[Judgement] = []
     if deleted:
         for _, versions in found:
-            judgements += decide_restorations(versions, rules)
-    elif rules.selection.conditions is not None:
+            judgements += decide_restorations(versions, rules, facts)
+    elif rules.judge_health:
         judge(run, found, images)
         judgements = [judgement for package in run.judged for judgement in package.judgements]
     else:
         for _, versions in found:
-            judgements += decide_deletions(independent_images(versions), replace(rules, raw=True, writing=False))
+            judgements += decide_deletions(independent_images(versions), replace(rules, raw=True), facts)
     run.plan = Plan(judgements=tuple(judgements))
     left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
     run.listed = tuple(
         judgement for judgement in judgements if not rules.select_anything or judgement.reason not in left_out
     )
+
+
+def explain_versions(run: Run, found: Found, images: ImageJudge) -> None:
+    """List every version with the decision that a deletion would make, from the same manifests."""
+    judge(run, found, images)
+    judgements = tuple(judgement for package in run.judged for judgement in package.judgements)
+    run.plan = Plan(judgements=judgements)
+    run.listed = judgements
 
 
 def packages_by_name(packages: Iterable[Package]) -> dict[str, list[PackageName]]:
@@ -153,14 +169,30 @@ def warn_about_unseen(run: Run, rules: Rules, log: Log) -> None:
     ids = {version.id for version in run.versions}
     names = {version.name for version in run.versions}
     names |= {digest for package in run.judged for image in package.images for digest in image.missing}
-    for version_id in sorted((rules.selection.version_ids or frozenset()) - ids):
+    for version_id in sorted(rules.version_ids - ids):
         log.warning(f"version-ids: {version_id} was found in no package in scope")
-    for digest in sorted(rules.retention.lists.digests - names):
+    for digest in sorted(rules.lists.digests - names):
         log.warning(f"keep-digests: {display_name(digest)} was found in no package in scope")
     for judgement in run.plan.judgements:
-        if judgement.version.id in (rules.selection.version_ids or ()) and judgement.reason is Reason.NEEDED_BY:
+        if judgement.version.id in rules.version_ids and judgement.reason is Reason.NEEDED_BY:
             root = display_name(judgement.root.name) if judgement.root else "an image"
             log.warning(f"version-ids: {judgement.version.id} stays, since the image {root} needs it")
+
+
+def tell_decisions(run: Run, log: Log) -> None:
+    """Say how many versions of each package have which decision and why, and in detail each of them."""
+    counts: dict[PackageName, Counter[str]] = {}
+    for judgement in run.plan.judgements:
+        version = judgement.version
+        counts.setdefault(version.package, Counter())[f"{judgement.decision} {judgement.why}"] += 1
+        root = f" ({display_name(judgement.root.name)})" if judgement.root else ""
+        log.debug(
+            f"{version.package} {display_name(version.name)} [{', '.join(version.tags)}] (id {version.id}):"
+            f" {judgement.decision} {judgement.why}{root}"
+        )
+    for package, reasons in counts.items():
+        shown = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+        log.info(f"{package}: {shown}")
 
 
 def carry_out(run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation) -> None:

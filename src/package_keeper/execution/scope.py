@@ -40,17 +40,61 @@ class Scope:
     problems: list[ScopeProblem] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackageFilter:
+    """Which packages a run is about, besides their type.
+
+    `patterns` and `also` (those of a policy) must both accept the name; `None` accepts all. `repository` is the
+    `owner/name` of the repository that the package must be linked to, or empty.
+    """
+
+    patterns: Patterns | None = None
+    also: Patterns | None = None
+    visibility: str = "any"
+    repository: str = ""
+
+    @property
+    def searched(self) -> Patterns | None:
+        """The patterns to search by: exact names if there are any, since not every token may list packages."""
+        if self.patterns is None or self.also is None:
+            return self.patterns or self.also
+        listed = [patterns for patterns in (self.patterns, self.also) if not _names_exactly(patterns)]
+        return self.also if self.patterns in listed and self.also not in listed else self.patterns
+
+    def accepts_name(self, name: str) -> bool:
+        """Whether a package of this name is meant."""
+        return all(patterns is None or patterns.accepts(name) for patterns in (self.patterns, self.also))
+
+    def objection(self, package: Package) -> str:
+        """Why a package of the right name is not meant after all, or an empty string. What is unknown is not meant."""
+        if self.visibility not in ("any", package.visibility):
+            return f"its visibility is {package.visibility or 'unknown'}, not {self.visibility}"
+        linked = package.repository_name or ""
+        if self.repository and linked.lower() != self.repository.lower():
+            return f"it is linked to {linked or 'no repository'}, not to {self.repository}"
+        return ""
+
+    def accepts(self, package: Package) -> bool:
+        """Whether the package is meant."""
+        return self.accepts_name(package.name) and not self.objection(package)
+
+
+def _names_exactly(patterns: Patterns) -> bool:
+    return bool(patterns.includes) and all(pattern.is_exact for pattern in patterns.includes)
+
+
 def find_packages(
-    reader: Reader, log: Log, *, owner: str, types: Iterable[PackageType], patterns: Patterns | None
+    reader: Reader, log: Log, *, owner: str, types: Iterable[PackageType], wanted: PackageFilter
 ) -> Scope:
-    """Find the packages that `patterns` accept, over all `types`; `None` accepts all.
+    """Find the packages that are `wanted`, over all `types`.
 
     Raises `NotAuthorized` when the token itself is refused.
     """
-    search = _Search(reader, log, owner, tuple(types))
+    search = _Search(reader, log, owner, tuple(types), wanted)
+    patterns = wanted.searched
     exact = [pattern for pattern in (patterns.includes if patterns else ()) if pattern.is_exact]
     if patterns is None or len(exact) < len(patterns.includes) or not patterns.includes:
-        search.listed(patterns)
+        search.listed()
     for pattern in exact:
         if patterns is not None and not any(other.matches(pattern.text) for other in patterns.excludes):
             search.named(pattern, patterns)
@@ -61,22 +105,23 @@ def find_packages(
 
 
 class _Search:
-    def __init__(self, reader: Reader, log: Log, owner: str, types: tuple[PackageType, ...]) -> None:
+    def __init__(
+        self, reader: Reader, log: Log, owner: str, types: tuple[PackageType, ...], wanted: PackageFilter
+    ) -> None:
         self.reader = reader
         self.log = log
         self.owner = owner
         self.types = types
+        self.wanted = wanted
         self.scope = Scope()
         self.lists: dict[PackageType, list[Package] | None] = {}
 
-    def listed(self, patterns: Patterns | None) -> None:
-        """Take from the lists what the globs and regular expressions accept."""
+    def listed(self) -> None:
+        """Take from the lists what is wanted."""
         for package_type in self.types:
             packages = self.list_of(package_type)
-            if packages is None:
-                continue
-            accepted = [package for package in packages if patterns is None or patterns.accepts(package.name)]
-            self.scope.packages += accepted
+            if packages is not None:
+                self.scope.packages += [package for package in packages if self.wanted.accepts(package)]
 
     def list_of(self, package_type: PackageType, *, quietly: bool = False) -> list[Package] | None:
         """The list of a type, read once; `None`, and a problem, when it is refused."""
@@ -116,10 +161,16 @@ class _Search:
         found = False
         for package_type in self.types:
             package = self.get(PackageName(type=package_type, name=name))
-            if package is not None:
-                self.scope.packages.append(package)
-                self.scope.named.add(package.key)
-                found = True
+            if package is None:
+                continue
+            found = True
+            if not self.wanted.accepts_name(package.name):
+                continue
+            if objection := self.wanted.objection(package):
+                self.log.notice(f"{package.key} is out of scope: {objection}")
+                continue
+            self.scope.packages.append(package)
+            self.scope.named.add(package.key)
         return found
 
     def get(self, key: PackageName) -> Package | None:

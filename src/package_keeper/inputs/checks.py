@@ -4,21 +4,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from package_keeper.decisions.patterns import Patterns
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.digest_reach import can_match_digest
 from package_keeper.inputs.operations import Operation
+from package_keeper.inputs.rule_reading import AGE_INPUTS, SELECTION_INPUTS, digest_problem
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import PackageType
-from package_keeper.inventory.version import Timestamp
 
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
 
-SELECTION_INPUTS = ("version-ids", "versions", "tags", "tag-status", "condition", "partial-match")
-
 
 def cross_checks(settings: Settings, given: set[str]) -> tuple[list[str], list[str]]:
-    """Find all problems and warnings. `given` are the inputs that say something else than their default."""
+    """Find all problems and warnings. `given` are the inputs that say something else than their default.
+
+    What concerns a single rule is checked where it is read (`rule_reading.rule_problems`), as rules of a policy are.
+    """
     problems: list[str] = []
     warnings: list[str] = []
     for name in sorted(given, key=list(INPUTS_BY_NAME).index):
@@ -58,14 +58,15 @@ def _without_effect(settings: Settings, name: str) -> tuple[list[str], list[str]
 
 
 def _scope(settings: Settings) -> Iterator[str]:
-    operation, packages = settings.operation, settings.packages
+    operation, packages, of_policy = settings.operation, settings.packages, settings.policy_packages
     if not settings.owner and settings.owner_type != "authenticated-user":
         yield "owner: empty; accepted is the login of the account that owns the packages"
     elif settings.owner and not _LOGIN.fullmatch(settings.owner):
         yield f"owner: '{settings.owner}' is not a login; accepted is the name of an account alone, such as acme"
     if settings.undo:
         return
-    if operation.writes and (packages is None or not packages.includes):
+    includes = any(patterns is not None and patterns.includes for patterns in (packages, of_policy))
+    if operation.writes and not includes:
         yield (
             f"package: {operation} needs at least one entry that includes a package;"
             " name packages, or write * for all of them"
@@ -88,7 +89,7 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
     if operation not in (Operation.LIST, Operation.DELETE, Operation.RESTORE):
         return
     if settings.undo:
-        clashing = sorted(given.intersection((*SELECTION_INPUTS, "older-than", "newer-than", "age-of")))
+        clashing = sorted(given.intersection((*SELECTION_INPUTS, *AGE_INPUTS, "repository", "visibility")))
         if clashing:
             yield f"undo: takes back everything in the receipt; remove {', '.join(clashing)}"
         return
@@ -96,53 +97,39 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
         yield (
             f"{operation}: no selection, age or count is given, and an empty selection must not mean everything;"
             " give version-ids, versions, tags, tag-status, older-than, newer-than"
-            + (" or keep-latest" if operation is Operation.DELETE else ", or undo")
+            + (", keep-latest or a policy" if operation is Operation.DELETE else ", or undo")
             + " (versions: * is everything, said explicitly)"
         )
-    if settings.rules.raw and rules.selection.conditions is not None:
+    if settings.explains and not rules.select_anything:
+        yield "explain: nothing to explain without a policy, a selection, an age or a count"
+    if settings.explains and settings.deleted_state:
+        yield "state: 'deleted': what is deleted already cannot be deleted; rules are explained for active versions"
+    if not rules.raw:
+        return
+    selection = rules.inputs.selection
+    if rules.judge_health:
         yield "condition: images: raw knows no images, so none has a condition; remove one of them"
-    if rules.selection.tags is not None and rules.selection.tag_status == "untagged":
-        yield "tags: with tag-status: untagged nothing can be selected; remove one of them"
-    for name, patterns in (("versions", rules.selection.versions), ("tags", rules.selection.tags)):
-        if patterns is not None and any(pattern.text in ("*", "/.*/") for pattern in patterns.excludes):
-            yield f"{name}: '!*' excludes everything, so nothing can be selected"
-    age = rules.age
-    if age.older_than is not None and age.newer_than is not None and age.older_than <= age.newer_than:
-        yield "older-than: together with newer-than nothing can be selected; older-than must be the shorter age"
-    if age.timestamp is Timestamp.DELETED and not settings.deleted_state:
-        yield "age-of: 'deleted': active versions have no time of deletion; accepted are updated, created"
-    if (
-        settings.rules.raw
-        and operation.writes
-        and rules.selection.version_ids is None
-        and rules.selection.versions is None
-    ):
+    if operation.writes and (rules.is_policy or (selection.version_ids is None and selection.versions is None)):
         yield "images: 'raw' is accepted only with version-ids or versions, which name what may be torn out of an image"
 
 
 def _digest_patterns(settings: Settings) -> Iterator[str]:
     if any(kind is not PackageType.CONTAINER for kind in settings.package_types):
         return
-    lists: tuple[tuple[str, Patterns | None, str], ...] = (
-        ("versions", settings.rules.selection.versions, "tags"),
-        ("keep-versions", settings.rules.retention.lists.versions, "keep-tags"),
-    )
-    for name, patterns, instead in lists:
-        for pattern in patterns.entries if patterns else ():
-            if not can_match_digest(pattern):
-                yield (
-                    f"{name}: '{pattern.text}' can match no container version, whose name is a digest (sha256:…);"
-                    f" for tags use the input {instead}"
-                )
+    patterns = settings.rules.lists.versions
+    for pattern in patterns.entries if patterns else ():
+        if not can_match_digest(pattern):
+            yield digest_problem("keep-versions", pattern.text, "keep-tags")
 
 
 def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
-    if "partial-match" in given and settings.rules.selection.tags is None and settings.operation is Operation.DELETE:
-        yield "partial-match: has no effect without tags"
+    rule = settings.rules.inputs
+    if "partial-match" in given and not rule.selection.judges_tags and settings.operation is Operation.DELETE:
+        yield "partial-match: has no effect without tags, semver, prerelease or gone"
     if "age-of" in given and not (
-        settings.rules.age.is_given or settings.rules.retention.latest or settings.guards.limit
+        rule.age.is_given or rule.counts.is_given or rule.selection.where or settings.guards.limit
     ):
-        yield "age-of: has no effect without an age, a count or a limit"
+        yield "age-of: has no effect without an age, a count, where or a limit"
     if settings.rules.raw and not settings.undo and settings.operation is Operation.DELETE:
         if PackageType.CONTAINER in settings.package_types:
             yield (

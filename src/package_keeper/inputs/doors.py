@@ -12,8 +12,12 @@ from typing import Any
 
 from package_keeper import __version__
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Kind
-from package_keeper.inputs.operations import OPERATION_MEANINGS, Operation
+from package_keeper.inputs.operations import COMMAND_MEANINGS, OPERATION_MEANINGS, Operation
 from package_keeper.inputs.reading import unknown_input
+from package_keeper.inputs.schemas import SCHEMAS, schema_text
+from package_keeper.inputs.texts import nearest
+
+EXPLAIN = "explain"
 
 _RUNNER_OWN = ("ENTRYPOINT", "ARGS")
 _NO_VALUE = "\0"
@@ -26,6 +30,9 @@ examples:
   package-keeper delete --owner acme --package app --tags 'pr-*' --older-than 30d
   package-keeper delete --owner acme --package app --tags 'pr-*' --older-than 30d --no-dry-run
   package-keeper restore --owner acme --undo package-keeper-receipt.jsonl --no-dry-run
+  package-keeper explain --owner acme --policy policy.yml
+  package-keeper list --owner acme --package '*' --query 'SELECT package, count(*) FROM versions GROUP BY package'
+  package-keeper schema > package-policy.schema.json
 
 The token is read from GH_TOKEN, then GITHUB_TOKEN. Operations that write only show their plan unless --no-dry-run is
 given. exit status: 0 done, 1 items failed, 2 bad input, 3 refused by a guard, 4 authentication, 5 GitHub unreachable,
@@ -41,6 +48,8 @@ class Request:
     defaults: dict[str, str]
     problems: list[str] = field(default_factory=list)
     output_format: str = "table"
+    explains: bool = False
+    """Whether the command is `explain`: a `list` of every version with the decision of a deletion."""
 
 
 class ShowAndExit(Exception):
@@ -72,23 +81,23 @@ def from_action(environ: Mapping[str, str]) -> Request:
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
-    """Read the command line. Raises `ShowAndExit` for `--help` and `--version`."""
+    """Read the command line. Raises `ShowAndExit` for `--help`, `--version` and `schema`."""
     parser = _parser()
     if not arguments:
         raise ShowAndExit(parser.format_help())
     problems: list[str] = []
+    if arguments[0] == "schema" and not any(argument in ("-h", "--help") for argument in arguments):
+        problems += _show_schema(arguments[1:])
+        arguments = [Operation.LIST]
     parsed, unknown = parser.parse_known_args(_explicit_booleans(arguments))
-    for argument in unknown:
-        if argument.startswith("--"):
-            option = argument[2:].partition("=")[0]
-            problems.append(unknown_input(option.removeprefix("no-"), f"--{option}"))
-        elif not problems or not problems[-1].startswith("--"):
-            problems.append(f"'{argument}': unexpected; the operation stands alone, everything else is an option")
+    problems += _unknown(unknown)
     if parsed.token is not None:
         problems.append("--token: a token on the command line is seen by others; set GH_TOKEN or GITHUB_TOKEN")
     if not parsed.operation:
         problems.append(f"the operation is missing; it stands first and is one of {', '.join(Operation)}")
-    texts = {"operation": parsed.operation or "", "token": _token(environ)}
+    explains = parsed.operation == EXPLAIN
+    operation = Operation.LIST if explains else parsed.operation or ""
+    texts = {"operation": str(operation), "token": _token(environ)}
     for definition in INPUTS:
         values = getattr(parsed, definition.name, None)
         if definition.name in ("operation", "token") or values is None:
@@ -107,7 +116,27 @@ def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> R
         defaults=_environment_defaults(environ),
         problems=problems,
         output_format="json" if "json" in formats else "table",
+        explains=explains,
     )
+
+
+def _unknown(arguments: Sequence[str]) -> list[str]:
+    problems: list[str] = []
+    for argument in arguments:
+        if argument.startswith("--"):
+            option = argument[2:].partition("=")[0]
+            problems.append(unknown_input(option.removeprefix("no-"), f"--{option}"))
+        elif not problems or not problems[-1].startswith("--"):
+            problems.append(f"'{argument}': unexpected; the operation stands alone, everything else is an option")
+    return problems
+
+
+def _show_schema(arguments: Sequence[str]) -> list[str]:
+    """Print a JSON Schema, the policy's unless another is named; gives problems otherwise."""
+    names = list(arguments) or ["policy"]
+    if len(names) == 1 and names[0] in SCHEMAS:
+        raise ShowAndExit(schema_text(names[0]))
+    return [f"schema: '{' '.join(names)}' is not one of {', '.join(SCHEMAS)}{nearest(names[0], SCHEMAS)}"]
 
 
 def _explicit_booleans(arguments: Sequence[str]) -> list[str]:
@@ -148,7 +177,8 @@ class _Show(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    operations = "\n".join(f"  {operation:<16} {meaning}" for operation, meaning in OPERATION_MEANINGS.items())
+    commands = [*OPERATION_MEANINGS.items(), *COMMAND_MEANINGS.items()]
+    operations = "\n".join(f"  {operation:<16} {meaning}" for operation, meaning in commands)
     parser = argparse.ArgumentParser(
         prog="package-keeper",
         usage="package-keeper OPERATION [options]",

@@ -32,6 +32,12 @@ OPERATION_MEANINGS = {
     Operation.RESTORE_PACKAGE: "restore whole deleted packages",
 }
 
+COMMAND_MEANINGS = {
+    "explain": "show for every version which rule decides and why, as delete would; writes nothing",
+    "schema": "print the JSON Schema of a policy, or of a line of a receipt: schema receipt",
+}
+"""What only the command line has."""
+
 ALL = frozenset(Operation)
 VERSIONS = frozenset({Operation.LIST, Operation.DELETE, Operation.RESTORE})
 WRITING = frozenset(operation for operation in Operation if operation.writes)

@@ -20,6 +20,7 @@ OUTPUTS: dict[str, str] = {
         "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"
         " schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`."
     ),
+    "rows": "JSON array of the result of `query`, an object a row.",
     "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",
     "file": "Path of `output-file`, relative to the workspace.",
     "truncated": "`true` when a JSON output was cut to GitHub's size limit; files are always whole.",

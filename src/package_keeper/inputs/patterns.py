@@ -6,6 +6,7 @@ and all. `!` before an entry excludes.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import re2
 
@@ -62,14 +63,15 @@ def _parse_entry(entry: str, *, ignore_case: bool) -> Pattern:
             " (in a regular expression write \\s)"
         )
     if entry.startswith("/"):
-        return _parse_expression(entry, ignore_case=ignore_case)
+        return Pattern(entry, expression=compile_expression(entry, ignore_case=ignore_case))
     if entry.startswith("!"):
         raise PatternProblem("one exclamation mark is enough")
     _check_classes(entry)
     return Pattern(entry, ignore_case=ignore_case)
 
 
-def _parse_expression(entry: str, *, ignore_case: bool) -> Pattern:
+def compile_expression(entry: str, *, ignore_case: bool = False) -> Any:
+    """Compile what stands between two slashes. Raises `PatternProblem`."""
     if len(entry) < 2 or not entry.endswith("/"):
         raise PatternProblem("a regular expression stands between two slashes, alone on its line")
     if _JOINED_EXPRESSIONS.search(entry):
@@ -78,13 +80,12 @@ def _parse_expression(entry: str, *, ignore_case: bool) -> Pattern:
     if not source:
         raise PatternProblem("the regular expression is empty; write * for everything")
     try:
-        compiled = re2.compile(source, _options(ignore_case=ignore_case))
+        return re2.compile(source, _options(ignore_case=ignore_case))
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
         raise PatternProblem(
             f"not a regular expression: {reason} (RE2 syntax, without look-around and back-references)"
         ) from None
-    return Pattern(entry, expression=compiled)
 
 
 def _check_classes(glob: str) -> None:

@@ -1,63 +1,69 @@
 """Text ─▶ `Settings`, or all problems of all inputs at once, before the first request."""
 
-import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, OnLastVersion
 from package_keeper.decisions.patterns import Patterns
-from package_keeper.decisions.retention import KeepLists, Retention
-from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
+from package_keeper.decisions.retention import KeepLists
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.sql import SqlProblem, check_query
+from package_keeper.decisions.used import ImageReference
 from package_keeper.errors import BadInput
-from package_keeper.inputs import ages, checks
-from package_keeper.inputs.definitions import INPUTS_BY_NAME, Kind
+from package_keeper.inputs import checks
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.patterns import parse_patterns, split_entries
+from package_keeper.inputs.policy import Policy, read_policy
+from package_keeper.inputs.rule_reading import RULE_INPUTS, read_rule, rule_problems
 from package_keeper.inputs.settings import Secret, Settings
-from package_keeper.inventory.image import Condition
+from package_keeper.inputs.texts import Texts, nearest
 from package_keeper.inventory.package import PackageType
-from package_keeper.inventory.version import DIGEST, Timestamp
 
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_NUMBER = r"[0-9]{1,12}"
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
+_REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?[A-Za-z0-9_.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFiles:
+    """What stands in the files that inputs name: the text of the policy, and the images in use."""
+
+    policy: str = ""
+    references: Sequence[ImageReference] = field(default=())
 
 
 def read_settings(
-    texts: Mapping[str, str], *, defaults: Mapping[str, str], now: datetime, problems: list[str] | None = None
+    texts: Mapping[str, str],
+    *,
+    defaults: Mapping[str, str],
+    now: datetime,
+    problems: list[str] | None = None,
+    files: InputFiles | None = None,
+    explains: bool = False,
 ) -> Settings:
     """Read the inputs of one run.
 
     `texts` maps input names to what was written; missing and empty mean the default, which `defaults` (from the
     runner's environment) may give. `problems` are those that the door found already. Raises `BadInput` with all.
     """
-    return _Reader(texts, defaults, now, list(problems or [])).settings()
+    reader = _Reader(texts, list(problems or []), now=now, defaults=defaults)
+    return reader.settings(files or InputFiles(), explains=explains)
 
 
-def nearest(word: str, accepted: list[str]) -> str:
-    """A hint that names the accepted word nearest to `word`, or an empty string."""
-    close = difflib.get_close_matches(word.lower().replace("_", "-"), accepted, n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-class _Reader:
+class _Reader(Texts):
     """Reads one input after the other and collects the problems."""
 
-    def __init__(
-        self, texts: Mapping[str, str], defaults: Mapping[str, str], now: datetime, problems: list[str]
-    ) -> None:
-        self.texts = {name: text.strip() for name, text in texts.items()}
-        self.defaults = defaults
-        self.now = now
-        self.problems = problems
-
-    def settings(self) -> Settings:
+    def settings(self, files: InputFiles, *, explains: bool) -> Settings:
         operation = Operation(self.choice("operation") or Operation.LIST)
         types = tuple(PackageType(word) for word in self.words("package-type")) or (PackageType.CONTAINER,)
         owner = self.text("owner")
+        restoring = operation is Operation.RESTORE
+        policy = self.policy(files, types)
+        query, tables = self.query()
+        deleted = self.choice("state") == "deleted" or restoring
         settings = Settings(
             operation=operation,
             token=self.token(),
@@ -66,14 +72,22 @@ class _Reader:
             owner_type=self.choice("owner-type"),
             package_types=types,
             package_types_given=self.is_given("package-type"),
-            packages=self.packages(owner),
+            packages=self.packages(self.text("package"), "package", owner),
+            policy_packages=self.packages(policy.packages, policy.packages_label, owner) if policy else None,
+            repository=self.repository(),
+            visibility=self.choice("visibility"),
             api_url=self.url("api-url"),
             registry_url=self.registry_url(),
-            rules=self.rules(operation),
-            deleted_state=self.choice("state") == "deleted" or operation is Operation.RESTORE,
+            rules=self.rules(policy, types, deleted=deleted, restoring=restoring),
+            references=tuple(files.references),
+            explains=explains or (policy is not None and operation is Operation.LIST),
+            query=query,
+            query_tables=tables,
+            deleted_state=deleted,
             dry_run=self.boolean("dry-run"),
             guards=Guards(
                 limit=self.number("limit"),
+                max_delete_percent=self.number("max-delete-percent", most=100),
                 on_last_version=OnLastVersion(self.choice("on-last-version") or OnLastVersion.KEEP),
             ),
             if_missing=self.choice("if-missing"),
@@ -90,23 +104,8 @@ class _Reader:
         problems, warnings = checks.cross_checks(settings, given)
         problems = [*self.problems, *problems]
         if problems:
-            raise BadInput(problems)
+            raise BadInput(list(dict.fromkeys(problems)))
         return checks.with_warnings(settings, warnings)
-
-    def is_given(self, name: str) -> bool:
-        definition = INPUTS_BY_NAME[name]
-        text = self.texts.get(name, "")
-        if definition.kind is Kind.BOOLEAN and text in _BOOLEANS:
-            return _BOOLEANS[text] is not _BOOLEANS[definition.default]
-        if definition.kind is Kind.NUMBER and re.fullmatch(_NUMBER, text):
-            return int(text) != int(definition.default)
-        return bool(text) and text != definition.default
-
-    def text(self, name: str) -> str:
-        return self.texts.get(name, "") or self.defaults.get(name, "") or INPUTS_BY_NAME[name].default
-
-    def problem(self, name: str, value: str, accepted: str) -> None:
-        self.problems.append(f"{name}: '{value}' {accepted}")
 
     def token(self) -> Secret:
         text = self.text("token")
@@ -122,40 +121,6 @@ class _Reader:
             )
         return Secret(text)
 
-    def choice(self, name: str) -> str:
-        definition = INPUTS_BY_NAME[name]
-        text = self.text(name)
-        text = definition.aliases.get(text, text)
-        if text and text not in definition.choices:
-            words = list(definition.choices)
-            self.problem(name, text, f"is not one of {', '.join(words)}{nearest(text, words)}")
-            return definition.default
-        return text
-
-    def boolean(self, name: str) -> bool:
-        text = self.text(name)
-        if text not in _BOOLEANS:
-            self.problem(name, text, "is not true or false (true|True|TRUE|false|False|FALSE)")
-        return _BOOLEANS.get(text, True)
-
-    def number(self, name: str) -> int:
-        text = self.text(name)
-        if not re.fullmatch(_NUMBER, text):
-            self.problem(name, text, "is not a whole number (0 or more)")
-            return 0
-        return int(text)
-
-    def words(self, name: str) -> list[str]:
-        definition = INPUTS_BY_NAME[name]
-        found: list[str] = []
-        for word in split_entries(self.text(name)):
-            if word not in definition.choices:
-                words = list(definition.choices)
-                self.problem(name, word, f"is not one or more of {', '.join(words)}{nearest(word, words)}")
-            elif word not in found:
-                found.append(word)
-        return found
-
     def url(self, name: str) -> str:
         text = self.text(name).rstrip("/")
         if text and not _is_base_url(text):
@@ -170,91 +135,64 @@ class _Reader:
             self.problem("registry-url", text, "has a path; accepted is a host alone, such as https://ghcr.io")
         return text
 
-    def patterns(self, name: str) -> Patterns | None:
-        patterns, problems = parse_patterns(self.text(name))
-        self.problems += [f"{name}: {problem}" for problem in problems]
-        return patterns
-
-    def packages(self, owner: str) -> Patterns | None:
+    def packages(self, text: str, label: str, owner: str) -> Patterns | None:
         entries = []
-        for entry in split_entries(self.text("package")):
+        for entry in split_entries(text):
             prefix = _PREFIX.match(entry)
             if prefix and prefix[2].lower() != owner.lower():
-                self.problem("package", entry, f"is a package of {prefix[2]}, but the owner is {owner or 'not given'}")
+                self.problems.append(
+                    f"{label}: '{entry}' is a package of {prefix[2]}, but the owner is {owner or 'not given'}"
+                )
             entries.append(_PREFIX.sub(r"\1", entry) if prefix else entry)
         patterns, problems = parse_patterns("\n".join(entries), ignore_case=True)
-        self.problems += [f"package: {problem}" for problem in problems]
+        self.problems += [f"{label}: {problem}" for problem in problems]
         return patterns
 
-    def ids(self, name: str) -> frozenset[int] | None:
-        ids = set()
-        for entry in split_entries(self.text(name)):
-            if re.fullmatch(r"[0-9]{1,19}", entry) and int(entry) > 0:
-                ids.add(int(entry))
-            else:
-                self.problem(name, entry, "is not a version id (a whole number, separated by commas or lines)")
-        return frozenset(ids) or None
+    def repository(self) -> str:
+        text = self.text("repository")
+        if text and not _REPOSITORY.fullmatch(text):
+            self.problem("repository", text, "is not the name of a repository; accepted is name or owner/name")
+        return text
 
-    def digests(self, name: str) -> frozenset[str]:
-        digests = set()
-        for entry in split_entries(self.text(name)):
-            if DIGEST.fullmatch(entry.lower()):
-                digests.add(entry.lower())
-            else:
-                hint = ""
-                if re.fullmatch(r"[0-9a-fA-F]{64}", entry):
-                    hint = f"; write sha256:{entry}"
-                elif "@sha256:" in entry:
-                    hint = "; write what stands after the @"
-                self.problem(name, entry, f"is not sha256: and 64 hex digits{hint}")
-        return frozenset(digests)
+    def query(self) -> tuple[str, frozenset[str]]:
+        text = self.text("query")
+        if not text:
+            return "", frozenset()
+        try:
+            return text, check_query(text)
+        except SqlProblem as problem:
+            self.problem("query", text, f"is not accepted: {problem}")
+            return text, frozenset()
 
-    def rules(self, operation: Operation) -> Rules:
-        default = Timestamp.DELETED if operation is Operation.RESTORE else Timestamp.UPDATED
+    def policy(self, files: InputFiles, types: tuple[PackageType, ...]) -> Policy | None:
+        file = self.text("policy")
+        if not file:
+            return None
+        for name in RULE_INPUTS:
+            if self.is_given(name):
+                self.problems.append(f"{name}: stands beside a policy, whose rules say this; remove one of them")
+        return read_policy(file, files.policy, types=types, now=self.now, problems=self.problems)
+
+    def rules(self, policy: Policy | None, types: tuple[PackageType, ...], *, deleted: bool, restoring: bool) -> Rules:
+        rule = read_rule(self, restoring=restoring)
+        if policy is None:
+            self.problems += rule_problems(rule, self, types=set(types), deleted=deleted)
         return Rules(
-            selection=Selection(
-                version_ids=self.ids("version-ids"),
-                versions=self.patterns("versions"),
-                tags=self.patterns("tags"),
-                tag_status=TagStatus(self.choice("tag-status")),
-                conditions=self.conditions(),
-                partial_match=PartialMatch(self.choice("partial-match")),
-            ),
+            rules=policy.rules or (rule,) if policy is not None else (rule,),
+            is_policy=policy is not None,
             now=self.now,
             raw=self.choice("images") == "raw",
-            age=Age(
-                timestamp=Timestamp(self.choice("age-of") or default),
-                older_than=self.moment("older-than"),
-                newer_than=self.moment("newer-than"),
-            ),
-            retention=Retention(
-                latest=self.number("keep-latest"),
-                lists=KeepLists(
-                    tags=self.patterns("keep-tags"),
-                    versions=self.patterns("keep-versions"),
-                    digests=self.digests("keep-digests"),
-                ),
+            lists=KeepLists(
+                tags=self.patterns("keep-tags"),
+                versions=self.patterns("keep-versions"),
+                digests=self.digests("keep-digests"),
             ),
         )
-
-    def conditions(self) -> frozenset[Condition] | None:
-        words = self.words("condition")
-        return None if "any" in words else frozenset(Condition(word) for word in words) or None
-
-    def moment(self, name: str) -> datetime | None:
-        text = self.text(name)
-        if not text:
-            return None
-        try:
-            return ages.point_in_time(text, self.now)
-        except ages.AgeProblem as problem:
-            self.problem(name, text, f"is not accepted: {problem}; accepted is {ages.ACCEPTED}")
-            return None
 
 
 def unknown_input(name: str, shown: str) -> str:
     """The problem with an input or option that does not exist; `name` is what was meant to be the input's name."""
-    return f"{shown}: there is no such input{nearest(name, list(INPUTS_BY_NAME))}"
+    return f"{shown}: there is no such input{nearest(name, INPUTS_BY_NAME)}"
 
 
 def _is_base_url(text: str) -> bool:

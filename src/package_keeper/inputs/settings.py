@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards
 from package_keeper.decisions.patterns import Patterns
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.used import ImageReference
 from package_keeper.inputs.operations import Operation
 from package_keeper.inventory.package import PackageType
 
@@ -24,8 +25,10 @@ class Secret:
 class Settings:
     """The run as asked for, made only by `reading.read_settings`.
 
-    `owner_type` is one of the words of the input. `packages` is `None` when no pattern was given. `rules` are already
-    resolved against the run's `now`. Paths are as written, relative to the workspace.
+    `owner_type` and `visibility` are words of the inputs. `packages` is `None` when no pattern was given,
+    `policy_packages` likewise; a package must fit both. `repository` is as written. `rules` are already resolved
+    against the run's `now`, but hold no images in use: `references` are those that the files name, of any owner.
+    `query_tables` are the tables that `query` reads. Paths are as written, relative to the workspace.
     """
 
     operation: Operation
@@ -36,9 +39,16 @@ class Settings:
     package_types: tuple[PackageType, ...]
     package_types_given: bool
     packages: Patterns | None
+    policy_packages: Patterns | None
+    repository: str
+    visibility: str
     api_url: str
     registry_url: str
     rules: Rules
+    references: tuple[ImageReference, ...]
+    explains: bool
+    query: str
+    query_tables: frozenset[str]
     deleted_state: bool
     dry_run: bool
     guards: Guards
@@ -59,9 +69,13 @@ class Settings:
 
     @property
     def lists_versions(self) -> bool:
-        """Whether `list` shows versions: when a package or a selection is given; packages otherwise."""
+        """Whether `list` shows versions: when a package, a selection or a query over them is given; else packages."""
         return self.operation is Operation.LIST and (
-            self.packages is not None or self.rules.select_anything or self.deleted_state
+            self.packages is not None
+            or self.rules.select_anything
+            or self.deleted_state
+            or self.explains
+            or not self.query_tables.isdisjoint(("versions", "tags"))
         )
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import Plan, WriteRecord
+from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Owner, Package
@@ -16,7 +17,8 @@ class Contents:
     """Everything that a report says about one run.
 
     `concerns_packages` is true for operations on whole packages, whose counts are packages. `listed` is what `list`
-    shows, `checked` what `verify` and `repair` found, `broken` how many images are broken.
+    shows, `rows` what a query gave, `used` the references that protect images, `checked` what `verify` and `repair`
+    found, `broken` how many images are broken.
     `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
     """
 
@@ -32,6 +34,8 @@ class Contents:
     messages: tuple[str, ...] = ()
     checked: tuple[CheckedImage, ...] | None = None
     broken: int = 0
+    rows: list[dict[str, object]] | None = None
+    used: tuple[ImageReference, ...] = ()
     receipt: str = ""
     file: str = ""
 
@@ -85,7 +89,8 @@ def count(contents: Contents) -> Counts:
     done = [record.write.decision for record in contents.records if record.outcome is Outcome.DONE]
     return Counts(
         selected=len(contents.plan.writes),
-        planned=len(contents.plan.writes),
+        # a run that a guard refused sets out to do nothing
+        planned=0 if contents.result == "refused" else len(contents.plan.writes),
         deleted=done.count(Decision.DELETE),
         untagged=done.count(Decision.UNTAG),
         restored=done.count(Decision.RESTORE),

@@ -7,6 +7,7 @@ from typing import Any
 
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import PlannedWrite, WriteKind, WriteRecord
+from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Reason
 from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Package, PackageName
@@ -33,6 +34,9 @@ def result_document(contents: Contents) -> dict[str, Any]:
         **count(contents).by_output(),
         "packages": list(packages(contents)),
         "versions": list(versions(contents)),
+        "kept": [] if contents.listed is not None else list(_kept(contents)),
+        "used": [_used_document(reference) for reference in contents.used],
+        "rows": contents.rows,
         "receipt": contents.receipt,
         "file": contents.file,
         "messages": list(contents.messages),
@@ -47,13 +51,18 @@ def outputs(contents: Contents) -> dict[str, str]:
     all_versions = list(versions(contents))
     # a quarter for packages when versions need the rest; all that packages leave for versions
     packages_text, cut_packages = _array(all_packages, room // 4 if all_versions else room)
-    versions_text, cut_versions = _array(all_versions, room - _size(packages_text))
+    rows_text, cut_rows = "", False
+    if contents.rows is not None:
+        # half for the rows when they were asked for: they are the answer
+        rows_text, cut_rows = _array(contents.rows, (room - _size(packages_text)) // 2 if all_versions else room // 2)
+    versions_text, cut_versions = _array(all_versions, room - _size(packages_text) - _size(rows_text))
     return found | {
         "packages": packages_text,
         "versions": versions_text,
+        "rows": rows_text,
         "receipt": contents.receipt,
         "file": contents.file,
-        "truncated": "true" if cut_packages or cut_versions else "false",
+        "truncated": "true" if cut_packages or cut_versions or cut_rows else "false",
     }
 
 
@@ -154,10 +163,45 @@ def _checked(image: CheckedImage) -> dict[str, Any]:
 
 
 def _judged(judgement: Judgement) -> dict[str, Any]:
-    decided: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.reason}
+    decided: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.why}
+    if judgement.rule:
+        decided["rule"] = judgement.rule
     if judgement.root is not None:
         decided["root"] = judgement.root.name
     return version_document(judgement.version) | decided
+
+
+def _kept(contents: Contents) -> Iterator[dict[str, Any]]:
+    """Every version that stays, in short, with the reason."""
+    for judgement in contents.plan.judgements:
+        if judgement.decision is not Decision.KEEP:
+            continue
+        version = judgement.version
+        kept: dict[str, Any] = {
+            "package": version.package.name,
+            "package-type": version.package.type,
+            "id": version.id,
+            "name": version.name,
+            "tags": list(version.tags),
+            "decision": judgement.decision,
+            "reason": judgement.why,
+        }
+        if judgement.rule:
+            kept["rule"] = judgement.rule
+        if judgement.root is not None:
+            kept["root"] = judgement.root.name
+        yield kept
+
+
+def _used_document(reference: ImageReference) -> dict[str, Any]:
+    return {
+        "text": reference.text,
+        "place": reference.place,
+        "package": reference.package,
+        "tag": reference.tag,
+        "digest": reference.digest,
+        "whole-package": reference.whole,
+    }
 
 
 def _write_document(write: PlannedWrite) -> dict[str, Any]:
@@ -187,7 +231,9 @@ def _write_document(write: PlannedWrite) -> dict[str, Any]:
 
 
 def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
-    decided: dict[str, Any] = {"decision": write.decision, "reason": write.reason}
+    decided: dict[str, Any] = {"decision": write.decision, "reason": write.why}
+    if write.rule:
+        decided["rule"] = write.rule
     if write.root is not None:
         decided["root"] = write.root
     if write.tag is not None:

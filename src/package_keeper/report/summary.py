@@ -38,7 +38,9 @@ def summary(contents: Contents) -> str:
         _messages(contents.messages),
         _writes(contents),
         _listed(contents),
+        _rows(contents),
         _kept(contents),
+        _used(contents),
         _files(contents),
     ]
     return _within_limit("\n\n".join(block for block in blocks if block)) + "\n"
@@ -95,7 +97,7 @@ def _cells(write: PlannedWrite) -> list[str]:
         code(version),
         code(write.tag or ", ".join(write.tags)),
         write.decision,
-        write.reason,
+        escape(write.why),
     ]
 
 
@@ -114,7 +116,7 @@ def _listed(contents: Contents) -> str:
             code(f"{display_name(judgement.version.name)} ({judgement.version.id})"),
             code(", ".join(judgement.version.tags)),
             judgement.decision,
-            judgement.reason,
+            escape(judgement.why),
         ]
         for judgement in contents.listed
     ]
@@ -123,14 +125,38 @@ def _listed(contents: Contents) -> str:
 
 def _kept(contents: Contents) -> str:
     kept = Counter(
-        (judgement.version.package, judgement.reason)
+        (judgement.version.package, judgement.why)
         for judgement in contents.plan.judgements
         if judgement.decision is Decision.KEEP
     )
     if not kept or contents.listed is not None:
         return ""
-    rows = [[code(str(package)), reason, str(number)] for (package, reason), number in sorted(kept.items(), key=str)]
+    rows = [
+        [code(str(package)), escape(reason), str(number)] for (package, reason), number in sorted(kept.items(), key=str)
+    ]
     return "### Kept\n\n" + _long_table(["package", "reason", "versions"], rows)
+
+
+def _rows(contents: Contents) -> str:
+    if contents.rows is None:
+        return ""
+    if not contents.rows:
+        return "### Query\n\nNo rows."
+    header = [escape(name) for name in contents.rows[0]]
+    rows = [["" if value is None else code(str(value)) for value in row.values()] for row in contents.rows]
+    return "### Query\n\n" + _long_table(header, rows)
+
+
+def _used(contents: Contents) -> str:
+    if not contents.used:
+        return ""
+    files = len({reference.place.rpartition(":")[0] for reference in contents.used})
+    rows = [
+        [code(reference.place), code(reference.text), "the whole package" if reference.whole else "the image"]
+        for reference in contents.used
+    ]
+    title = f"### Images in use: {len(contents.used)} references in {files} files"
+    return f"{title}\n\n" + _long_table(["place", "reference", "stays"], rows)
 
 
 def _files(contents: Contents) -> str:

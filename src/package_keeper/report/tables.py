@@ -21,7 +21,7 @@ def result_tables(contents: Contents, *, width: int) -> str:
             _table(
                 ["package", "id", "version", "tags", "updated", "decision", "reason"],
                 (
-                    [*_version_cells(judgement.version), judgement.decision, judgement.reason]
+                    [*_version_cells(judgement.version), judgement.decision, judgement.why]
                     for judgement in contents.listed
                 ),
                 width,
@@ -35,6 +35,10 @@ def result_tables(contents: Contents, *, width: int) -> str:
                 ["package", "id", "versions", "visibility", "updated"], map(_package_cells, contents.packages), width
             )
         )
+    if contents.rows:
+        header = list(contents.rows[0])
+        rows = ([str("" if value is None else value) for value in row.values()] for row in contents.rows)
+        parts.append(_table([one_line(name) for name in header], rows, width))
     parts.append(count_line(contents))
     return "\n".join(part for part in parts if part)
 
@@ -63,7 +67,7 @@ def _writes(contents: Contents, width: int) -> str:
                 display_name(write.version_name),
                 write.tag or _tags(write.tags),
                 write.decision,
-                write.reason,
+                write.why,
                 record.outcome if record else (write.refusal or "planned"),
             ]
         )
@@ -73,7 +77,8 @@ def _writes(contents: Contents, width: int) -> str:
 def _table(header: list[str], rows: Iterable[Sequence[str]], width: int) -> str:
     table = PrettyTable(header, align="l")
     # tags give way; ids and names stay whole, to be copied
-    table.max_width["tags"] = max(width - 110, 24)
+    if "tags" in header:
+        table.max_width["tags"] = max(width - 110, 24)
     table.set_style(TableStyle.SINGLE_BORDER)
     table.add_rows([[one_line(cell) for cell in row] for row in rows])
     return table.get_string() if table.rows else ""

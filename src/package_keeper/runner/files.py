@@ -3,6 +3,7 @@
 Files made by root in the workspace break later checkouts on self-hosted runners (GITHUB.md, "The Actions runner").
 """
 
+import codecs
 import contextlib
 import os
 from collections.abc import Mapping
@@ -46,8 +47,8 @@ class Workspace:
     def problems(self, paths: Mapping[str, str]) -> list[str]:
         """Find out before the first request what is wrong with the paths given, by the names of their inputs.
 
-        `undo` is read and `manifest-cache` a folder; the others are written. No two may be the same file: a receipt
-        that is overwritten cannot be taken back.
+        `undo` and `policy` are read and `manifest-cache` is a folder; the others are written. No two may be the same
+        file: a receipt that is overwritten cannot be taken back.
         """
         found: list[str] = []
         names: dict[Path, str] = {}
@@ -61,8 +62,8 @@ class Workspace:
                 elif name == "manifest-cache":
                     _check_folder(place)
             except PathProblem as problem:
-                # undo says it itself when it is read
-                found += [f"{name}: '{text}' {problem}"] if name != "undo" else []
+                # what is read says it itself then
+                found += [f"{name}: '{text}' {problem}"] if name not in ("undo", "policy") else []
                 continue
             # the receipt that is taken back may have the name of the new one, which then gets a number
             same = (name, "receipt") if name == "undo" else (name,)
@@ -74,12 +75,23 @@ class Workspace:
         """Read a file. Raises `PathProblem`."""
         place = self.resolve(text)
         try:
-            # a file that broke off inside a character is still read as far as it goes
-            return place.read_text(encoding="utf-8", errors="replace")
+            data = place.read_bytes()
         except FileNotFoundError:
             raise PathProblem("does not exist in the workspace") from None
         except OSError as error:
             raise PathProblem(f"cannot be read ({type(error).__name__})") from None
+        # PowerShell writes UTF-16 by itself; a file that broke off inside a character is read as far as it goes
+        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
+
+    def files(self) -> list[str]:
+        """All files, relative and sorted; folders behind symbolic links and what git keeps for itself left out."""
+        found = []
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = [name for name in folders if name != ".git"]
+            below = Path(folder).relative_to(self.root)
+            found += [(below / name).as_posix() for name in files]
+        return sorted(found)
 
     def write(self, text: str, content: str) -> str:
         """Write a file, and give its relative path. Raises `FileUnwritable`."""

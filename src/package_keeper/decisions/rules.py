@@ -1,0 +1,128 @@
+"""Rules: what is selected, how much of it stays, and from which age on the rest goes.
+
+The inputs of a run make one rule. A policy is an ordered list of them: the first whose match fits an image decides, and
+no later one sees it; where none fits, the image stays. A new way to keep is a field of `Counts` or `KeepLists`, a new
+way to select one of `Selection`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from package_keeper.decisions.facts import Facts
+from package_keeper.decisions.retention import Counts, KeepLists
+from package_keeper.decisions.selection import Age, Match, PartialMatch, Selection
+from package_keeper.inventory.image import Image
+from package_keeper.inventory.package import PackageType
+from package_keeper.inventory.version import Timestamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule; `name` is empty for the one that the inputs make. `keeps_all` means that nothing of it ever goes."""
+
+    selection: Selection
+    age: Age
+    counts: Counts = field(default_factory=Counts)
+    name: str = ""
+    keeps_all: bool = False
+
+    @property
+    def selects_anything(self) -> bool:
+        """Whether any selection, age or count is given; without one nothing is ever chosen."""
+        return self.selection.is_given or self.age.is_given or self.counts.is_given
+
+    @property
+    def needs_time(self) -> bool:
+        """Whether an image of unknown age cannot be judged."""
+        return self.age.is_given or self.counts.is_given
+
+    def match(self, image: Image, facts: Facts) -> Match:
+        """How far this rule fits `image`; with `NONE` the next one is asked.
+
+        Where all is kept one matching tag is enough, and what is not known keeps too. Where something can go all tags
+        must match, unless `partial-match` says otherwise (contract, "Policy file").
+        """
+        match = self.selection.match_image(image, facts, when_unknown=self.keeps_all)
+        if match is not Match.PARTIAL:
+            return match
+        if self.keeps_all:
+            return Match.WHOLE
+        return Match.NONE if self.selection.partial_match is None else match
+
+    def matches_in_part(self, image: Image, facts: Facts) -> bool:
+        """Whether some of the tags match, though not enough for this rule to decide."""
+        return self.selection.partial_match is None and self.selection.match_image(image, facts) is Match.PARTIAL
+
+    def untags(self, image: Image, match: Match) -> bool:
+        """Whether only some tags of `image` go, and the image itself stays; only containers can lose single tags."""
+        return (
+            match is Match.PARTIAL
+            and self.selection.partial_match is PartialMatch.UNTAG
+            and image.root.package.type is PackageType.CONTAINER
+        )
+
+    def keeps_partial(self, image: Image, match: Match) -> bool:
+        """Whether `image` stays since only some of its tags match."""
+        return (
+            match is Match.PARTIAL
+            and self.selection.partial_match is not PartialMatch.DELETE
+            and not self.untags(image, match)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Everything that decides about images.
+
+    `rules` are those of a policy, or the one of the inputs. `now` is the moment from which ages are seen. `raw` means
+    that versions are judged as if nothing held them together, since the user named them one by one. `writing` is false
+    where nothing will be deleted: then a push that may be under way needs no protection.
+    """
+
+    rules: tuple[Rule, ...]
+    now: datetime
+    lists: KeepLists = field(default_factory=KeepLists)
+    is_policy: bool = False
+    raw: bool = False
+    writing: bool = True
+
+    @property
+    def inputs(self) -> Rule:
+        """The rule that the selection inputs make; beside a policy there is none, and this is its first rule."""
+        return self.rules[0]
+
+    @property
+    def select_anything(self) -> bool:
+        """Whether anything can ever be chosen."""
+        return self.is_policy or self.inputs.selects_anything
+
+    @property
+    def timestamp(self) -> Timestamp:
+        """The time by which the oldest goes first."""
+        return Timestamp.UPDATED if self.is_policy else self.inputs.age.timestamp
+
+    @property
+    def judge_health(self) -> bool:
+        """Whether anything depends on the condition of images."""
+        return any(rule.selection.conditions is not None for rule in self.rules)
+
+    @property
+    def version_ids(self) -> frozenset[int]:
+        """The ids that are named anywhere."""
+        return frozenset(found for rule in self.rules for found in rule.selection.version_ids or ())
+
+    @property
+    def expressions(self) -> frozenset[str]:
+        """The SQL expressions of all rules."""
+        return frozenset(rule.selection.where for rule in self.rules if rule.selection.where is not None)
+
+    def deciding(self, image: Image, facts: Facts) -> tuple[Rule | None, Match]:
+        """The first rule that fits `image`, and how far. Without one: whether any matched some of its tags."""
+        if not self.select_anything:
+            return None, Match.NONE
+        for rule in self.rules:
+            match = rule.match(image, facts)
+            if match is not Match.NONE:
+                return rule, match
+        in_part = self.is_policy and any(rule.matches_in_part(image, facts) for rule in self.rules)
+        return None, Match.PARTIAL if in_part else Match.NONE

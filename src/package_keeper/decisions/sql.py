@@ -1,0 +1,267 @@
+"""SQL over the inventory (contract, "SQL columns"): `where` selects versions, `query` answers questions.
+
+Everything happens in an SQLite database in memory that holds three tables and lets nothing but reading them through:
+no write, attach, pragma, extension or file. What runs away is stopped, by time (the caller's) and by memory.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from package_keeper.inventory.package import Package
+from package_keeper.inventory.version import Timestamp, Version
+
+TABLES = {
+    "packages": (
+        "id INTEGER, name TEXT, type TEXT, owner TEXT, visibility TEXT, repository TEXT, version_count INTEGER,"
+        " created_at TEXT, updated_at TEXT, url TEXT, html_url TEXT"
+    ),
+    "versions": (
+        "id INTEGER, package TEXT, type TEXT, name TEXT, tagged INTEGER, tags TEXT, created_at TEXT, updated_at TEXT,"
+        " deleted_at TEXT, age_days REAL, description TEXT, license TEXT, url TEXT, html_url TEXT,"
+        " package_html_url TEXT, metadata TEXT"
+    ),
+    "tags": "version_id INTEGER, package TEXT, tag TEXT",
+}
+"""The columns of each table."""
+
+JSON_TABLES = ("json_each", "json_tree")
+"""SQLite's functions that open JSON as a table."""
+
+READABLE = frozenset({*TABLES, *JSON_TABLES})
+"""All whose columns may be read."""
+
+FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "sqlite_log"})
+
+LONGEST_VALUE = 1_000_000
+"""Bytes of one value or statement."""
+
+HEAP = 1 << 30
+"""Bytes that SQLite may take; 135,000 versions take about 150 MB."""
+
+LARGEST_RESULT = 512 << 20
+"""Bytes that the rows of a query may take."""
+
+CELL = 40
+"""Bytes that a value takes besides its text."""
+
+_SELECT = "SELECT"
+"""Stands among the tables that are read, for the fact that it is a `SELECT` at all."""
+
+STEPS = 1_000
+"""Steps of SQLite's machine between two looks at the time."""
+
+
+class SqlProblem(ValueError):
+    """The SQL cannot be run; the message is SQLite's own, or says what stopped it."""
+
+
+class Inventory:
+    """The packages and versions of a run as tables.
+
+    Ages are seen from `now`, by the time that `timestamp` names. `may_go_on` is asked every thousand steps, and ends
+    the statement when it says no.
+    """
+
+    def __init__(
+        self,
+        packages: Iterable[Package],
+        versions: Iterable[Version],
+        *,
+        owner: str,
+        now: datetime,
+        timestamp: Timestamp,
+        may_go_on: Callable[[], bool],
+    ) -> None:
+        self._connection = _empty()
+        self._connection.executemany(_insert("packages"), (_package_row(package, owner) for package in packages))
+        versions = list(versions)
+        self._connection.executemany(
+            _insert("versions"), (_version_row(version, now, timestamp) for version in versions)
+        )
+        self._connection.executemany(_insert("tags"), _tag_rows(versions))
+        _confine(self._connection)
+        self._connection.set_progress_handler(lambda: not may_go_on(), STEPS)
+
+    def selected(self, expression: str) -> frozenset[int]:
+        """The ids of the versions for which `expression` is true; NULL never selects. Raises `SqlProblem`."""
+        check_expression(expression)
+        rows, _ = self._rows(_where(expression))
+        return frozenset(row[0] for row in rows)
+
+    def query(self, statement: str) -> list[dict[str, Any]]:
+        """The rows of a `SELECT`, each by the names of its columns. Raises `SqlProblem`.
+
+        Columns of one name are told apart by a number behind it. Bytes become hex digits.
+        """
+        check_query(statement)
+        rows, names = self._rows(statement)
+        columns = _unique(names)
+        return [dict(zip(columns, map(_plain, row), strict=True)) for row in rows]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._connection.close()
+
+    def _rows(self, statement: str) -> tuple[list[tuple[Any, ...]], list[str]]:
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        try:
+            cursor = self._connection.execute(statement)
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                rows.append(row)
+                size += sum(len(value) for value in row if isinstance(value, str | bytes)) + CELL * len(row)
+                if size > LARGEST_RESULT:
+                    break
+        except MemoryError:
+            raise SqlProblem(f"needs more than {HEAP >> 20} MB of memory") from None
+        except sqlite3.Error as error:
+            if "interrupted" in str(error):
+                raise SqlProblem("takes too long and was stopped; make it simpler") from None
+            raise SqlProblem(str(error)) from None
+        if size > LARGEST_RESULT:
+            raise SqlProblem(f"gives more than {LARGEST_RESULT >> 20} MB; add a LIMIT or a condition")
+        return rows, names
+
+
+def check_expression(expression: str) -> None:
+    """Refuse what is no expression over the columns of `versions`. Raises `SqlProblem`."""
+    # the second form is no SELECT when the expression closes a parenthesis that it did not open
+    for statement in (_where(expression), f"SELECT\n{expression}\nFROM versions"):
+        _prepare(statement)
+
+
+def check_query(statement: str) -> frozenset[str]:
+    """Refuse what is no `SELECT` over the three tables; gives the tables that it reads. Raises `SqlProblem`."""
+    return _prepare(statement)
+
+
+def _prepare(statement: str) -> frozenset[str]:
+    connection = _empty()
+    read: set[str] = set()
+    _confine(connection, read)
+    try:
+        connection.execute(f"EXPLAIN {statement}")
+    except (sqlite3.Error, ValueError, MemoryError) as error:
+        raise SqlProblem(str(error) or "out of memory") from None
+    finally:
+        connection.close()
+    if _SELECT not in read:
+        raise SqlProblem("this is no SELECT")
+    return frozenset(read & TABLES.keys())
+
+
+def _where(expression: str) -> str:
+    return f"SELECT id FROM versions WHERE (\n{expression}\n)"  # noqa: S608  # reason: SQL is what the user gives
+
+
+def _empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for name, columns in TABLES.items():
+        connection.execute(f"CREATE TABLE {name} ({columns})")
+    return connection
+
+
+def _confine(connection: sqlite3.Connection, read: set[str] | None = None) -> None:
+    """Let nothing but reading through; `read` is filled with the names of the tables that are read."""
+    for name in JSON_TABLES:
+        # made while it is still allowed; no other virtual table can come into being afterwards
+        connection.execute(f"SELECT 1 FROM {name}('[]')")  # noqa: S608  # reason: names of our own
+    # temporary tables of a large sort stay in memory too: no file is ever touched
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA hard_heap_limit = {HEAP}")
+    connection.execute("PRAGMA query_only = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, LONGEST_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
+
+    def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        allowed = False
+        if action == sqlite3.SQLITE_READ:
+            # without a column it counts the rows of what the statement itself defines, or of one of these
+            allowed = first in READABLE or (not second and not (first or "sqlite_").startswith("sqlite_"))
+        elif action == sqlite3.SQLITE_FUNCTION:
+            allowed = (second or "").lower() not in FORBIDDEN_FUNCTIONS
+        elif action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
+            allowed = True
+        if read is not None:
+            read.add(_SELECT if action == sqlite3.SQLITE_SELECT else first or "")
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(authorize)
+
+
+def _insert(table: str) -> str:
+    places = ", ".join("?" * len(TABLES[table].split(",")))
+    return f"INSERT INTO {table} VALUES ({places})"  # noqa: S608  # reason: names of our own
+
+
+def _package_row(package: Package, owner: str) -> tuple[Any, ...]:
+    return (
+        package.id,
+        package.name,
+        package.type.value,
+        owner,
+        package.visibility,
+        package.repository_name,
+        package.version_count,
+        _time(package.created_at),
+        _time(package.updated_at),
+        package.url,
+        package.html_url,
+    )
+
+
+def _version_row(version: Version, now: datetime, timestamp: Timestamp) -> tuple[Any, ...]:
+    moment = version.at(timestamp)
+    return (
+        version.id,
+        version.package.name,
+        version.package.type.value,
+        version.name,
+        bool(version.image_tags) if version.package.type.has_tags else None,
+        json.dumps(version.tags, ensure_ascii=False),
+        _time(version.created_at),
+        _time(version.updated_at),
+        _time(version.deleted_at),
+        (now - moment) / timedelta(days=1) if moment is not None else None,
+        version.description,
+        version.license,
+        version.url,
+        version.html_url,
+        version.package_html_url,
+        json.dumps(version.metadata, ensure_ascii=False) if version.metadata is not None else None,
+    )
+
+
+def _tag_rows(versions: Iterable[Version]) -> Iterator[tuple[Any, ...]]:
+    for version in versions:
+        for tag in version.tags:
+            yield version.id, version.package.name, tag
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment is not None else None
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        number, unique = 1, name
+        while unique in found:
+            number += 1
+            unique = f"{name}_{number}"
+        found.append(unique)
+    return found
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it: bytes as hex digits, infinity as nothing."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value

@@ -1,0 +1,155 @@
+"""What the rules need to know beyond the versions: repositories, SQL, images in use; and what users are told of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.facts import Facts
+from package_keeper.decisions.retention import GroupBy
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.semver import semantic_version
+from package_keeper.decisions.sql import Inventory, SqlProblem
+from package_keeper.decisions.used import ImageReference, UsedImages
+from package_keeper.errors import BadInput, Refusal
+from package_keeper.execution.ports import Log, RepositoryReader, Stopwatch
+from package_keeper.inventory.package import Package, PackageName
+from package_keeper.inventory.repository import RepositoryLife
+from package_keeper.inventory.version import Version
+
+Found = Sequence[tuple[Package, list[Version]]]
+"""Packages in scope with the versions read of them."""
+
+SQL_SECONDS = 30.0
+"""How long one piece of SQL may run."""
+
+MANY = 5
+"""So many things are named, then how many there are."""
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """Gathers facts for the rules of one run.
+
+    `repository` is the one that answers for every package, when it is given; `fallback` answers for packages that are
+    linked to none. Both are `owner/name`, or empty.
+    """
+
+    rules: Rules
+    owner: str
+    repositories: RepositoryReader
+    repository: str
+    fallback: str
+    stopwatch: Stopwatch
+    log: Log
+    _read: dict[str, RepositoryLife | None] = field(default_factory=dict)
+
+    def gather(self, found: Found) -> Facts:
+        """Find out everything that the rules ask for. Raises `BadInput` for SQL that cannot be run."""
+        self._tell_what_is_no_version(found)
+        return Facts(lives=self._lives(found), selected=self._selected(found))
+
+    def tables(self, found: Found) -> Inventory:
+        """The packages and versions as tables for SQL."""
+        until = self.stopwatch.monotonic() + SQL_SECONDS
+        return Inventory(
+            (package for package, _ in found),
+            (version for _, versions in found for version in versions),
+            owner=self.owner,
+            now=self.rules.now,
+            timestamp=self.rules.timestamp,
+            may_go_on=lambda: self.stopwatch.monotonic() < until,
+        )
+
+    def _selected(self, found: Found) -> dict[str, frozenset[int]]:
+        selected = {}
+        for expression in sorted(self.rules.expressions):
+            tables = self.tables(found)
+            try:
+                selected[expression] = tables.selected(expression)
+            except SqlProblem as problem:
+                raise BadInput([f"where: '{expression}' is not accepted: {problem}"]) from None
+            finally:
+                tables.close()
+        return selected
+
+    def _lives(self, found: Found) -> dict[PackageName, RepositoryLife]:
+        templates = [rule.selection.gone for rule in self.rules.rules if rule.selection.gone is not None]
+        lives = {}
+        for package, versions in found:
+            tags = {tag for version in versions for tag in version.image_tags} if templates else set()
+            if not any(gone.concerns(tag) for gone in templates for tag in tags):
+                continue
+            name = self.repository or package.repository_name or self.fallback
+            if not name:
+                self.log.warning(
+                    f"gone: {package.key} is linked to no repository, so nothing shows which of its tags are gone and"
+                    " none is selected by that; name one with the input repository"
+                )
+                continue
+            life = self._life(name)
+            if life is not None:
+                lives[package.key] = life
+        return lives
+
+    def _life(self, name: str) -> RepositoryLife | None:
+        if name not in self._read:
+            try:
+                self._read[name] = life = self.repositories.life(name)
+                self.log.info(
+                    f"gone: {name} has {len(life.branches)} branches, {len(life.open_pulls)} open and"
+                    f" {len(life.closed_pulls)} closed pull requests, {len(life.git_tags)} git tags"
+                )
+            except Refusal as refused:
+                self._read[name] = None
+                self.log.warning(
+                    f"gone: the repository {name} cannot be read ({refused}), so nothing is selected by what is gone"
+                    " there; the token needs contents: read and pull-requests: read"
+                )
+        return self._read[name]
+
+    def _tell_what_is_no_version(self, found: Found) -> None:
+        groups = (GroupBy.MAJOR, GroupBy.MINOR)
+        if not any(
+            rule.selection.judges_versions or (rule.counts.latest and rule.counts.grouping.by in groups)
+            for rule in self.rules.rules
+        ):
+            return
+        for package, versions in found:
+            if package.type.has_tags:
+                continue
+            names = sorted({version.name for version in versions if semantic_version(version.name) is None})
+            if names:
+                self.log.notice(f"{package.key}: {_several(names)} are no SemVer and stay")
+
+
+def used_here(used: UsedImages, packages: Iterable[Package]) -> list[ImageReference]:
+    """The references that concern packages in scope, each place once."""
+    keys = [package.key for package in packages]
+    seen: dict[tuple[str, str], ImageReference] = {}
+    for reference in used.references:
+        if any(used.concerns(reference, key) for key in keys):
+            seen.setdefault((reference.place, reference.text), reference)
+    return list(seen.values())
+
+
+def tell_used(here: Sequence[ImageReference], found: Found, log: Log) -> None:
+    """Say which images are in use, and which references name nothing that is there."""
+    files = {reference.place.rpartition(":")[0] for reference in here}
+    if not here:
+        log.warning("keep-used-in: the files name no image of the packages in scope, so nothing is protected by them")
+        return
+    log.info(f"keep-used-in: {len(here)} references to images of the packages in scope, in {len(files)} files")
+    for reference in here:
+        meant = "the whole package stays" if reference.whole else "the image stays"
+        log.info(f"  {reference.place}: {reference.text}: {meant}")
+    tags = {(package.key.name.lower(), tag) for package, versions in found for v in versions for tag in v.tags}
+    names = {version.name for _, versions in found for version in versions}
+    for reference in here:
+        if reference.whole or reference.digest in names:
+            continue
+        if reference.digest is not None or (reference.package.lower(), reference.tag) not in tags:
+            log.warning(f"keep-used-in: {reference.place}: {reference.text} was found in no package in scope")
+
+
+def _several(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MANY])
+    return f"{shown} and {len(names) - MANY} more" if len(names) > MANY else shown

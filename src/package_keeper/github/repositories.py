@@ -1,0 +1,108 @@
+"""A repository's branches, git tags and pull requests, through PyGithub."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github.asking import Asker
+from package_keeper.inventory.repository import RepositoryLife
+
+if TYPE_CHECKING:
+    from github import Github
+    from github.PaginatedList import PaginatedList
+    from github.Repository import Repository
+
+_T = TypeVar("_T")
+
+MOST_PAGES = 10_000
+"""A list that is longer repeats itself."""
+
+
+class Repositories:
+    """Reads the life of repositories."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    def life(self, full_name: str) -> RepositoryLife:
+        """Read all pull requests, git tags and branches of `owner/name`. Raises `Refusal`.
+
+        Branches come last, so that one that appears meanwhile is seen alive.
+        """
+        pulls = self._all(full_name, lambda repository: repository.get_pulls("all", "created", "asc"), _pull)
+        tags = self._all(full_name, lambda repository: repository.get_tags(), lambda tag: tag.name)
+        branches = self._all(full_name, lambda repository: repository.get_branches(), lambda branch: branch.name)
+        return RepositoryLife(
+            full_name=full_name,
+            branches=frozenset(branches),
+            git_tags=frozenset(tags),
+            open_pulls=frozenset(pull.number for pull in pulls if not pull.is_closed),
+            closed_pulls=frozenset(pull.number for pull in pulls if pull.is_closed),
+            open_heads=frozenset(pull.head for pull in pulls if not pull.is_closed and pull.head),
+            closed_heads=frozenset(
+                pull.head for pull in pulls if pull.is_closed and pull.head and pull.lies_in(full_name)
+            ),
+        )
+
+    def _all(
+        self, full_name: str, listing: Callable[["Repository"], "PaginatedList[Any]"], read: Callable[[Any], _T]
+    ) -> list[_T]:
+        """All entries of a list.
+
+        PyGithub follows Link headers only, and a list that ends too early would hide what lives; so pages are asked for
+        by number, until one is empty.
+        """
+        found: list[_T] = []
+        for number in range(MOST_PAGES):
+            page = self._asker.ask(partial(_page, full_name, listing, read, number))
+            if not page:
+                return found
+            found += page
+        raise Refusal(RefusalKind.UNREACHABLE, f"a list of {full_name} does not end")
+
+
+def _page(
+    full_name: str,
+    listing: Callable[["Repository"], "PaginatedList[Any]"],
+    read: Callable[[Any], _T],
+    number: int,
+    github: "Github",
+    /,
+) -> list[_T]:
+    repository = github.get_repo(full_name, lazy=True)
+    return [read(entry) for entry in listing(repository).get_page(number)]
+
+
+class _Pull:
+    """What is needed of a pull request."""
+
+    def __init__(self, number: int, *, is_closed: bool, head: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+        self.number = number
+        self.is_closed = is_closed
+        self.head = str(head.get("ref") or "")
+        self._head = head
+        self._base = base
+
+    def lies_in(self, full_name: str) -> bool:
+        """Whether the head branch was one of the repository itself, and not of a fork.
+
+        Of a fork that was deleted only the account is left, which is never that of the repository's owner.
+        """
+        own = {full_name.lower(), *_full_name(self._base)}
+        if found := _full_name(self._head):
+            return not own.isdisjoint(found)
+        account = str((self._head.get("user") or {}).get("login") or self._head.get("label") or "")
+        login = account.partition(":")[0].lower()
+        return any(name.partition("/")[0] == login for name in own) if login else "repo" not in self._head
+
+
+def _pull(pull: Any) -> _Pull:
+    if pull.state not in ("open", "closed"):
+        raise TypeError("a pull request that is neither open nor closed")
+    return _Pull(int(pull.number), is_closed=pull.state == "closed", head=pull.head.raw_data, base=pull.base.raw_data)
+
+
+def _full_name(part: Mapping[str, Any]) -> list[str]:
+    name = (part.get("repo") or {}).get("full_name")
+    return [str(name).lower()] if name else []

@@ -1,0 +1,154 @@
+"""The policy file (contract, "Policy file"): YAML ─▶ ordered rules, or all problems with line and path."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from package_keeper.decisions.rules import Rule
+from package_keeper.inputs.patterns import split_entries
+from package_keeper.inputs.rule_reading import read_rule, rule_problems, type_problems
+from package_keeper.inputs.schemas import schema, schema_problems
+from package_keeper.inputs.texts import Texts
+from package_keeper.inputs.yaml_text import Document, Path, YamlProblem, read_yaml
+from package_keeper.inventory.package import PackageType
+
+_INPUT_OF = {
+    "latest": "keep-latest",
+    "latest-per": "keep-latest-per",
+    "daily": "keep-daily",
+    "weekly": "keep-weekly",
+    "monthly": "keep-monthly",
+    "yearly": "keep-yearly",
+}
+"""The inputs that the keys of `keep` are; all other keys have the names of theirs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A policy as read. `packages` are the texts of its patterns, to be read like those of the input `package`."""
+
+    rules: tuple[Rule, ...] = ()
+    packages: str = ""
+    packages_label: str = ""
+
+
+def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: datetime, problems: list[str]) -> Policy:
+    """Read the policy in `text`, which stands in `file`. What is wrong is added to `problems`."""
+    found: list[str] = []
+    try:
+        document = read_yaml(text)
+    except YamlProblem as problem:
+        problems.append(f"policy: {file}: {problem}")
+        return Policy()
+    found += document.problems
+    wrong = schema_problems(schema("policy"), document)
+    found += [f"{document.at(path)}: {problem}" for path, problem in wrong]
+    about = _About(types=types, now=now, problems=found)
+    rules: list[Rule] = []
+    for place, rule in _rules_of(document):
+        path: Path = ("rules", place)
+        # a rule that the schema refuses says nothing more; the others are read, so that all problems are told at once
+        if not any(each[:2] == path for each, _ in wrong):
+            rules.append(_Rule(document, path, rule, about).read())
+    found += _names(document)
+    problems += [f"policy: {file}, {problem}" for problem in found]
+    if found:
+        return Policy()
+    packages = document.value.get("packages")
+    label = f"policy: {file}, {document.at(('packages',))}"
+    return Policy(rules=tuple(rules), packages=_lines(packages) if packages else "", packages_label=label)
+
+
+def _rules_of(document: Document) -> Iterator[tuple[int, Any]]:
+    rules = document.value.get("rules") if isinstance(document.value, dict) else None
+    yield from enumerate(rules if isinstance(rules, list) else ())
+
+
+def _names(document: Document) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for place, rule in _rules_of(document):
+        name = rule.get("name") if isinstance(rule, dict) else None
+        if not isinstance(name, str):
+            continue
+        where = document.at(("rules", place, "name"))
+        if name in seen:
+            yield f"{where}: '{name}' is the name of rules[{seen[name]}] too"
+        elif not name.isprintable():
+            yield f"{where}: has characters that cannot be shown"
+        seen.setdefault(name, place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """What the rules are about: the types in scope, the moment of the run, and the problems found so far."""
+
+    types: tuple[PackageType, ...]
+    now: datetime
+    problems: list[str]
+
+
+class _Rule:
+    """One rule of a policy on its way to a `Rule`."""
+
+    def __init__(self, document: Document, path: Path, rule: Mapping[str, Any], about: "_About") -> None:
+        self._document = document
+        self._path = path
+        self._rule = rule
+        self._types = about.types
+        self._now = about.now
+        self._problems = about.problems
+
+    def read(self) -> Rule:
+        rule = self._rule
+        values: dict[str, tuple[Any, Path]] = {}
+        for key, value in rule["match"].items():
+            values[key] = (value, (*self._path, "match", key))
+        if "partial-match" in rule:
+            if "partial-match" in values:
+                self._problem(("partial-match",), "stands in match too; once is enough")
+            values["partial-match"] = (rule["partial-match"], (*self._path, "partial-match"))
+        for part in ("keep", "delete"):
+            if isinstance(rule.get(part), dict):
+                for key, value in rule[part].items():
+                    values[_INPUT_OF.get(key, key)] = (value, (*self._path, part, key))
+        texts = Texts(
+            {name: _lines(value) for name, (value, _) in values.items()},
+            self._problems,
+            now=self._now,
+            labels={name: self._document.at(path) for name, (_, path) in values.items()},
+        )
+        found = read_rule(texts, name=rule["name"], keeps_all=rule.get("keep") == "all")
+        self._problems += rule_problems(found, texts, types=set(self._types), deleted=False)
+        self._problems += type_problems(texts, self._types)
+        self._empty_lists(texts)
+        self._contradictions(found, texts)
+        return found
+
+    def _empty_lists(self, texts: Texts) -> None:
+        for name, text in texts.texts.items():
+            if not any(split_entries(text)):
+                self._problems.append(f"{texts.label(name)}: has no entry, and must not come to mean everything")
+
+    def _contradictions(self, found: Rule, texts: Texts) -> None:
+        keep, delete = self._rule.get("keep"), self._rule.get("delete")
+        if keep is None and delete is None:
+            self._problem((), "has neither keep nor delete")
+        elif keep == "all" and delete is not None:
+            self._problem(("delete",), "contradicts keep: all")
+        elif isinstance(keep, dict) and not found.counts.is_given:
+            self._problem(("keep",), "keeps nothing; write delete: all where that is meant")
+        elif keep is None and not found.selection.is_given and not found.age.is_given:
+            self._problem(("match",), "selects nothing on purpose, and must not mean everything (versions: '*' does)")
+        if "partial-match" in texts.texts and not found.selection.judges_tags:
+            self._problems.append(
+                f"{texts.label('partial-match')}: has no effect without tags, semver, prerelease or gone"
+            )
+
+    def _problem(self, path: Path, text: str) -> None:
+        self._problems.append(f"{self._document.at((*self._path, *path))}: {text}")
+
+
+def _lines(value: Any) -> str:
+    """A value as the text of an input: the entries of a list on lines of their own."""
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)

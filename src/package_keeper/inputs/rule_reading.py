@@ -1,0 +1,127 @@
+"""Texts ─▶ one rule: the selection, age and count inputs of a run, or those of one rule of a policy."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from package_keeper.decisions.retention import Counts
+from package_keeper.decisions.rules import Rule
+from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
+from package_keeper.decisions.semver import Prerelease
+from package_keeper.decisions.sql import check_expression
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
+from package_keeper.inputs.digest_reach import can_match_digest
+from package_keeper.inputs.texts import Texts
+from package_keeper.inventory.image import Condition
+from package_keeper.inventory.package import PackageType
+from package_keeper.inventory.version import Timestamp
+
+SELECTION_INPUTS = (
+    "version-ids",
+    "versions",
+    "tags",
+    "tag-status",
+    "semver",
+    "prerelease",
+    "gone",
+    "condition",
+    "partial-match",
+    "where",
+)
+AGE_INPUTS = ("older-than", "newer-than", "age-of")
+COUNT_INPUTS = ("keep-latest", "keep-latest-per", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly")
+RULE_INPUTS = (*SELECTION_INPUTS, *AGE_INPUTS, *COUNT_INPUTS)
+"""All inputs that a policy stands instead of."""
+
+
+def read_rule(texts: Texts, *, name: str = "", keeps_all: bool = False, restoring: bool = False) -> Rule:
+    """Read one rule; what is wrong is among the problems of `texts`, and left out of the rule."""
+    partial = texts.choice("partial-match")
+    selection = Selection(
+        version_ids=texts.ids("version-ids"),
+        versions=texts.patterns("versions"),
+        tags=texts.patterns("tags"),
+        tag_status=TagStatus(texts.choice("tag-status")),
+        semver=texts.semver_range("semver"),
+        prerelease=Prerelease(texts.choice("prerelease")),
+        gone=texts.gone("gone"),
+        where=texts.sql("where", check_expression),
+        conditions=_conditions(texts),
+        # in a policy only what is written stops an image at a rule that some of its tags match
+        partial_match=PartialMatch(partial) if not name or "partial-match" in texts.texts else None,
+    )
+    age = Age(
+        timestamp=Timestamp(texts.choice("age-of") or (Timestamp.DELETED if restoring else Timestamp.UPDATED)),
+        older_than=texts.moment("older-than"),
+        newer_than=texts.moment("newer-than"),
+    )
+    counts = Counts(
+        latest=texts.number("keep-latest"),
+        grouping=texts.grouping("keep-latest-per"),
+        daily=texts.number("keep-daily"),
+        weekly=texts.number("keep-weekly"),
+        monthly=texts.number("keep-monthly"),
+        yearly=texts.number("keep-yearly"),
+    )
+    return Rule(selection=selection, age=age, counts=counts, name=name, keeps_all=keeps_all)
+
+
+def rule_problems(rule: Rule, texts: Texts, *, types: AbstractSet[PackageType], deleted: bool) -> Iterator[str]:
+    """What contradicts itself, can select nothing, or protects nothing. `deleted` versions are the subject or not."""
+    selection, age, label = rule.selection, rule.age, texts.label
+    yield from _never_selected(rule, texts, types)
+    if age.older_than is not None and age.newer_than is not None and age.older_than <= age.newer_than:
+        yield (
+            f"{label('older-than')}: together with newer-than nothing can be selected; older-than must be the shorter"
+            " age"
+        )
+    if age.timestamp is Timestamp.DELETED and not deleted:
+        yield f"{label('age-of')}: 'deleted': active versions have no time of deletion; accepted are updated, created"
+    if texts.is_given("keep-latest-per") and not rule.counts.latest:
+        yield f"{label('keep-latest-per')}: protects nothing without a number of latest to keep"
+    if types == {PackageType.CONTAINER} and selection.versions is not None:
+        for pattern in selection.versions.entries:
+            if not can_match_digest(pattern):
+                yield digest_problem(label("versions"), pattern.text, "tags")
+
+
+def _never_selected(rule: Rule, texts: Texts, types: AbstractSet[PackageType]) -> Iterator[str]:
+    selection = rule.selection
+    if selection.tag_status is TagStatus.UNTAGGED:
+        names = ["tags", "gone"]
+        if all(kind.has_tags for kind in types):
+            names += ["semver", "prerelease"]
+        for name in names:
+            if texts.is_given(name):
+                yield f"{texts.label(name)}: with tag-status: untagged nothing can be selected; remove one of them"
+    for name, patterns in (("versions", selection.versions), ("tags", selection.tags)):
+        if patterns is not None and any(pattern.text in ("*", "/.*/") for pattern in patterns.excludes):
+            yield f"{texts.label(name)}: '!*' excludes everything, so nothing can be selected"
+
+
+def type_problems(texts: Texts, types: tuple[PackageType, ...]) -> Iterator[str]:
+    """The inputs that are given and have no effect on any of `types`."""
+    shown = ", ".join(types)
+    for name in texts.texts:
+        if name not in INPUTS_BY_NAME or not texts.is_given(name):
+            continue
+        definition = INPUTS_BY_NAME[name]
+        if definition.needs_tags and not any(kind.has_tags for kind in types):
+            yield (
+                f"{texts.label(name)}: has no effect on {shown}, whose versions carry no tags; accepted for container"
+                " and docker"
+            )
+        elif definition.needs_images and PackageType.CONTAINER not in types:
+            yield f"{texts.label(name)}: has no effect on {shown}; only container versions form images"
+
+
+def digest_problem(label: str, text: str, instead: str) -> str:
+    """The problem with a pattern on version names that no container version can match."""
+    return (
+        f"{label}: '{text}' can match no container version, whose name is a digest (sha256:…); for tags use the input"
+        f" {instead}"
+    )
+
+
+def _conditions(texts: Texts) -> frozenset[Condition] | None:
+    words = texts.words("condition")
+    return None if "any" in words else frozenset(Condition(word) for word in words) or None

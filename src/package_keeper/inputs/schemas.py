@@ -1,0 +1,89 @@
+"""The JSON Schemas that ship with the program, and what is wrong with a document by one of them, in our words."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, cast
+
+from package_keeper.inputs.texts import nearest
+from package_keeper.inputs.yaml_text import Document, Path
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+SCHEMAS = ("policy", "receipt")
+"""What `package-keeper schema` can print."""
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+
+
+def schema_text(name: str) -> str:
+    """The JSON Schema of a policy or of a line of a receipt, as it ships."""
+    return resources.files(__package__).joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+@cache
+def schema(name: str) -> Mapping[str, Any]:
+    """The same, read."""
+    found: Mapping[str, Any] = json.loads(schema_text(name))
+    return found
+
+
+def schema_problems(wanted: Mapping[str, Any], document: Document) -> list[tuple[Path, str]]:
+    """What is wrong with `document`, each with the path of the value, in the order of the lines."""
+    # imported here: it takes longer than all of ours, and only a policy needs it
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # reason: start-up time
+
+    found = [each for error in Draft202012Validator(wanted).iter_errors(document.value) for each in _said(error)]
+    return sorted(dict.fromkeys(found), key=lambda each: document.lines.get(each[0], 0))
+
+
+def _said(error: "ValidationError") -> Iterator[tuple[Path, str]]:
+    path: Path = tuple(error.absolute_path)
+    value: Any = error.instance
+    wanted: Any = cast("Any", error.validator_value)
+    part: Any = cast("Any", error.schema)
+    match error.validator:
+        case "additionalProperties":
+            accepted = list(part["properties"])
+            for key in value:
+                if key not in accepted:
+                    yield (*path, key), f"unknown; accepted here are {', '.join(accepted)}{nearest(str(key), accepted)}"
+        case "required":
+            for key in wanted:
+                if key not in value:
+                    yield path, f"'{key}' is missing"
+        case "type":
+            types = [wanted] if isinstance(wanted, str) else wanted
+            yield path, f"{_shown(value)} is not accepted; accepted is {' or '.join(_TYPES[each] for each in types)}"
+        case "enum":
+            yield path, f"{_shown(value)} is not one of {', '.join(wanted)}{nearest(str(value), wanted)}"
+        case "const":
+            yield path, f"{_shown(value)} is not accepted; accepted is {wanted}"
+        case "minItems" | "minLength" | "minProperties":
+            yield path, "is empty, and must not come to mean everything"
+        case "minimum" | "maximum":
+            yield path, f"{_shown(value)} is out of range"
+        case _:
+            yield path, f"{_shown(value)} is not accepted: {error.message}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value} (text stands in quotes)"
+    return f"'{value}'"

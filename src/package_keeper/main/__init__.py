@@ -1,0 +1,36 @@
+"""The composition root: the only room that knows all others, and that reads the environment."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
+from package_keeper.main.session import Session
+from package_keeper.runner.signals import Interruption, SystemClock
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run through the door that `arguments` say: none is the Action. Gives the exit status."""
+    return _enter(arguments, command_line=bool(arguments))
+
+
+def command_line() -> int:
+    """Run the command line, as the console script `package-keeper`."""
+    return _enter(sys.argv[1:], command_line=True)
+
+
+def _enter(arguments: Sequence[str], *, command_line: bool) -> int:
+    interruption = Interruption()
+    interruption.install()
+    environ = dict(os.environ)
+    clock = SystemClock(interruption)
+    if not command_line:
+        request = from_action(environ)
+    else:
+        try:
+            request = from_command_line(arguments, environ)
+        except ShowAndExit as shown:
+            sys.stdout.write(shown.text)
+            return 0
+    session = Session(request, environ, interruption, clock, command_line=command_line)
+    return session.run()
