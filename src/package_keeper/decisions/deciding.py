@@ -6,8 +6,8 @@ matched, tagged and untagged images apart. 4. Age. 5. Parts: a root that an imag
 only when every image that needs it goes. Unknown is never a reason to delete.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from package_keeper.decisions.facts import NO_FACTS, Facts
@@ -66,31 +66,105 @@ class _Fit:
         return self.rule is not None and self.rule.untags(self.image, self.match)
 
 
-def decide_deletions(images: Sequence[Image], rules: Rules, facts: Facts = NO_FACTS) -> list[Judgement]:
-    """Judge the images of one package: what would a deletion under `rules` take?
+class Deciding:
+    """The rules of a run at work on one package. How far rules match versions is worked out once, for both questions.
 
-    There is one judgement for every version, roots in the order of `images`, then parts.
+    `candidates` sees versions only, before anything is read about images; `deletions` judges the images.
     """
-    fits = [_Fit(image, *rules.deciding(image, facts)) for image in images]
-    kept = _kept_roots(fits, rules)
-    going = {fit.image.root.id for fit in fits if fit.image.root.id not in kept and not fit.untags}
-    needed = _needed(images, going)
-    judged: dict[int, Judgement] = {}
-    for fit in fits:
-        judged[fit.image.root.id] = _judge_root(fit, kept.get(fit.image.root.id), needed, facts)
-    for image in images:
-        root = judged[image.root.id]
-        if root.decision is not Decision.DELETE:
-            continue
-        for part in image.parts:
-            if part.id not in needed and part.id not in judged:
-                judged[part.id] = Judgement(
-                    version=part, decision=Decision.DELETE, reason=Reason.PART_OF, rule=root.rule, root=image.root
-                )
-    for part_id, (part, holder) in needed.items():
-        if part_id not in judged:
-            judged[part_id] = _keep(part, Reason.NEEDED_BY, root=holder)
-    return list(judged.values())
+
+    def __init__(self, rules: Rules, facts: Facts = NO_FACTS) -> None:
+        self._rules = rules
+        self._facts = facts
+        self._matches: dict[int, list[tuple[Rule, Match]]] = {}
+
+    def deletions(self, images: Sequence[Image]) -> list[Judgement]:
+        """Judge the images: what would a deletion take?
+
+        There is one judgement for every version, roots in the order of `images`, then parts.
+        """
+        fits = [self._fit(image) for image in images]
+        kept = _kept_roots(fits, self._rules)
+        going = {fit.image.root.id for fit in fits if fit.image.root.id not in kept and not fit.untags}
+        needed = _needed(images, going)
+        judged: dict[int, Judgement] = {}
+        for fit in fits:
+            judged[fit.image.root.id] = _judge_root(fit, kept.get(fit.image.root.id), needed, self._facts)
+        for image in images:
+            root = judged[image.root.id]
+            if root.decision is not Decision.DELETE:
+                continue
+            for part in image.parts:
+                if part.id not in needed and part.id not in judged:
+                    judged[part.id] = Judgement(
+                        version=part, decision=Decision.DELETE, reason=Reason.PART_OF, rule=root.rule, root=image.root
+                    )
+        for part_id, (part, holder) in needed.items():
+            if part_id not in judged:
+                judged[part_id] = _keep(part, Reason.NEEDED_BY, root=holder)
+        return list(judged.values())
+
+    def candidates(self, versions: Iterable[Version]) -> set[int]:
+        """The ids of container versions that a deletion could take as roots, seen without any manifest.
+
+        More than will go, never fewer: what is known later (parts, digests that stay, health) only keeps. While the
+        health of images is unknown, a rule about it may fit or not, so the rules behind it may decide too.
+        """
+        reach: dict[int, tuple[Rule, list[_Fit]]] = {}
+        for version in versions:
+            image = Image(root=version)
+            for rule, match in self._possible(version):
+                if not rule.passes_on(match):
+                    reach.setdefault(id(rule), (rule, []))[1].append(_Fit(image, rule, match))
+        possible: set[int] = set()
+        for rule, fits in reach.values():
+            asks_health = rule.selection.conditions is not None
+            tagged = [fit for fit in fits if fit.image.is_tagged]
+            kept = _kept_roots(tagged, self._rules)
+            for fit in tagged:
+                # to take a tag away from an image, nothing needs to be known of what the image holds
+                if fit.image.root.id not in kept and (asks_health or not fit.untags):
+                    possible.add(fit.image.root.id)
+            for fit in fits:
+                # which of the untagged are roots is not known yet, so none can be counted among the latest
+                if fit.image.is_tagged or fit.image.root.id in possible:
+                    continue
+                if not _stays_anyway(fit, self._rules) and not _kept_by_time(fit, self._rules):
+                    possible.add(fit.image.root.id)
+        return possible
+
+    def _fit(self, image: Image) -> "_Fit":
+        """The first rule that decides about `image`. Without one, whether any matched some of its tags."""
+        passed = Match.NONE
+        for rule, match in self._possible(image.root):
+            if not rule.selection.admits(image):
+                continue
+            if not rule.passes_on(match):
+                return _Fit(image, rule, match)
+            passed = match
+        return _Fit(image, None, passed)
+
+    def _possible(self, version: Version) -> list[tuple[Rule, Match]]:
+        """The rules that match `version`, up to the first that decides whatever the state of its image."""
+        found = self._matches.get(version.id)
+        if found is None:
+            found = self._matches[version.id] = []
+            for rule in self._rules.rules if self._rules.select_anything else ():
+                match = rule.match(version, self._facts)
+                if match is not Match.NONE:
+                    found.append((rule, match))
+                    if rule.selection.conditions is None and not rule.passes_on(match) and not _may_be_foreign(version):
+                        break
+        return found
+
+
+def _may_be_foreign(version: Version) -> bool:
+    """Whether it could be a referrer by tag alone, which most selections do not admit."""
+    return bool(version.tags) and not version.image_tags
+
+
+def decide_deletions(images: Sequence[Image], rules: Rules, facts: Facts = NO_FACTS) -> list[Judgement]:
+    """Judge the images of one package: what would a deletion under `rules` take?"""
+    return Deciding(rules, facts).deletions(images)
 
 
 def decide_restorations(versions: Iterable[Version], rules: Rules, facts: Facts = NO_FACTS) -> list[Judgement]:
@@ -105,45 +179,6 @@ def decide_restorations(versions: Iterable[Version], rules: Rules, facts: Facts 
         else:
             judgements.append(Judgement(version=version, decision=Decision.RESTORE, reason=Reason.SELECTED))
     return judgements
-
-
-def candidates(versions: Iterable[Version], rules: Rules, facts: Facts = NO_FACTS) -> set[int]:
-    """The ids of container versions that a deletion could take as roots, seen without any manifest.
-
-    More than will go, never fewer: what is known later (parts, digests that stay, health) only keeps. While the health
-    of images is unknown, a rule about it may fit or not, so the rules behind it may decide too.
-    """
-    if not rules.select_anything:
-        return set()
-    blind = [(rule, replace(rule, selection=replace(rule.selection, conditions=None))) for rule in rules.rules]
-    reach: dict[int, list[_Fit]] = {}
-    for version in versions:
-        for place, fit in _possible_fits(Image(root=version), blind, facts):
-            reach.setdefault(place, []).append(fit)
-    possible: set[int] = set()
-    for place, fits in reach.items():
-        tagged = [fit for fit in fits if fit.image.is_tagged]
-        kept = _kept_roots(tagged, rules)
-        asks_health = rules.rules[place].selection.conditions is not None
-        for fit in tagged:
-            # to take a tag away from an image, nothing needs to be known of what the image holds
-            if fit.image.root.id not in kept and (asks_health or not fit.untags):
-                possible.add(fit.image.root.id)
-        for fit in fits:
-            # which of the untagged are roots is not known yet, so none can be counted among the latest
-            if not fit.image.is_tagged and not _stays_anyway(fit, rules) and not _kept_by_time(fit, rules):
-                possible.add(fit.image.root.id)
-    return possible
-
-
-def _possible_fits(image: Image, rules: Sequence[tuple[Rule, Rule]], facts: Facts) -> Iterator[tuple[int, _Fit]]:
-    """The rules that may decide about an image of unknown health, by place; each comes with its blind twin."""
-    for place, (rule, blind) in enumerate(rules):
-        match = blind.match(image, facts)
-        if match is not Match.NONE:
-            yield place, _Fit(image, rule, match)
-            if rule.selection.conditions is None:
-                return
 
 
 def _kept_roots(fits: Iterable[_Fit], rules: Rules) -> dict[int, Reason]:

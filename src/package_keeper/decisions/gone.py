@@ -34,8 +34,10 @@ class GoneTemplate:
 
     def variable_of(self, tag: str) -> str | None:
         """What stands for the variable in `tag`, or `None` when the tag has another form."""
+        if not tag.startswith(self.before):
+            return None
         end = len(tag) - len(self.behind)
-        if end <= len(self.before) or not tag.startswith(self.before) or not tag.endswith(self.behind):
+        if end <= len(self.before) or not tag.endswith(self.behind):
             return None
         found = tag[len(self.before) : end]
         return found if self.tie is Tie.BRANCH or _NUMBER.fullmatch(found) else None
@@ -58,12 +60,18 @@ class GoneTags:
 
     def accepts(self, tag: str, life: RepositoryLife | None, *, when_unknown: bool = False) -> bool:
         """Whether `tag` has outlived its cause; without evidence of the repository `when_unknown` decides."""
-        if tag == "latest" or semantic_version(tag) is not None or _VERSION_LIKE.fullmatch(tag):
-            return False
         if life is None:
-            return when_unknown and self.concerns(tag)
-        return tag.lower() not in life.release_tags and any(each.is_gone(tag, life) for each in self.templates)
+            return when_unknown and self.concerns(tag) and not _is_release(tag)
+        return (
+            any(each.is_gone(tag, life) for each in self.templates)
+            and not _is_release(tag)
+            and tag.lower() not in life.release_tags
+        )
 
     def concerns(self, tag: str) -> bool:
         """Whether `tag` has the form of a template, so that the repository has to be asked."""
         return any(template.variable_of(tag) is not None for template in self.templates)
+
+
+def _is_release(tag: str) -> bool:
+    return tag == "latest" or _VERSION_LIKE.fullmatch(tag) is not None or semantic_version(tag) is not None

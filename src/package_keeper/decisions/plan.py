@@ -135,7 +135,7 @@ def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]
     places = {each.version.id: place for place, each in enumerate(roots) if each.decision is Decision.DELETE}
     holders: dict[int, set[int]] = {}
     for root in places:
-        owners = set(images.owners(roots[places[root]].version)) & places.keys() - {root}
+        owners = {owner for owner in images.owners(roots[places[root]].version) if owner in places and owner != root}
         # in a circle (twins, an index that refers to its own child) only what lists the other comes first
         holders[root] = {
             owner

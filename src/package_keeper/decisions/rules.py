@@ -13,7 +13,7 @@ from package_keeper.decisions.retention import Counts, KeepLists
 from package_keeper.decisions.selection import Age, Match, PartialMatch, Selection
 from package_keeper.inventory.image import Image
 from package_keeper.inventory.package import PackageType
-from package_keeper.inventory.version import Timestamp
+from package_keeper.inventory.version import Timestamp, Version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +36,18 @@ class Rule:
         """Whether an image of unknown age cannot be judged."""
         return self.age.is_given or self.counts.is_given
 
-    def match(self, image: Image, facts: Facts) -> Match:
-        """How far this rule fits `image`; with `NONE` the next one is asked.
+    def match(self, version: Version, facts: Facts) -> Match:
+        """How far this rule fits an image with the root `version`, if its state lets it; `NONE`: not at all.
 
         Where all is kept one matching tag is enough, and what is not known keeps too. Where something can go all tags
         must match, unless `partial-match` says otherwise (contract, "Policy file").
         """
-        match = self.selection.match_image(image, facts, when_unknown=self.keeps_all)
-        if match is not Match.PARTIAL:
-            return match
-        if self.keeps_all:
-            return Match.WHOLE
-        return Match.NONE if self.selection.partial_match is None else match
+        match = self.selection.match(version, facts, when_unknown=self.keeps_all)
+        return Match.WHOLE if match is Match.PARTIAL and self.keeps_all else match
 
-    def matches_in_part(self, image: Image, facts: Facts) -> bool:
-        """Whether some of the tags match, though not enough for this rule to decide."""
-        return self.selection.partial_match is None and self.selection.match_image(image, facts) is Match.PARTIAL
+    def passes_on(self, match: Match) -> bool:
+        """Whether the next rule is asked about an image that matches so far."""
+        return match is Match.NONE or (match is Match.PARTIAL and self.selection.partial_match is None)
 
     def untags(self, image: Image, match: Match) -> bool:
         """Whether only some tags of `image` go, and the image itself stays; only containers can lose single tags."""
@@ -115,14 +111,3 @@ class Rules:
     def expressions(self) -> frozenset[str]:
         """The SQL expressions of all rules."""
         return frozenset(rule.selection.where for rule in self.rules if rule.selection.where is not None)
-
-    def deciding(self, image: Image, facts: Facts) -> tuple[Rule | None, Match]:
-        """The first rule that fits `image`, and how far. Without one: whether any matched some of its tags."""
-        if not self.select_anything:
-            return None, Match.NONE
-        for rule in self.rules:
-            match = rule.match(image, facts)
-            if match is not Match.NONE:
-                return rule, match
-        in_part = self.is_policy and any(rule.matches_in_part(image, facts) for rule in self.rules)
-        return None, Match.PARTIAL if in_part else Match.NONE

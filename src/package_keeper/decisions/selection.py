@@ -6,6 +6,7 @@ An image is selected when every selection input that is given accepts it; the en
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
+from functools import cached_property
 
 from package_keeper.decisions.facts import Facts
 from package_keeper.decisions.gone import GoneTags
@@ -73,12 +74,12 @@ class Selection:
             and self.conditions is None
         )
 
-    @property
+    @cached_property
     def judges_tags(self) -> bool:
         """Whether single tags match or not, so that an image can match in part."""
         return self.tags is not None or self.gone is not None or self.judges_versions
 
-    @property
+    @cached_property
     def judges_versions(self) -> bool:
         """Whether only semantic versions are selected."""
         return self.semver is not None or self.prerelease is not Prerelease.ANY
@@ -89,25 +90,26 @@ class Selection:
         names = self.versions.includes if self.versions is not None else ()
         return self.version_ids is not None or (bool(names) and all(pattern.is_exact for pattern in names))
 
-    def match_image(self, image: Image, facts: Facts, *, when_unknown: bool = False) -> Match:
-        """How far this selection accepts `image`; `when_unknown` is the answer where `gone` has no evidence."""
+    def admits(self, image: Image) -> bool:
+        """Whether the state of `image` lets this selection accept it at all, whatever its tags, name and age."""
         if self.conditions is not None and (
             image.root.package.type is not PackageType.CONTAINER or image.condition not in self.conditions
         ):
-            return Match.NONE
-        if image.foreign and self.versions is None and self.version_ids is None:
-            # it carries a tag, and what that tag signs may well exist in another package
-            return Match.NONE
-        return self.match(image.root, facts, when_unknown=when_unknown)
+            return False
+        # a foreign referrer carries a tag, and what that tag signs may well exist in another package
+        return not image.foreign or self.versions is not None or self.version_ids is not None
 
     def match(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> Match:
         """How far this selection accepts `version`, whatever the health of its image."""
+        tags = version.image_tags
+        if self.judges_tags and not tags and version.package.type.has_tags:
+            return Match.NONE
         if self.version_ids is not None and version.id not in self.version_ids:
             return Match.NONE
         if self.versions is not None and not self.versions.accepts(version.name):
             return Match.NONE
         if self.tag_status is not TagStatus.ANY and (
-            not version.package.type.has_tags or bool(version.image_tags) is not (self.tag_status is TagStatus.TAGGED)
+            not version.package.type.has_tags or bool(tags) is not (self.tag_status is TagStatus.TAGGED)
         ):
             return Match.NONE
         if self.where is not None and version.id not in facts.selected.get(self.where, ()):
@@ -117,7 +119,6 @@ class Selection:
         if not version.package.type.has_tags:
             by_tag = self.tags is not None or self.gone is not None
             return Match.WHOLE if not by_tag and self._accepts_version(version.name) else Match.NONE
-        tags = version.image_tags
         matching = self.matching_tags(version, facts, when_unknown=when_unknown)
         if not matching:
             return Match.NONE
@@ -127,14 +128,18 @@ class Selection:
         """The tags of `version` that this selection is about."""
         if not self.judges_tags:
             return ()
-        life = facts.lives.get(version.package) if self.gone is not None else None
-        return tuple(
-            tag
-            for tag in version.image_tags
-            if (self.tags is None or self.tags.accepts(tag))
-            and (not self.judges_versions or self._accepts_version(tag))
-            and (self.gone is None or self.gone.accepts(tag, life, when_unknown=when_unknown))
-        )
+        matching = []
+        for tag in version.image_tags:
+            if self.tags is not None and not self.tags.accepts(tag):
+                continue
+            if self.judges_versions and not self._accepts_version(tag):
+                continue
+            if self.gone is not None:
+                life = facts.lives.get(version.package)
+                if not self.gone.accepts(tag, life, when_unknown=when_unknown):
+                    continue
+            matching.append(tag)
+        return tuple(matching)
 
     def _accepts_version(self, text: str) -> bool:
         version = semantic_version(text)

@@ -19,9 +19,11 @@ class Prerelease(StrEnum):
     EXCLUDE = "exclude"
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 18)
 def semantic_version(text: str) -> SemanticVersion | None:
     """Read a version name or tag; a `v` may stand before it. `None` when it is no SemVer."""
+    if "." not in text:
+        return None
     try:
         return SemanticVersion.parse(text.removeprefix("v"))
     except ValueError:

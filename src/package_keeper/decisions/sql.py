@@ -6,7 +6,8 @@ no write, attach, pragma, extension or file. What runs away is stopped, by time 
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,17 +48,26 @@ LARGEST_RESULT = 512 << 20
 CELL = 40
 """Bytes that a value takes besides its text."""
 
-_SELECT = "SELECT"
-"""Stands among the tables that are read, for the fact that it is a `SELECT` at all."""
-
 STEPS = 1_000
 """Steps of SQLite's machine between two looks at the time."""
+
+
+@dataclass(kw_only=True)
+class _Read:
+    """What a statement reads, as SQLite tells while it prepares it."""
+
+    columns: set[tuple[str, str]] = field(default_factory=set)
+    is_select: bool = False
+
+    def tables(self) -> frozenset[str]:
+        return frozenset(table for table, _ in self.columns if table in TABLES)
 
 
 class SqlProblem(ValueError):
     """The SQL cannot be run; the message is SQLite's own, or says what stopped it."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Inventory:
     """The packages and versions of a run as tables.
 
@@ -65,25 +75,12 @@ class Inventory:
     the statement when it says no.
     """
 
-    def __init__(
-        self,
-        packages: Iterable[Package],
-        versions: Iterable[Version],
-        *,
-        owner: str,
-        now: datetime,
-        timestamp: Timestamp,
-        may_go_on: Callable[[], bool],
-    ) -> None:
-        self._connection = _empty()
-        self._connection.executemany(_insert("packages"), (_package_row(package, owner) for package in packages))
-        versions = list(versions)
-        self._connection.executemany(
-            _insert("versions"), (_version_row(version, now, timestamp) for version in versions)
-        )
-        self._connection.executemany(_insert("tags"), _tag_rows(versions))
-        _confine(self._connection)
-        self._connection.set_progress_handler(lambda: not may_go_on(), STEPS)
+    packages: Sequence[Package]
+    versions: Sequence[Version]
+    owner: str
+    now: datetime
+    timestamp: Timestamp
+    may_go_on: Callable[[], bool]
 
     def selected(self, expression: str) -> frozenset[int]:
         """The ids of the versions for which `expression` is true; NULL never selects. Raises `SqlProblem`."""
@@ -96,20 +93,16 @@ class Inventory:
 
         Columns of one name are told apart by a number behind it. Bytes become hex digits.
         """
-        check_query(statement)
         rows, names = self._rows(statement)
         columns = _unique(names)
         return [dict(zip(columns, map(_plain, row), strict=True)) for row in rows]
 
-    def close(self) -> None:
-        """Give the memory back."""
-        self._connection.close()
-
     def _rows(self, statement: str) -> tuple[list[tuple[Any, ...]], list[str]]:
         rows: list[tuple[Any, ...]] = []
         size = 0
+        connection = self._filled(_prepare(statement))
         try:
-            cursor = self._connection.execute(statement)
+            cursor = connection.execute(statement)
             names = [column[0] for column in cursor.description]
             for row in cursor:
                 rows.append(row)
@@ -122,9 +115,27 @@ class Inventory:
             if "interrupted" in str(error):
                 raise SqlProblem("takes too long and was stopped; make it simpler") from None
             raise SqlProblem(str(error)) from None
+        finally:
+            connection.close()
         if size > LARGEST_RESULT:
             raise SqlProblem(f"gives more than {LARGEST_RESULT >> 20} MB; add a LIMIT or a condition")
         return rows, names
+
+    def _filled(self, read: _Read) -> sqlite3.Connection:
+        """The tables, with what the statement reads of them."""
+        connection = _empty()
+        tables = read.tables()
+        if "packages" in tables:
+            connection.executemany(_insert("packages"), (_package_row(each, self.owner) for each in self.packages))
+        if "versions" in tables:
+            with_metadata = ("versions", "metadata") in read.columns
+            rows = (_version_row(each, self.now, self.timestamp, with_metadata=with_metadata) for each in self.versions)
+            connection.executemany(_insert("versions"), rows)
+        if "tags" in tables:
+            connection.executemany(_insert("tags"), _tag_rows(self.versions))
+        _confine(connection, _Read())
+        connection.set_progress_handler(lambda: not self.may_go_on(), STEPS)
+        return connection
 
 
 def check_expression(expression: str) -> None:
@@ -136,12 +147,12 @@ def check_expression(expression: str) -> None:
 
 def check_query(statement: str) -> frozenset[str]:
     """Refuse what is no `SELECT` over the three tables; gives the tables that it reads. Raises `SqlProblem`."""
-    return _prepare(statement)
+    return _prepare(statement).tables()
 
 
-def _prepare(statement: str) -> frozenset[str]:
+def _prepare(statement: str) -> _Read:
     connection = _empty()
-    read: set[str] = set()
+    read = _Read()
     _confine(connection, read)
     try:
         connection.execute(f"EXPLAIN {statement}")
@@ -149,9 +160,9 @@ def _prepare(statement: str) -> frozenset[str]:
         raise SqlProblem(str(error) or "out of memory") from None
     finally:
         connection.close()
-    if _SELECT not in read:
+    if not read.is_select:
         raise SqlProblem("this is no SELECT")
-    return frozenset(read & TABLES.keys())
+    return read
 
 
 def _where(expression: str) -> str:
@@ -165,8 +176,8 @@ def _empty() -> sqlite3.Connection:
     return connection
 
 
-def _confine(connection: sqlite3.Connection, read: set[str] | None = None) -> None:
-    """Let nothing but reading through; `read` is filled with the names of the tables that are read."""
+def _confine(connection: sqlite3.Connection, read: _Read) -> None:
+    """Let nothing but reading through, and note in `read` what that is."""
     for name in JSON_TABLES:
         # made while it is still allowed; no other virtual table can come into being afterwards
         connection.execute(f"SELECT 1 FROM {name}('[]')")  # noqa: S608  # reason: names of our own
@@ -183,14 +194,15 @@ def _confine(connection: sqlite3.Connection, read: set[str] | None = None) -> No
     def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
         allowed = False
         if action == sqlite3.SQLITE_READ:
+            read.columns.add((first or "", second or ""))
             # without a column it counts the rows of what the statement itself defines, or of one of these
             allowed = first in READABLE or (not second and not (first or "sqlite_").startswith("sqlite_"))
         elif action == sqlite3.SQLITE_FUNCTION:
             allowed = (second or "").lower() not in FORBIDDEN_FUNCTIONS
-        elif action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
+        elif action == sqlite3.SQLITE_SELECT:
+            read.is_select = allowed = True
+        elif action == sqlite3.SQLITE_RECURSIVE:
             allowed = True
-        if read is not None:
-            read.add(_SELECT if action == sqlite3.SQLITE_SELECT else first or "")
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
     connection.set_authorizer(authorize)
@@ -217,7 +229,7 @@ def _package_row(package: Package, owner: str) -> tuple[Any, ...]:
     )
 
 
-def _version_row(version: Version, now: datetime, timestamp: Timestamp) -> tuple[Any, ...]:
+def _version_row(version: Version, now: datetime, timestamp: Timestamp, *, with_metadata: bool) -> tuple[Any, ...]:
     moment = version.at(timestamp)
     return (
         version.id,
@@ -225,7 +237,7 @@ def _version_row(version: Version, now: datetime, timestamp: Timestamp) -> tuple
         version.package.type.value,
         version.name,
         bool(version.image_tags) if version.package.type.has_tags else None,
-        json.dumps(version.tags, ensure_ascii=False),
+        json.dumps(version.tags, ensure_ascii=False) if version.tags else "[]",
         _time(version.created_at),
         _time(version.updated_at),
         _time(version.deleted_at),
@@ -235,7 +247,7 @@ def _version_row(version: Version, now: datetime, timestamp: Timestamp) -> tuple
         version.url,
         version.html_url,
         version.package_html_url,
-        json.dumps(version.metadata, ensure_ascii=False) if version.metadata is not None else None,
+        json.dumps(version.metadata, ensure_ascii=False) if with_metadata and version.metadata is not None else None,
     )
 
 

@@ -51,8 +51,8 @@ class Evidence:
         """The packages and versions as tables for SQL."""
         until = self.stopwatch.monotonic() + SQL_SECONDS
         return Inventory(
-            (package for package, _ in found),
-            (version for _, versions in found for version in versions),
+            packages=[package for package, _ in found],
+            versions=[version for _, versions in found for version in versions],
             owner=self.owner,
             now=self.rules.now,
             timestamp=self.rules.timestamp,
@@ -62,13 +62,10 @@ class Evidence:
     def _selected(self, found: Found) -> dict[str, frozenset[int]]:
         selected = {}
         for expression in sorted(self.rules.expressions):
-            tables = self.tables(found)
             try:
-                selected[expression] = tables.selected(expression)
+                selected[expression] = self.tables(found).selected(expression)
             except SqlProblem as problem:
                 raise BadInput([f"where: '{expression}' is not accepted: {problem}"]) from None
-            finally:
-                tables.close()
         return selected
 
     def _lives(self, found: Found) -> dict[PackageName, RepositoryLife]:

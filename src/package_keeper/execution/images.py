@@ -1,9 +1,9 @@
 """Container packages as images: read, judged, confirmed, and held against a fresh list afterwards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from package_keeper.decisions.deciding import Judgement, candidates, decide_deletions
+from package_keeper.decisions.deciding import Deciding, Judgement
 from package_keeper.decisions.facts import NO_FACTS, Facts
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.vocabulary import Decision, Reason
@@ -54,17 +54,18 @@ class ImageJudge:
 
     def judge(self, package: Package, versions: list[Version]) -> Judged:
         """Decide about every version of one package. May raise `Refusal`."""
+        deciding = Deciding(self.rules, self.facts)
         if package.type is not PackageType.CONTAINER or self.rules.raw:
-            images = independent_images(versions)
-            judgements = decide_deletions(images, self.rules, self.facts)
+            alone = independent_images(versions)
+            judgements = deciding.deletions(alone)
             if package.type is PackageType.CONTAINER:
                 self._warn_about_raw(package, versions, judgements)
-            return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements))
+            return Judged(package=package.key, images=tuple(alone), judgements=tuple(judgements))
         manifests = Manifests(package.key, versions, self.registry)
-        read_for_deletion(manifests, versions, candidates(versions, self.rules, self.facts))
+        read_for_deletion(manifests, versions, deciding.candidates(versions))
         graph = Graph(versions, manifests.read)
         images = graph.images()
-        judgements = decide_deletions(images, self.rules, self.facts)
+        judgements = deciding.deletions(images)
         if manifests.unreadable:
             judgements = self._stopped(package, manifests, judgements)
         judgements = self._confirmed(package, images, judgements)
@@ -109,7 +110,7 @@ class ImageJudge:
                 )
         return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
 
-    def _confirmed(self, package: Package, images: list[Image], judgements: list[Judgement]) -> list[Judgement]:
+    def _confirmed(self, package: Package, images: Sequence[Image], judgements: list[Judgement]) -> list[Judgement]:
         """Look again before anything goes because something else is missing: a fresh list, and the registry."""
         if not self.rules.judge_health:
             return judgements

@@ -241,13 +241,10 @@ def _query(task: Task, run: Run, found: Found) -> None:
     """Answer the query over what is listed."""
     if not task.query:
         return
-    tables = task.evidence.tables(found)
     try:
-        run.rows = tables.query(task.query)
+        run.rows = task.evidence.tables(found).query(task.query)
     except SqlProblem as problem:
         raise BadInput([f"query: '{task.query}' is not accepted: {problem}"]) from None
-    finally:
-        tables.close()
 
 
 def _find_containers(task: Task, run: Run) -> Found:

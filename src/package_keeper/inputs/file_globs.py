@@ -9,7 +9,10 @@ from package_keeper.inputs.patterns import parse_patterns
 
 @dataclass(frozen=True)
 class FileGlobs:
-    """A list of globs. `*` crosses `/`, as everywhere; `**/` may also stand for no folder at all."""
+    """A list of globs. `*` crosses `/`, as everywhere; `**/` may also stand for no folder at all.
+
+    Exclusions alone mean every file but those, as in every list.
+    """
 
     includes: tuple[Pattern, ...] = ()
     excludes: tuple[Pattern, ...] = ()
@@ -17,6 +20,8 @@ class FileGlobs:
     def pick(self, paths: Iterable[str]) -> tuple[list[str], list[str]]:
         """The paths that are meant, sorted, and the globs that mean none of them."""
         candidates = [path for path in paths if not any(_matches(glob, path) for glob in self.excludes)]
+        if not self.includes:
+            return sorted(candidates), [] if candidates else [f"!{glob.text}" for glob in self.excludes]
         picked: set[str] = set()
         idle: list[str] = []
         for glob in self.includes:
@@ -35,8 +40,6 @@ def parse_globs(text: str) -> tuple[FileGlobs, list[str]]:
     for pattern in patterns.entries:
         if pattern.expression is None and ".." in pattern.text.split("/"):
             problems.append(f"'{pattern.text}': leaves the workspace")
-    if not patterns.includes and not problems:
-        problems.append("only exclusions; name at least one file")
     return FileGlobs(patterns.includes, patterns.excludes), problems
 
 

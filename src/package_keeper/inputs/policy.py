@@ -44,13 +44,12 @@ def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: da
     found += document.problems
     wrong = schema_problems(schema("policy"), document)
     found += [f"{document.at(path)}: {problem}" for path, problem in wrong]
-    about = _About(types=types, now=now, problems=found)
+    about = _About(types=types, now=now, problems=found, wrong=frozenset(path for path, _ in wrong))
     rules: list[Rule] = []
     for place, rule in _rules_of(document):
-        path: Path = ("rules", place)
-        # a rule that the schema refuses says nothing more; the others are read, so that all problems are told at once
-        if not any(each[:2] == path for each, _ in wrong):
-            rules.append(_Rule(document, path, rule, about).read())
+        if isinstance(rule, dict):
+            # also what stands beside something wrong is read, so that all problems are told at once
+            rules.append(_Rule(document, ("rules", place), rule, about).read())
     found += _names(document)
     problems += [f"policy: {file}, {problem}" for problem in found]
     if found:
@@ -81,11 +80,15 @@ def _names(document: Document) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _About:
-    """What the rules are about: the types in scope, the moment of the run, and the problems found so far."""
+    """What the rules are about: the types in scope, the moment of the run, and the problems found so far.
+
+    `wrong` are the paths of values that the schema refused.
+    """
 
     types: tuple[PackageType, ...]
     now: datetime
     problems: list[str]
+    wrong: frozenset[Path]
 
 
 class _Rule:
@@ -98,31 +101,39 @@ class _Rule:
         self._types = about.types
         self._now = about.now
         self._problems = about.problems
+        self._wrong = [path for path in about.wrong if path[:2] == self._path]
+
+    def _values(self) -> dict[str, tuple[Any, Path]]:
+        """What the rule says, by the names of inputs, each with its path; what the schema refused is left out."""
+        found: list[tuple[str, Any, Path]] = []
+        for part in ("match", "keep", "delete"):
+            values = self._rule.get(part)
+            for key, value in values.items() if isinstance(values, dict) else ():
+                found.append((_INPUT_OF.get(key, key), value, (*self._path, part, key)))
+        if "partial-match" in self._rule:
+            if any(name == "partial-match" for name, _, _ in found):
+                self._problem(("partial-match",), "stands in match too; once is enough")
+            found.append(("partial-match", self._rule["partial-match"], (*self._path, "partial-match")))
+        return {
+            name: (value, path)
+            for name, value, path in found
+            if not any(wrong[: len(path)] == path for wrong in self._wrong)
+        }
 
     def read(self) -> Rule:
-        rule = self._rule
-        values: dict[str, tuple[Any, Path]] = {}
-        for key, value in rule["match"].items():
-            values[key] = (value, (*self._path, "match", key))
-        if "partial-match" in rule:
-            if "partial-match" in values:
-                self._problem(("partial-match",), "stands in match too; once is enough")
-            values["partial-match"] = (rule["partial-match"], (*self._path, "partial-match"))
-        for part in ("keep", "delete"):
-            if isinstance(rule.get(part), dict):
-                for key, value in rule[part].items():
-                    values[_INPUT_OF.get(key, key)] = (value, (*self._path, part, key))
+        rule, values, known = self._rule, self._values(), len(self._problems)
         texts = Texts(
             {name: _lines(value) for name, (value, _) in values.items()},
             self._problems,
             now=self._now,
             labels={name: self._document.at(path) for name, (_, path) in values.items()},
         )
-        found = read_rule(texts, name=rule["name"], keeps_all=rule.get("keep") == "all")
+        found = read_rule(texts, name=str(rule.get("name") or "?"), keeps_all=rule.get("keep") == "all")
         self._problems += rule_problems(found, texts, types=set(self._types), deleted=False)
         self._problems += type_problems(texts, self._types)
         self._empty_lists(texts)
-        self._contradictions(found, texts)
+        if not self._wrong and len(self._problems) == known:
+            self._contradictions(found, texts)
         return found
 
     def _empty_lists(self, texts: Texts) -> None:
@@ -132,9 +143,7 @@ class _Rule:
 
     def _contradictions(self, found: Rule, texts: Texts) -> None:
         keep, delete = self._rule.get("keep"), self._rule.get("delete")
-        if keep is None and delete is None:
-            self._problem((), "has neither keep nor delete")
-        elif keep == "all" and delete is not None:
+        if keep == "all" and delete is not None:
             self._problem(("delete",), "contradicts keep: all")
         elif isinstance(keep, dict) and not found.counts.is_given:
             self._problem(("keep",), "keeps nothing; write delete: all where that is meant")

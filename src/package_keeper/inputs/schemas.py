@@ -69,6 +69,8 @@ def _said(error: "ValidationError") -> Iterator[tuple[Path, str]]:
             yield path, f"{_shown(value)} is not one of {', '.join(wanted)}{nearest(str(value), wanted)}"
         case "const":
             yield path, f"{_shown(value)} is not accepted; accepted is {wanted}"
+        case "anyOf":
+            yield path, f"one of {', '.join(key for each in wanted for key in each['required'])} is missing"
         case "minItems" | "minLength" | "minProperties":
             yield path, "is empty, and must not come to mean everything"
         case "minimum" | "maximum":

@@ -27,21 +27,27 @@ class Graph:
         for version in sorted(versions, key=lambda version: version.id):
             self._versions.setdefault(version.name, []).append(version)
         self._manifests = manifests
-        self._arrows: dict[str, list[str]] = {digest: [] for digest in self._versions}
-        self._pointers: dict[str, list[str]] = {digest: [] for digest in self._versions}
+        self._arrows: dict[str, list[str]] = {}
+        self._pointers: dict[str, list[str]] = {}
         self._indexes_of: dict[str, list[str]] = {}
         self._missing: dict[str, list[str]] = {}
         self._lost_subjects: dict[str, list[str]] = {}
         self._has_subject: set[str] = set()
         self._draw()
+        self._images: Sequence[Image] | None = None
 
-    def images(self) -> list[Image]:
+    def images(self) -> Sequence[Image]:
         """All images of the package, in the order of their roots' ids; every version is in at least one."""
+        if self._images is None:
+            self._images = self._find_images()
+        return self._images
+
+    def _find_images(self) -> list[Image]:
         roots = [
             version
             for digest, versions in self._versions.items()
             for version in versions
-            if version.image_tags or not self._pointers[digest]
+            if digest not in self._pointers or version.image_tags
         ]
         found = [self._image(root) for root in sorted(roots, key=lambda root: root.id)]
         covered = {version.id for image in found for version in (image.root, *image.parts)}
@@ -102,9 +108,10 @@ class Graph:
             self._lost_subjects.setdefault(referrer, []).append(subject)
 
     def _point(self, start: str, end: str) -> None:
-        if start != end and end not in self._arrows[start]:
-            self._arrows[start].append(end)
-            self._pointers[end].append(start)
+        arrows = self._arrows.setdefault(start, [])
+        if start != end and end not in arrows:
+            arrows.append(end)
+            self._pointers.setdefault(end, []).append(start)
 
     def _replaced_fallback(self, digest: str) -> str | None:
         manifest = self._manifests.get(digest)
@@ -147,14 +154,16 @@ class Graph:
 
         In a circle (an index that refers to its own child) what lists comes before what is listed.
         """
+        if start not in self._arrows:
+            return [start]
         found = {start}
         queue = deque([start])
         while queue:
-            for end in self._arrows[queue.popleft()]:
+            for end in self._arrows.get(queue.popleft(), ()):
                 if end not in found:
                     found.add(end)
                     queue.append(end)
-        waiting = {digest: sum(pointer in found for pointer in self._pointers[digest]) for digest in found}
+        waiting = {digest: sum(pointer in found for pointer in self._pointers.get(digest, ())) for digest in found}
         waiting[start] = 0
         order: list[str] = []
         ready = deque([start])
@@ -163,7 +172,7 @@ class Graph:
             digest = ready.popleft() if ready else self._unlisted(rest)
             rest.pop(digest, None)
             order.append(digest)
-            for end in self._arrows[digest]:
+            for end in self._arrows.get(digest, ()):
                 waiting[end] -= 1
                 if waiting[end] <= 0 and end in rest:
                     rest.pop(end)

@@ -19,7 +19,7 @@ class PackageType(StrEnum):
     @property
     def has_tags(self) -> bool:
         """Whether versions of this type carry tags; `docker` versions do, though they are no images."""
-        return self in (PackageType.CONTAINER, PackageType.DOCKER)
+        return self is PackageType.CONTAINER or self is PackageType.DOCKER
 
 
 class OwnerType(StrEnum):

@@ -51,9 +51,11 @@ class Version:
     @property
     def image_tags(self) -> tuple[str, ...]:
         """The tags that users gave: all but those by which referrers are found."""
-        if self.package.type is not PackageType.CONTAINER:
-            return self.tags
-        return tuple(tag for tag in self.tags if not REFERRER_TAG.fullmatch(tag))
+        # asked for often, and hardly ever is one among them
+        for tag in self.tags:
+            if tag.startswith("sha256-") and self.package.type is PackageType.CONTAINER:
+                return tuple(tag for tag in self.tags if not REFERRER_TAG.fullmatch(tag))
+        return self.tags
 
     def at(self, timestamp: Timestamp) -> datetime | None:
         """The time that `timestamp` names, or `None` when GitHub did not say."""

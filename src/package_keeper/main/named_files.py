@@ -59,7 +59,7 @@ class NamedFiles:
         if not text:
             return []
         globs, problems = parse_globs(text)
-        picked, idle = globs.pick(workspace.files()) if globs.includes and not problems else ([], [])
+        picked, idle = globs.pick(workspace.files()) if not problems else ([], [])
         problems += [f"'{glob}': no file of the workspace matches, so it would protect nothing" for glob in idle]
         found: list[ImageReference] = []
         for file in picked:

@@ -96,6 +96,7 @@ class Reporter:
             packages=tuple(run.scope.packages),
             plan=run.plan,
             listed=run.listed if settings is not None and settings.lists_versions else None,
+            explained=settings is not None and settings.explains,
             records=tuple(run.records),
             messages=tuple(self.log.messages),
             checked=tuple(run.checked) if settings is not None and settings.checks_images else None,

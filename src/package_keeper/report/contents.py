@@ -17,7 +17,7 @@ class Contents:
     """Everything that a report says about one run.
 
     `concerns_packages` is true for operations on whole packages, whose counts are packages. `listed` is what `list`
-    shows, `rows` what a query gave, `used` the references that protect images, `checked` what `verify` and `repair`
+    shows, `explained` that it is every version with the decision of a deletion, `rows` what a query gave, `used` the references that protect images, `checked` what `verify` and `repair`
     found, `broken` how many images are broken.
     `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
     """
@@ -30,6 +30,7 @@ class Contents:
     packages: tuple[Package, ...] = ()
     plan: Plan = field(default_factory=Plan)
     listed: tuple[Judgement, ...] | None = None
+    explained: bool = False
     records: tuple[WriteRecord, ...] = ()
     messages: tuple[str, ...] = ()
     checked: tuple[CheckedImage, ...] | None = None
@@ -77,7 +78,8 @@ def count(contents: Contents) -> Counts:
     if contents.listed is not None:
         # without any rule nothing is chosen, and everything listed was asked for
         selected = sum(
-            judgement.decision is not Decision.KEEP or judgement.reason is Reason.NOT_SELECTED
+            judgement.decision is not Decision.KEEP
+            or (judgement.reason is Reason.NOT_SELECTED and not contents.explained)
             for judgement in contents.listed
         )
         return Counts(selected=selected, kept=len(contents.plan.judgements) - selected)
