@@ -1,5 +1,6 @@
 """The policy file (contract, "Policy file"): YAML ─▶ ordered rules, or all problems with line and path."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,12 +52,19 @@ def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: da
             # also what stands beside something wrong is read, so that all problems are told at once
             rules.append(_Rule(document, ("rules", place), rule, about).read())
     found += _names(document)
+    found.sort(key=_line)
     problems += [f"policy: {file}, {problem}" for problem in found]
     if found:
         return Policy()
     packages = document.value.get("packages")
     label = f"policy: {file}, {document.at(('packages',))}"
     return Policy(rules=tuple(rules), packages=_lines(packages) if packages else "", packages_label=label)
+
+
+def _line(problem: str) -> int:
+    """The line that a problem begins with."""
+    number = re.match(r"line (\d+)", problem)
+    return int(number[1]) if number else 0
 
 
 def _rules_of(document: Document) -> Iterator[tuple[int, Any]]:
@@ -109,7 +117,7 @@ class _Rule:
         for part in ("match", "keep", "delete"):
             values = self._rule.get(part)
             for key, value in values.items() if isinstance(values, dict) else ():
-                found.append((_INPUT_OF.get(key, key), value, (*self._path, part, key)))
+                found.append((_INPUT_OF.get(str(key), str(key)), value, (*self._path, part, key)))
         if "partial-match" in self._rule:
             if any(name == "partial-match" for name, _, _ in found):
                 self._problem(("partial-match",), "stands in match too; once is enough")
@@ -132,8 +140,8 @@ class _Rule:
         self._problems += rule_problems(found, texts, types=set(self._types), deleted=False)
         self._problems += type_problems(texts, self._types)
         self._empty_lists(texts)
-        if not self._wrong and len(self._problems) == known:
-            self._contradictions(found, texts)
+        if not self._wrong:
+            self._contradictions(found, texts, as_meant=len(self._problems) == known)
         return found
 
     def _empty_lists(self, texts: Texts) -> None:
@@ -141,15 +149,15 @@ class _Rule:
             if not any(split_entries(text)):
                 self._problems.append(f"{texts.label(name)}: has no entry, and must not come to mean everything")
 
-    def _contradictions(self, found: Rule, texts: Texts) -> None:
+    def _contradictions(self, found: Rule, texts: Texts, *, as_meant: bool) -> None:
         keep, delete = self._rule.get("keep"), self._rule.get("delete")
         if keep == "all" and delete is not None:
             self._problem(("delete",), "contradicts keep: all")
         elif isinstance(keep, dict) and not found.counts.is_given:
             self._problem(("keep",), "keeps nothing; write delete: all where that is meant")
-        elif keep is None and not found.selection.is_given and not found.age.is_given:
+        elif as_meant and keep is None and not found.selection.is_given and not found.age.is_given:
             self._problem(("match",), "selects nothing on purpose, and must not mean everything (versions: '*' does)")
-        if "partial-match" in texts.texts and not found.selection.judges_tags:
+        if as_meant and "partial-match" in texts.texts and not found.selection.judges_tags:
             self._problems.append(
                 f"{texts.label('partial-match')}: has no effect without tags, semver, prerelease or gone"
             )

@@ -29,9 +29,12 @@ _REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?[A-Za-z0-9_.-]+", re.A
 
 @dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """What stands in the files that inputs name: the text of the policy, and the images in use."""
+    """What stands in the files that inputs name: the text of the policy, and the images in use.
 
-    policy: str = ""
+    `policy` is `None` when the file could not be read, which is a problem of its own.
+    """
+
+    policy: str | None = None
     references: Sequence[ImageReference] = field(default=())
 
 
@@ -171,6 +174,8 @@ class _Reader(Texts):
         for name in RULE_INPUTS:
             if self.is_given(name):
                 self.problems.append(f"{name}: stands beside a policy, whose rules say this; remove one of them")
+        if files.policy is None:
+            return Policy()
         return read_policy(file, files.policy, types=types, now=self.now, problems=self.problems)
 
     def rules(self, policy: Policy | None, types: tuple[PackageType, ...], *, deleted: bool, restoring: bool) -> Rules:

@@ -50,33 +50,36 @@ def schema_problems(wanted: Mapping[str, Any], document: Document) -> list[tuple
 def _said(error: "ValidationError") -> Iterator[tuple[Path, str]]:
     path: Path = tuple(error.absolute_path)
     value: Any = error.instance
-    wanted: Any = cast("Any", error.validator_value)
-    part: Any = cast("Any", error.schema)
-    match error.validator:
-        case "additionalProperties":
-            accepted = list(part["properties"])
-            for key in value:
-                if key not in accepted:
-                    yield (*path, key), f"unknown; accepted here are {', '.join(accepted)}{nearest(str(key), accepted)}"
-        case "required":
-            for key in wanted:
-                if key not in value:
-                    yield path, f"'{key}' is missing"
+    if error.validator == "additionalProperties":
+        accepted = list(cast("Any", error.schema)["properties"])
+        for key in value:
+            if key not in accepted:
+                yield (*path, key), f"unknown; accepted here are {', '.join(accepted)}{nearest(str(key), accepted)}"
+    elif error.validator == "required":
+        for key in cast("Any", error.validator_value):
+            if key not in value:
+                yield path, f"'{key}' is missing"
+    else:
+        yield path, _wrong_value(value, str(error.validator), cast("Any", error.validator_value), error.message)
+
+
+def _wrong_value(value: Any, keyword: str, wanted: Any, message: str) -> str:
+    match keyword:
         case "type":
             types = [wanted] if isinstance(wanted, str) else wanted
-            yield path, f"{_shown(value)} is not accepted; accepted is {' or '.join(_TYPES[each] for each in types)}"
+            return f"{_shown(value)} is not accepted; accepted is {' or '.join(_TYPES[each] for each in types)}"
         case "enum":
-            yield path, f"{_shown(value)} is not one of {', '.join(wanted)}{nearest(str(value), wanted)}"
+            return f"{_shown(value)} is not one of {', '.join(wanted)}{nearest(str(value), wanted)}"
         case "const":
-            yield path, f"{_shown(value)} is not accepted; accepted is {wanted}"
+            return f"{_shown(value)} is not accepted; accepted is {wanted}"
         case "anyOf":
-            yield path, f"one of {', '.join(key for each in wanted for key in each['required'])} is missing"
+            return f"one of {', '.join(key for each in wanted for key in each['required'])} is missing"
         case "minItems" | "minLength" | "minProperties":
-            yield path, "is empty, and must not come to mean everything"
+            return "is empty, and must not come to mean everything"
         case "minimum" | "maximum":
-            yield path, f"{_shown(value)} is out of range"
+            return f"{_shown(value)} is out of range"
         case _:
-            yield path, f"{_shown(value)} is not accepted: {error.message}"
+            return f"{_shown(value)} is not accepted: {message}"
 
 
 def _shown(value: Any) -> str:

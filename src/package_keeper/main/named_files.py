@@ -27,7 +27,7 @@ class NamedFiles:
         files = cls(problems=workspace.problems(cls.paths(request)))
         if undo := _text(request, "undo"):
             files._read_receipt(undo, request, workspace)
-        policy = ""
+        policy = None
         if path := _text(request, "policy"):
             try:
                 policy = workspace.read(path)

@@ -17,8 +17,8 @@ class Contents:
     """Everything that a report says about one run.
 
     `concerns_packages` is true for operations on whole packages, whose counts are packages. `listed` is what `list`
-    shows, `explained` that it is every version with the decision of a deletion, `rows` what a query gave, `used` the references that protect images, `checked` what `verify` and `repair`
-    found, `broken` how many images are broken.
+    shows, `explained` that it is every version with the decision of a deletion, `rows` what a query gave, `used` the
+    references that protect images, `checked` what `verify` and `repair` found, `broken` how many images are broken.
     `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
     """
 

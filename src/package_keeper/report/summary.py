@@ -110,6 +110,7 @@ def _listed(contents: Contents) -> str:
             for package in contents.packages
         ]
         return _long_table(["package", "versions", "visibility"], packages)
+    header = ["package", "version", "tags", "decision", "reason"]
     rows = [
         [
             code(str(judgement.version.package)),
@@ -120,7 +121,10 @@ def _listed(contents: Contents) -> str:
         ]
         for judgement in contents.listed
     ]
-    return _long_table(["package", "version", "tags", "decision", "reason"], rows)
+    if any(judgement.rule for judgement in contents.listed):
+        header.append("rule")
+        rows = [[*row, escape(each.rule)] for row, each in zip(rows, contents.listed, strict=True)]
+    return _long_table(header, rows)
 
 
 def _kept(contents: Contents) -> str:

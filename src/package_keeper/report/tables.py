@@ -5,6 +5,7 @@ from datetime import datetime
 
 from prettytable import PrettyTable, TableStyle
 
+from package_keeper.decisions.deciding import Judgement
 from package_keeper.inventory.package import Package
 from package_keeper.inventory.version import Version, display_name
 from package_keeper.report.contents import Contents, count
@@ -17,16 +18,7 @@ def result_tables(contents: Contents, *, width: int) -> str:
     """The result as tables no wider than `width` columns: packages or versions, then the counts."""
     parts = []
     if contents.listed is not None:
-        parts.append(
-            _table(
-                ["package", "id", "version", "tags", "updated", "decision", "reason"],
-                (
-                    [*_version_cells(judgement.version), judgement.decision, judgement.why]
-                    for judgement in contents.listed
-                ),
-                width,
-            )
-        )
+        parts.append(_listed(contents.listed, width))
     elif contents.plan.writes:
         parts.append(_writes(contents, width))
     elif contents.concerns_packages:
@@ -53,6 +45,16 @@ def count_line(contents: Contents) -> str:
 def one_line(text: str) -> str:
     """Text from outside on one line, without control characters and without anything that the runner obeys."""
     return "".join(character if character.isprintable() else "�" for character in text).replace("##[", "## [")
+
+
+def _listed(judgements: Sequence[Judgement], width: int) -> str:
+    header = ["package", "id", "version", "tags", "updated", "decision", "reason"]
+    rows = [[*_version_cells(each.version), each.decision, each.why] for each in judgements]
+    if any(each.rule for each in judgements):
+        # a count or an age of a rule keeps under its own name
+        header.append("rule")
+        rows = [[*row, each.rule] for row, each in zip(rows, judgements, strict=True)]
+    return _table(header, rows, width)
 
 
 def _writes(contents: Contents, width: int) -> str:
