@@ -1,13 +1,16 @@
-"""How many manifests and requests a run needs, against what the documentation promises.
+"""How many manifests and requests a run needs, against what the documentation promises; and what planning costs.
 
 Every manifest that is read counts as a download (GITHUB.md, "Registry"), so the counts are a promise. They are exact,
-whatever the machine; each row ends with the ratio to its bound, computed in the same run. Run as `make bench`; with
-`--write` the table goes into docs/benchmarks.md.
+whatever the machine; each row ends with the ratio to its bound, computed in the same run. CPU time and memory of
+planning (tests/benchmarks/planning.py) depend on the machine, and break no promise. Run as `make bench`; with `--write`
+the tables go into docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -15,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.planning import FORMS, VERSIONS
 from tests.simulator import Simulator
 from tests.simulator.images import image_manifest, push_image
 from tests.simulator.packages import Package
@@ -108,16 +112,49 @@ def table() -> tuple[str, bool]:
     return "\n".join(lines), kept
 
 
+MOST_SECONDS, MOST_MEMORY = 5.0, 300
+"""What planning should cost at most: seconds of CPU, and MB at the peak."""
+
+
+def planning_table() -> str:
+    """Measure planning, each form in a process of its own: a Markdown table, with the commands that made it."""
+    lines = [
+        f"| {VERSIONS:,} versions | deleted | CPU | target | memory, lists alone | at the peak | target |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    commands = []
+    for name, form in FORMS.items():
+        command = ["-m", "tests.benchmarks.planning", name]
+        commands.append("python " + " ".join(command))
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True, encoding="utf-8")
+        found = json.loads(done.stdout)
+        lines.append(
+            f"| {form.title} | {found['deleted']} | {found['cpu']:.1f} s | {MOST_SECONDS:.0f} s"
+            f" | {found['lists']} MB | {found['peak']} MB | {MOST_MEMORY} MB |"
+        )
+    where = f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return "\n".join([*lines, "", f"On {where}, by", "", "```text", *commands, "```"])
+
+
+def write(name: str, text: str) -> None:
+    """Put a table into the documentation, between its marks; at the end where it has none yet."""
+    place = ROOT / "docs" / "benchmarks.md"
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    page = place.read_text(encoding="utf-8")
+    if start not in page:
+        page += f"\n{start}\n{end}\n"
+    head, _, rest = page.partition(start)
+    place.write_text(f"{head}{start}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
-    """Print the table, and write it down when asked to."""
+    """Print the tables, and write them down when asked to."""
     text, kept = table()
-    print(text)
+    planning = planning_table()
+    print(text, planning, sep="\n\n")
     if "--write" in arguments:
-        place = ROOT / "docs" / "benchmarks.md"
-        start, end = "<!-- counts -->", "<!-- /counts -->"
-        page = place.read_text(encoding="utf-8")
-        head, _, rest = page.partition(start)
-        place.write_text(f"{head}{start}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+        write("counts", text)
+        write("planning", planning)
     if not kept:
         print("a promise was not kept", file=sys.stderr)
     return 0 if kept else 1

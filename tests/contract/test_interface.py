@@ -106,7 +106,7 @@ VOCABULARY = {
     Reason: (
         "not-selected partial-tag-match keep-latest keep-daily keep-weekly keep-monthly keep-yearly keep-tags "
         "keep-versions keep-digests keep-used-in too-young needed-by unreadable unknown-age base-layer "
-        "selected part-of orphan ghost partial receipt plan"
+        "rule selected part-of orphan ghost partial receipt plan"
     ),
     Outcome: (
         "done already-gone protected-by-downloads last-version changed-since-plan no-permission failed over-limit "
@@ -220,8 +220,9 @@ def test_readme_explains_every_outcome(readme: str, outcome: Outcome) -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_readme_names_every_reason(readme: str, reason: Reason) -> None:
     decides = readme.partition("## How it decides")[2].partition("## Outputs")[0]
+    word = "rule:NAME" if reason is Reason.RULE else reason
     if reason not in (Reason.SELECTED, Reason.RECEIPT):
-        assert f"`{reason}`" in decides
+        assert f"`{word}`" in decides
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 5, 130])

@@ -39,11 +39,13 @@ def add(simulator: Simulator, name: str, given: Mapping[str, Any]) -> None:
 
 
 def do(simulator: Simulator, name: str, words: Sequence[str]) -> None:
-    """Act in a repository as somebody else would: `close 7` (its branch goes), `push topic`."""
+    """Act in a repository as somebody else would: `close 7` (its branch goes), `push topic`, `drop topic`."""
     repository = find(simulator, name)
     match words:
         case ["push", branch]:
             repository.branches.append(branch)
+        case ["drop", branch]:
+            repository.branches.remove(branch)
         case ["close", number]:
             (pull,) = [pull for pull in repository.pulls if str(pull.number) == number]
             repository.close_pull(pull)

@@ -41,7 +41,7 @@ def answer(
         case []:
             return json_answer(render.full_repository(repository, view.base))
         case ["branches"]:
-            return view.list([view.branch(name) for name in repository.branches])
+            return view.list([view.branch(name) for name in sorted(repository.branches)])
         case ["branches", *parts] if "/".join(parts) in repository.branches:
             return json_answer(view.branch("/".join(parts)))
         case ["tags"]:

@@ -7,8 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from package_keeper.decisions.patterns import Patterns
+from package_keeper.decisions.retention import Counts, KeepLists
+from package_keeper.decisions.rules import Rule, Rules
+from package_keeper.decisions.selection import Age, PartialMatch, Selection
+from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.inventory.package import Package, PackageName, PackageType
-from package_keeper.inventory.version import Version
+from package_keeper.inventory.version import Timestamp, Version
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
@@ -38,6 +43,45 @@ def package(name: str = "app", kind: str = "npm", number: int = 1, **more: Any) 
     given: dict[str, Any] = {"id": number, "key": key(kind, name), "repository_name": None}
     fields: dict[str, Any] = dict.fromkeys(absent) | given | more
     return Package(**fields)
+
+
+def patterns(text: str) -> Patterns:
+    """Read a pattern list that has no problem."""
+    found, problems = parse_patterns(text)
+    assert found is not None, problems
+    assert problems == []
+    return found
+
+
+def rule(
+    name: str = "",
+    *,
+    older: float | None = None,
+    newer: float | None = None,
+    timestamp: Timestamp = Timestamp.UPDATED,
+    counts: Counts | None = None,
+    keeps_all: bool = False,
+    **selection: Any,
+) -> Rule:
+    """Make a rule; ages are in days. With a name it is one of a policy, which passes on what matches in part."""
+    partial = PartialMatch.KEEP if not name else None
+    return Rule(
+        name=name,
+        selection=Selection(**{"partial_match": partial} | selection),
+        age=Age(
+            timestamp=timestamp,
+            older_than=None if older is None else NOW - timedelta(days=older),
+            newer_than=None if newer is None else NOW - timedelta(days=newer),
+        ),
+        counts=counts or Counts(),
+        keeps_all=keeps_all,
+    )
+
+
+def rules(*several: Rule, lists: KeepLists | None = None, **more: Any) -> Rules:
+    """Make the rules of a run: of its inputs, or those of a policy when they have names."""
+    is_policy = any(each.name for each in several)
+    return Rules(rules=several, now=NOW, lists=lists or KeepLists(), is_policy=is_policy, **more)
 
 
 TAGS = st.sampled_from(["v1", "v2", "latest", "pr-1", "pr-2", "nightly", f"sha256-{'a' * 64}.sig"])

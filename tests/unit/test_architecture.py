@@ -47,6 +47,9 @@ LIBRARIES = {
     "re2": frozenset({"inputs"}),
     "isodate": frozenset({"inputs"}),
     "prettytable": frozenset({"report"}),
+    "semver": frozenset({"decisions", "inputs"}),
+    "yaml": frozenset({"inputs"}),
+    "jsonschema": frozenset({"inputs"}),
 }
 """The room of each library (docs/decisions/0001-runtime-dependencies.md)."""
 
@@ -139,8 +142,8 @@ def pure_rooms_touch_nothing(module: Module) -> Iterator[str]:
 
 
 def only_main_reads_the_environment(module: Module) -> Iterator[str]:
-    """`os.environ` and `os.getenv` stand in `main.py` alone."""
-    if module.path == "main.py":
+    """`os.environ` and `os.getenv` stand in `main/` alone."""
+    if module.room == "main":
         return
     names = ("environ", "environb", "getenv", "getenvb")
     for name, line in module.imports:
@@ -201,8 +204,8 @@ def only_writers_name_a_method_that_writes(module: Module) -> Iterator[str]:
 
 
 def only_main_makes_writers(module: Module) -> Iterator[str]:
-    """Who can make a writer can write: the classes are named where they are defined, and in `main.py`."""
-    if module.path == "main.py":
+    """Who can make a writer can write: the classes are named where they are defined, and in `main/`."""
+    if module.room == "main":
         return
     writers = {name for _, name in WRITERS}
     for node in ast.walk(module.tree):
@@ -274,13 +277,18 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
     (only_main_reads_the_environment, "runner/a.py", "import os\nx = os.environ.get('A')"),
     (only_main_reads_the_environment, "inputs/a.py", "import os\nx = os.getenv('A')"),
     (only_main_reads_the_environment, "github/a.py", "from os import environ"),
+    (only_main_reads_the_environment, "execution/main.py", "import os\nx = os.environ"),
     (only_github_starts_threads, "execution/a.py", "from concurrent.futures import ThreadPoolExecutor"),
     (only_github_starts_threads, "runner/a.py", "import threading\nthreading.Thread(target=print)"),
-    (only_github_starts_threads, "main.py", "from threading import Thread"),
+    (only_github_starts_threads, "main/session.py", "from threading import Thread"),
     (only_github_starts_threads, "execution/a.py", "import asyncio"),
     (each_library_has_its_room, "execution/a.py", "import requests"),
     (each_library_has_its_room, "execution/a.py", "from github import Github"),
-    (each_library_has_its_room, "main.py", "import github"),
+    (each_library_has_its_room, "main/session.py", "import github"),
+    (each_library_has_its_room, "execution/a.py", "from semver import Version"),
+    (each_library_has_its_room, "decisions/a.py", "import yaml"),
+    (each_library_has_its_room, "report/a.py", "def f():\n    from jsonschema import Draft202012Validator"),
+    (each_library_has_its_room, "inputs/a.py", "from ruamel.yaml import YAML"),
     (each_library_has_its_room, "inputs/a.py", "from actions_toolkit import core"),
     (each_library_has_its_room, "report/a.py", "import rich.table"),
     (only_writers_name_a_method_that_writes, "github/a.py", "send('DELETE', '/x')"),
@@ -297,6 +305,7 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
         "from package_keeper.github import rest\nrest.PackagesWriter(1, 2)",
     ),
     (only_main_makes_writers, "github/registry.py", "def registry():\n    return TagMover()"),
+    (only_main_makes_writers, "execution/main.py", "from package_keeper.execution import x\nx.TagMover()"),
     (there_is_no_dry_run_below_main, "execution/a.py", "def f(*, dry_run): ..."),
     (there_is_no_dry_run_below_main, "execution/a.py", "if settings.dry_run: ..."),
     (there_is_no_dry_run_below_main, "github/a.py", "Transport(dry_run=True)"),
@@ -305,13 +314,19 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
 )
 
 HARMLESS: tuple[tuple[str, str], ...] = (
-    ("main.py", "import os\nfrom package_keeper.github.rest import PackagesWriter\nx = os.environ\ndry_run = False"),
+    (
+        "main/session.py",
+        "import os\nfrom package_keeper.github.rest import PackagesWriter\nx = os.environ\ndry_run = False",
+    ),
     (
         "decisions/a.py",
         "import re\nfrom datetime import datetime, timedelta\nfrom package_keeper.inventory import image",
     ),
     ("report/a.py", "import json\nfrom urllib.parse import quote\nfrom prettytable import PrettyTable"),
     ("inputs/a.py", "from package_keeper import __version__\nimport re2\nDEFAULT = 'delete'"),
+    ("inputs/a.py", "import yaml\nfrom semver import Version\n\n\ndef f():\n    from jsonschema import exceptions"),
+    ("decisions/a.py", "import sqlite3\nimport json\nfrom semver import Version"),
+    ("main/__init__.py", "import os\nfrom package_keeper.main import session\nx = os.environ"),
     ("runner/a.py", "import threading\nevent = threading.Event()"),
     ("github/a.py", "import requests\nfrom concurrent.futures import ThreadPoolExecutor\nsession.request('GET', '/x')"),
     ("github/rest.py", "class PackagesWriter:\n    def f(self):\n        self.send('DELETE', '/x')"),

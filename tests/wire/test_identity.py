@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from package_keeper.errors import BadInput, NotAuthorized, Unreachable
+from package_keeper.github.asking import Asker
 from package_keeper.github.identity import Identity
 from package_keeper.inventory.package import Owner, OwnerType
 from tests.simulator import Simulator
@@ -27,8 +28,11 @@ def resolve(
     url: str, login: str, owner_type: str = "auto", *, default: bool = False, clock: StillClock | None = None
 ) -> Owner:
     said: list[str] = []
-    identity = Identity(url, TOKEN, clock=clock or StillClock(), notify=said.append)
-    owner = identity.resolve(login, owner_type, login_is_default=default)
+    asker = Asker(url, TOKEN, clock=clock or StillClock(), notify=said.append)
+    try:
+        owner = Identity(url, asker).resolve(login, owner_type, login_is_default=default)
+    finally:
+        asker.close()
     assert not any(TOKEN in text for text in said)
     return owner
 

@@ -65,6 +65,11 @@ class PackageFilter:
         """Whether a package of this name is meant."""
         return all(patterns is None or patterns.accepts(name) for patterns in (self.patterns, self.also))
 
+    def others_accept(self, name: str) -> bool:
+        """Whether the patterns that are not searched by accept `name`."""
+        others = [patterns for patterns in (self.patterns, self.also) if patterns is not self.searched]
+        return all(patterns is None or patterns.accepts(name) for patterns in others)
+
     def objection(self, package: Package) -> str:
         """Why a package of the right name is not meant after all, or an empty string. What is unknown is not meant."""
         if self.visibility not in ("any", package.visibility):
@@ -164,7 +169,8 @@ class _Search:
             if package is None:
                 continue
             found = True
-            if not self.wanted.accepts_name(package.name):
+            # the name as written may have the owner in front, so only the other list judges the real one
+            if not self.wanted.others_accept(package.name):
                 continue
             if objection := self.wanted.objection(package):
                 self.log.notice(f"{package.key} is out of scope: {objection}")

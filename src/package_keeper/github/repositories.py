@@ -1,11 +1,12 @@
 """A repository's branches, git tags and pull requests, through PyGithub."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github.asking import Asker
+from package_keeper.github.asking import PER_PAGE, Asker
 from package_keeper.inventory.repository import RepositoryLife
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ _T = TypeVar("_T")
 
 MOST_PAGES = 10_000
 """A list that is longer repeats itself."""
+
+MOST_READINGS = 5
+"""So often branches are read to see them at rest."""
 
 
 class Repositories:
@@ -30,9 +34,11 @@ class Repositories:
 
         Branches come last, so that one that appears meanwhile is seen alive.
         """
+        # under its own name now: PyGithub forgets the page when it follows the redirect of a renamed repository
+        full_name = self._asker.ask(lambda github: str(github.get_repo(full_name).full_name))
         pulls = self._all(full_name, lambda repository: repository.get_pulls("all", "created", "asc"), _pull)
-        tags = self._all(full_name, lambda repository: repository.get_tags(), lambda tag: tag.name)
-        branches = self._all(full_name, lambda repository: repository.get_branches(), lambda branch: branch.name)
+        tags = self._all(full_name, lambda repository: repository.get_tags(), lambda tag: str(tag.name))
+        branches = self._branches(full_name)
         return RepositoryLife(
             full_name=full_name,
             branches=frozenset(branches),
@@ -45,6 +51,21 @@ class Repositories:
             ),
         )
 
+    def _branches(self, full_name: str) -> set[str]:
+        """All branches that any reading shows, until two readings agree.
+
+        When somebody deletes a branch while the pages are read, the first of the next page slips through.
+        """
+        seen: set[str] = set()
+        before: list[str] | None = None
+        for _ in range(MOST_READINGS):
+            names = self._all(full_name, lambda repository: repository.get_branches(), lambda branch: str(branch.name))
+            seen.update(names)
+            if names == before or len(names) < PER_PAGE:
+                return seen
+            before = names
+        raise Refusal(RefusalKind.UNREACHABLE, f"the branches of {full_name} change too fast to be read")
+
     def _all(
         self, full_name: str, listing: Callable[["Repository"], "PaginatedList[Any]"], read: Callable[[Any], _T]
     ) -> list[_T]:
@@ -54,10 +75,14 @@ class Repositories:
         by number, until one is empty.
         """
         found: list[_T] = []
+        first: list[_T] = []
         for number in range(MOST_PAGES):
             page = self._asker.ask(partial(_page, full_name, listing, read, number))
             if not page:
                 return found
+            if number and page == first:
+                break
+            first = first or page
             found += page
         raise Refusal(RefusalKind.UNREACHABLE, f"a list of {full_name} does not end")
 
@@ -74,33 +99,37 @@ def _page(
     return [read(entry) for entry in listing(repository).get_page(number)]
 
 
+@dataclass(frozen=True)
 class _Pull:
-    """What is needed of a pull request."""
+    """What is needed of a pull request: `head_part` and `base` are GitHub's objects."""
 
-    def __init__(self, number: int, *, is_closed: bool, head: Mapping[str, Any], base: Mapping[str, Any]) -> None:
-        self.number = number
-        self.is_closed = is_closed
-        self.head = str(head.get("ref") or "")
-        self._head = head
-        self._base = base
+    number: int
+    is_closed: bool
+    head_part: Mapping[str, Any]
+    base: Mapping[str, Any]
+
+    @property
+    def head(self) -> str:
+        """The name of the head branch."""
+        return str(self.head_part.get("ref") or "")
 
     def lies_in(self, full_name: str) -> bool:
         """Whether the head branch was one of the repository itself, and not of a fork.
 
         Of a fork that was deleted only the account is left, which is never that of the repository's owner.
         """
-        own = {full_name.lower(), *_full_name(self._base)}
-        if found := _full_name(self._head):
+        own = {full_name.lower(), *_full_name(self.base)}
+        if found := _full_name(self.head_part):
             return not own.isdisjoint(found)
-        account = str((self._head.get("user") or {}).get("login") or self._head.get("label") or "")
+        account = str((self.head_part.get("user") or {}).get("login") or self.head_part.get("label") or "")
         login = account.partition(":")[0].lower()
-        return any(name.partition("/")[0] == login for name in own) if login else "repo" not in self._head
+        return any(name.partition("/")[0] == login for name in own) if login else "repo" not in self.head_part
 
 
 def _pull(pull: Any) -> _Pull:
     if pull.state not in ("open", "closed"):
         raise TypeError("a pull request that is neither open nor closed")
-    return _Pull(int(pull.number), is_closed=pull.state == "closed", head=pull.head.raw_data, base=pull.base.raw_data)
+    return _Pull(int(pull.number), pull.state == "closed", pull.head.raw_data, pull.base.raw_data)
 
 
 def _full_name(part: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.digest_reach import can_match_digest
 from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.rule_reading import AGE_INPUTS, SELECTION_INPUTS, digest_problem
+from package_keeper.inputs.rule_reading import AGE_INPUTS, RULE_INPUTS, SELECTION_INPUTS, digest_problem
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import PackageType
 
@@ -93,10 +93,11 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
         if clashing:
             yield f"undo: takes back everything in the receipt; remove {', '.join(clashing)}"
         return
-    if operation.writes and not rules.select_anything:
+    # what is given and cannot be read has a problem of its own
+    if operation.writes and not rules.select_anything and given.isdisjoint(RULE_INPUTS):
         yield (
             f"{operation}: no selection, age or count is given, and an empty selection must not mean everything;"
-            " give version-ids, versions, tags, tag-status, older-than, newer-than"
+            " give version-ids, versions, tags, tag-status, semver, gone, where, older-than, newer-than"
             + (", keep-latest or a policy" if operation is Operation.DELETE else ", or undo")
             + " (versions: * is everything, said explicitly)"
         )
@@ -127,7 +128,7 @@ def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
     if "partial-match" in given and not rule.selection.judges_tags and settings.operation is Operation.DELETE:
         yield "partial-match: has no effect without tags, semver, prerelease or gone"
     if "age-of" in given and not (
-        rule.age.is_given or rule.counts.is_given or rule.selection.where or settings.guards.limit
+        rule.age.is_given or rule.counts.is_given or rule.selection.where or settings.query or settings.guards.limit
     ):
         yield "age-of: has no effect without an age, a count, where or a limit"
     if settings.rules.raw and not settings.undo and settings.operation is Operation.DELETE:

@@ -32,7 +32,7 @@ examples:
   package-keeper restore --owner acme --undo package-keeper-receipt.jsonl --no-dry-run
   package-keeper explain --owner acme --policy policy.yml
   package-keeper list --owner acme --package '*' --query 'SELECT package, count(*) FROM versions GROUP BY package'
-  package-keeper schema > package-policy.schema.json
+  package-keeper schema
 
 The token is read from GH_TOKEN, then GITHUB_TOKEN. Operations that write only show their plan unless --no-dry-run is
 given. exit status: 0 done, 1 items failed, 2 bad input, 3 refused by a guard, 4 authentication, 5 GitHub unreachable,

@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-fA-F]{64}", re.ASCII)
 _LAST = re.compile(r"([^:@]*)(?::([^@]*))?(?:@(.*))?", re.DOTALL)
-_ACTION = re.compile(r"\s*-?\s*uses\s*:\s*(?!['\"]?docker://)")
+_ACTION = re.compile(r"\s*-?\s*uses\s*:(?!\s*['\"]?docker://)")
 _SCHEME = re.compile(r"([a-z][a-z0-9.]*)://", re.IGNORECASE)
 
 _CODE_HOSTS = ("github.com", "www.github.com", "raw.githubusercontent.com", "gitlab.com")

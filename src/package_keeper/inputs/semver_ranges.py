@@ -51,13 +51,13 @@ def _comparator(text: str) -> Bounds:
     if version in _ANYTHING:
         if operator in ("", "=", "==", ">="):
             return ()
-        raise RangeProblem(f"'{text}' compares with every version at once")
+        raise RangeProblem(f"is not accepted: '{text}' compares with every version at once")
     if found and (numbers := _numbers(version)) is not None:
         return _of_partial(operator, numbers)
     try:
         exact = SemanticVersion.parse(version)
     except ValueError:
-        raise RangeProblem(f"'{text}' is no comparator with a version") from None
+        raise RangeProblem(f"is not accepted: '{text}' is no comparator with a version") from None
     return _of_exact(operator, exact)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from package_keeper.errors import SHORTEST_SECRET, PackageKeeperError
+from package_keeper.errors import SHORTEST_SECRET, GuardRefused, PackageKeeperError
 from package_keeper.execution.run import Run
 from package_keeper.execution.verdict import Verdict
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
@@ -66,7 +66,12 @@ class Reporter:
             ended = ended if ended.status else Verdict(result="failed", status=1)
         self._show(contents)
         settings = state.settings
-        if settings is not None and settings.operation.writes and settings.dry_run:
+        if (
+            settings is not None
+            and settings.operation.writes
+            and settings.dry_run
+            and ended.status != GuardRefused.status
+        ):
             switch = "--no-dry-run" if self.command_line else "dry-run: false"
             self.log.notice(f"This was a dry run: nothing was written. With {switch} the plan is carried out.")
         return ended.status

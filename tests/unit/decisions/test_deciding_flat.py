@@ -8,56 +8,49 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import Judgement, Rules, decide_deletions, decide_restorations
-from package_keeper.decisions.retention import KeepLists, Retention
-from package_keeper.decisions.selection import Age, Selection, TagStatus
+from package_keeper.decisions.deciding import Judgement, decide_deletions, decide_restorations
+from package_keeper.decisions.retention import Counts, KeepLists
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.selection import TagStatus
 from package_keeper.decisions.vocabulary import Decision, Reason
-from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.inventory.image import independent_images
 from package_keeper.inventory.version import Timestamp, Version
-from tests.unit.making import NOW, TAGS, key, version, version_lists
+from tests.unit.making import NOW, TAGS, key, patterns, rule, rules, version, version_lists
 
-Patterns = st.sampled_from(
+PATTERNS = st.none() | st.sampled_from(
     ["v*", "*", "pr-*", "latest", "!latest", "v1,nightly", "!pr-*,*", "1.0.1*", "/[02468]$/", "zzz"]
-)
-
-
-def patterns(text: str | None) -> Any:
-    return parse_patterns(text)[0] if text else None
+).map(patterns)
+COUNTS = st.integers(0, 4)
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> Rules:
-    older = draw(st.none() | st.integers(0, 60))
-    newer = draw(st.none() | st.integers(0, 60))
-    selection = Selection(
-        version_ids=draw(st.none() | st.frozensets(st.integers(1, 50), min_size=1)),
-        versions=patterns(draw(st.none() | Patterns)),
-        tags=patterns(draw(st.none() | Patterns)),
-        tag_status=draw(st.sampled_from(TagStatus)),
-    )
+def some_rules(draw: st.DrawFn) -> Rules:
     lists = KeepLists(
-        tags=patterns(draw(st.none() | Patterns)),
-        versions=patterns(draw(st.none() | Patterns)),
+        tags=draw(PATTERNS),
+        versions=draw(PATTERNS),
         digests=draw(st.frozensets(st.integers(1, 50).map(lambda number: f"sha256:{number:064x}"), max_size=3)),
     )
-    return Rules(
-        selection=selection,
-        age=Age(
-            timestamp=draw(st.sampled_from([Timestamp.CREATED, Timestamp.UPDATED])),
-            older_than=None if older is None else NOW - timedelta(days=older),
-            newer_than=None if newer is None else NOW - timedelta(days=newer),
-        ),
-        now=NOW,
-        retention=Retention(latest=draw(st.integers(0, 4)), lists=lists),
+    inputs = rule(
+        version_ids=draw(st.none() | st.frozensets(st.integers(1, 50), min_size=1)),
+        versions=draw(PATTERNS),
+        tags=draw(PATTERNS),
+        tag_status=draw(st.sampled_from(TagStatus)),
+        timestamp=draw(st.sampled_from([Timestamp.CREATED, Timestamp.UPDATED])),
+        older=draw(st.none() | st.integers(0, 60)),
+        newer=draw(st.none() | st.integers(0, 60)),
+        counts=Counts(latest=draw(COUNTS)),
     )
+    return rules(inputs, lists=lists)
+
+
+def counting(of: Rules, latest: int) -> Rules:
+    return replace(of, rules=(replace(of.inputs, counts=Counts(latest=latest)),))
 
 
 def decide(versions: Sequence[Version], given_rules: Rules) -> dict[int, Judgement]:
@@ -71,12 +64,7 @@ def deleted(versions: Sequence[Version], given_rules: Rules) -> set[int]:
 
 
 def simple(*, latest: int = 0, older: int | None = None, **selection: Any) -> Rules:
-    return Rules(
-        selection=Selection(**selection),
-        age=Age(timestamp=Timestamp.UPDATED, older_than=None if older is None else NOW - timedelta(days=older)),
-        now=NOW,
-        retention=Retention(latest=latest),
-    )
+    return rules(rule(older=older, counts=Counts(latest=latest), **selection))
 
 
 EVERYTHING: dict[str, Any] = {"versions": patterns("*")}
@@ -91,7 +79,7 @@ def test_the_reasons_come_in_the_order_of_decisions() -> None:
     versions = [version(number) for number in (1, 5, 10, 20, 30, 40)] + [version(50, updated_at=None)]
     given_rules = replace(
         simple(latest=1, older=15, version_ids=frozenset({1, 5, 10, 20, 30, 50})),
-        retention=Retention(latest=1, lists=KeepLists(versions=patterns("1.0.30,1.0.1"))),
+        lists=KeepLists(versions=patterns("1.0.30,1.0.1")),
     )
     assert {number: one.reason for number, one in decide(versions, given_rules).items()} == {
         1: Reason.KEEP_VERSIONS,
@@ -124,9 +112,9 @@ def test_docker_base_layer_always_stays() -> None:
     assert deleted(other, given_rules) == {1}
 
 
-@given(version_lists(), rules())
+@given(version_lists(), some_rules())
 def test_what_a_list_keeps_is_never_deleted(versions: list[Version], given_rules: Rules) -> None:
-    lists = given_rules.retention.lists
+    lists = given_rules.lists
     gone = deleted(versions, given_rules)
     for one in versions:
         kept = (
@@ -137,9 +125,9 @@ def test_what_a_list_keeps_is_never_deleted(versions: list[Version], given_rules
         assert not (kept and one.id in gone)
 
 
-@given(version_lists(), rules())
+@given(version_lists(), some_rules())
 def test_only_what_every_input_accepts_goes(versions: list[Version], given_rules: Rules) -> None:
-    selection, age = given_rules.selection, given_rules.age
+    selection, age = given_rules.inputs.selection, given_rules.inputs.age
     by_id = {one.id: one for one in versions}
     for number in deleted(versions, given_rules):
         one = by_id[number]
@@ -149,32 +137,32 @@ def test_only_what_every_input_accepts_goes(versions: list[Version], given_rules
         assert selection.tags is None or (one.image_tags and all(map(selection.tags.accepts, one.image_tags)))
         assert age.older_than is None or (moment is not None and moment < age.older_than)
         assert age.newer_than is None or (moment is not None and moment >= age.newer_than)
-        assert not given_rules.retention.latest or moment is not None
+        assert not given_rules.inputs.counts.latest or moment is not None
 
 
-@given(version_lists(), rules(), TAGS)
+@given(version_lists(), some_rules(), TAGS)
 def test_one_more_keep_entry_never_deletes_more_in_the_absence_of_a_count(
     versions: list[Version], given_rules: Rules, tag: str
 ) -> None:
-    lists = given_rules.retention.lists
-    before = deleted(versions, replace(given_rules, retention=Retention(lists=lists)))
+    lists = given_rules.lists
+    uncounted = counting(given_rules, 0)
+    before = deleted(versions, uncounted)
     for more in (
         replace(lists, digests=lists.digests | {one.name for one in versions[:1]}),
         replace(lists, tags=patterns(tag)) if lists.tags is None else lists,
         replace(lists, versions=patterns("1.0.2*")) if lists.versions is None else lists,
     ):
-        assert deleted(versions, replace(given_rules, retention=Retention(lists=more))) <= before
+        assert deleted(versions, replace(uncounted, lists=more)) <= before
 
 
-@given(version_lists(), rules())
+@given(version_lists(), some_rules())
 def test_a_larger_count_never_deletes_more(versions: list[Version], given_rules: Rules) -> None:
-    retention = given_rules.retention
-    fewer = deleted(versions, replace(given_rules, retention=replace(retention, latest=retention.latest + 1)))
+    fewer = deleted(versions, counting(given_rules, given_rules.inputs.counts.latest + 1))
     if given_rules.select_anything:
         assert fewer <= deleted(versions, given_rules)
 
 
-@given(version_lists(), rules())
+@given(version_lists(), some_rules())
 def test_keep_latest_keeps_so_many_of_the_rest_tagged_and_untagged_apart(
     versions: list[Version], given_rules: Rules
 ) -> None:
@@ -188,16 +176,16 @@ def test_keep_latest_keeps_so_many_of_the_rest_tagged_and_untagged_apart(
         Reason.BASE_LAYER,
         Reason.UNKNOWN_AGE,
     }
-    unlimited = decide(versions, replace(given_rules, retention=replace(given_rules.retention, latest=1_000)))
+    unlimited = decide(versions, counting(given_rules, 1_000))
     for tagged in (True, False):
         rest = [one for one in versions if bool(one.image_tags) is tagged and unlimited[one.id].reason not in anyway]
         kept = [one for one in rest if found[one.id].reason is Reason.KEEP_LATEST]
-        assert len(kept) == min(given_rules.retention.latest, len(rest))
-        newest = sorted(rest, key=lambda one: (one.at(given_rules.age.timestamp) or NOW, one.id), reverse=True)
+        assert len(kept) == min(given_rules.inputs.counts.latest, len(rest))
+        newest = sorted(rest, key=lambda one: (one.at(given_rules.inputs.age.timestamp) or NOW, one.id), reverse=True)
         assert {one.id for one in kept} == {one.id for one in newest[: len(kept)]}
 
 
-@given(version_lists(), rules(), st.randoms(use_true_random=False))
+@given(version_lists(), some_rules(), st.randoms(use_true_random=False))
 def test_the_order_of_the_list_does_not_matter(
     versions: list[Version], given_rules: Rules, chance: random.Random
 ) -> None:
@@ -206,7 +194,7 @@ def test_the_order_of_the_list_does_not_matter(
     assert decide(shuffled, given_rules) == decide(versions, given_rules)
 
 
-@given(version_lists(), rules())
+@given(version_lists(), some_rules())
 def test_every_judgement_has_a_reason_that_fits_its_decision(versions: list[Version], given_rules: Rules) -> None:
     for one in decide(versions, given_rules).values():
         assert (one.decision is Decision.DELETE) is (one.reason is Reason.SELECTED)
@@ -214,16 +202,16 @@ def test_every_judgement_has_a_reason_that_fits_its_decision(versions: list[Vers
         assert (one.decision is Decision.RESTORE) is (one.reason is Reason.SELECTED)
 
 
-@given(version_lists(), rules())
+@given(version_lists(), some_rules())
 def test_unknown_age_keeps_wherever_a_time_is_needed(versions: list[Version], given_rules: Rules) -> None:
     blind = [replace(one, created_at=None, updated_at=None, deleted_at=None) for one in versions]
-    if given_rules.age.is_given or given_rules.retention.latest:
+    if given_rules.inputs.age.is_given or given_rules.inputs.counts.latest:
         assert deleted(blind, given_rules) == set()
 
 
-@given(version_lists("docker"), rules())
+@given(version_lists("docker"), some_rules())
 def test_a_deletion_of_everything_that_is_listed_is_repeatable(versions: list[Version], given_rules: Rules) -> None:
     """What stays after a deletion without a count stays in the next one too."""
-    calm = replace(given_rules, retention=replace(given_rules.retention, latest=0))
+    calm = counting(given_rules, 0)
     gone = deleted(versions, calm)
     assert deleted([one for one in versions if one.id not in gone], calm) == set()

@@ -11,32 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.patterns import Pattern, Patterns
 from package_keeper.decisions.plan import Plan
-from package_keeper.decisions.selection import Age, Selection
+from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.receipt import read_receipt
 from package_keeper.execution.restoring import plan_undo
-from package_keeper.inventory.version import Timestamp
+from tests.unit.inventory.cases import Case, draw_case
 from tests.unit.inventory.memory import Hub, Paper, Refuse, carried_out, judged, planned, restored
 from tests.unit.inventory.worlds import (
-    NOW,
     SEEDS,
-    Case,
     Habits,
     World,
     child,
     container,
     digest,
-    draw_case,
     index,
     naive_needs,
     plain,
     torn,
 )
+from tests.unit.making import patterns, rule, rules
 
 SMALL_CASES = st.builds(draw_case, SEEDS, st.integers(0, 25), st.just(Habits(missing=0.04, twins=0.1)))
 """Small, since every prefix of a plan is looked at; most of them delete something."""
@@ -188,9 +184,8 @@ def test_an_interrupted_run_is_taken_back_whole(case: Case, after: int) -> None:
         assert {version.name for version in hub.active.values()} == case.world.digests
 
 
-def tags(*globs: str) -> Rules:
-    patterns = Patterns(includes=tuple(Pattern(text) for text in globs))
-    return Rules(selection=Selection(tags=patterns), age=Age(timestamp=Timestamp.UPDATED), now=NOW)
+def tags(text: str) -> Rules:
+    return rules(rule(tags=patterns(text)))
 
 
 def ids(plan: Plan) -> list[list[int | None]]:
@@ -278,14 +273,9 @@ def test_a_chain_of_tagged_images_goes_from_the_outside_in(*, tagged: bool) -> N
         ),
         manifests={A: index(A, child(inner)), B: inner, C: plain(C)},
     )
-    rules = Rules(
-        selection=Selection(versions=Patterns(includes=(Pattern("*"),))),
-        age=Age(timestamp=Timestamp.UPDATED),
-        now=NOW,
-    )
     protected = Refusal(RefusalKind.PROTECTED_BY_DOWNLOADS, "more than 5000 downloads", status=400)
     hub = Hub(world, refuse=lambda number: protected if number == 44 else None)
-    plan = plan_of(Case(world=world, rules=rules), hub)
+    plan = plan_of(Case(world=world, rules=rules(rule(versions=patterns("*")))), hub)
     assert deletions(plan) == [44, 36, 53]
     carried_out(hub, plan)
     assert hub.deleted == {}

@@ -7,41 +7,40 @@ oracle, which is how a manifest that should have been read would be found out.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import Judgement, Rules, candidates, decide_deletions
-from package_keeper.decisions.patterns import Pattern, Patterns
-from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
+from package_keeper.decisions.deciding import Deciding, Judgement, decide_deletions
+from package_keeper.decisions.retention import Counts
+from package_keeper.decisions.rules import Rules
+from package_keeper.decisions.selection import PartialMatch, TagStatus
 from package_keeper.decisions.vocabulary import Decision, Reason
 from package_keeper.execution import image_reading
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.manifest import Manifest
 from package_keeper.inventory.version import Timestamp, Version
+from tests.unit.inventory.cases import CASES, CYCLIC_CASES, Case, draw_case
 from tests.unit.inventory.memory import Hub, Quiet, judged
 from tests.unit.inventory.worlds import (
     BUNDLE,
-    CASES,
-    CYCLIC_CASES,
-    NOW,
     SEEDS,
     SIZES,
     WORLDS,
-    Case,
     Habits,
     World,
     child,
     container,
     digest,
-    draw_case,
     index,
     naive_needs,
     plain,
     referrer_tag,
     torn,
 )
+from tests.unit.making import patterns, rule, rules
 
 A, B, C, D, E, F, G = (digest(number) for number in range(1, 8))
 ROUGH_CASES = st.builds(draw_case, SEEDS, SIZES, st.just(Habits(missing=0.3, twins=0.3, odd_ages=0.8, blind=0.5)))
@@ -55,13 +54,13 @@ def world_of(versions: list[Version], *manifests: Manifest) -> World:
     return World(versions=tuple(versions), manifests={manifest.digest: manifest for manifest in manifests})
 
 
-def selecting(*, now_ages: bool = False, **more: object) -> Rules:
-    age = Age(timestamp=Timestamp.UPDATED, older_than=NOW if now_ages else None)
-    return Rules(selection=Selection(**more), age=age, now=NOW)  # type: ignore[arg-type]  # by name
+def selecting(**more: Any) -> Rules:
+    return rules(rule(**more))
 
 
-def tags(*globs: str) -> Patterns:
-    return Patterns(includes=tuple(Pattern(text) for text in globs))
+def changed(of: Rules, **more: Any) -> Rules:
+    """The same with other fields of the one rule."""
+    return replace(of, rules=(replace(of.inputs, **more),))
 
 
 @given(CASES | ROUGH_CASES)
@@ -111,10 +110,10 @@ def test_the_order_of_lists_does_not_matter(case: Case, seed: int) -> None:
 
 @given(CASES, SEEDS)
 def test_the_order_of_reading_does_not_matter(case: Case, seed: int) -> None:
-    rules = replace(case.rules, age=replace(case.rules.age, timestamp=Timestamp.UPDATED))
-    first = judged(Hub(case.world), rules).judgements
+    given_rules = changed(case.rules, age=replace(case.rules.inputs.age, timestamp=Timestamp.UPDATED))
+    first = judged(Hub(case.world), given_rules).judgements
     moved = world_with_other_pushes(case.world, seed)
-    second = judged(Hub(moved), rules).judgements
+    second = judged(Hub(moved), given_rules).judgements
     assert {each.version.id: each.decision for each in first} == {each.version.id: each.decision for each in second}
 
 
@@ -139,12 +138,12 @@ def test_the_size_of_a_round_does_not_matter(size: int, monkeypatch: pytest.Monk
 @given(CASES)
 def test_a_second_run_finds_nothing_that_the_first_left_for_no_reason(case: Case) -> None:
     """Idempotent: what stayed for the sake of something stays still; only what is a root by now may be chosen."""
-    rules = replace(case.rules, retention=replace(case.rules.retention, latest=0))
-    first = judged(Hub(case.world), rules)
+    given_rules = changed(case.rules, counts=Counts())
+    first = judged(Hub(case.world), given_rules)
     left = case.world.without(gone(first.judgements))
-    again = gone(judged(Hub(left), rules).judgements)
-    lists = rules.retention.lists
-    if rules.selection.conditions is None and not lists.digests and lists.versions is None:
+    again = gone(judged(Hub(left), given_rules).judgements)
+    lists = given_rules.lists
+    if given_rules.inputs.selection.conditions is None and not lists.digests and lists.versions is None:
         assert again == set()
     assert torn(left, again) == []
 
@@ -157,7 +156,7 @@ def test_candidates_are_never_fewer_than_the_roots_that_go(case: Case) -> None:
         for each in found.judgements
         if each.decision is Decision.DELETE and each.reason is not Reason.PART_OF
     }
-    assert roots <= candidates(case.world.versions, case.rules)
+    assert roots <= Deciding(case.rules).candidates(case.world.versions)
 
 
 @given(CASES)
@@ -166,7 +165,7 @@ def test_nothing_is_read_twice_nor_in_vain(case: Case) -> None:
     judged(hub, case.rules)
     assert all(times == 1 for times in hub.reads.values())
     assert hub.reads.keys() <= case.world.digests
-    if not candidates(case.world.versions, case.rules):
+    if not Deciding(case.rules).candidates(case.world.versions):
         assert not hub.reads
         assert not hub.asked
 
@@ -216,13 +215,13 @@ def test_what_a_circle_needs_stays() -> None:
         index(C, child(subject), child(shared)),
         index(D, child(shared)),
     )
-    assert torn(world, gone(judged(Hub(world), selecting(tags=tags("pr-*"))).judgements)) == []
+    assert torn(world, gone(judged(Hub(world), selecting(tags=patterns("pr-*"))).judgements)) == []
 
 
 def test_a_twin_in_a_circle_is_judged_too() -> None:
     first = index(A, child(index(B)))
     world = world_of([container(1, A, "v1"), container(2, A), container(3, B, "pr-1")], first, index(B, child(first)))
-    found = judged(Hub(world), selecting(versions=tags("*"), tag_status=TagStatus.TAGGED)).judgements
+    found = judged(Hub(world), selecting(versions=patterns("*"), tag_status=TagStatus.TAGGED)).judgements
     found += judged(Hub(world), selecting(version_ids=frozenset({3}))).judgements
     assert sorted(each.version.id for each in found) == [1, 1, 2, 2, 3, 3]
 
@@ -254,7 +253,7 @@ def test_a_referrer_of_an_image_that_stays_does_not_go_with_an_index_that_shows_
         plain(B),
         referrer,
     )
-    assert torn(world, gone(judged(Hub(world), selecting(tags=tags("pr-*"))).judgements)) == []
+    assert torn(world, gone(judged(Hub(world), selecting(tags=patterns("pr-*"))).judgements)) == []
 
 
 def test_a_signature_that_is_an_index_keeps_its_children() -> None:
@@ -268,16 +267,16 @@ def test_a_signature_that_is_an_index_keeps_its_children() -> None:
     assert torn(world, gone(judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).judgements)) == []
 
 
-def reads(world: World, rules: Rules) -> set[str]:
+def reads(world: World, given_rules: Rules) -> set[str]:
     hub = Hub(world)
-    judged(hub, rules)
+    judged(hub, given_rules)
     return set(hub.reads)
 
 
 def test_selected_plain_tags_in_a_package_of_tags_only_read_the_selected_ones_and_ask_about_the_rest() -> None:
     world = world_of([container(1, A, "pr-1"), container(2, B, "v1"), container(3, C, "v2")], *map(plain, (A, B, C)))
     hub = Hub(world)
-    judged(hub, selecting(tags=tags("pr-*")))
+    judged(hub, selecting(tags=patterns("pr-*")))
     assert set(hub.reads) == {A}
     assert set(hub.asked) == {B, C}
 
@@ -285,7 +284,7 @@ def test_selected_plain_tags_in_a_package_of_tags_only_read_the_selected_ones_an
 def test_an_index_among_the_kept_tags_is_read_and_protects_a_tagged_child() -> None:
     world = world_of([container(1, A, "pr-1"), container(2, B, "v1")], plain(A), index(B, child(plain(A))))
     hub = Hub(world)
-    found = judged(hub, selecting(tags=tags("pr-*")))
+    found = judged(hub, selecting(tags=patterns("pr-*")))
     assert set(hub.reads) == {A, B}
     assert [(each.version.id, each.reason) for each in found.judgements] == [
         (1, Reason.NEEDED_BY),
@@ -295,9 +294,9 @@ def test_an_index_among_the_kept_tags_is_read_and_protects_a_tagged_child() -> N
 
 def test_untagging_reads_nothing() -> None:
     world = world_of([container(1, A, "pr-1", "v1"), container(2, B, "v2"), container(3, C)], *map(plain, (A, B, C)))
-    rules = selecting(tags=tags("pr-*"), partial_match=PartialMatch.UNTAG)
-    assert reads(world, rules) == set()
-    judgement = judged(Hub(world), rules).judgements[0]
+    given_rules = selecting(tags=patterns("pr-*"), partial_match=PartialMatch.UNTAG)
+    assert reads(world, given_rules) == set()
+    judgement = judged(Hub(world), given_rules).judgements[0]
     assert (judgement.decision, judgement.untag) == (Decision.UNTAG, ("pr-1",))
 
 
@@ -307,7 +306,7 @@ def test_untagged_images_younger_than_a_day_stay_unless_an_age_is_given(hours: f
     untagged = selecting(tag_status=TagStatus.UNTAGGED)
     assert (gone(judged(Hub(world), untagged).judgements) == set()) is stays
     assert reads(world, untagged) == (set() if stays else {A, B})
-    any_age = replace(untagged, age=Age(timestamp=Timestamp.UPDATED, older_than=NOW))
+    any_age = selecting(tag_status=TagStatus.UNTAGGED, older=0)
     assert gone(judged(Hub(world), any_age).judgements) == {1}
 
 
@@ -335,9 +334,8 @@ def test_parts_are_not_counted_as_images_by_keep_latest() -> None:
         new,
         *map(plain, (B, C, E, F, G)),
     )
-    rules = selecting(versions=tags("*"))
-    rules = replace(rules, retention=replace(rules.retention, latest=1))
-    assert gone(judged(Hub(world), rules).judgements) == {1, 2, 3, 6}
+    given_rules = selecting(versions=patterns("*"), counts=Counts(latest=1))
+    assert gone(judged(Hub(world), given_rules).judgements) == {1, 2, 3, 6}
 
 
 def test_a_stale_fallback_index_and_all_referrers_go_with_their_subject() -> None:
@@ -361,7 +359,7 @@ def test_a_stale_fallback_index_and_all_referrers_go_with_their_subject() -> Non
         index(E, *lists),
         plain(G),
     )
-    assert gone(judged(Hub(world), selecting(tags=tags("pr-*"))).judgements) == {1, 2, 3, 4, 5, 6}
+    assert gone(judged(Hub(world), selecting(tags=patterns("pr-*"))).judgements) == {1, 2, 3, 4, 5, 6}
     assert gone(judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).judgements) == set()
 
 

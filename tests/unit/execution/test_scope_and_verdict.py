@@ -19,7 +19,7 @@ from package_keeper.errors import (
     Unreachable,
 )
 from package_keeper.execution.run import Run
-from package_keeper.execution.scope import Scope, ScopeProblem, find_packages
+from package_keeper.execution.scope import PackageFilter, Scope, ScopeProblem, find_packages
 from package_keeper.execution.verdict import verdict
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.inventory.package import Package, PackageName, PackageType
@@ -74,7 +74,7 @@ def find(shelf: Shelf, text: str, types: str = "npm") -> tuple[Scope, Listener]:
     patterns, problems = parse_patterns(text, ignore_case=True)
     assert problems == []
     kinds = [PackageType(word) for word in types.split()]
-    return find_packages(shelf, log, owner="acme", types=kinds, patterns=patterns), log
+    return find_packages(shelf, log, owner="acme", types=kinds, wanted=PackageFilter(patterns=patterns)), log
 
 
 APP, LIB, TOOL = package("app", number=1), package("lib", number=2), package("acme/tool", number=3)

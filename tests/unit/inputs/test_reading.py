@@ -144,12 +144,12 @@ def test_types_and_packages() -> None:
 
 
 def test_ages_are_seen_from_now() -> None:
-    age = read(**delete(older_than="30d", newer_than="2026-01-01")).rules.age
+    age = read(**delete(older_than="30d", newer_than="2026-01-01")).rules.inputs.age
     assert age.older_than == NOW - timedelta(days=30)
     assert age.newer_than is not None
     assert age.newer_than.year == 2026
     assert age.timestamp == "updated"
-    assert read(**delete(operation="restore", older_than="1d")).rules.age.timestamp == "deleted"
+    assert read(**delete(operation="restore", older_than="1d")).rules.inputs.age.timestamp == "deleted"
 
 
 CONTRADICTIONS: list[tuple[dict[str, str], str]] = [

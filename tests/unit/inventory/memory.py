@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from package_keeper.decisions.deciding import Rules
 from package_keeper.decisions.guards import Guards, OnLastVersion, guard
 from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.decisions.rules import Rules
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.deleting import Deletions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 
@@ -27,7 +29,7 @@ from tests.unit.inventory.worlds import (
 A, B, C, D, E, F = (digest(number) for number in range(1, 7))
 
 
-def images_of(world: World) -> list[Image]:
+def images_of(world: World) -> Sequence[Image]:
     return Graph(world.versions, world.known()).images()
 
 
@@ -36,7 +38,7 @@ def image(versions: list[Version], *manifests: Manifest, root: int = 1) -> Image
     return next(each for each in found if each.root.id == root)
 
 
-def shape(images: list[Image]) -> list[tuple[object, ...]]:
+def shape(images: Sequence[Image]) -> list[tuple[object, ...]]:
     return [
         (each.root.id, tuple(part.id for part in each.parts), each.missing, each.lost_subjects, each.condition)
         for each in images

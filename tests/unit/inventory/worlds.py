@@ -8,17 +8,12 @@ asks every digest about every other, slowly and plainly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import Rules
-from package_keeper.decisions.patterns import Pattern, Patterns
-from package_keeper.decisions.retention import KeepLists, Retention
-from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
-from package_keeper.inventory.image import Condition
 from package_keeper.inventory.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -28,7 +23,7 @@ from package_keeper.inventory.manifest import (
     Manifest,
 )
 from package_keeper.inventory.package import PackageName, PackageType
-from package_keeper.inventory.version import Timestamp, Version
+from package_keeper.inventory.version import Version
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 APP = PackageName(type=PackageType.CONTAINER, name="app")
@@ -369,75 +364,8 @@ def draw_world(seed: int, size: int, habits: Habits | None = None) -> World:
     return Builder(Random(seed), habits or Habits()).build(size)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A world, and rules to judge it by."""
-
-    world: World
-    rules: Rules
-    seed: int = field(compare=False, default=0)
-
-
-def patterns(random: Random, *, negative: bool = True) -> Patterns:
-    """One or two globs over tags."""
-    kinds = ["pr-*", "v-*", "nightly-*", "rc-*", "pr-1*", "*2", "*"]
-    includes = tuple(Pattern(text) for text in random.sample(kinds, random.randint(1, 2)))
-    excludes = (Pattern(random.choice(["pr-2*", "*5"])),) if negative and random.random() < 0.2 else ()
-    return Patterns(includes=includes, excludes=excludes)
-
-
-def draw_rules(seed: int, world: World) -> Rules:
-    """Rules of a seed: every selection, every retention, every age."""
-    random = Random(seed)
-    more: dict[str, object] = {}
-    if random.random() < 0.35:
-        more["tag_status"] = random.choice(list(TagStatus))
-    if more.get("tag_status") is not TagStatus.UNTAGGED and random.random() < 0.4:
-        more["tags"] = patterns(random)
-        more["partial_match"] = random.choice(list(PartialMatch))
-    ids = [version.id for version in world.versions]
-    if ids and random.random() < 0.25:
-        more["version_ids"] = frozenset(random.sample(ids, random.randint(1, len(ids))))
-    if random.random() < 0.1:
-        more["versions"] = Patterns(includes=(Pattern(f"sha256:*{random.randint(0, 9)}"),))
-    if random.random() < 0.25:
-        more["conditions"] = frozenset(random.sample(list(Condition), random.randint(1, 3)))
-    if not more:
-        more["versions"] = Patterns(includes=(Pattern("*"),))
-    older = NOW - timedelta(days=random.choice([0, 5, 20, 40])) if random.random() < 0.6 else None
-    newer = NOW - timedelta(days=55) if random.random() < 0.1 else None
-    timestamp = random.choice([Timestamp.UPDATED, Timestamp.CREATED])
-    return Rules(
-        selection=Selection(**more),  # type: ignore[arg-type]  # the fields of the dataclass, by name
-        age=Age(timestamp=timestamp, older_than=older, newer_than=newer),
-        now=NOW,
-        retention=draw_retention(random, world),
-    )
-
-
-def draw_retention(random: Random, world: World) -> Retention:
-    """Counts and keep lists."""
-    names = sorted(world.manifests)
-    return Retention(
-        latest=random.choice([0, 0, 0, 1, 2, 5]),
-        lists=KeepLists(
-            tags=patterns(random) if random.random() < 0.15 else None,
-            versions=Patterns(includes=(Pattern(random.choice(names)),)) if names and random.random() < 0.1 else None,
-            digests=frozenset(random.sample(names, 1)) if names and random.random() < 0.2 else frozenset(),
-        ),
-    )
-
-
-def draw_case(seed: int, size: int, habits: Habits | None = None) -> Case:
-    """The case of a seed."""
-    world = draw_world(seed, size, habits)
-    return Case(world=world, rules=draw_rules(seed + 1, world), seed=seed)
-
-
 SEEDS = st.integers(0, 2**32)
 SIZES = st.integers(0, 60) | st.integers(0, 8) | st.integers(0, 400)
 """Small ones are found again by shrinking; several hundred versions are where parts are shared at length."""
 WORLDS = st.builds(draw_world, SEEDS, SIZES)
 CYCLIC_WORLDS = st.builds(draw_world, SEEDS, SIZES, st.just(Habits(cycles=1.0)))
-CASES = st.builds(draw_case, SEEDS, SIZES)
-CYCLIC_CASES = st.builds(draw_case, SEEDS, SIZES, st.just(Habits(cycles=1.0)))

@@ -1,0 +1,89 @@
+"""Random rules for random packages: those of a run's inputs, and policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+
+from hypothesis import strategies as st
+
+from package_keeper.decisions.patterns import Pattern, Patterns
+from package_keeper.decisions.retention import Counts, KeepLists
+from package_keeper.decisions.rules import Rule, Rules
+from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
+from package_keeper.inventory.image import Condition
+from package_keeper.inventory.version import Timestamp
+from tests.unit.inventory.worlds import NOW, SEEDS, SIZES, Habits, World, draw_world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A world, and rules to judge it by."""
+
+    world: World
+    rules: Rules
+    seed: int = field(compare=False, default=0)
+
+
+def patterns(random: Random, *, negative: bool = True) -> Patterns:
+    """One or two globs over tags."""
+    kinds = ["pr-*", "v-*", "nightly-*", "rc-*", "pr-1*", "*2", "*"]
+    includes = tuple(Pattern(text) for text in random.sample(kinds, random.randint(1, 2)))
+    excludes = (Pattern(random.choice(["pr-2*", "*5"])),) if negative and random.random() < 0.2 else ()
+    return Patterns(includes=includes, excludes=excludes)
+
+
+def draw_rules(seed: int, world: World) -> Rules:
+    """The rule of a run's inputs, of a seed: every selection, every count, every age."""
+    random = Random(seed)
+    more: dict[str, object] = {}
+    if random.random() < 0.35:
+        more["tag_status"] = random.choice(list(TagStatus))
+    if more.get("tag_status") is not TagStatus.UNTAGGED and random.random() < 0.4:
+        more["tags"] = patterns(random)
+        more["partial_match"] = random.choice(list(PartialMatch))
+    ids = [version.id for version in world.versions]
+    if ids and random.random() < 0.25:
+        more["version_ids"] = frozenset(random.sample(ids, random.randint(1, len(ids))))
+    if random.random() < 0.1:
+        more["versions"] = Patterns(includes=(Pattern(f"sha256:*{random.randint(0, 9)}"),))
+    if random.random() < 0.25:
+        more["conditions"] = frozenset(random.sample(list(Condition), random.randint(1, 3)))
+    if not more:
+        more["versions"] = Patterns(includes=(Pattern("*"),))
+    older = NOW - timedelta(days=random.choice([0, 5, 20, 40])) if random.random() < 0.6 else None
+    newer = NOW - timedelta(days=55) if random.random() < 0.1 else None
+    timestamp = random.choice([Timestamp.UPDATED, Timestamp.CREATED])
+    rule = Rule(
+        selection=Selection(**more),  # type: ignore[arg-type]  # the fields of the dataclass, by name
+        age=Age(timestamp=timestamp, older_than=older, newer_than=newer),
+        counts=draw_counts(random),
+    )
+    return Rules(rules=(rule,), now=NOW, lists=draw_lists(random, world))
+
+
+def draw_counts(random: Random) -> Counts:
+    """How many of the newest stay."""
+    more = {name: random.choice([1, 2, 5]) for name in ("daily", "weekly", "monthly") if random.random() < 0.08}
+    return Counts(latest=random.choice([0, 0, 0, 1, 2, 5]), **more)  # type: ignore[arg-type]
+
+
+def draw_lists(random: Random, world: World) -> KeepLists:
+    """Keep lists."""
+    names = sorted(world.manifests)
+    return KeepLists(
+        tags=patterns(random) if random.random() < 0.15 else None,
+        versions=Patterns(includes=(Pattern(random.choice(names)),)) if names and random.random() < 0.1 else None,
+        digests=frozenset(random.sample(names, 1)) if names and random.random() < 0.2 else frozenset(),
+    )
+
+
+def draw_case(seed: int, size: int, habits: Habits | None = None) -> Case:
+    """The case of a seed."""
+    world = draw_world(seed, size, habits)
+    return Case(world=world, rules=draw_rules(seed + 1, world), seed=seed)
+
+
+CASES = st.builds(draw_case, SEEDS, SIZES)
+CYCLIC_CASES = st.builds(draw_case, SEEDS, SIZES, st.just(Habits(cycles=1.0)))
