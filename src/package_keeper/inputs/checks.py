@@ -7,7 +7,7 @@ from dataclasses import replace
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.digest_reach import can_match_digest
 from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.rule_reading import AGE_INPUTS, RULE_INPUTS, SELECTION_INPUTS, digest_problem
+from package_keeper.inputs.rule_reading import AGE_INPUTS, SELECTION_INPUTS, digest_problem
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import PackageType
 
@@ -93,8 +93,7 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
         if clashing:
             yield f"undo: takes back everything in the receipt; remove {', '.join(clashing)}"
         return
-    # what is given and cannot be read has a problem of its own
-    if operation.writes and not rules.select_anything and given.isdisjoint(RULE_INPUTS):
+    if operation.writes and not rules.select_anything:
         yield (
             f"{operation}: no selection, age or count is given, and an empty selection must not mean everything;"
             " give version-ids, versions, tags, tag-status, semver, gone, where, older-than, newer-than"
