@@ -72,8 +72,9 @@ def _add_pull(simulator: Simulator, repository: Repository, number: int, text: s
     match origin:
         case []:
             repository.add_pull(number, head, state)
-        case ["from", "a", "deleted", "fork"]:
-            repository.add_pull(number, head, state, fork=True, fork_owner=_account(simulator))
+        case ["from", "a", "deleted", "fork", *of_own_account]:
+            owner = repository.owner if of_own_account else _account(simulator)
+            repository.add_pull(number, head, state, fork=True, fork_owner=owner)
         case ["from", "a", "deleted", "account"]:
             repository.add_pull(number, head, state, fork=True)
         case ["from", name]:

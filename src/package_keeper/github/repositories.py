@@ -116,14 +116,17 @@ class _Pull:
     def lies_in(self, full_name: str) -> bool:
         """Whether the head branch was one of the repository itself, and not of a fork.
 
-        Of a fork that was deleted only the account is left, which is never that of the repository's owner.
+        Of a fork that was deleted GitHub shows `null`, whatever account it had: an organization may own forks of its
+        own repositories, so the account proves nothing. An answer that names no repository at all tells by the account.
         """
         own = {full_name.lower(), *_full_name(self.base)}
         if found := _full_name(self.head_part):
             return not own.isdisjoint(found)
+        if "repo" in self.head_part:
+            return False
         account = str((self.head_part.get("user") or {}).get("login") or self.head_part.get("label") or "")
         login = account.partition(":")[0].lower()
-        return any(name.partition("/")[0] == login for name in own) if login else "repo" not in self.head_part
+        return any(name.partition("/")[0] == login for name in own) if login else True
 
 
 def _pull(pull: Any) -> _Pull:

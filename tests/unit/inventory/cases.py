@@ -8,21 +8,27 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from package_keeper.decisions.facts import NO_FACTS, Facts
+from package_keeper.decisions.gone import GoneTags, GoneTemplate, Tie
 from package_keeper.decisions.patterns import Pattern, Patterns
 from package_keeper.decisions.retention import Counts, KeepLists
 from package_keeper.decisions.rules import Rule, Rules
 from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
+from package_keeper.decisions.semver import Prerelease
+from package_keeper.inputs.semver_ranges import parse_range
 from package_keeper.inventory.image import Condition
+from package_keeper.inventory.repository import RepositoryLife
 from package_keeper.inventory.version import Timestamp
-from tests.unit.inventory.worlds import NOW, SEEDS, SIZES, Habits, World, draw_world
+from tests.unit.inventory.worlds import APP, NOW, SEEDS, SIZES, Habits, World, draw_world
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A world, and rules to judge it by."""
+    """A world, rules to judge it by, and what they need to know."""
 
     world: World
     rules: Rules
+    facts: Facts = NO_FACTS
     seed: int = field(compare=False, default=0)
 
 
@@ -63,6 +69,75 @@ def draw_rules(seed: int, world: World) -> Rules:
     return Rules(rules=(rule,), now=NOW, lists=draw_lists(random, world))
 
 
+def draw_policy(seed: int, world: World) -> tuple[Rules, Facts]:
+    """A policy of a seed, of several rules of every kind, and what it needs to know."""
+    random = Random(seed)
+    several = tuple(draw_policy_rule(random, number) for number in range(random.randint(1, 6)))
+    ids = [version.id for version in world.versions]
+    selected = {
+        each.selection.where: frozenset(random.sample(ids, random.randint(0, len(ids))))
+        for each in several
+        if each.selection.where
+    }
+    numbers = range(400)
+    life = RepositoryLife(
+        full_name="acme/app",
+        open_pulls=frozenset(number for number in numbers if number % 3 == 0),
+        closed_pulls=frozenset(number for number in numbers if number % 3 == 1),
+        closed_heads=frozenset(f"nightly-{number}" for number in numbers if number % 2),
+        branches=frozenset(f"nightly-{number}" for number in numbers if number % 4 == 3),
+        git_tags=frozenset(f"pr-{number}" for number in numbers if number % 50 == 1),
+    )
+    lives = {APP: life} if random.random() < 0.8 else {}
+    rules = Rules(rules=several, now=NOW, lists=draw_lists(random, world), is_policy=True)
+    return rules, Facts(lives=lives, selected=selected)
+
+
+def draw_policy_rule(random: Random, number: int) -> Rule:
+    """One rule of a policy: what it matches, and what becomes of that."""
+    more: dict[str, object] = {}
+    match random.randrange(9):
+        case 0:
+            more["tag_status"] = random.choice(list(TagStatus))
+        case 1:
+            more["versions"] = Patterns(includes=(Pattern(f"sha256:*{random.choice(['', '3', '[0-5]'])}"),))
+        case 2:
+            more["conditions"] = frozenset(random.sample(list(Condition), random.randint(1, 3)))
+        case 3:
+            more["where"] = f"id % {random.randint(2, 5)} = 0"
+        case 4:
+            more["semver"] = parse_range(random.choice(["<2", ">=1.2", "1.x", "*", "0.3.x || 3"]))
+        case 5:
+            more["prerelease"] = random.choice([Prerelease.ONLY, Prerelease.EXCLUDE])
+        case 6:
+            more["gone"] = GoneTags((random.choice(TEMPLATES),))
+        case _:
+            more["tags"] = patterns(random)
+    if random.random() < 0.3 and more.get("tag_status") is not TagStatus.UNTAGGED:
+        more["tags"] = patterns(random)
+    if random.random() < 0.15:
+        more["conditions"] = frozenset(random.sample(list(Condition), 2))
+    keeps_all = random.random() < 0.3
+    old = NOW - timedelta(days=random.choice([0, 5, 20, 40]))
+    return Rule(
+        name=f"rule {number}",
+        selection=Selection(partial_match=random.choice([None, None, *PartialMatch]), **more),  # type: ignore[arg-type]  # by name
+        keeps_all=keeps_all,
+        age=Age(
+            timestamp=random.choice([Timestamp.UPDATED, Timestamp.CREATED]),
+            older_than=old if random.random() < 0.4 and not keeps_all else None,
+        ),
+        counts=draw_counts(random) if random.random() < 0.5 and not keeps_all else Counts(),
+    )
+
+
+TEMPLATES = (
+    GoneTemplate(tie=Tie.PULL_REQUEST, before="pr-"),
+    GoneTemplate(tie=Tie.BRANCH),
+    GoneTemplate(tie=Tie.BRANCH, before="nightly-"),
+)
+
+
 def draw_counts(random: Random) -> Counts:
     """How many of the newest stay."""
     more = {name: random.choice([1, 2, 5]) for name in ("daily", "weekly", "monthly") if random.random() < 0.08}
@@ -85,5 +160,13 @@ def draw_case(seed: int, size: int, habits: Habits | None = None) -> Case:
     return Case(world=world, rules=draw_rules(seed + 1, world), seed=seed)
 
 
+def draw_policy_case(seed: int, size: int, habits: Habits | None = None) -> Case:
+    """The case of a seed, with a policy."""
+    world = draw_world(seed, size, habits)
+    rules, facts = draw_policy(seed + 2, world)
+    return Case(world=world, rules=rules, facts=facts, seed=seed)
+
+
 CASES = st.builds(draw_case, SEEDS, SIZES)
+POLICY_CASES = st.builds(draw_policy_case, SEEDS, SIZES)
 CYCLIC_CASES = st.builds(draw_case, SEEDS, SIZES, st.just(Habits(cycles=1.0)))

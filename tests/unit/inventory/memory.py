@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from package_keeper.decisions.facts import NO_FACTS, Facts
 from package_keeper.decisions.guards import Guards, OnLastVersion, guard
 from package_keeper.decisions.plan import GuardedPlan, Plan
 from package_keeper.decisions.rules import Rules
@@ -200,9 +201,9 @@ class NoonClock:
         return NOW
 
 
-def judged(hub: Hub, rules: Rules, log: Quiet | None = None) -> Judged:
+def judged(hub: Hub, rules: Rules, log: Quiet | None = None, facts: Facts = NO_FACTS) -> Judged:
     """What the real judge decides, with the frugal reading that it does."""
-    judge = ImageJudge(rules=rules, registry=hub, reader=hub, log=log or Quiet())
+    judge = ImageJudge(rules=rules, registry=hub, reader=hub, log=log or Quiet(), facts=facts)
     return judge.judge(PACKAGE, list(hub.active.values()))
 
 

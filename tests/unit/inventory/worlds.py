@@ -29,6 +29,8 @@ NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 APP = PackageName(type=PackageType.CONTAINER, name="app")
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 COSIGN = (".sig", ".att", ".sbom")
+ENDS = ("", "-rc.1")
+"""What semantic versions among the tags end with."""
 
 
 def digest(number: int) -> str:
@@ -195,6 +197,9 @@ class Builder:
         self.artifacts: dict[str, str | None] = {}
         self.order: list[str] = []
         self._free_tags = [f"{kind}-{number}" for kind in ("pr", "v", "nightly", "rc") for number in range(400)]
+        self._free_tags += [
+            f"{number % 4}.{number // 4 % 10}.{number // 40}{end}" for number in range(200) for end in ENDS
+        ]
         random.shuffle(self._free_tags)
 
     def build(self, size: int) -> World:
