@@ -66,6 +66,10 @@ class _Fit:
         return self.rule is not None and self.rule.untags(self.image, self.match)
 
 
+_Matches = tuple[tuple[int, Match], ...]
+"""Places of rules in their order, and how far each matches."""
+
+
 class Deciding:
     """The rules of a run at work on one package. How far rules match versions is worked out once, for both questions.
 
@@ -75,7 +79,8 @@ class Deciding:
     def __init__(self, rules: Rules, facts: Facts = NO_FACTS) -> None:
         self._rules = rules
         self._facts = facts
-        self._matches: dict[int, list[tuple[Rule, Match]]] = {}
+        self._matches: dict[int, _Matches] = {}
+        self._same: dict[_Matches, _Matches] = {}
 
     def deletions(self, images: Sequence[Image]) -> list[Judgement]:
         """Judge the images: what would a deletion take?
@@ -112,7 +117,8 @@ class Deciding:
         reach: dict[int, tuple[Rule, list[_Fit]]] = {}
         for version in versions:
             image = Image(root=version)
-            for rule, match in self._possible(version):
+            for place, match in self._possible(version):
+                rule = self._rules.rules[place]
                 if not rule.passes_on(match):
                     reach.setdefault(id(rule), (rule, []))[1].append(_Fit(image, rule, match))
         possible: set[int] = set()
@@ -135,7 +141,8 @@ class Deciding:
     def _fit(self, image: Image) -> "_Fit":
         """The first rule that decides about `image`. Without one, whether any matched some of its tags."""
         passed = Match.NONE
-        for rule, match in self._possible(image.root):
+        for place, match in self._possible(image.root):
+            rule = self._rules.rules[place]
             if not rule.selection.admits(image):
                 continue
             if not rule.passes_on(match):
@@ -143,18 +150,22 @@ class Deciding:
             passed = match
         return _Fit(image, None, passed)
 
-    def _possible(self, version: Version) -> list[tuple[Rule, Match]]:
+    def _possible(self, version: Version) -> "_Matches":
         """The rules that match `version`, up to the first that decides whatever the state of its image."""
-        found = self._matches.get(version.id)
-        if found is None:
-            found = self._matches[version.id] = []
-            for rule in self._rules.rules if self._rules.select_anything else ():
-                match = rule.match(version, self._facts)
-                if match is not Match.NONE:
-                    found.append((rule, match))
-                    if rule.selection.conditions is None and not rule.passes_on(match) and not _may_be_foreign(version):
-                        break
-        return found
+        known = self._matches.get(version.id)
+        if known is not None:
+            return known
+        found: list[tuple[int, Match]] = []
+        for place, rule in enumerate(self._rules.rules if self._rules.select_anything else ()):
+            match = rule.match(version, self._facts)
+            if match is not Match.NONE:
+                found.append((place, match))
+                if rule.selection.conditions is None and not rule.passes_on(match) and not _may_be_foreign(version):
+                    break
+        # the same few for 100,000 versions
+        matches = tuple(found)
+        self._matches[version.id] = self._same.setdefault(matches, matches)
+        return self._matches[version.id]
 
 
 def _may_be_foreign(version: Version) -> bool:

@@ -14,6 +14,9 @@ from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Timestamp, Version, age_order
 
+NOTHING: frozenset[int] = frozenset()
+"""No ids; one object for all, since a plan may have 100,000 writes."""
+
 
 class WriteKind(StrEnum):
     """What a write concerns."""
@@ -123,8 +126,8 @@ def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs
         group = []
         for judgement in (root, *images.in_order(root.version, homes.get(place, ()))):
             # all that points to it stands before it, but for circles, which no real image has
-            holders = images.needed_for(judgement.version) & behind
-            group.append(replace(planned(judgement), after=holders))
+            holders = images.needed_for(judgement.version)
+            group.append(planned(judgement, after=(holders & behind) or NOTHING))
             behind.add(judgement.version.id)
         groups.append(tuple(group))
     return Plan(groups=tuple(groups), judgements=judgements)
@@ -161,7 +164,7 @@ def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]
     return ordered + [each for each in roots if holders.get(each.version.id)]
 
 
-def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrite:
+def planned(judgement: Judgement, refusal: Outcome | None = None, after: frozenset[int] = NOTHING) -> PlannedWrite:
     """Turn the judgement about a version into the write that it asks for."""
     version = judgement.version
     return PlannedWrite(
@@ -174,6 +177,7 @@ def planned(judgement: Judgement, refusal: Outcome | None = None) -> PlannedWrit
         version_name=version.name,
         tags=version.tags,
         root=judgement.root.name if judgement.root else None,
+        after=after,
         refusal=refusal,
     )
 
@@ -209,11 +213,10 @@ class _Images:
     def needed_for(self, version: Version) -> frozenset[int]:
         """The ids of the versions that need `version` directly."""
         graph = self._graphs.get(version.package)
-        if graph is None:
-            return frozenset()
-        return frozenset(
-            pointer.id for digest in graph.needed_for(version.name) for pointer in graph.versions_of(digest)
-        )
+        holders = graph.needed_for(version.name) if graph is not None else ()
+        if graph is None or not holders:
+            return NOTHING
+        return frozenset(pointer.id for digest in holders for pointer in graph.versions_of(digest))
 
     def _of(self, package: PackageName) -> dict[int, dict[int, int]]:
         if package not in self._places:

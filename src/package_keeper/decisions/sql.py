@@ -128,9 +128,10 @@ class Inventory:
         if "packages" in tables:
             connection.executemany(_insert("packages"), (_package_row(each, self.owner) for each in self.packages))
         if "versions" in tables:
-            with_metadata = ("versions", "metadata") in read.columns
-            rows = (_version_row(each, self.now, self.timestamp, with_metadata=with_metadata) for each in self.versions)
-            connection.executemany(_insert("versions"), rows)
+            columns = [name for name in _VERSION if name == "id" or ("versions", name) in read.columns]
+            read_of = [_VERSION[name] for name in columns]
+            rows = ([value(each, self) for value in read_of] for each in self.versions)
+            connection.executemany(_insert("versions", columns), rows)
         if "tags" in tables:
             connection.executemany(_insert("tags"), _tag_rows(self.versions))
         _confine(connection, _Read())
@@ -208,9 +209,10 @@ def _confine(connection: sqlite3.Connection, read: _Read) -> None:
     connection.set_authorizer(authorize)
 
 
-def _insert(table: str) -> str:
-    places = ", ".join("?" * len(TABLES[table].split(",")))
-    return f"INSERT INTO {table} VALUES ({places})"  # noqa: S608  # reason: names of our own
+def _insert(table: str, columns: Sequence[str] = ()) -> str:
+    places = ", ".join("?" * (len(columns) or len(TABLES[table].split(","))))
+    names = f" ({', '.join(columns)})" if columns else ""
+    return f"INSERT INTO {table}{names} VALUES ({places})"  # noqa: S608  # reason: names of our own
 
 
 def _package_row(package: Package, owner: str) -> tuple[Any, ...]:
@@ -229,26 +231,31 @@ def _package_row(package: Package, owner: str) -> tuple[Any, ...]:
     )
 
 
-def _version_row(version: Version, now: datetime, timestamp: Timestamp, *, with_metadata: bool) -> tuple[Any, ...]:
-    moment = version.at(timestamp)
-    return (
-        version.id,
-        version.package.name,
-        version.package.type.value,
-        version.name,
-        bool(version.image_tags) if version.package.type.has_tags else None,
-        json.dumps(version.tags, ensure_ascii=False) if version.tags else "[]",
-        _time(version.created_at),
-        _time(version.updated_at),
-        _time(version.deleted_at),
-        (now - moment) / timedelta(days=1) if moment is not None else None,
-        version.description,
-        version.license,
-        version.url,
-        version.html_url,
-        version.package_html_url,
-        json.dumps(version.metadata, ensure_ascii=False) if with_metadata and version.metadata is not None else None,
-    )
+_VERSION: dict[str, Callable[[Version, Inventory], object]] = {
+    "id": lambda version, _: version.id,
+    "package": lambda version, _: version.package.name,
+    "type": lambda version, _: version.package.type.value,
+    "name": lambda version, _: version.name,
+    "tagged": lambda version, _: bool(version.image_tags) if version.package.type.has_tags else None,
+    "tags": lambda version, _: json.dumps(version.tags, ensure_ascii=False) if version.tags else "[]",
+    "created_at": lambda version, _: _time(version.created_at),
+    "updated_at": lambda version, _: _time(version.updated_at),
+    "deleted_at": lambda version, _: _time(version.deleted_at),
+    "age_days": lambda version, inventory: _days(inventory.now, version.at(inventory.timestamp)),
+    "description": lambda version, _: version.description,
+    "license": lambda version, _: version.license,
+    "url": lambda version, _: version.url,
+    "html_url": lambda version, _: version.html_url,
+    "package_html_url": lambda version, _: version.package_html_url,
+    "metadata": lambda version, _: (
+        json.dumps(version.metadata, ensure_ascii=False) if version.metadata is not None else None
+    ),
+}
+"""The columns of `versions`; only those that a statement reads are worked out."""
+
+
+def _days(now: datetime, moment: datetime | None) -> float | None:
+    return (now - moment) / timedelta(days=1) if moment is not None else None
 
 
 def _tag_rows(versions: Iterable[Version]) -> Iterator[tuple[Any, ...]]:

@@ -92,8 +92,8 @@ class Evidence:
             try:
                 self._read[name] = life = self.repositories.life(name)
                 self.log.info(
-                    f"gone: {name} has {len(life.branches)} branches, {len(life.open_pulls)} open and"
-                    f" {len(life.closed_pulls)} closed pull requests, {len(life.git_tags)} git tags"
+                    f"gone: read from {name}: branches {len(life.branches)}, open pull requests {len(life.open_pulls)},"
+                    f" closed ones {len(life.closed_pulls)}, git tags {len(life.git_tags)}"
                 )
             except Refusal as refused:
                 self._read[name] = None
@@ -115,7 +115,7 @@ class Evidence:
                 continue
             names = sorted({version.name for version in versions if semantic_version(version.name) is None})
             if names:
-                self.log.notice(f"{package.key}: {_several(names)} are no SemVer and stay")
+                self.log.notice(f"{package.key}: what is no SemVer stays: {_several(names)}")
 
 
 def used_here(used: UsedImages, packages: Iterable[Package]) -> list[ImageReference]:
@@ -134,7 +134,7 @@ def tell_used(here: Sequence[ImageReference], found: Found, log: Log) -> None:
     if not here:
         log.warning("keep-used-in: the files name no image of the packages in scope, so nothing is protected by them")
         return
-    log.info(f"keep-used-in: {len(here)} references to images of the packages in scope, in {len(files)} files")
+    log.info(f"keep-used-in: references to images of the packages in scope: {len(here)}, files with them: {len(files)}")
     for reference in here:
         meant = "the whole package stays" if reference.whole else "the image stays"
         log.info(f"  {reference.place}: {reference.text}: {meant}")

@@ -67,6 +67,11 @@ class Writer(Protocol):
 class Log(Protocol):
     """Says what happens. Texts may hold what others wrote; the log makes them harmless."""
 
+    @property
+    def shows_details(self) -> bool:
+        """Whether anybody will see what `debug` is told: a line for each of 100,000 versions costs time."""
+        ...
+
     def error(self, text: str) -> None:
         """Something failed."""
         ...

@@ -185,11 +185,12 @@ def tell_decisions(run: Run, log: Log) -> None:
     for judgement in run.plan.judgements:
         version = judgement.version
         counts.setdefault(version.package, Counter())[f"{judgement.decision} {judgement.why}"] += 1
-        root = f" ({display_name(judgement.root.name)})" if judgement.root else ""
-        log.debug(
-            f"{version.package} {display_name(version.name)} [{', '.join(version.tags)}] (id {version.id}):"
-            f" {judgement.decision} {judgement.why}{root}"
-        )
+        if log.shows_details:
+            root = f" ({display_name(judgement.root.name)})" if judgement.root else ""
+            log.debug(
+                f"{version.package} {display_name(version.name)} [{', '.join(version.tags)}] (id {version.id}):"
+                f" {judgement.decision} {judgement.why}{root}"
+            )
     for package, reasons in counts.items():
         shown = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
         log.info(f"{package}: {shown}")

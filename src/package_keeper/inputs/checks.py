@@ -7,15 +7,21 @@ from dataclasses import replace
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.digest_reach import can_match_digest
 from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.rule_reading import AGE_INPUTS, SELECTION_INPUTS, digest_problem
+from package_keeper.inputs.rule_reading import AGE_INPUTS, RULE_INPUTS, SELECTION_INPUTS, digest_problem
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import PackageType
 
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
 
 
-def cross_checks(settings: Settings, given: set[str]) -> tuple[list[str], list[str]]:
+CHOOSING = tuple(name for name in RULE_INPUTS if name not in ("partial-match", "age-of", "keep-latest-per"))
+"""The inputs that choose something by themselves; the others say how."""
+
+
+def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[list[str], list[str]]:
     """Find all problems and warnings. `given` are the inputs that say something else than their default.
+
+    `wrong` are those that have a problem of their own: what cannot be read is not the same as missing.
 
     What concerns a single rule is checked where it is read (`rule_reading.rule_problems`), as rules of a policy are.
     """
@@ -26,7 +32,7 @@ def cross_checks(settings: Settings, given: set[str]) -> tuple[list[str], list[s
         problems += problem
         warnings += warning
     problems += _scope(settings)
-    problems += _selection(settings, given)
+    problems += _selection(settings, given, wrong)
     problems += _digest_patterns(settings)
     warnings += _warnings(settings, given)
     return problems, warnings
@@ -84,7 +90,7 @@ def _scope(settings: Settings) -> Iterator[str]:
                 yield f"package: '{pattern.text}': restore-package takes exact names, as deleted packages have no list"
 
 
-def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
+def _selection(settings: Settings, given: set[str], wrong: set[str]) -> Iterator[str]:
     rules, operation = settings.rules, settings.operation
     if operation not in (Operation.LIST, Operation.DELETE, Operation.RESTORE):
         return
@@ -93,14 +99,14 @@ def _selection(settings: Settings, given: set[str]) -> Iterator[str]:
         if clashing:
             yield f"undo: takes back everything in the receipt; remove {', '.join(clashing)}"
         return
-    if operation.writes and not rules.select_anything:
+    if operation.writes and not rules.select_anything and wrong.isdisjoint(RULE_INPUTS):
         yield (
             f"{operation}: no selection, age or count is given, and an empty selection must not mean everything;"
-            " give version-ids, versions, tags, tag-status, semver, gone, where, older-than, newer-than"
-            + (", keep-latest or a policy" if operation is Operation.DELETE else ", or undo")
+            f" give one of {', '.join(name for name in CHOOSING if operation in INPUTS_BY_NAME[name].operations)}"
+            + (", or a policy" if operation is Operation.DELETE else ", or undo")
             + " (versions: * is everything, said explicitly)"
         )
-    if settings.explains and not rules.select_anything:
+    if settings.explains and not rules.select_anything and wrong.isdisjoint(RULE_INPUTS):
         yield "explain: nothing to explain without a policy, a selection, an age or a count"
     if settings.explains and settings.deleted_state:
         yield "state: 'deleted': what is deleted already cannot be deleted; rules are explained for active versions"

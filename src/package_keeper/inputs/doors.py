@@ -8,9 +8,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Never
 
 from package_keeper import __version__
+from package_keeper.errors import BadInput
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Kind
 from package_keeper.inputs.operations import COMMAND_MEANINGS, OPERATION_MEANINGS, Operation
 from package_keeper.inputs.reading import unknown_input
@@ -81,14 +82,13 @@ def from_action(environ: Mapping[str, str]) -> Request:
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
-    """Read the command line. Raises `ShowAndExit` for `--help`, `--version` and `schema`."""
+    """Read the command line. Raises `ShowAndExit`, for `--help`, `--version` and `schema`, or `BadInput`."""
     parser = _parser()
     if not arguments:
         raise ShowAndExit(parser.format_help())
     problems: list[str] = []
     if arguments[0] == "schema" and not any(argument in ("-h", "--help") for argument in arguments):
-        problems += _show_schema(arguments[1:])
-        arguments = [Operation.LIST]
+        _show_schema(arguments[1:])
     parsed, unknown = parser.parse_known_args(_explicit_booleans(arguments))
     problems += _unknown(unknown)
     if parsed.token is not None:
@@ -131,12 +131,13 @@ def _unknown(arguments: Sequence[str]) -> list[str]:
     return problems
 
 
-def _show_schema(arguments: Sequence[str]) -> list[str]:
-    """Print a JSON Schema, the policy's unless another is named; gives problems otherwise."""
+def _show_schema(arguments: Sequence[str]) -> Never:
+    """Print a JSON Schema, the policy's unless another is named."""
     names = list(arguments) or ["policy"]
     if len(names) == 1 and names[0] in SCHEMAS:
         raise ShowAndExit(schema_text(names[0]))
-    return [f"schema: '{' '.join(names)}' is not one of {', '.join(SCHEMAS)}{nearest(names[0], SCHEMAS)}"]
+    # nothing else is asked for, so nothing else can be missing
+    raise BadInput([f"schema: '{' '.join(names)}' is not one of {', '.join(SCHEMAS)}{nearest(names[0], SCHEMAS)}"])
 
 
 def _explicit_booleans(arguments: Sequence[str]) -> list[str]:

@@ -104,7 +104,9 @@ class _Reader(Texts):
             warnings=(),
         )
         given = {name for name in INPUTS_BY_NAME if self.is_given(name)}
-        problems, warnings = checks.cross_checks(settings, given)
+        problems, warnings = checks.cross_checks(
+            settings, given, {problem.partition(":")[0] for problem in self.problems}
+        )
         problems = [*self.problems, *problems]
         if problems:
             raise BadInput(list(dict.fromkeys(problems)))

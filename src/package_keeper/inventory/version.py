@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,15 +47,17 @@ class Version:
     html_url: str | None
     package_html_url: str | None
     metadata: Mapping[str, object] | None
+    image_tags: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The tags that users gave: all but those by which referrers are found. Asked for often, so worked out once."""
 
-    @property
-    def image_tags(self) -> tuple[str, ...]:
-        """The tags that users gave: all but those by which referrers are found."""
-        # asked for often, and hardly ever is one among them
-        for tag in self.tags:
+    def __post_init__(self) -> None:
+        """Work out the tags of the image."""
+        tags = self.tags
+        for tag in tags:
             if tag.startswith("sha256-") and self.package.type is PackageType.CONTAINER:
-                return tuple(tag for tag in self.tags if not REFERRER_TAG.fullmatch(tag))
-        return self.tags
+                tags = tuple(tag for tag in tags if not REFERRER_TAG.fullmatch(tag))
+                break
+        object.__setattr__(self, "image_tags", tags)
 
     def at(self, timestamp: Timestamp) -> datetime | None:
         """The time that `timestamp` names, or `None` when GitHub did not say."""

@@ -1,12 +1,13 @@
 """The composition root: the only room that knows all others, and that reads the environment."""
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
 
+from package_keeper.errors import BadInput
 from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
 from package_keeper.main.session import Session
+from package_keeper.runner.memory import spare_the_collector
 from package_keeper.runner.signals import Interruption, SystemClock
 
 
@@ -21,8 +22,7 @@ def command_line() -> int:
 
 
 def _enter(arguments: Sequence[str], *, command_line: bool) -> int:
-    # a large inventory is millions of objects and no circles: looking for those takes a quarter of all time
-    gc.set_threshold(200_000, 20, 100)
+    spare_the_collector()
     interruption = Interruption()
     interruption.install()
     environ = dict(os.environ)
@@ -35,5 +35,8 @@ def _enter(arguments: Sequence[str], *, command_line: bool) -> int:
         except ShowAndExit as shown:
             sys.stdout.write(shown.text)
             return 0
+        except BadInput as problem:
+            sys.stderr.write(f"error: {problem}\n")
+            return problem.status
     session = Session(request, environ, interruption, clock, command_line=command_line)
     return session.run()

@@ -59,6 +59,7 @@ def _listed(judgements: Sequence[Judgement], width: int) -> str:
 
 def _writes(contents: Contents, width: int) -> str:
     outcomes = {id(record.write): record for record in contents.records}
+    not_begun = "refused" if contents.result == "refused" else "planned"
     rows = []
     for write in [record.write for record in contents.records] or contents.plan.writes:
         record = outcomes.get(id(write))
@@ -70,7 +71,7 @@ def _writes(contents: Contents, width: int) -> str:
                 write.tag or _tags(write.tags),
                 write.decision,
                 write.why,
-                record.outcome if record else (write.refusal or "planned"),
+                record.outcome if record else (write.refusal or not_begun),
             ]
         )
     return _table(["package", "id", "version", "tags", "decision", "reason", "outcome"], rows, width)

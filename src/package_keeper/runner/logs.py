@@ -37,6 +37,11 @@ class Log:
         self.messages: list[str] = []
         """Errors, warnings and notices so far, for the summary and the result."""
 
+    @property
+    def shows_details(self) -> bool:
+        """Whether `debug` shows anything."""
+        return self.level >= LEVELS["debug"]
+
     def error(self, text: str) -> None:
         """Something failed."""
         self._say("error", 0, text)

@@ -27,6 +27,8 @@ class Listener:
 
     said: list[tuple[str, str]] = field(default_factory=list)
 
+    shows_details = False
+
     def error(self, text: str) -> None:
         self.said.append(("error", text))
 

@@ -46,6 +46,8 @@ class Quiet:
 
     said: list[str] = field(default_factory=list)
 
+    shows_details = False
+
     def error(self, text: str) -> None:
         self.said.append(f"error: {text}")
 
