@@ -22,19 +22,26 @@ class Checker:
     log: Log
 
     def check(
-        self, package: Package, versions: list[Version], digests: Iterable[str] = (), *, about_to_mend: bool = False
+        self,
+        package: Package,
+        versions: list[Version],
+        digests: Iterable[str] = (),
+        roots: frozenset[int] | None = None,
+        *,
+        about_to_mend: bool = False,
     ) -> list[CheckedImage]:
         """Check every tagged image, and those named by `digests`. May raise `Refusal`.
 
-        What is missing is confirmed by a fresh list and the registry before it is called missing.
+        `roots` are the ids of the versions that are looked at, all without it. What is missing is confirmed by a fresh
+        list and the registry before it is called missing.
         """
         named = set(digests)
         manifests = Manifests(package.key, versions, self.registry)
-        read_tagged(manifests, versions, named)
+        read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), named)
         images = [
             image
             for image in Graph(versions, manifests.read).images()
-            if image.is_tagged or not named.isdisjoint(image.digests)
+            if (image.is_tagged or not named.isdisjoint(image.digests)) and (roots is None or image.root.id in roots)
         ]
         for unreadable in manifests.unreadable.values():
             kind = OBSTACLE_KINDS.get(unreadable.obstacle)

@@ -90,14 +90,16 @@ def conflicts(task: Task, run: Run) -> None:
 
 
 def verify(task: Task, run: Run) -> None:
-    """Check that every tagged image is whole."""
-    _check(task, run, _find_containers(task, run))
+    """Check that every tagged image is whole, or those of them that `where` selects."""
+    found = _find_containers(task, run)
+    _check(task, run, found, _asked_for(task, found))
 
 
 def repair(task: Task, run: Run) -> None:
     """Restore the missing parts of tagged images, round by round, and check them again."""
     found = _find_containers(task, run)
-    _check(task, run, found, about_to_mend=True)
+    roots = _asked_for(task, found)
+    _check(task, run, found, roots, about_to_mend=True)
     run.plan = Plan.of_singles(plan_repair(run.checked, _tags_in_use(run)))
     _carry_out(task, run, _restorations(task))
     if task.writing is None or not run.plan.writes or run.ended_by is not None:
@@ -105,7 +107,7 @@ def repair(task: Task, run: Run) -> None:
     tried = {write.version_id for write in run.plan.writes}
     while True:
         run.checked = []
-        _check(task, run, [(package, task.reader.versions(package.key)) for package, _ in found])
+        _check(task, run, [(package, task.reader.versions(package.key)) for package, _ in found], roots)
         # a part that came back may be an index that lacks parts of its own
         writes = [write for write in plan_repair(run.checked, _tags_in_use(run)) if write.version_id not in tried]
         if not writes or run.ended_by is not None:
@@ -260,12 +262,18 @@ def _find_containers(task: Task, run: Run) -> Found:
     return found
 
 
-def _check(task: Task, run: Run, found: Found, *, about_to_mend: bool = False) -> None:
+def _asked_for(task: Task, found: Found) -> frozenset[int] | None:
+    """The ids of the versions that `where` selects, or `None` without it: then all are asked for."""
+    expression = task.rules.inputs.selection.where
+    return None if expression is None else task.evidence.gather(found).selected[expression]
+
+
+def _check(task: Task, run: Run, found: Found, roots: frozenset[int] | None, *, about_to_mend: bool = False) -> None:
     checker = Checker(reader=task.reader, registry=task.registry, log=task.log)
     for package, versions in found:
         try:
             named = task.rules.lists.digests | task.rules.lists.used.digests()
-            run.checked += checker.check(package, versions, named, about_to_mend=about_to_mend)
+            run.checked += checker.check(package, versions, named, roots, about_to_mend=about_to_mend)
         except Refusal as refused:
             run.fail(str(package.key), refused, package.key)
     run.broken = broken(run.checked)

@@ -115,10 +115,11 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         name="where",
         section=WHICH,
         kind=Kind.SQL,
-        operations=VERSIONS,
+        operations=VERSIONS | {Operation.VERIFY, Operation.REPAIR},
         narrows=True,
         example="age_days > 90 AND NOT tagged",
-        meaning="SQL expression over the columns of `versions`; it acts before `keep-latest`, and NULL never selects.",
+        meaning="SQL expression over the columns of `versions`; it acts before `keep-latest`, and NULL never selects."
+        " `verify` and `repair` look at the images that it selects.",
     ),
     Input(
         name="state",
