@@ -10,15 +10,19 @@ In docs/sql.md the first tables are the packages; every `sql` block is followed 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from package_keeper.decisions.sql import TABLES
 from tests.scenarios.program import Ended, Place
 from tests.scenarios.world import Tree, World, build
 from tests.simulator import Simulator
@@ -268,3 +272,112 @@ def test_a_row_that_says_something_else_is_found(tmp_path: Path) -> None:
         world = build(simulator, other.given())
         ended = other.run(world, Place.below(tmp_path))
         assert other.found(world, ended) != other.wanted()
+
+
+SQL = sections_of("sql.md")
+ALL_TYPES = {"operation": "list", "owner": "acme", "package-type": "container,npm,nuget"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """SQL of the page, and the table of what it gives."""
+
+    sql: str
+    answer: Table
+
+    @property
+    def is_query(self) -> bool:
+        return re.search(r"^(SELECT|WITH)\b", self.sql, re.MULTILINE) is not None
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """`-- state: deleted` in the first lines is an input beside it."""
+        beside = dict(re.findall(r"^-- ([a-z-]+): (.+)$", self.sql, re.MULTILINE))
+        return {**ALL_TYPES, **beside, "query" if self.is_query else "where": self.sql}
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows as the page shows them; one with many columns may stand upright."""
+        if self.answer.columns == ["column", "value"]:
+            return [{row["column"].strip("`"): row["value"].strip("`") for row in self.answer.rows}]
+        return [{name.strip("`"): cell.strip("`") for name, cell in row.items()} for row in self.answer.rows]
+
+
+def questions() -> Iterator[Any]:
+    for section in SQL:
+        items = [item for item in section.items if isinstance(item, Table) or item.language == "sql"]
+        for number, (block, table) in enumerate(pairwise(items), start=1):
+            if isinstance(block, Block):
+                assert isinstance(table, Table), f"{section.heading}: SQL without a table of what it gives"
+                yield pytest.param(Question(block.text, table), id=f"{section.heading} {number}")
+
+
+def sql_table(column: str) -> Table:
+    (found,) = [table for section in SQL if (table := section.table(column)) is not None]
+    return found
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Iterator[World]:
+    """The packages at the top of the page."""
+    packages: Tree = {}
+    for row in sql_table("repository").rows:
+        about = {name: plain(row[name]) for name in ("visibility", "repository") if row[name] != "NULL"}
+        packages[plain(row["package"])] = {**about, "created": row["created"], "versions": {}}
+    for row in sql_table("deleted").rows:
+        package = plain(row["package"])
+        version = version_of(row, package) | {"id": row["id"]}
+        if row["deleted"] != "NULL":
+            version["deleted"] = when(row["deleted"])
+        packages[package]["versions"][row["id"]] = version
+    with Simulator(validate=False) as simulator:
+        world = build(simulator, {"packages": packages})
+        for number, row in enumerate(sql_table("repository").rows, start=1):
+            named = world.packages[plain(row["package"])]
+            named.id, named.updated_at = number, f"{row['updated']}T00:00:00Z"
+            named.json.clear()
+        for row in sql_table("deleted").rows:
+            texts = {name: row[name] for name in ("description", "license") if row[name] != "NULL"}
+            world.versions[row["id"]].update(extra=texts)
+        yield world
+
+
+def shown(value: Any, world: World) -> str:
+    """A value as the page shows it."""
+    text = "NULL" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text.replace(world.api_url, "https://api.github.com")
+
+
+@pytest.mark.parametrize("question", list(questions()))
+def test_sql(question: Question, shelf: World, tmp_path: Path) -> None:
+    ended = start(shelf, Place.below(tmp_path), question.inputs)
+    assert ended.status == 0, ended.said
+    if question.is_query:
+        found = [{name: shown(value, shelf) for name, value in row.items()} for row in ended.array("rows")]
+        assert found == question.rows()
+        assert [list(row) for row in found] == [list(row) for row in question.rows()]
+    else:
+        found = [{"id": str(each["id"])} for each in ended.array("versions") if each["decision"] == "delete"]
+        assert sorted(each["id"] for each in found) == sorted(row["id"] for row in question.rows())
+
+
+@pytest.mark.parametrize("row", sql_table("message").rows, ids=lambda row: row["statement"])
+def test_refused_sql(row: dict[str, str], shelf: World, tmp_path: Path) -> None:
+    ended = start(shelf, Place.below(tmp_path), {**ALL_TYPES, "query": row["statement"].strip("`")})
+    assert ended.status == 2
+    (said,) = ended.annotations["error"]
+    assert said.endswith(f"is not accepted: {row['message'].strip('`')}")
+
+
+def test_the_page_has_all_columns_of_the_tables() -> None:
+    columns = {name: [each.split()[0] for each in text.split(",")] for name, text in TABLES.items()}
+    told: dict[str, list[str]] = {}
+    for section in SQL:
+        if section.heading.strip("`") in TABLES and (table := section.table("column")) is not None:
+            told[section.heading.strip("`")] = [row["column"].strip("`") for row in table.rows]
+    assert told == columns
+
+
+def test_the_page_has_queries_of_every_kind() -> None:
+    asked = [param.values[0] for param in questions()]
+    assert len([each for each in asked if each.is_query]) >= 8
+    assert len([each for each in asked if not each.is_query]) >= 4
