@@ -381,3 +381,12 @@ def test_the_page_has_queries_of_every_kind() -> None:
     asked = [param.values[0] for param in questions()]
     assert len([each for each in asked if each.is_query]) >= 8
     assert len([each for each in asked if not each.is_query]) >= 4
+
+
+def test_the_mistakes_of_a_policy_are_told_as_the_page_says(tmp_path: Path) -> None:
+    section = next(each for each in sections_of("troubleshooting.md") if files_of(each, {}))
+    with Simulator(validate=False) as simulator:
+        ended = Example(section=section, table=Table([], []), inputs={"package": "app"}).run(
+            build(simulator, {}), Place.below(tmp_path)
+        )
+    assert (ended.status, ended.annotations["error"]) == (2, [section.blocks("text")[0].rstrip()])
