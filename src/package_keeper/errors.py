@@ -42,6 +42,15 @@ class Unreachable(PackageKeeperError):
     status = 5
 
 
+class OutOfTime(PackageKeeperError):
+    """The time that `time-limit` gives is over, or would be before the next request may be sent; no failure."""
+
+    status = 0
+
+    def __init__(self) -> None:
+        super().__init__("time-limit is reached; the next run goes on from here.")
+
+
 class Cancelled(PackageKeeperError):
     """The runner or the user asked the run to stop (SIGINT, SIGTERM).
 

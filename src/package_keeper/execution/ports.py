@@ -3,24 +3,30 @@
 Reading and writing are different protocols: `list`, `conflicts` and every dry run are given no writer.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from package_keeper.errors import Refusal
 from package_keeper.inventory.package import Package, PackageName, PackageType
 from package_keeper.inventory.repository import RepositoryLife
 from package_keeper.inventory.version import Version
 
 
 class Reader(Protocol):
-    """Reads packages and versions of one owner. Every method may raise `Refusal`."""
+    """Reads packages and versions of one owner. Every method that gives no refusals may raise `Refusal`."""
 
     def conflicts(self) -> list[Package]:
         """List packages with a Docker-migration conflict."""
         ...
 
-    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
-        """List all packages of a type."""
+    def packages(self, package_types: Sequence[PackageType]) -> Mapping[PackageType, list[Package] | Refusal]:
+        """List all packages of several types; a type whose list is refused has the refusal instead."""
+        ...
+
+    def packages_named(self, packages: Iterable[PackageName]) -> Mapping[PackageName, Package | Refusal]:
+        """Get several packages; one that is refused has the refusal instead."""
         ...
 
     def package(self, package: PackageName) -> Package:
@@ -29,6 +35,12 @@ class Reader(Protocol):
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         """List all active, or all deleted versions."""
+        ...
+
+    def versions_of(
+        self, packages: Iterable[PackageName], *, deleted: bool = False
+    ) -> Mapping[PackageName, list[Version] | Refusal]:
+        """List all versions of several packages; a list that is refused has the refusal instead."""
         ...
 
     def version(self, package: PackageName, version_id: int) -> Version:

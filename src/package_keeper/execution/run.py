@@ -58,17 +58,17 @@ class Run:
 def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) -> Found:
     """Read the versions of every package in scope; a package that cannot be read is a problem, not the end."""
     found = []
+    lists = reader.versions_of([package.key for package in run.scope.packages], deleted=deleted)
     for package in list(run.scope.packages):
-        try:
-            versions = reader.versions(package.key, deleted=deleted)
-        except Refusal as refused:
+        versions = lists[package.key]
+        if isinstance(versions, Refusal):
             run.scope.packages.remove(package)
-            if refused.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
+            if versions.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
                 log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
-            elif refused.kind is RefusalKind.NOT_FOUND:
+            elif versions.kind is RefusalKind.NOT_FOUND:
                 run.scope.missing.append(str(package.key))
             else:
-                run.fail(f"the versions of {package.key}", refused)
+                run.fail(f"the versions of {package.key}", versions)
             continue
         log.debug(f"{package.key}: {len(versions)} {'deleted' if deleted else 'active'} versions")
         run.versions += versions

@@ -4,7 +4,7 @@ Exact names are asked for by name, since `GITHUB_TOKEN` cannot list container pa
 list. Nothing here stops at the first refusal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.patterns import Pattern, Patterns
@@ -100,8 +100,12 @@ def find_packages(
     exact = [pattern for pattern in (patterns.includes if patterns else ()) if pattern.is_exact]
     if patterns is None or len(exact) < len(patterns.includes) or not patterns.includes:
         search.listed()
-    for pattern in exact:
-        if patterns is not None and not any(other.matches(pattern.text) for other in patterns.excludes):
+    if patterns is not None:
+        wanted_names = [
+            pattern for pattern in exact if not any(other.matches(pattern.text) for other in patterns.excludes)
+        ]
+        search.look_ahead([pattern.text for pattern in wanted_names])
+        for pattern in wanted_names:
             search.named(pattern, patterns)
     scope = search.scope
     unique = {package.key: package for package in scope.packages}
@@ -120,32 +124,48 @@ class _Search:
         self.wanted = wanted
         self.scope = Scope()
         self.lists: dict[PackageType, list[Package] | None] = {}
+        self.answers: dict[PackageName, Package | Refusal] = {}
 
     def listed(self) -> None:
         """Take from the lists what is wanted."""
+        answers = self.reader.packages(self.types)
         for package_type in self.types:
-            packages = self.list_of(package_type)
+            packages = self.take_list(package_type, answers[package_type])
             if packages is not None:
                 self.scope.packages += [package for package in packages if self.wanted.accepts(package)]
 
     def list_of(self, package_type: PackageType, *, quietly: bool = False) -> list[Package] | None:
         """The list of a type, read once; `None`, and a problem, when it is refused."""
         if package_type not in self.lists:
-            try:
-                packages = self.reader.packages(package_type)
-            except Refusal as refused:
-                _stop_if_unauthorized(refused)
-                self.lists[package_type] = None
-                if not quietly:
-                    self.scope.problems.append(
-                        ScopeProblem(what=f"the list of {package_type} packages", refusal=refused)
-                    )
-                return None
-            real = [package for package in packages if not package.name.startswith(TOMBSTONE)]
-            if len(real) < len(packages):
-                self.log.info(f"{len(packages) - len(real)} {package_type} packages are deleted already; left out")
-            self.lists[package_type] = real
+            self.take_list(package_type, self.reader.packages([package_type])[package_type], quietly=quietly)
         return self.lists[package_type]
+
+    def take_list(
+        self, package_type: PackageType, packages: list[Package] | Refusal, *, quietly: bool = False
+    ) -> list[Package] | None:
+        if isinstance(packages, Refusal):
+            _stop_if_unauthorized(packages)
+            self.lists[package_type] = None
+            if not quietly:
+                self.scope.problems.append(ScopeProblem(what=f"the list of {package_type} packages", refusal=packages))
+            return None
+        real = [package for package in packages if not package.name.startswith(TOMBSTONE)]
+        if len(real) < len(packages):
+            self.log.info(f"{len(packages) - len(real)} {package_type} packages are deleted already; left out")
+        self.lists[package_type] = real
+        return real
+
+    def look_ahead(self, names: Sequence[str]) -> None:
+        """Ask for several packages at once; what each answer means is judged one by one, in their order."""
+        keys = [PackageName(type=package_type, name=name) for name in names for package_type in self.types]
+        if len(keys) > 1:
+            unknown = [key for key in keys if self.known(key) is None]
+            self.answers.update(self.reader.packages_named(unknown))
+
+    def known(self, key: PackageName) -> Package | None:
+        """The package out of the list of its type, if that was read."""
+        listed = self.lists.get(key.type)
+        return next((package for package in listed or () if package.name.lower() == key.name.lower()), None)
 
     def named(self, pattern: Pattern, patterns: Patterns) -> None:
         """Find one package by its exact name, over all types."""
@@ -181,11 +201,10 @@ class _Search:
 
     def get(self, key: PackageName) -> Package | None:
         listed = self.lists.get(key.type)
-        for package in listed or ():
-            if package.name.lower() == key.name.lower():
-                return package
+        if (known := self.known(key)) is not None:
+            return known
         try:
-            package = self.reader.package(key)
+            package = self.answer(key)
             if package.type is key.type and package.name.lower() == key.name.lower():
                 return package
             self.log.notice(f"package: GitHub answers {package.key} for {key}; nobody named that, so it is left alone")
@@ -200,6 +219,12 @@ class _Search:
                 if package.name.lower() == key.name.lower():
                     return package
         return None
+
+    def answer(self, key: PackageName) -> Package:
+        answer = self.answers[key] if key in self.answers else self.reader.package(key)
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
 
 
 def _stop_if_unauthorized(refused: Refusal) -> None:

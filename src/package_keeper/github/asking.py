@@ -12,8 +12,9 @@ import requests
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import refusals
-from package_keeper.github.transport import RETRY_SECONDS, TIMEOUT, Clock
-from package_keeper.github.waits import limit_wait
+from package_keeper.github.governor import Use
+from package_keeper.github.retries import Retries, Setback, Trouble
+from package_keeper.github.transport import TIMEOUT
 
 if TYPE_CHECKING:
     from github import Github, GithubException
@@ -27,11 +28,10 @@ PER_PAGE = 100
 class Asker:
     """Asks questions until there is an answer or a lasting refusal."""
 
-    def __init__(self, api_url: str, token: str, *, clock: Clock, notify: Callable[[str], None]) -> None:
+    def __init__(self, api_url: str, token: str, retries: Retries) -> None:
         self._api_url = api_url
         self._token = token
-        self._clock = clock
-        self._notify = notify
+        self._retries = retries
         self._client: Github | None = None
 
     def close(self) -> None:
@@ -60,37 +60,33 @@ class Asker:
     def ask(self, question: Callable[["Github"], _T]) -> _T:
         """Ask; 30 seconds at most besides waits for limits. Raises `Refusal`."""
         client = self._open()
+        return self._retries.carry(Use.READ, lambda: self._once(client, question))
+
+    def _once(self, client: "Github", question: Callable[["Github"], _T]) -> _T:
         # imported by now
         import github  # noqa: PLC0415  # reason: start-up time
 
-        until = self._clock.monotonic() + RETRY_SECONDS
-        wait, limits = 1.0, 0
-        while True:
-            try:
-                return question(client)
-            except github.GithubException as error:
-                status, headers, body = _parts(error)
-                if refusals.is_rate_limit(status, headers, body):
-                    limits += 1
-                    pause, kind = limit_wait(headers, limits, self._clock.now())
-                    self._notify(f"GitHub's {kind} rate limit is reached; waiting {pause:.0f} s for it")
-                    self._clock.sleep(pause)
-                    until += pause
-                    continue
-                refused = refusals.refusal("GET", status, headers, body)
-                if refusals.is_server_error(status, body):
-                    refused = Refusal(RefusalKind.UNREACHABLE, refused.message, status=status)
-                refused.hide(self._token)
-            except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
-                # PyGithub trusts what it gets
-                refused = Refusal(RefusalKind.UNREACHABLE, "GitHub's answer could not be read")
-            except requests.RequestException:
-                refused = Refusal(RefusalKind.UNREACHABLE, "the connection to GitHub failed")
-            if refused.kind is not RefusalKind.UNREACHABLE or self._clock.monotonic() + wait > until:
-                raise refused
-            self._notify(f"{refused}; trying again in {wait:.0f} s")
-            self._clock.sleep(wait)
-            wait = min(wait * 2, 8.0)
+        try:
+            return question(client)
+        except github.GithubException as error:
+            status, headers, body = _parts(error)
+            refused = refusals.refusal("GET", status, headers, body)
+            refused.hide(self._token)
+            if refusals.is_rate_limit(status, headers, body):
+                self._retries.governor.heard(headers)
+                raise Setback(Trouble.LIMITED, refused, headers=headers) from None
+            if refusals.is_server_error(status, body):
+                refused.kind = RefusalKind.UNREACHABLE
+            if refused.kind is RefusalKind.UNREACHABLE:
+                raise Setback(Trouble.LOST, refused) from None
+            raise refused from None
+        except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
+            # PyGithub trusts what it gets
+            refused = Refusal(RefusalKind.UNREACHABLE, "GitHub's answer could not be read")
+            raise Setback(Trouble.LOST, refused) from None
+        except requests.RequestException:
+            refused = Refusal(RefusalKind.UNREACHABLE, "the connection to GitHub failed")
+            raise Setback(Trouble.LOST, refused) from None
 
 
 def _parts(error: "GithubException") -> tuple[int, dict[str, str], bytes]:

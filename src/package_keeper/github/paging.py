@@ -1,55 +1,131 @@
 """Complete lists out of pages that shift, repeat, lack a Link header, or fail when they are large.
 
-Pages are asked for by number until a short one. A Link header that names a next page overrules a short page; its
-absence proves nothing, since package lists have been seen without it (octokit/core.js#695). Its URL is never
+The first page is asked for alone; then many at once, as far as a Link header says that there are any, or a little
+ahead of the last full page. A list ends with a short page. A Link header that names a next page overrules a short
+page; its absence proves nothing, since package lists have been seen without it (octokit/core.js#695). Its URL is never
 followed. Entries are taken once by id: offset pages shift while others push (GITHUB.md, "Endpoints").
+
+A push moves entries to later pages. Read upwards, one page after the other, such a list shows entries twice and loses
+none. Read side by side it could lose one, but then it also shows one twice, for nothing was read before the first
+page. So a list that was read side by side and shows an entry twice is read once more, upwards.
 """
 
 import re
-from collections.abc import Callable, Hashable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, TypeVar
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github.transport import Answer
 
 PAGE_SIZE = 100
 SMALLEST_PAGE = 25
 _NEXT = re.compile(r';\s*rel="?next"?')
+_LAST = re.compile(r'[?&]page=(\d{1,6})(?:&[^>]*)?>;\s*rel="?last"?')
 WINDOW = 10_000
 """Above this `per_page` times `page` GitHub answers 400 on lists of packages."""
 REPEATS = 3
 """After so many pages in a row without anything new, the list has no end that could be found."""
+SURE = 3
+"""After so many full pages without a Link header, pages are asked for ahead of the last one."""
+AHEAD = 8
+"""So many pages are asked for ahead, at most."""
 
 _T = TypeVar("_T")
 
 
-def all_entries(
-    page: Callable[[int, int], tuple[list[_T], Answer]], *, identity: Callable[[_T], Hashable]
-) -> tuple[list[_T], bool]:
-    """Read all pages. `page(number, size)` gives one; a server error halves the size (GITHUB.md, "Refusals").
+class Listing(Generic[_T]):
+    """One list that is being read: which pages to ask for next, and what came of them.
 
-    The second value is false when GitHub refused to list to the end.
+    `complete` is false when GitHub refused to list to the end.
     """
-    found: dict[Hashable, _T] = {}
-    size, offset, repeats = PAGE_SIZE, 0, 0
-    while True:
-        number = offset // size + 1
-        try:
-            entries, answer = page(number, size)
-        except Refusal as refused:
-            if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and size > SMALLEST_PAGE:
-                size //= 2
-                continue
-            if refused.status == 400 and number * size > WINDOW:
-                return list(found.values()), False
-            raise
-        before = len(found)
+
+    def __init__(self, identity: Callable[[_T], Hashable]) -> None:
+        self._identity = identity
+        self.size = PAGE_SIZE
+        self.complete = True
+        self.finished = False
+        self.generation = 0
+        """Goes up when all pages that are under way have become useless."""
+        self._found: dict[Hashable, _T] = {}
+        self._upwards = False
+        self._side_by_side = False
+        self._again: set[Hashable] | None = None
+        self._begin(0)
+
+    def _begin(self, taken: int) -> None:
+        """Begin, or go on after so many entries, with pages of the present size."""
+        self.generation += 1
+        self._taken = taken // self.size
+        self._first = self._taken
+        self._asked: set[int] = set()
+        self._waiting: dict[int, tuple[list[_T], bool]] = {}
+        self._last = 0
+        self._repeats = 0
+        self._shifted = False
+
+    @property
+    def entries(self) -> list[_T]:
+        """What was found; of two entries of one thing that of the later page."""
+        return list(self._found.values())
+
+    def wanted(self) -> list[int]:
+        """The numbers of the pages to ask for now; the caller asks for each, or calls again."""
+        if self.finished:
+            return []
+        full = self._taken - self._first
+        if self._upwards or full == 0:
+            reach = self._taken + 1
+        else:
+            ahead = 1 if full < SURE else min(full // 2, AHEAD)
+            reach = max(self._last, self._taken + ahead)
+        return [number for number in range(self._taken + 1, reach + 1) if number not in self._asked]
+
+    def ask(self, number: int) -> None:
+        """Note that a page is being asked for."""
+        self._side_by_side = self._side_by_side or len(self._asked) > self._taken - self._first
+        self._asked.add(number)
+
+    def take(self, number: int, entries: list[_T], headers: Mapping[str, str]) -> None:
+        """Take a page. Raises `Refusal` when the list has no end."""
+        link = headers.get("link", "")
+        if found := _LAST.search(link):
+            self._last = max(self._last, int(found[1]))
+        self._waiting[number] = (entries, bool(_NEXT.search(link)))
+        while not self.finished and self._taken + 1 in self._waiting:
+            self._taken += 1
+            entries, has_next = self._waiting.pop(self._taken)
+            self._use(entries, has_next=has_next)
+
+    def refuse(self, number: int, refused: Refusal) -> None:
+        """A page was refused: a server that failed is asked for smaller ones. Raises the refusal otherwise."""
+        if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and self.size > SMALLEST_PAGE:
+            taken = self._taken * self.size
+            self.size //= 2
+            self._begin(taken)
+        elif refused.status == 400 and number * self.size > WINDOW:
+            self.complete, self.finished = False, True
+        else:
+            raise refused
+
+    def _use(self, entries: list[_T], *, has_next: bool) -> None:
+        before = len(self._found)
         for entry in entries:
-            # of two entries of one thing the later is the fresher
-            found[identity(entry)] = entry
-        offset += size
-        repeats = repeats + 1 if len(found) == before else 0
-        if not entries or (len(entries) < size and not _NEXT.search(answer.headers.get("link", ""))):
-            return list(found.values()), True
-        if repeats >= REPEATS:
+            identity = self._identity(entry)
+            known = self._found if self._again is None else self._again
+            self._shifted = self._shifted or identity in known
+            if self._again is not None:
+                self._again.add(identity)
+            self._found[identity] = entry
+        news = len(self._found) > before or self._again is not None
+        self._repeats = 0 if news else self._repeats + 1
+        if not entries or (len(entries) < self.size and not has_next):
+            self._end()
+        elif self._repeats >= REPEATS or self._taken > REPEATS + self._last + WINDOW:
             raise Refusal(RefusalKind.UNREACHABLE, "GitHub's list repeats itself without an end")
+
+    def _end(self) -> None:
+        if self._shifted and self._side_by_side and not self._upwards:
+            self._upwards = True
+            self._again = set()
+            self._begin(0)
+        else:
+            self.finished = True

@@ -7,9 +7,9 @@ the registry's own host only. Deletions do not exist here: versions go through R
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlsplit
@@ -20,14 +20,17 @@ from requests.structures import CaseInsensitiveDict
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import manifests
+from package_keeper.github.governor import Use
+from package_keeper.github.lanes import Lanes
 from package_keeper.github.manifests import LARGEST, NotAManifest
-from package_keeper.github.transport import RETRY_SECONDS, TIMEOUT, Clock, lost_answer
+from package_keeper.github.retries import Retries, Setback, Trouble
+from package_keeper.github.transport import TIMEOUT, lost_answer, pooled_session
 from package_keeper.github.waits import LONGEST
 from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 
-WORKERS = 16
-"""Reads in flight; the registry allows far more a minute than this can ask for (GITHUB.md, "Registry")."""
+UNTOLD_WAIT = 5.0
+"""Seconds to wait after a limit that names none."""
 
 _T = TypeVar("_T")
 
@@ -62,6 +65,18 @@ class _Answer:
     body: bytes
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One request about a manifest; `actions` are those that its token must allow."""
+
+    method: str
+    url: str
+    package: PackageName
+    actions: str
+    body: bytes | None
+    media_type: str
+
+
 def _answer_of(response: requests.Response, body: bytes) -> _Answer:
     return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
 
@@ -81,29 +96,18 @@ def derived_url(api_url: str) -> str:
 
 
 class Registry:
-    """Reads manifests, and moves tags, of one owner's packages. Safe to call from one thread; reads use several."""
+    """Reads manifests, and moves tags, of one owner's packages. To be called from one thread; reads use several."""
 
     def __init__(
-        self,
-        base_url: str,
-        owner: str,
-        token: str,
-        *,
-        clock: Clock,
-        notify: Callable[[str], None],
-        cache: Cache | None = None,
+        self, base_url: str, owner: str, token: str, *, retries: Retries, lanes: Lanes, cache: Cache | None = None
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._owner = owner.lower()
         self._token = token
-        self._clock = clock
-        self._notify = notify
+        self._retries = retries
+        self._lanes = lanes
         self._cache = cache
-        self._session = requests.Session()
-        self._session.auth = _keep_headers
-        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=WORKERS)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._session = pooled_session()
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
         self._renewing = Lock()
@@ -123,14 +127,7 @@ class Registry:
         """Ask about several digests at once; the first alone, so that one exchange of tokens serves all."""
         wanted = list(dict.fromkeys(digests))
         answers = {digest: ask(digest) for digest in wanted[:1]}
-        if len(wanted) < 2:
-            return answers
-        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            try:
-                answers.update(zip(wanted[1:], pool.map(ask, wanted[1:]), strict=True))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        answers.update(self._lanes.all(wanted[1:], ask, self._retries.governor))
         return answers
 
     def exists(self, package: PackageName, digest: str) -> bool:
@@ -190,39 +187,34 @@ class Registry:
         """Send one request about a manifest. Raises `Refusal`; may wait for limits."""
         url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
-        until = self._clock.monotonic() + RETRY_SECONDS
-        tries, renewed = 0, False
-        while True:
-            tries += 1
-            bearer = self._bearer(package, actions)
-            headers = {"Authorization": f"Bearer {bearer}", "Accept": _ACCEPT}
-            if media_type:
-                headers["Content-Type"] = media_type
-            try:
-                answer = self._exchange(method, url, headers, body)
-                if answer.status == 401 and not renewed:
-                    answer = self._renew(package, actions, answer, bearer)
-                    renewed = answer.status < 300
-                    if renewed:
-                        continue
-            except requests.RequestException as error:
-                refused = lost_answer(error, "the registry")
-            else:
-                if 200 <= answer.status < 300:
-                    return answer
-                if answer.status == 429:
-                    wait = min(_limit_wait(answer, tries), LONGEST)
-                    self._clock.sleep(wait)
-                    until += wait
-                    continue
-                refused = _refusal(answer, method)
-                if answer.status < 500:
-                    raise refused
-            wait = min(2.0 ** (tries - 1), 8.0)
-            if self._clock.monotonic() + wait > until:
-                raise refused
-            self._notify(f"{refused}; trying again in {wait:.0f} s")
-            self._clock.sleep(wait)
+        asked = _Asked(method, url, package, actions, body, media_type)
+        return self._retries.carry(Use.READ if actions == "pull" else Use.CREATE, partial(self._once, asked))
+
+    def _once(self, asked: _Asked) -> _Answer:
+        """Send a request, once more when its token has to be exchanged first."""
+        try:
+            answer, bearer = self._with_bearer(asked)
+            if answer.status == 401:
+                answer = self._renew(asked.package, asked.actions, answer, bearer)
+                if answer.status < 300:
+                    answer, _ = self._with_bearer(asked)
+        except requests.RequestException as error:
+            raise Setback(Trouble.LOST, lost_answer(error, "the registry")) from None
+        if 200 <= answer.status < 300:
+            return answer
+        refused = _refusal(answer, asked.method)
+        if answer.status == 429:
+            raise Setback(Trouble.LIMITED, refused, told=min(_limit_wait(answer), LONGEST))
+        if answer.status >= 500:
+            raise Setback(Trouble.LOST, refused)
+        raise refused
+
+    def _with_bearer(self, asked: _Asked) -> tuple[_Answer, str]:
+        bearer = self._bearer(asked.package, asked.actions)
+        headers = {"Authorization": f"Bearer {bearer}", "Accept": _ACCEPT}
+        if asked.media_type:
+            headers["Content-Type"] = asked.media_type
+        return self._exchange(asked.method, asked.url, headers, asked.body), bearer
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:
         with self._session.request(
@@ -298,10 +290,6 @@ class TagMover(Registry):
             raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
 
 
-def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
 def _up_to(response: requests.Response, most: int) -> Iterable[bytes]:
     """The body, but not much more of it than `most` bytes."""
     taken = 0
@@ -312,7 +300,7 @@ def _up_to(response: requests.Response, most: int) -> Iterable[bytes]:
             return
 
 
-def _limit_wait(answer: _Answer, tries: int) -> float:
+def _limit_wait(answer: _Answer) -> float:
     """Seconds to wait; the registry names milliseconds in its message."""
     retry_after = answer.headers.get("retry-after", "")
     text = answer.body.decode(errors="replace")
@@ -322,7 +310,7 @@ def _limit_wait(answer: _Answer, tries: int) -> float:
         return float(found[1]) / 1000 + 0.01
     if found := _SECONDS.search(text):
         return 60.0 * float(found[1] or 0) + float(found[2]) + 0.01
-    return min(2.0**tries, 60.0)
+    return UNTOLD_WAIT
 
 
 def _refusal(answer: _Answer, method: str) -> Refusal:

@@ -3,13 +3,17 @@
 Reading and writing are two classes. A dry run is given no `PackagesWriter`, so it has nothing to write with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
 from typing import TypeVar
 from urllib.parse import quote
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import wire
-from package_keeper.github.paging import all_entries
+from package_keeper.github.lanes import Lanes
+from package_keeper.github.lists import read_lists
+from package_keeper.github.paging import Listing
 from package_keeper.github.transport import Answer, Transport
 from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
 from package_keeper.inventory.version import Version
@@ -17,6 +21,7 @@ from package_keeper.inventory.version import Version
 _T = TypeVar("_T")
 
 _DECODE_TRIES = 3
+_UNCHANGED = 304
 _VISIBILITIES = ("public", "private", "internal")
 
 
@@ -55,31 +60,56 @@ class PackagesReader(_Family):
     `remarks` are what the user should know about the lists: GitHub held something back without refusing.
     """
 
-    def __init__(self, transport: Transport, owner: Owner) -> None:
+    def __init__(self, transport: Transport, owner: Owner, lanes: Lanes) -> None:
         super().__init__(transport, owner)
+        self._lanes = lanes
+        self._pages: dict[tuple[str, int, int], _KnownPage] = {}
+        self._lock = Lock()
         self.remarks: list[str] = []
 
     def conflicts(self) -> list[Package]:
         """List the packages with a conflict from the Docker migration."""
         return self._get(f"{self._base}/docker/conflicts", {}, lambda body: wire.packages(body, None))[0]
 
-    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
-        """List all packages of a type.
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+        """List all packages of several types, side by side; a type whose list is refused has the refusal instead.
 
         Above 10,000 packages GitHub lists no further (400); then each visibility is listed by itself, and what is
         still missing is remarked on.
         """
-        found, complete = self._all_packages(package_type, visibility)
-        if not complete and visibility is None:
-            parts = [self._all_packages(package_type, each) for each in _VISIBILITIES]
-            unique = {package.id: package for part, _ in [(found, complete), *parts] for package in part}
-            found, complete = list(unique.values()), all(whole for _, whole in parts)
-        if not complete:
+        lists, refused = self._package_lists([(package_type, "") for package_type in package_types])
+        found: dict[PackageType, list[Package] | Refusal] = {}
+        for package_type in package_types:
+            if problem := refused.get((package_type, "")):
+                found[package_type] = problem
+                continue
+            whole = lists[package_type, ""]
+            found[package_type] = whole.entries if whole.complete else self._by_visibility(package_type, whole.entries)
+        return found
+
+    def _by_visibility(self, package_type: PackageType, known: list[Package]) -> list[Package] | Refusal:
+        parts, refused = self._package_lists([(package_type, visibility) for visibility in _VISIBILITIES])
+        for problem in refused.values():
+            return problem
+        unique = {package.id: package for package in known}
+        unique.update((package.id, package) for part in parts.values() for package in part.entries)
+        if not all(part.complete for part in parts.values()):
             self._remark(
-                f"GitHub lists no more than {len(found)} {package_type} packages of this owner; others were not seen"
+                f"GitHub lists no more than {len(unique)} {package_type} packages of this owner; others were not seen"
                 " and stay as they are: name them in `package`"
             )
-        return found
+        return list(unique.values())
+
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | Refusal]:
+        """Get several packages by name, side by side; one that is refused has the refusal instead."""
+
+        def get(package: PackageName) -> Package | Refusal:
+            try:
+                return self.package(package)
+            except Refusal as refused:
+                return refused
+
+        return self._lanes.all(packages, get, self._transport.governor)
 
     def package(self, package: PackageName) -> Package:
         """Get one package by name."""
@@ -87,56 +117,104 @@ class PackagesReader(_Family):
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         """List all versions of a package: the active ones, or those deleted in the last 30 days."""
-        path = f"{self._package(package)}/versions"
+        found = self.versions_of([package], deleted=deleted)[package]
+        if isinstance(found, Refusal):
+            raise found
+        return found
+
+    def versions_of(
+        self, packages: Iterable[PackageName], *, deleted: bool = False
+    ) -> dict[PackageName, list[Version] | Refusal]:
+        """List all versions of several packages, side by side; a list that is refused has the refusal instead."""
+        lists: dict[PackageName, Listing[Version]] = {package: Listing(_id) for package in packages}
         state = "deleted" if deleted else "active"
 
-        def page(number: int, size: int) -> tuple[list[Version], Answer]:
+        def page(package: PackageName, number: int, size: int) -> tuple[list[Version], Mapping[str, str]]:
             query = {"page": str(number), "per_page": str(size), "state": state}
-            return self._get(path, query, lambda body: wire.versions(body, package))
+            path = f"{self._package(package)}/versions"
+            place = (f"{path} {state}", number, size)
+            return self._page(place, path, query, lambda body: wire.versions(body, package))
 
-        found, complete = all_entries(page, identity=lambda version: version.id)
-        if not complete:
-            # part of a list may hide what needs the rest, so it is as good as none
-            raise Refusal(RefusalKind.OTHER, f"GitHub lists only {len(found)} versions of {package}")
+        refused = read_lists(lists, page, self._lanes, self._transport.governor)
+        found: dict[PackageName, list[Version] | Refusal] = {}
+        for package, listing in lists.items():
+            problem = refused.get(package)
+            if problem is None and not listing.complete:
+                # part of a list may hide what needs the rest, so it is as good as none
+                text = f"GitHub lists only {len(listing.entries)} versions of {package}"
+                problem = Refusal(RefusalKind.OTHER, text)
+            found[package] = problem or listing.entries
         return found
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""
         return self._get(self._version(package, version_id), {}, lambda body: wire.version(body, package))[0]
 
-    def _all_packages(self, package_type: PackageType, visibility: str | None) -> tuple[list[Package], bool]:
-        query = {"package_type": str(package_type)}
-        if visibility is not None:
-            query["visibility"] = visibility
+    def _package_lists(
+        self, wanted: Iterable[tuple[PackageType, str]]
+    ) -> tuple[dict[tuple[PackageType, str], Listing[Package]], dict[tuple[PackageType, str], Refusal]]:
+        """The lists of types, each of all visibilities (an empty word) or of one."""
+        lists: dict[tuple[PackageType, str], Listing[Package]] = {key: Listing(_id) for key in wanted}
 
-        def page(number: int, size: int) -> tuple[list[Package], Answer]:
-            return self._get(
-                f"{self._base}/packages",
-                {**query, "page": str(number), "per_page": str(size)},
-                lambda body: wire.packages(body, package_type),
-            )
+        def page(key: tuple[PackageType, str], number: int, size: int) -> tuple[list[Package], Mapping[str, str]]:
+            package_type, visibility = key
+            query = {"package_type": str(package_type), "page": str(number), "per_page": str(size)}
+            if visibility:
+                query["visibility"] = visibility
+            found, answer = self._get(f"{self._base}/packages", query, lambda body: wire.packages(body, package_type))
+            return found, answer.headers
 
-        return all_entries(page, identity=lambda package: package.id)
+        return lists, read_lists(lists, page, self._lanes, self._transport.governor)
 
-    def _get(self, path: str, query: dict[str, str], decode: Callable[[bytes], _T]) -> tuple[_T, Answer]:
+    def _page(
+        self, place: tuple[str, int, int], path: str, query: dict[str, str], decode: Callable[[bytes], list[Version]]
+    ) -> tuple[list[Version], Mapping[str, str]]:
+        """A page of versions; one that is as it was costs nothing of the primary budget (GITHUB.md, "Limits")."""
+        known = self._pages.get(place)
+        found, answer = self._get(path, query, decode, known)
+        if answer.status == _UNCHANGED and known is not None:
+            return known.versions, known.headers
+        if etag := answer.headers.get("etag"):
+            with self._lock:
+                self._pages[place] = _KnownPage(etag, found, answer.headers)
+        return found, answer.headers
+
+    def _get(
+        self, path: str, query: dict[str, str], decode: Callable[[bytes], _T], known: "_KnownPage | None" = None
+    ) -> tuple[_T, Answer]:
         """Send a GET; an answer that cannot be read is asked for again, like one that broke off."""
+        conditions = {"If-None-Match": known.etag} if known is not None else None
         for attempt in range(1, _DECODE_TRIES + 1):
-            answer = self._transport.send("GET", path, query)
+            answer = self._transport.send("GET", path, query, headers=conditions)
             if "partial-results" in answer.headers.get("x-github-sso", ""):
                 self._remark(
                     "GitHub held back what the token is not authorized for by SAML single sign-on (X-GitHub-SSO:"
                     " partial-results); what it did not show stays as it is"
                 )
             try:
-                return decode(answer.body), answer
+                return decode(b"[]" if answer.status == _UNCHANGED else answer.body), answer
             except Refusal:
                 if attempt == _DECODE_TRIES:
                     raise
         raise AssertionError("unreachable")
 
     def _remark(self, text: str) -> None:
-        if text not in self.remarks:
-            self.remarks.append(text)
+        with self._lock:
+            if text not in self.remarks:
+                self.remarks.append(text)
+
+
+@dataclass(frozen=True)
+class _KnownPage:
+    """A page that was read before, and by which GitHub knows it again."""
+
+    etag: str
+    versions: list[Version]
+    headers: Mapping[str, str]
+
+
+def _id(entry: Package | Version) -> int:
+    return entry.id
 
 
 class PackagesWriter(_Family):

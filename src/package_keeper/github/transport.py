@@ -1,46 +1,27 @@
-"""One request to GitHub's REST interface: headers, redirects, retries and waits, in one place.
+"""One request to GitHub's REST interface: headers and redirects; what an answer means for trying again.
 
 Redirects are followed by hand, on the same host and with the same method only: `requests` would turn a redirected
-DELETE or POST into a GET (GITHUB.md, "Endpoints"). Besides waits for limits, one request is retried for at most 30
-seconds.
+DELETE or POST into a GET (GITHUB.md, "Endpoints"). Retries and waits are `retries` and `governor`.
 """
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from package_keeper.errors import Cancelled, Refusal, RefusalKind
+from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import refusals
-from package_keeper.github.waits import limit_wait
+from package_keeper.github.governor import MOST_IN_FLIGHT, Governor, Use
+from package_keeper.github.retries import Retries, Setback, Trouble
 
 API_VERSION = "2022-11-28"
-RETRY_SECONDS = 30.0
-"""How long one request is retried, besides waits for limits (contract, "The order of decisions")."""
 TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and between two bytes of an answer."""
 MAX_REDIRECTS = 5
-
-
-class Clock(Protocol):
-    """Time, as the transport needs it. `sleep` may raise `Cancelled`."""
-
-    def now(self) -> datetime:
-        """The current time, aware."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait; a run that is cancelled meanwhile raises `Cancelled`."""
-        ...
+USES = {"GET": Use.READ, "DELETE": Use.DELETE, "POST": Use.CREATE}
 
 
 @dataclass(frozen=True)
@@ -52,29 +33,14 @@ class Answer:
     body: bytes
 
 
-@dataclass
-class _Attempts:
-    """What one request has been through so far."""
-
-    until: float
-    tries: int = 0
-    limits: int = 0
-    lost: bool = False
-    """An attempt ended without an answer, so the request may have been carried out."""
-
-
 class Transport:
-    """Sends requests to one REST base URL with one token."""
+    """Sends requests to one REST base URL with one token. Safe for threads: its session stays as it was made."""
 
-    def __init__(self, base_url: str, token: str, *, clock: Clock, notify: Callable[[str], None]) -> None:
+    def __init__(self, base_url: str, token: str, retries: Retries) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
-        self._clock = clock
-        self._notify = notify
-        self._session = requests.Session()
-        # .netrc and proxies' credentials of the machine must not replace the token that the user gave
-        self._session.trust_env = True
-        self._session.auth = _keep_headers
+        self._retries = retries
+        self._session = pooled_session()
         self._session.headers.update(
             {
                 "Authorization": f"Bearer {token}",
@@ -84,41 +50,60 @@ class Transport:
             }
         )
 
-    def send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, *, retry_seconds: float = RETRY_SECONDS
-    ) -> Answer:
-        """Send one request and give its successful answer. Raises `Refusal`; may wait for limits."""
-        attempts = _Attempts(until=self._clock.monotonic() + retry_seconds)
-        while True:
-            attempts.tries += 1
-            try:
-                answer = self._follow(method, self._base_url + path, query)
-            except ValueError:
-                # RequestException is none; urllib's complaint about an address that GitHub redirected to is
-                raise Refusal(RefusalKind.OTHER, "GitHub redirected to an address that cannot be read") from None
-            except requests.RequestException as error:
-                if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
-                    raise Refusal(RefusalKind.OTHER, "the request could not be built") from None
-                attempts.lost = attempts.lost or not isinstance(error, requests.exceptions.ConnectTimeout)
-                self._back_off(attempts, lost_answer(error))
-                continue
-            if 200 <= answer.status < 300:
-                return answer
-            if refusals.is_rate_limit(answer.status, answer.headers, answer.body):
-                self._wait_for_limit(answer, attempts)
-                continue
-            refused = refusals.refusal(method, answer.status, answer.headers, answer.body)
-            refused.hide(self._token)
-            refused.sent_before = attempts.lost
-            if not refusals.is_server_error(answer.status, answer.body):
-                raise refused
-            attempts.lost = True
-            self._back_off(attempts, refused)
+    @property
+    def governor(self) -> Governor:
+        """Whose pace it keeps."""
+        return self._retries.governor
 
-    def _follow(self, method: str, url: str, query: Mapping[str, str] | None) -> Answer:
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request and give its successful answer (or 304, where `headers` ask for it).
+
+        Raises `Refusal`; may wait for limits.
+        """
+        once = partial(self._once, method, self._base_url + path, query, headers)
+        return self._retries.carry(USES[method], once)
+
+    def _once(
+        self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    ) -> Answer:
+        try:
+            answer = self._follow(method, url, query, headers)
+        except ValueError:
+            # RequestException is none; urllib's complaint about an address that GitHub redirected to is
+            raise Refusal(RefusalKind.OTHER, "GitHub redirected to an address that cannot be read") from None
+        except requests.RequestException as error:
+            if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
+                raise Refusal(RefusalKind.OTHER, "the request could not be built") from None
+            unconnected = isinstance(error, requests.exceptions.ConnectTimeout)
+            raise Setback(Trouble.UNCONNECTED if unconnected else Trouble.LOST, lost_answer(error)) from None
+        self._retries.governor.heard(answer.headers)
+        if 200 <= answer.status < 300 or (answer.status == 304 and headers):
+            return answer
+        refused = refusals.refusal(method, answer.status, answer.headers, answer.body)
+        refused.hide(self._token)
+        if refusals.is_rate_limit(answer.status, answer.headers, answer.body):
+            raise Setback(Trouble.LIMITED, refused, headers=answer.headers)
+        if refusals.is_server_error(answer.status, answer.body):
+            raise Setback(Trouble.LOST, refused)
+        raise refused
+
+    def _follow(
+        self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    ) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._session.request(
-                method, url, params=dict(query or {}), timeout=TIMEOUT, allow_redirects=False
+                method, url, params=dict(query or {}), headers=headers, timeout=TIMEOUT, allow_redirects=False
             )
             if not response.is_redirect:
                 return Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
@@ -139,29 +124,17 @@ class Transport:
             url, query = target, None
         raise Refusal(RefusalKind.OTHER, f"more than {MAX_REDIRECTS} redirects")
 
-    def _back_off(self, attempts: _Attempts, refused: Refusal) -> None:
-        """Wait before the next try: one second, doubled each time, with jitter; raise when the time is up."""
-        wait = min(2.0 ** (attempts.tries - 1), 8.0) * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
-        if self._clock.monotonic() + wait > attempts.until:
-            refused.sent_before = attempts.lost
-            raise refused
-        self._notify(f"{refused}; trying again in {wait:.0f} s")
-        self._sleep(wait, attempts)
 
-    def _wait_for_limit(self, answer: Answer, attempts: _Attempts) -> None:
-        attempts.limits += 1
-        wait, kind = limit_wait(answer.headers, attempts.limits, self._clock.now())
-        self._notify(f"GitHub's {kind} rate limit is reached; waiting {wait:.0f} s for it")
-        started = self._clock.monotonic()
-        self._sleep(wait, attempts)
-        attempts.until += self._clock.monotonic() - started
-
-    def _sleep(self, seconds: float, attempts: _Attempts) -> None:
-        try:
-            self._clock.sleep(seconds)
-        except Cancelled:
-            # an earlier try may have been carried out: nobody may note that it was not
-            raise Cancelled(in_flight=attempts.lost) from None
+def pooled_session() -> requests.Session:
+    """A session for many threads: as many connections as requests may be in flight."""
+    session = requests.Session()
+    # .netrc and proxies' credentials of the machine must not replace the token that the user gave
+    session.trust_env = True
+    session.auth = _keep_headers
+    adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=MOST_IN_FLIGHT + 2)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

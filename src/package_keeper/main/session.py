@@ -27,11 +27,15 @@ from package_keeper.execution.scope import PackageFilter
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.verdict import Verdict, result_of, verdict
 from package_keeper.github.asking import Asker
+from package_keeper.github.clock import Clock
+from package_keeper.github.governor import Governor
 from package_keeper.github.identity import Identity
+from package_keeper.github.lanes import Lanes
 from package_keeper.github.registry import Registry, TagMover, derived_url
 from package_keeper.github.repositories import Repositories
 from package_keeper.github.rest import PackagesReader, PackagesWriter
-from package_keeper.github.transport import Clock, Transport
+from package_keeper.github.retries import Retries
+from package_keeper.github.transport import Transport
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.doors import Request
 from package_keeper.inputs.operations import Operation
@@ -67,6 +71,10 @@ class Session:
         self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
         self._log = self._make_log()
         self._state = State()
+        self._lanes = Lanes()
+        # REST and the registry are two hosts, with limits of their own
+        self._retries = self._make_retries("GitHub", counts_points=True)
+        self._registry_retries = self._make_retries("the registry", counts_points=False)
 
     def run(self) -> int:
         """Run, report whatever happened, and give the exit status."""
@@ -131,7 +139,7 @@ class Session:
         return settings, files.receipt
 
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
-        asker = Asker(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
+        asker = Asker(settings.api_url, settings.token.text, self._retries)
         try:
             self._operate_for(self._owner(settings, receipt, asker), settings, receipt, asker)
         finally:
@@ -149,8 +157,8 @@ class Session:
 
     def _operate_for(self, owner: Owner, settings: Settings, receipt: Receipt | None, asker: Asker) -> None:
         run = self._state.run
-        transport = Transport(settings.api_url, settings.token.text, clock=self._clock, notify=self._log.warning)
-        reader = PackagesReader(transport, owner)
+        transport = Transport(settings.api_url, settings.token.text, self._retries)
+        reader = PackagesReader(transport, owner, self._lanes)
         registry = self._registry(settings, owner)
         # the login may be an old one of a renamed account, which files may still have
         used = UsedImages.of(settings.references, (owner.login, settings.owner))
@@ -223,8 +231,8 @@ class Session:
             settings.registry_url or derived_url(settings.api_url),
             owner.login,
             settings.token.text,
-            clock=self._clock,
-            notify=self._log.warning,
+            retries=self._registry_retries,
+            lanes=self._lanes,
             cache=cache,
         )
 
@@ -241,6 +249,12 @@ class Session:
         named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
             self._log.notice("no package matches")
+
+    def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
+        governor = Governor(
+            self._clock, warn=self._log.warning, tell=self._log.info, who=who, counts_points=counts_points
+        )
+        return Retries(governor, self._clock, self._log.warning)
 
     def _make_log(self) -> Log:
         texts = self._request.texts

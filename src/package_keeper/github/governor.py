@@ -1,0 +1,259 @@
+"""The pace of one run against one host: what may be sent now, and when the rest may (GITHUB.md, "Limits").
+
+One governor for all reads and writes against a host. It holds the sliding minute of points, what writes may take of
+it, the primary budget from the headers, of which writes leave a tenth to the owner's other workflows, the number of
+requests in flight, and the pause after a refusal, which is one for all threads. `time-limit` beats waiting: no wait
+that would end past it is begun.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from package_keeper.errors import OutOfTime
+from package_keeper.github.clock import Clock
+from package_keeper.github.waits import LONGEST, limit_wait
+from package_keeper.github.windows import Window
+
+FIRST_IN_FLIGHT = 20
+"""Requests in flight at the start; the published 100 are shared by everything that the user runs."""
+MOST_IN_FLIGHT = 40
+"""Requests in flight at most."""
+LEAST_IN_FLIGHT = 4
+"""Requests in flight at least, however often GitHub refuses."""
+RAMP = 40
+"""After so many answers in a row without a refusal one request more is in flight."""
+SHARE_LEFT = 10
+"""Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
+POLITE_SECONDS = 1.0
+"""Between two writes with `pace: polite`, as GitHub's documentation advises."""
+TOLD_SECONDS = 2.0
+"""Waits from here on are told."""
+POINTS_A_MINUTE = 900.0
+CREATIONS_A_MINUTE = 80.0
+"""The published limit of creating content, which may cover restoring."""
+
+
+class Use(StrEnum):
+    """What a request does, as limits see it."""
+
+    READ = "read"
+    DELETE = "delete"
+    CREATE = "create"
+
+    @property
+    def writes(self) -> bool:
+        """Whether something is changed."""
+        return self is not Use.READ
+
+    @property
+    def points(self) -> float:
+        """The points of the secondary limit."""
+        return 5.0 if self.writes else 1.0
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Leave to send one request, given at the moment `at` (monotonic seconds)."""
+
+    use: Use
+    at: float
+
+
+@dataclass
+class _Primary:
+    """What the headers say of the primary budget."""
+
+    limit: int
+    remaining: int
+    resets: float
+
+
+class Governor:
+    """Says when requests may be sent, learns from what comes back. Safe for threads."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        warn: Callable[[str], None],
+        tell: Callable[[str], None],
+        who: str = "GitHub",
+        counts_points: bool = True,
+        polite: bool = False,
+        deadline: float | None = None,
+    ) -> None:
+        self._clock = clock
+        self._warn = warn
+        self._tell = tell
+        self._who = who
+        self._polite = polite
+        self.deadline = deadline
+        self._lock = threading.Lock()
+        self._points = Window(POINTS_A_MINUTE, least=5.0)
+        most_writes = POINTS_A_MINUTE / Use.DELETE.points
+        self._writes = {
+            Use.DELETE: Window(most_writes),
+            Use.CREATE: Window(most_writes, suspected=CREATIONS_A_MINUTE),
+        }
+        # without any limit in its headers a server has none of these (GHES), until it refuses
+        self._counts_points = counts_points
+        self._announced = False
+        self._primary: _Primary | None = None
+        self._paused_until = 0.0
+        self._refused_at = -1.0
+        self._refusals = 0
+        self._in_flight = 0
+        self._writing = 0
+        self._last_write = float("-inf")
+        self._width = FIRST_IN_FLIGHT
+        self._calm = 0
+        self._told_until = 0.0
+        self._held = threading.local()
+
+    @property
+    def width(self) -> int:
+        """How many requests may be in flight."""
+        return self._width
+
+    def admit(self, use: Use) -> Permit | float:
+        """Give leave to send one request now, or the seconds until it is worth asking again."""
+        with self._lock:
+            now = self._clock.monotonic()
+            wait, _ = self._wait(use, now)
+            return wait if wait > 0 else self._give(use, now)
+
+    def acquire(self, use: Use) -> Permit:
+        """Wait until one request may be sent. Raises `OutOfTime` and `Cancelled`."""
+        held: Permit | None = getattr(self._held, "permit", None)
+        if held is not None:
+            self._held.permit = None
+            return held
+        while True:
+            with self._lock:
+                now = self._clock.monotonic()
+                wait, why = self._wait(use, now)
+                if wait <= 0:
+                    return self._give(use, now)
+            self.sleep(wait, why)
+
+    @contextmanager
+    def holding(self, permit: Permit) -> Iterator[None]:
+        """In this thread, let the next request use a permit that was given before."""
+        self._held.permit = permit
+        try:
+            yield
+        finally:
+            if getattr(self._held, "permit", None) is not None:
+                self._held.permit = None
+                self.back(permit, passed=False)
+
+    def sleep(self, seconds: float, why: str = "") -> None:
+        """Wait, visibly. Raises `OutOfTime` when that would end past `time-limit`, and `Cancelled`."""
+        until = self._clock.monotonic() + seconds
+        if self.deadline is not None and until > self.deadline:
+            raise OutOfTime
+        if why and seconds >= TOLD_SECONDS:
+            with self._lock:
+                new, self._told_until = until > self._told_until + 1.0, max(until, self._told_until)
+            if new:
+                self._tell(f"{why}; waiting {self.until(seconds)}")
+        self._clock.sleep(seconds)
+
+    def until(self, seconds: float) -> str:
+        """A wait as people read it: for how long, and until when."""
+        return f"{seconds:.0f} s, until {self._clock.now() + timedelta(seconds=seconds):%H:%M:%S} UTC"
+
+    def back(self, permit: Permit, *, passed: bool) -> None:
+        """A request came back, or was never sent; `passed` when no limit refused it."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._in_flight -= 1
+            self._points.end(now, permit.use.points, passed=passed, begun=permit.at)
+            if permit.use.writes:
+                self._writing -= 1
+                self._writes[permit.use].end(now, 1.0, passed=passed, begun=permit.at)
+            if passed and permit.at > self._refused_at:
+                self._refusals = 0
+                self._calm += 1
+                if self._calm >= RAMP:
+                    self._calm = 0
+                    self._width = min(self._width + 1, MOST_IN_FLIGHT)
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Learn the primary budget from the headers of an answer."""
+        found = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+        if not all(text.isascii() and text.isdecimal() and len(text) < 12 for text in found):
+            return
+        limit, remaining, reset = map(int, found)
+        with self._lock:
+            self._announced = True
+            resets = self._clock.monotonic() + reset - self._clock.now().timestamp() + 1.0
+            known = self._primary
+            if known is not None and abs(known.resets - resets) < 5.0:
+                # answers overtake each other; within one hour the budget only shrinks
+                remaining = min(remaining, known.remaining)
+            self._primary = _Primary(limit, remaining, resets)
+
+    def refused(self, permit: Permit, headers: Mapping[str, str], told: float | None = None) -> None:
+        """A limit refused a request: everyone pauses, and less is sent afterwards. `told` are seconds to wait."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._announced = True
+            first = permit.at > self._refused_at
+            if first:
+                self._refusals += 1
+                self._refused_at = now
+                self._calm = 0
+                self._width = max(self._width // 2, LEAST_IN_FLIGHT)
+            kind = self._who
+            wait = told
+            if wait is None:
+                wait, word = limit_wait(headers, max(self._refusals, 1), self._clock.now())
+                kind = f"{self._who}'s {word}"
+                if first and word == "secondary":
+                    (self._writes[permit.use] if permit.use.writes else self._points).refuse(now)
+            longer = now + wait > self._paused_until + 0.5
+            self._paused_until = max(self._paused_until, now + wait)
+            if longer:
+                self._told_until = max(self._told_until, self._paused_until)
+        if longer and (told is None or wait >= TOLD_SECONDS):
+            self._warn(f"{kind} rate limit is reached; waiting {self.until(wait)}")
+
+    def _give(self, use: Use, now: float) -> Permit:
+        self._in_flight += 1
+        self._points.begin(now, use.points)
+        if use.writes:
+            self._writing += 1
+            self._last_write = now
+            self._writes[use].begin(now, 1.0)
+        return Permit(use, now)
+
+    def _wait(self, use: Use, now: float) -> tuple[float, str]:
+        """Seconds until a request of this kind may go, and why."""
+        waits = [(self._paused_until - now, f"{self._who} asked for a pause")]
+        if self._counts_points and self._announced:
+            waits.append((self._points.wait(now, use.points), "the points of this minute are used up"))
+            if use.writes:
+                waits.append((self._writes[use].wait(now, 1.0), "the writes of this minute are used up"))
+        waits.append(self._primary_wait(use, now))
+        if self._polite and use.writes:
+            waits.append((0.05 if self._writing else self._last_write + POLITE_SECONDS - now, ""))
+        return max(waits, key=lambda each: each[0])
+
+    def _primary_wait(self, use: Use, now: float) -> tuple[float, str]:
+        primary = self._primary
+        if primary is None:
+            return 0.0, ""
+        if now >= primary.resets:
+            self._primary = None
+            return 0.0, ""
+        left = primary.remaining - self._in_flight
+        if use.writes:
+            share = -(-primary.limit // SHARE_LEFT)
+            why = f"{primary.remaining} of {primary.limit} requests of this hour are left, a tenth is left to others"
+            return (0.0 if left > share else min(primary.resets - now, LONGEST)), why
+        return (0.0 if left > 0 else min(primary.resets - now, LONGEST)), "the requests of this hour are used up"
