@@ -83,15 +83,15 @@ class Governor:
         tell: Callable[[str], None],
         who: str = "GitHub",
         counts_points: bool = True,
-        polite: bool = False,
-        deadline: float | None = None,
     ) -> None:
         self._clock = clock
         self._warn = warn
         self._tell = tell
         self._who = who
-        self._polite = polite
-        self.deadline = deadline
+        self.polite = False
+        """Whether there is one write a second."""
+        self.deadline: float | None = None
+        """The end of `time-limit`, in monotonic seconds."""
         self._lock = threading.Lock()
         self._points = Window(POINTS_A_MINUTE, least=5.0)
         most_writes = POINTS_A_MINUTE / Use.DELETE.points
@@ -113,11 +113,27 @@ class Governor:
         self._calm = 0
         self._told_until = 0.0
         self._held = threading.local()
+        self._winds_up = False
 
     @property
     def width(self) -> int:
         """How many requests may be in flight."""
         return self._width
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `time-limit` has passed."""
+        return self.deadline is not None and self._clock.monotonic() >= self.deadline
+
+    def wind_up(self) -> None:
+        """Let requests be sent after `time-limit` where they need not wait: a last look at what is left."""
+        self._winds_up = True
+
+    def rest(self, use: Use, seconds: float) -> None:
+        """Wait until asking for such a request is worth it, and say why. Raises `OutOfTime` and `Cancelled`."""
+        with self._lock:
+            _, why = self._wait(use, self._clock.monotonic())
+        self.sleep(seconds, why)
 
     def admit(self, use: Use) -> Permit | float:
         """Give leave to send one request now, or the seconds until it is worth asking again."""
@@ -133,6 +149,8 @@ class Governor:
             self._held.permit = None
             return held
         while True:
+            if self.is_over and not self._winds_up:
+                raise OutOfTime
             with self._lock:
                 now = self._clock.monotonic()
                 wait, why = self._wait(use, now)
@@ -240,7 +258,7 @@ class Governor:
             if use.writes:
                 waits.append((self._writes[use].wait(now, 1.0), "the writes of this minute are used up"))
         waits.append(self._primary_wait(use, now))
-        if self._polite and use.writes:
+        if self.polite and use.writes:
             waits.append((0.05 if self._writing else self._last_write + POLITE_SECONDS - now, ""))
         return max(waits, key=lambda each: each[0])
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import wire
+from package_keeper.github.governor import Use
 from package_keeper.github.lanes import Lanes
 from package_keeper.github.lists import read_lists
 from package_keeper.github.paging import Listing
@@ -176,7 +177,7 @@ class PackagesReader(_Family):
             return known.versions, known.headers
         if etag := answer.headers.get("etag"):
             with self._lock:
-                self._pages[place] = _KnownPage(etag, found, answer.headers)
+                self._pages[place] = _KnownPage(etag, found, {"link": answer.headers.get("link", "")})
         return found, answer.headers
 
     def _get(
@@ -222,22 +223,22 @@ class PackagesWriter(_Family):
 
     def delete_version(self, package: PackageName, version_id: int) -> None:
         """Delete one version; it can be restored for 30 days."""
-        self._send("DELETE", self._version(package, version_id))
+        self._send("DELETE", self._version(package, version_id), Use.DELETE)
 
     def restore_version(self, package: PackageName, version_id: int) -> None:
         """Restore one version that was deleted in the last 30 days."""
-        self._send("POST", f"{self._version(package, version_id)}/restore")
+        self._send("POST", f"{self._version(package, version_id)}/restore", Use.CREATE)
 
     def delete_package(self, package: PackageName) -> None:
         """Delete a package with all its versions; it can be restored for 30 days, by name."""
-        self._send("DELETE", self._package(package))
+        self._send("DELETE", self._package(package), Use.DELETE)
 
     def restore_package(self, package: PackageName, token: str | None = None) -> None:
         """Restore a package that was deleted in the last 30 days. `token` is the interface's own `package token`."""
-        self._send("POST", f"{self._package(package)}/restore", {"token": token} if token else None)
+        self._send("POST", f"{self._package(package)}/restore", Use.CREATE, {"token": token} if token else None)
 
-    def _send(self, method: str, path: str, query: dict[str, str] | None = None) -> None:
-        answer = self._transport.send(method, path, query)
+    def _send(self, method: str, path: str, use: Use, query: dict[str, str] | None = None) -> None:
+        answer = self._transport.send(method, path, query, use=use)
         if answer.status != 204 and answer.body.strip():
             # GitHub confirms without a body; a page of a proxy confirms nothing
             raise Refusal(

@@ -21,7 +21,6 @@ API_VERSION = "2022-11-28"
 TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and between two bytes of an answer."""
 MAX_REDIRECTS = 5
-USES = {"GET": Use.READ, "DELETE": Use.DELETE, "POST": Use.CREATE}
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ class Transport:
         path: str,
         query: Mapping[str, str] | None = None,
         *,
+        use: Use = Use.READ,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and give its successful answer (or 304, where `headers` ask for it).
@@ -72,7 +72,7 @@ class Transport:
         Raises `Refusal`; may wait for limits.
         """
         once = partial(self._once, method, self._base_url + path, query, headers)
-        return self._retries.carry(USES[method], once)
+        return self._retries.carry(use, once)
 
     def _once(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None

@@ -93,6 +93,8 @@ class _Reader(Texts):
                 max_delete_percent=self.number("max-delete-percent", most=100),
                 on_last_version=OnLastVersion(self.choice("on-last-version") or OnLastVersion.KEEP),
             ),
+            polite=self.choice("pace") == "polite",
+            time_limit=self.seconds("time-limit"),
             if_missing=self.choice("if-missing"),
             fail_on=self.choice("fail-on"),
             receipt=self.text("receipt"),
