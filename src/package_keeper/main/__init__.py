@@ -5,14 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from package_keeper.errors import BadInput
-from package_keeper.github.transport import Clock
 from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
 from package_keeper.main.session import Session
 from package_keeper.runner.memory import spare_the_collector
 from package_keeper.runner.signals import Interruption, SystemClock
 
 
-def main(arguments: Sequence[str], make_clock: Callable[[Interruption], Clock] = SystemClock) -> int:
+def main(arguments: Sequence[str], make_clock: Callable[[Interruption], SystemClock] = SystemClock) -> int:
     """Run through the door that `arguments` say: none is the Action. Gives the exit status."""
     return _enter(arguments, command_line=bool(arguments), make_clock=make_clock)
 
@@ -23,7 +22,7 @@ def command_line() -> int:
 
 
 def _enter(
-    arguments: Sequence[str], *, command_line: bool, make_clock: Callable[[Interruption], Clock] = SystemClock
+    arguments: Sequence[str], *, command_line: bool, make_clock: Callable[[Interruption], SystemClock] = SystemClock
 ) -> int:
     spare_the_collector()
     interruption = Interruption()
