@@ -17,13 +17,14 @@ import json
 import pstats
 import resource
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from package_keeper.errors import Refusal
 from package_keeper.execution import operations
 from package_keeper.execution.evidence import Evidence
 from package_keeper.execution.operations import Task
@@ -155,8 +156,14 @@ class Hub:
     def conflicts(self) -> list[Package]:
         return []
 
-    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
-        return [self.package(key) for key in self.lists]
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+        return {
+            package_type: [self.package(key) for key in self.lists if key.type is package_type]
+            for package_type in package_types
+        }
+
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | Refusal]:
+        return {package: self.package(package) for package in packages}
 
     def package(self, package: PackageName) -> Package:
         return Package(
@@ -175,6 +182,11 @@ class Hub:
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         return list(self.lists[package])
+
+    def versions_of(
+        self, packages: Iterable[PackageName], *, deleted: bool = False
+    ) -> dict[PackageName, list[Version] | Refusal]:
+        return {package: self.versions(package) for package in packages}
 
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError

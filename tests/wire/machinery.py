@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from package_keeper.github.clock import Clock
+from package_keeper.github.governor import Governor
+from package_keeper.github.lanes import Lanes
 from package_keeper.github.rest import PackagesReader, PackagesWriter
+from package_keeper.github.retries import Retries
 from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType
+from tests.simulator import Simulator
 
 TOKEN = "tok"
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -20,20 +25,65 @@ CLOSE = b""
 """Instead of an answer: the connection is dropped."""
 
 
+LANES = Lanes()
+"""The threads of all tests: they have no end, so there are only these."""
+
+
 @dataclass
 class StillClock:
-    """Time that passes only where somebody sleeps."""
+    """Time that passes only where somebody sleeps; threads that sleep at once sleep side by side."""
 
     slept: list[float] = field(default_factory=list)
+    elapsed: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=sum(self.slept))
+        return START + timedelta(seconds=self.elapsed)
 
     def monotonic(self) -> float:
-        return sum(self.slept)
+        return self.elapsed
 
     def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+        until = self.elapsed + seconds
+        with self.lock:
+            self.slept.append(seconds)
+            self.elapsed = max(self.elapsed, until)
+
+
+class SimulatedClock:
+    """The time of a simulator that runs as fast as time does; whoever sleeps moves it on for all."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._clock = simulator.clock
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        # the resets in a simulator's headers are moments of its client's own clock, which nobody moves
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self._clock.elapsed()
+
+    def sleep(self, seconds: float) -> None:
+        until = self._clock.elapsed() + seconds
+        with self._lock:
+            self._clock.advance(max(until - self._clock.elapsed(), 0.0))
+
+
+def retries(
+    clock: Clock,
+    say: Callable[[str], None],
+    *,
+    who: str = "GitHub",
+    counts_points: bool = True,
+    polite: bool = False,
+    deadline: float | None = None,
+) -> Retries:
+    """Make what a run has for one host: the pace, and what is tried again."""
+    governor = Governor(
+        clock, warn=say, tell=say, who=who, counts_points=counts_points, polite=polite, deadline=deadline
+    )
+    return Retries(governor, clock, say)
 
 
 @dataclass
@@ -45,7 +95,7 @@ class Client:
     said: list[str]
 
     def reader(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesReader:
-        return PackagesReader(self.transport, Owner(login=login, type=kind))
+        return PackagesReader(self.transport, Owner(login=login, type=kind), LANES)
 
     def writer(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesWriter:
         return PackagesWriter(self.transport, Owner(login=login, type=kind))
@@ -55,11 +105,11 @@ class Client:
 def client(url: str, token: str = TOKEN) -> Iterator[Client]:
     """Make a client, and close its connections in the end."""
     clock, said = StillClock(), list[str]()
-    transport = Transport(url, token, clock=clock, notify=said.append)
+    transport = Transport(url, token, retries(clock, said.append))
     try:
         yield Client(transport, clock, said)
     finally:
-        transport._session.close()
+        transport.close()
 
 
 def answer(status: int, body: bytes = b"", *headers: str) -> bytes:

@@ -12,7 +12,7 @@ from package_keeper.github.asking import Asker
 from package_keeper.github.identity import Identity
 from package_keeper.inventory.package import Owner, OwnerType
 from tests.simulator import Simulator
-from tests.wire.machinery import TOKEN, Scripted, StillClock, answer
+from tests.wire.machinery import TOKEN, Scripted, StillClock, answer, retries
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def resolve(
     url: str, login: str, owner_type: str = "auto", *, default: bool = False, clock: StillClock | None = None
 ) -> Owner:
     said: list[str] = []
-    asker = Asker(url, TOKEN, clock=clock or StillClock(), notify=said.append)
+    asker = Asker(url, TOKEN, retries(clock or StillClock(), said.append))
     try:
         owner = Identity(url, asker).resolve(login, owner_type, login_is_default=default)
     finally:

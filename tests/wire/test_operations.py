@@ -56,9 +56,10 @@ def test_all_nine_operations_of_a_family(
     reader, writer = ours.reader(login, kind), ours.writer(login, kind)
 
     assert [one.name for one in reader.conflicts()] == (["team/App"] if package_type == "docker" else [])
-    assert [one.key for one in reader.packages(package_type)] == [key]
-    assert [one.key for one in reader.packages(package_type, "public")] == [key]
-    assert reader.packages(package_type, "private") == []
+    assert reader.packages([package_type]) == {package_type: [reader.package(key)]}
+    shown, hidden = (package_type, "public"), (package_type, "private")
+    lists, refused = reader._package_lists([shown, hidden])
+    assert ([one.key for one in lists[shown].entries], lists[hidden].entries, refused) == ([key], [], {})
     assert reader.package(key).version_count == 2
     assert {one.name for one in reader.versions(key)} == {version.name for version in package.active()}
     found = reader.version(key, first.id)

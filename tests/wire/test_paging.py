@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.inventory.package import PackageName, PackageType
+from package_keeper.github.rest import PackagesReader
+from package_keeper.inventory.package import Package, PackageName, PackageType
 from tests.simulator import Request, Simulator
 from tests.wire.machinery import TOKEN, Client, client
 
@@ -33,6 +34,12 @@ def ours(sim: Simulator) -> Iterator[Client]:
 def versions(sim: Simulator, number: int) -> list[int]:
     package = sim.add_package("acme", "npm", "app")
     return [package.add_version(f"1.0.{patch}").id for patch in range(number)]
+
+
+def packages(reader: PackagesReader, package_type: PackageType) -> list[Package]:
+    found = reader.packages([package_type])[package_type]
+    assert not isinstance(found, Refusal)
+    return found
 
 
 @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 200, 350])
@@ -78,8 +85,9 @@ def test_packages_of_all_pages(sim: Simulator, ours: Client, link: bool) -> None
     sim.paging.configure(link=link)
     made = [sim.add_package("acme", "npm", f"p{number}").id for number in range(230)]
     sim.add_package("acme", "maven", "other")
-    assert sorted(package.id for package in ours.reader().packages(PackageType.NPM)) == made
-    assert ours.reader().remarks == []
+    reader = ours.reader()
+    assert sorted(package.id for package in packages(reader, PackageType.NPM)) == made
+    assert reader.remarks == []
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +105,7 @@ def crowded() -> Iterator[Simulator]:
 def test_more_packages_than_github_lists_are_found_by_visibility(crowded: Simulator) -> None:
     with client(crowded.url) as ours:
         reader = ours.reader()
-        found = reader.packages(PackageType.NPM)
+        found = packages(reader, PackageType.NPM)
         assert len({package.id for package in found}) == len(found) == 10_150
         assert reader.remarks == []
 
@@ -107,7 +115,7 @@ def test_what_github_does_not_list_is_remarked_on(crowded: Simulator) -> None:
         reader = ours.reader()
         for package in crowded.packages("acme"):
             package.visibility = "public"
-        found = reader.packages(PackageType.NPM)
+        found = packages(reader, PackageType.NPM)
         assert len(found) == 10_000
         assert "10000" in reader.remarks[0]
 
@@ -116,9 +124,9 @@ def test_pages_that_fail_are_asked_for_in_halves(sim: Simulator, ours: Client) -
     made = versions(sim, 260)
     sim.faults.add("GET", "page=2&per_page=100", status=502, times=None)
     assert sorted(version.id for version in ours.reader().versions(APP)) == made
-    sizes = [request.query["per_page"] for request in sim.requests if request.status == 200]
-    assert sizes[0] == "100"
-    assert set(sizes[1:]) == {"50"}
+    read = [(request.query["per_page"], request.query["page"]) for request in sim.requests if request.status == 200]
+    assert read[:2] == [("100", "1"), ("100", "3")], "the third page was under way with the second"
+    assert sorted(read[2:]) == [("50", page) for page in "3456"], "what was taken is not read again"
 
 
 def test_pages_that_fail_whatever_their_size_end_the_list(sim: Simulator, ours: Client) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github.clock import Clock
 from package_keeper.github.manifests import LARGEST, STUB_ANNOTATION
-from package_keeper.github.registry import Registry, TagMover, derived_url
+from package_keeper.github.registry import UNTOLD_WAIT, Registry, TagMover, derived_url
 from package_keeper.inventory.manifest import (
     MEDIA_TYPES,
     OCI_INDEX,
@@ -28,7 +29,7 @@ from package_keeper.inventory.manifest import (
 from package_keeper.inventory.package import PackageName, PackageType
 from package_keeper.runner.cache import ManifestCache
 from tests.simulator import Package, Simulator, push_image
-from tests.wire.machinery import CLOSE, Scripted, StillClock, answer
+from tests.wire.machinery import CLOSE, LANES, Scripted, SimulatedClock, StillClock, answer, retries
 
 TOKEN = "tok-of-a-test"
 APP = PackageName(type=PackageType.CONTAINER, name="Team/App")
@@ -65,11 +66,14 @@ class Client:
 
 
 @contextmanager
-def client(url: str, *, owner: str = "AcMe", cache: ManifestCache | None = None) -> Iterator[Client]:
-    clock, said = StillClock(), list[str]()
-    registry = TagMover(url, owner, TOKEN, clock=clock, notify=said.append, cache=cache)
+def client(
+    url: str, *, owner: str = "AcMe", cache: ManifestCache | None = None, clock: Clock | None = None
+) -> Iterator[Client]:
+    still, said = StillClock(), list[str]()
+    pace = retries(clock or still, said.append, who="the registry", counts_points=False)
+    registry = TagMover(url, owner, TOKEN, retries=pace, lanes=LANES, cache=cache)
     try:
-        yield Client(registry, clock, said)
+        yield Client(registry, still, said)
     finally:
         registry._session.close()
 
@@ -230,7 +234,7 @@ def test_failures_are_retried_and_for_30_seconds_at_most(given: bytes) -> None:
         ([], "retry-after: 1m30s", 90.0),
         (["Retry-After: 7"], "whatever", 7.0),
         (["Retry-After: 0"], "retry-after: 9s", 0.05),
-        ([], "slow down", 2.0),
+        ([], "slow down", UNTOLD_WAIT),
     ],
 )
 def test_limits_name_milliseconds_in_their_message(headers: list[str], message: str, seconds: float) -> None:
@@ -249,8 +253,7 @@ def test_waits_for_limits_do_not_count_as_retries() -> None:
 def test_the_limit_of_the_simulator_is_kept(sim: Simulator, package: Package) -> None:
     versions = [push_image(package, f"v{number}") for number in range(12)]
     sim.limits.configure(registry_reads_per_minute=5)
-    with client(sim.url) as asked:
-        asked.clock.sleep = sim.clock.advance  # type: ignore[method-assign, assignment]
+    with client(sim.url, clock=SimulatedClock(sim)) as asked:
         found = asked.registry.read(APP, [version.name for version in versions])
     assert all(isinstance(each, Manifest) for each in found.values())
     assert sim.limits.refusals["registry"] > 0

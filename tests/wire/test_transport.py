@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github.transport import RETRY_SECONDS
+from package_keeper.github.retries import RETRY_SECONDS
 from package_keeper.github.waits import limit_wait
 from tests.wire.machinery import CLOSE, START, TOKEN, Scripted, answer, client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -43,11 +44,22 @@ class Shelf:
     asked: list[str] = field(default_factory=list)
     case_matters: bool = True
 
-    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
-        self.asked.append(f"list {package_type}")
-        if package_type in self.refused:
-            raise self.refused[package_type]
-        return [one for one in self.packages_there if one.type is package_type]
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+        self.asked += [f"list {package_type}" for package_type in package_types]
+        return {
+            package_type: self.refused.get(package_type)
+            or [one for one in self.packages_there if one.type is package_type]
+            for package_type in package_types
+        }
+
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | Refusal]:
+        found: dict[PackageName, Package | Refusal] = {}
+        for named in packages:
+            try:
+                found[named] = self.package(named)
+            except Refusal as refused:
+                found[named] = refused
+        return found
 
     def package(self, package: PackageName) -> Package:
         self.asked.append(str(package))
@@ -60,6 +72,11 @@ class Shelf:
         raise NOT_FOUND
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
+        raise NotImplementedError
+
+    def versions_of(
+        self, packages: Iterable[PackageName], *, deleted: bool = False
+    ) -> dict[PackageName, list[Version] | Refusal]:
         raise NotImplementedError
 
     def version(self, package: PackageName, version_id: int) -> Version:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -96,8 +96,11 @@ class Hub:
     def conflicts(self) -> list[Package]:
         return []
 
-    def packages(self, package_type: PackageType, visibility: str | None = None) -> list[Package]:
-        return [PACKAGE]
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+        return {package_type: [PACKAGE] for package_type in package_types}
+
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | Refusal]:
+        return {package: self.package(package) for package in packages}
 
     def package(self, package: PackageName) -> Package:
         return PACKAGE
@@ -105,6 +108,11 @@ class Hub:
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         self.lists += 1
         return list((self.deleted if deleted else self.active).values())
+
+    def versions_of(
+        self, packages: Iterable[PackageName], *, deleted: bool = False
+    ) -> dict[PackageName, list[Version] | Refusal]:
+        return {package: self.versions(package, deleted=deleted) for package in packages}
 
     def version(self, package: PackageName, version_id: int) -> Version:
         if version_id not in self.active:
