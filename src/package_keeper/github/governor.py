@@ -24,7 +24,7 @@ MOST_IN_FLIGHT = 40
 """Requests in flight at most."""
 LEAST_IN_FLIGHT = 4
 """Requests in flight at least, however often GitHub refuses."""
-RAMP = 40
+RAMP = 5
 """After so many answers in a row without a refusal one request more is in flight."""
 SHARE_LEFT = 10
 """Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""

@@ -147,14 +147,16 @@ class Session:
         return settings, files.receipt
 
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
+        transport = Transport(settings.api_url, settings.token.text, self._retries)
         asker = Asker(settings.api_url, settings.token.text, self._retries)
         try:
-            self._operate_for(self._owner(settings, receipt, asker), settings, receipt, asker)
+            self._operate_for(self._owner(settings, receipt, transport), settings, receipt, transport, asker)
         finally:
             asker.close()
+            transport.close()
 
-    def _owner(self, settings: Settings, receipt: Receipt | None, asker: Asker) -> Owner:
-        identity = Identity(settings.api_url, asker)
+    def _owner(self, settings: Settings, receipt: Receipt | None, transport: Transport) -> Owner:
+        identity = Identity(settings.api_url, transport)
         owner = identity.resolve(settings.owner, settings.owner_type, login_is_default=settings.owner_is_default)
         self._state.owner = owner
         if receipt is not None and receipt.owner.lower() != owner.login.lower():
@@ -163,9 +165,10 @@ class Session:
         self._log.info(f"{settings.operation} for {owner.login} ({owner.type}): {about}")
         return owner
 
-    def _operate_for(self, owner: Owner, settings: Settings, receipt: Receipt | None, asker: Asker) -> None:
+    def _operate_for(
+        self, owner: Owner, settings: Settings, receipt: Receipt | None, transport: Transport, asker: Asker
+    ) -> None:
         run = self._state.run
-        transport = Transport(settings.api_url, settings.token.text, self._retries)
         reader = PackagesReader(transport, owner, self._lanes)
         registry = self._registry(settings, owner)
         # the login may be an old one of a renamed account, which files may still have
