@@ -114,6 +114,7 @@ class Governor:
         self._told_until = 0.0
         self._held = threading.local()
         self._winds_up = False
+        self._queued = 0.0
 
     @property
     def width(self) -> int:
@@ -153,10 +154,16 @@ class Governor:
                 raise OutOfTime
             with self._lock:
                 now = self._clock.monotonic()
-                wait, why = self._wait(use, now)
+                wait, why = self._wait(use, now, ahead=self._queued)
                 if wait <= 0:
                     return self._give(use, now)
-            self.sleep(wait, why)
+                # each waits for a place of its own, or all would wake up for the next one
+                self._queued += use.points
+            try:
+                self.sleep(wait, why)
+            finally:
+                with self._lock:
+                    self._queued -= use.points
 
     @contextmanager
     def holding(self, permit: Permit) -> Iterator[None]:
@@ -250,11 +257,11 @@ class Governor:
             self._writes[use].begin(now, 1.0)
         return Permit(use, now)
 
-    def _wait(self, use: Use, now: float) -> tuple[float, str]:
-        """Seconds until a request of this kind may go, and why."""
+    def _wait(self, use: Use, now: float, *, ahead: float = 0.0) -> tuple[float, str]:
+        """Seconds until a request of this kind may go, behind `ahead` points of others that wait, and why."""
         waits = [(self._paused_until - now, f"{self._who} asked for a pause")]
         if self._counts_points and self._announced:
-            waits.append((self._points.wait(now, use.points), "the points of this minute are used up"))
+            waits.append((self._points.wait(now, use.points + ahead), "the points of this minute are used up"))
             if use.writes:
                 waits.append((self._writes[use].wait(now, 1.0), "the writes of this minute are used up"))
         waits.append(self._primary_wait(use, now))
