@@ -276,9 +276,13 @@ class Governor:
         if now >= primary.resets:
             self._primary = None
             return 0.0, ""
-        left = primary.remaining - self._in_flight
+        share, why = 0, "the requests of this hour are used up"
         if use.writes:
             share = -(-primary.limit // SHARE_LEFT)
             why = f"{primary.remaining} of {primary.limit} requests of this hour are left, a tenth is left to others"
-            return (0.0 if left > share else min(primary.resets - now, LONGEST)), why
-        return (0.0 if left > 0 else min(primary.resets - now, LONGEST)), "the requests of this hour are used up"
+        if primary.remaining - self._in_flight > share:
+            return 0.0, ""
+        if primary.remaining > share and self._in_flight:
+            # what is in flight may be counted already; its answers will tell
+            return 0.05, ""
+        return min(primary.resets - now, LONGEST), why
