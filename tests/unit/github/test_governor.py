@@ -23,7 +23,7 @@ from package_keeper.github.governor import (
 )
 from package_keeper.github.waits import LONGEST
 from tests.unit.github.pace import Pace, budget
-from tests.wire.machinery import StillClock
+from tests.wire.machinery import CrewClock, StillClock
 
 USES = list(Use)
 READ, DELETE, CREATE = Use.READ, Use.DELETE, Use.CREATE
@@ -127,13 +127,19 @@ def test_a_refusal_pauses_every_kind_of_request() -> None:
 
 
 def test_all_threads_wait_for_one_pause() -> None:
-    pace = Pace()
-    pace.refuse(READ, {"retry-after": "45"})
+    clock = CrewClock(12)
+    pace = Pace(clock=clock)
+    permit = pace.take(READ)
+    pace.governor.back(permit, passed=False)
+    pace.governor.refused(permit, {"retry-after": "45"})
     permits: list[Permit] = []
-    at_once(*[lambda: permits.append(pace.governor.acquire(READ))] * 12)
-    assert len(permits) == 12
-    assert {permit.at for permit in permits} == {45.0}
-    assert pace.clock.elapsed == 45
+
+    def work() -> None:
+        permits.append(pace.governor.acquire(READ))
+        clock.leave()
+
+    at_once(*[work] * 12)
+    assert [permit.at for permit in permits] == [45.0] * 12
     assert len(pace.warned) == 1
     assert "secondary rate limit is reached; waiting 45 s, until 12:00:45 UTC" in pace.warned[0]
     assert pace.told == []
