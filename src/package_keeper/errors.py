@@ -64,6 +64,14 @@ class Cancelled(PackageKeeperError):
         self.in_flight = in_flight
 
 
+def defect(error: Exception) -> PackageKeeperError:
+    """What nobody expected, as users read it."""
+    return PackageKeeperError(
+        f"unexpected {type(error).__name__}: {error}. This is a defect of Package Keeper; please report it with what"
+        " log-level: debug says"
+    )
+
+
 PERMISSIONS_BLOCK = "permissions:\n  contents: read\n  packages: write"
 
 CLASSIC_SCOPES = (

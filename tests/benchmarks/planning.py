@@ -275,6 +275,7 @@ def task(hub: Hub, log: Silence) -> Task:
         reader=hub,
         registry=hub,
         writing=None,
+        clock=log,
         log=log,
     )
 

@@ -22,6 +22,8 @@ class Clock:
 
     def __init__(self, time_scale: float = 1.0, start: Moment | None = None) -> None:
         self.time_scale = time_scale
+        self.shared = False
+        """Whether clients live in simulated time too: waits and resets are then told in it."""
         self._zero = time.monotonic()
         self._advanced = 0.0
         self._origin = datetime.now(UTC)
@@ -52,10 +54,16 @@ class Clock:
         """Let simulated time pass at once, windows of limits included."""
         self._advanced += by.total_seconds() if isinstance(by, timedelta) else by
 
+    def moment(self, at: datetime) -> float:
+        """Convert a simulated time into seconds of ``time.monotonic()``, which all processes of a machine share."""
+        return self._zero + ((at - self._origin).total_seconds() - self._advanced) / self.time_scale
+
     def real_seconds(self, simulated: float) -> float:
-        """Convert simulated seconds into the seconds that a client has to wait."""
-        return simulated / self.time_scale
+        """Convert simulated seconds into the seconds that a client has to wait, by its own clock."""
+        return simulated if self.shared else simulated / self.time_scale
 
     def real_epoch(self, elapsed: float) -> float:
         """Convert a moment of ``elapsed()`` into the client's own epoch seconds (``x-ratelimit-reset``)."""
+        if self.shared:
+            return self._origin.timestamp() + elapsed
         return time.time() + self.real_seconds(elapsed - self.elapsed())

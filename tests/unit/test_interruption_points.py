@@ -100,13 +100,12 @@ def test_a_kill_at_any_deletion(sim: Simulator, package: Package, place: Place, 
     before = {version.id: sorted(version.tags) for version in package.active()}
     assert len(before) == WRITES + STAYING
     killed(sim, place, "DELETE", "/versions/", after=after, done=after % 2 == 0, **DELETE)
-    deleted = len(before) - len(package.active())
-    assert deleted == after + (after % 2 == 0)
     assert broken(package) == []
     undone = ended(sim, place, operation="restore", undo=RECEIPT)
     assert undone.status == 0, undone.said
     assert {version.id: sorted(version.tags) for version in package.active()} == before
-    assert undone.count("restored") == deleted
+    # what else was under way may have been carried out as well
+    assert after + (after % 2 == 0) <= undone.count("restored") <= WRITES
 
 
 @pytest.mark.parametrize("after", [1, 5])

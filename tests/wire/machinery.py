@@ -129,9 +129,8 @@ def retries(
     deadline: float | None = None,
 ) -> Retries:
     """Make what a run has for one host: the pace, and what is tried again."""
-    governor = Governor(
-        clock, warn=say, tell=say, who=who, counts_points=counts_points, polite=polite, deadline=deadline
-    )
+    governor = Governor(clock, warn=say, tell=say, who=who, counts_points=counts_points)
+    governor.polite, governor.deadline = polite, deadline
     return Retries(governor, clock, say)
 
 

@@ -1,4 +1,4 @@
-"""Whose packages a run concerns: asked once, through PyGithub, for every kind of token and account."""
+"""Whose packages a run concerns: asked once, for every kind of token and account."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from package_keeper.errors import BadInput, NotAuthorized, Unreachable
-from package_keeper.github.asking import Asker
 from package_keeper.github.identity import Identity
+from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType
 from tests.simulator import Simulator
 from tests.wire.machinery import TOKEN, Scripted, StillClock, answer, retries
@@ -28,11 +28,11 @@ def resolve(
     url: str, login: str, owner_type: str = "auto", *, default: bool = False, clock: StillClock | None = None
 ) -> Owner:
     said: list[str] = []
-    asker = Asker(url, TOKEN, retries(clock or StillClock(), said.append))
+    transport = Transport(url, TOKEN, retries(clock or StillClock(), said.append))
     try:
-        owner = Identity(url, asker).resolve(login, owner_type, login_is_default=default)
+        owner = Identity(url, transport).resolve(login, owner_type, login_is_default=default)
     finally:
-        asker.close()
+        transport.close()
     assert not any(TOKEN in text for text in said)
     return owner
 

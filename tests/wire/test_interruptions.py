@@ -57,6 +57,8 @@ def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
         "package": "app",
         "versions": "1.*",
         "dry-run": "false",
+        # one after the other, so that it is known which write is under way
+        "pace": "polite",
     }
     return place.action_environment(inputs | {name.replace("_", "-"): text for name, text in more.items()})
 

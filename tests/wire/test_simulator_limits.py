@@ -76,6 +76,19 @@ def test_the_secondary_limit_counts_points(sim: Simulator, client: Client, retry
     assert client("GET", path).status_code == 404
 
 
+def test_waits_are_told_in_the_time_that_clients_live_in(sim: Simulator, client: Client) -> None:
+    sim.clock.time_scale = 60
+    sim.clock.shared = True
+    sim.limits.configure(points_per_minute=1)
+    path = "/orgs/acme/packages/npm/lib"
+    assert client("GET", path).status_code == 404
+    refused = client("GET", path)
+    assert 55 <= int(refused.headers["retry-after"]) <= 60, "simulated seconds, one of the machine's"
+    left = int(refused.headers["x-ratelimit-reset"]) - sim.clock.now().timestamp()
+    assert 3500 < left < 3601
+    assert abs(sim.clock.moment(sim.requests[-1].at) - time.monotonic()) < 10
+
+
 def test_hidden_limits(sim: Simulator, client: Client) -> None:
     sim.limits.configure(hidden_deletes_per_minute=1, content_creation_per_minute=1, penalty=0)
     path = "/orgs/acme/packages/npm/lib"

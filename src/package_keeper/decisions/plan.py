@@ -101,6 +101,11 @@ class GuardedPlan:
     now: tuple[PlannedWrite, ...] = field(default=())
     later: tuple[PlannedWrite, ...] = field(default=())
 
+    def groups_of_now(self) -> list[int]:
+        """For each write of `now`, the number of its group in the plan: those of one image have one number."""
+        numbers = {id(write): number for number, group in enumerate(self.plan.groups) for write in group}
+        return [numbers[id(write)] for write in self.now]
+
 
 def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]) -> Plan:
     """Plan what the judgements delete or untag, oldest image first over all packages (contract, input `limit`).

@@ -1,11 +1,14 @@
 """Deleting versions, and whole packages."""
 
+from collections.abc import Sequence
+
 from package_keeper.decisions.guards import OnLastVersion
 from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteKind
 from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Send, WriteOperation
 from package_keeper.execution.ports import Reader, Writer
+from package_keeper.execution.scheduling import after_holders
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
@@ -70,6 +73,19 @@ class Deletions(WriteOperation):
         self._went_with_package: set[int] = set()
         self._stayed: dict[int, Outcome] = {}
         self._gone: set[int] = set()
+
+    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
+        """Parts wait for what holds them, and the last of a package for all others."""
+        return after_holders(writes)
+
+    def give_up(self, write: PlannedWrite) -> None:
+        """What stays keeps its parts."""
+        if write.version_id is not None:
+            self._stayed[write.version_id] = Outcome.CHANGED_SINCE_PLAN
+
+    def must_be_alone(self, outcome: Outcome) -> bool:
+        """Whether the whole package may have to be deleted: then nothing else is under way in it."""
+        return outcome is Outcome.LAST_VERSION and self._on_last_version is OnLastVersion.DELETE_PACKAGE
 
     def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
         """A version that went with its package needs no request, and a part of what is still there gets none."""

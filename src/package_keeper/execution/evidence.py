@@ -47,6 +47,10 @@ class Evidence:
         self._tell_what_is_no_version(found)
         return Facts(lives=self._lives(found), selected=self._selected(found))
 
+    def forget(self) -> None:
+        """Read repositories anew the next time: much may have happened there since."""
+        self._read.clear()
+
     def tables(self, found: Found) -> Inventory:
         """The packages and versions as tables for SQL."""
         until = self.stopwatch.monotonic() + SQL_SECONDS

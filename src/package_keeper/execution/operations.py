@@ -8,17 +8,19 @@ from package_keeper.decisions.plan import GuardedPlan, Plan
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.sql import SqlProblem
 from package_keeper.decisions.vocabulary import Outcome
-from package_keeper.errors import BadInput, GuardRefused, Refusal
+from package_keeper.errors import BadInput, GuardRefused, OutOfTime, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
 from package_keeper.execution.checking import Checker, broken
 from package_keeper.execution.deleting import Deletions
+from package_keeper.execution.drift import Drift, Replan
 from package_keeper.execution.evidence import Evidence, Found, tell_used, used_here
 from package_keeper.execution.image_reading import ManifestReader
 from package_keeper.execution.images import ImageJudge, broken_since
 from package_keeper.execution.mending import PartFinder, plan_repair
-from package_keeper.execution.ports import Log, Pause, Reader, Writer
+from package_keeper.execution.ports import Log, Pause, Reader, Stopwatch, Writer
 from package_keeper.execution.receipt import Receipt
+from package_keeper.execution.replanning import Replanning
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
 from package_keeper.execution.run import Run
 from package_keeper.execution.scope import PackageFilter, find_packages
@@ -50,6 +52,7 @@ class Task:
     reader: Reader
     registry: ManifestReader
     writing: "Writing | None"
+    clock: Stopwatch
     log: Log
 
 
@@ -120,26 +123,32 @@ def repair(task: Task, run: Run) -> None:
 
 def delete(task: Task, run: Run) -> None:
     """Delete the selected versions."""
+    began = task.clock.monotonic()
     found = _read(task, run)
+    drift = _drift(task, began, Replanning(task.reader, task.evidence, found).deletions(task.rules, task.registry))
     steps.judge(run, found, _judge(task, found, task.rules))
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.tell_decisions(run, task.log)
-    _carry_out(task, run, _deletions(task))
+    _carry_out(task, run, _deletions(task), drift)
     if run.records and run.ended_by is None:
         try:
             run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.registry, task.log)
         except Refusal as refused:
             run.fail("the check after the run", refused)
+        except OutOfTime:
+            task.log.warning("the images that stay were not looked at again: time-limit is reached")
 
 
 def restore(task: Task, run: Run) -> None:
     """Restore the selected deleted versions, images with all their parts."""
+    began = task.clock.monotonic()
     found = _read(task, run, deleted=True)
+    drift = _drift(task, began, Replanning(task.reader, task.evidence, found).restorations(task.rules))
     steps.plan_version_restorations(run, found, task.reader, task.rules, task.evidence.gather(found))
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.tell_decisions(run, task.log)
-    _carry_out(task, run, _restorations(task))
+    _carry_out(task, run, _restorations(task), drift)
     if task.writing is not None and not task.rules.raw:
         for package, versions in found:
             if package.type is PackageType.CONTAINER:
@@ -310,6 +319,12 @@ def _judge(task: Task, found: Found, rules: Rules) -> ImageJudge:
     return ImageJudge(rules=rules, registry=task.registry, reader=task.reader, log=task.log, facts=facts)
 
 
+def _drift(task: Task, began: float, replan: Replan) -> Drift:
+    """The age of what was just read, and how to read it again."""
+    now = task.clock.monotonic()
+    return Drift(replan=replan, stopwatch=task.clock, log=task.log, read_from=began, read_until=now)
+
+
 MakeOperation = Callable[[GuardedPlan, Writing], WriteOperation]
 
 
@@ -321,7 +336,7 @@ def _restorations(task: Task) -> MakeOperation:
     return lambda _, writing: Restorations(task.reader, writing.writer, writing.tags)
 
 
-def _carry_out(task: Task, run: Run, operation: MakeOperation) -> None:
+def _carry_out(task: Task, run: Run, operation: MakeOperation, drift: Drift | None = None) -> None:
     """Pass the guards, and write, if there is anything to write with."""
     try:
         plan = guard(run.plan, task.guards)
@@ -334,4 +349,4 @@ def _carry_out(task: Task, run: Run, operation: MakeOperation) -> None:
                 " parts that stay this time have no tag any more: tag-status: untagged selects them"
             )
         with task.log.group(f"{len(plan.now)} of {len(run.plan.writes)} planned writes in this run"):
-            steps.carry_out(run, plan, task.writing.carrier, operation(plan, task.writing))
+            steps.carry_out(run, plan, task.writing.carrier, operation(plan, task.writing), drift)

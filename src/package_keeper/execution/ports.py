@@ -3,10 +3,11 @@
 Reading and writing are different protocols: `list`, `conflicts` and every dry run are given no writer.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from package_keeper.errors import Refusal
 from package_keeper.inventory.package import Package, PackageName, PackageType
@@ -109,8 +110,70 @@ class Log(Protocol):
         ...
 
 
+class Leave(Protocol):
+    """Leave to send one request now."""
+
+    @property
+    def at(self) -> float:
+        """When it was given, in monotonic seconds."""
+        ...
+
+
+class Landed(Protocol):
+    """A write that came back."""
+
+    @property
+    def key(self) -> int:
+        """The key under which it was started."""
+        ...
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised, if it did."""
+        ...
+
+
+class Crew(Protocol):
+    """Sends writes side by side, as fast as limits let; to be used from one thread."""
+
+    @property
+    def under_way(self) -> AbstractSet[int]:
+        """The keys of the writes that are under way."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `time-limit` has passed."""
+        ...
+
+    def wind_up(self) -> None:
+        """Let what is left to look at be looked at after `time-limit`; nothing new begins."""
+        ...
+
+    def admit(self, *, restores: bool, more: int = 0) -> Leave | float:
+        """Leave to send one write, or the seconds until asking again is worth it; `more` have leave already."""
+        ...
+
+    def start(self, key: int, leave: Any, call: Callable[[], None]) -> None:
+        """Start a write that has leave."""
+        ...
+
+    def landed(self) -> Sequence[Landed]:
+        """Wait a moment for writes that came back, and give those that did."""
+        ...
+
+    def rest(self, seconds: float, *, restores: bool) -> None:
+        """Wait until a write may be sent. Raises `OutOfTime` and `Cancelled`."""
+        ...
+
+
 class Interruption(Protocol):
     """Keeps a cancellation from striking between a request and the line that records it."""
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether the run was asked to stop."""
+        ...
 
     def shield(self) -> AbstractContextManager[None]:
         """Hold a cancellation back until the end of the block, where it raises `Cancelled`."""

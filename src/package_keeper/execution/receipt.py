@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,21 +33,36 @@ class ReceiptWriter:
         self._clock = clock
         self._sequence = 0
 
-    def started(self, write: PlannedWrite) -> int:
-        """Record that the request for `write` is about to be sent, and give its `seq`."""
-        self._sequence += 1
-        self._append(self._sequence, write, STARTED, "")
-        return self._sequence
+    def started(self, writes: Sequence[PlannedWrite]) -> list[int]:
+        """Record that the requests for `writes` are about to be sent, and give their `seq`."""
+        first = self._sequence + 1
+        self._sequence += len(writes)
+        numbers = list(range(first, self._sequence + 1))
+        self._append([self._line(number, write, STARTED) for number, write in zip(numbers, writes, strict=True)])
+        return numbers
 
-    def ended(
-        self, sequence: int, write: PlannedWrite, outcome: Outcome, message: str = "", *, certain: bool = True
-    ) -> None:
-        """Record what became of the request; not `certain` means that it may have been carried out all the same."""
-        self._append(sequence, write, outcome, message, certain=certain)
+    def ended(self, endings: Sequence["Ending"]) -> None:
+        """Record what became of requests."""
+        lines = []
+        for each in endings:
+            line = self._line(each.number, each.write, each.outcome)
+            if each.message:
+                line["message"] = each.message
+            if not each.certain:
+                line["certain"] = False
+            lines.append(line)
+        self._append(lines)
 
-    def _append(self, sequence: int, write: PlannedWrite, outcome: str, message: str, *, certain: bool = True) -> None:
+    def _append(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Several lines are on disk with one wait for it."""
+        if not lines:
+            return
         if self._file is None:
             self._file = self._open_file()
+        # plain ASCII: a line that breaks off anywhere is still text
+        self._file.append(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+    def _line(self, sequence: int, write: PlannedWrite, outcome: str) -> dict[str, Any]:
         line: dict[str, Any] = {
             "schema": SCHEMA,
             "seq": sequence,
@@ -68,17 +83,27 @@ class ReceiptWriter:
         }
         if write.tag is not None:
             line["tag"] = write.tag
-        if message:
-            line["message"] = message
-        if not certain:
-            line["certain"] = False
-        # plain ASCII: a line that breaks off anywhere is still text
-        self._file.append(json.dumps(line).encode() + b"\n")
+        return line
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of a request; not `certain` means that it may have been carried out all the same."""
+
+    number: int
+    write: PlannedWrite
+    outcome: Outcome
+    message: str = ""
+    certain: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptEntry:
-    """One write of an earlier run. `certain` is false for a lone `started` and a lost answer: it may have happened."""
+    """One write of an earlier run.
+
+    `root` is the digest of the root of the image that it was part of. `certain` is false for a lone `started` and a
+    lost answer: it may have happened.
+    """
 
     kind: WriteKind
     package: PackageName
@@ -86,6 +111,7 @@ class ReceiptEntry:
     name: str
     tags: tuple[str, ...]
     tag: str | None
+    root: str | None
     certain: bool
 
 
@@ -155,6 +181,7 @@ def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: d
         name=str(record["name"]),
         tags=tuple(str(tag) for tag in record["tags"]),
         tag=str(record["tag"]) if kind is WriteKind.TAG else None,
+        root=record["root"] if isinstance(record.get("root"), str) else None,
         certain=outcome != STARTED and record.get("certain", True) is not False,
     )
     known = deletions.get(sequence)

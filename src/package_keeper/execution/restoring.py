@@ -6,10 +6,11 @@ from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
 from package_keeper.decisions.restoring import ActiveNames
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import WriteOperation
+from package_keeper.execution.carrying_out import PACKAGES, WriteOperation
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.receipt import ReceiptEntry
+from package_keeper.execution.scheduling import after_parts
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
@@ -25,6 +26,14 @@ class Restorations(WriteOperation):
         self._reader = reader
         self._writer = writer
         self._tags = tags
+
+    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
+        """Roots wait for their parts, as far as it is known which those are."""
+        return after_parts(writes)
+
+    def stage(self, write: PlannedWrite) -> int:
+        """Packages come back before what was in them."""
+        return PACKAGES if write.version_id is None else super().stage(write)
 
     def attempt(self, write: PlannedWrite) -> None:
         """Restore one version or one package, or give a tag back."""
@@ -143,6 +152,7 @@ def _version_restoration(entry: ReceiptEntry, version: Version | None, refusal: 
         version_name=entry.name,
         tags=entry.tags,
         tag=entry.tag,
+        root=entry.root,
         refusal=refusal,
     )
 

@@ -18,6 +18,7 @@ from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carrier, WriteOperation
+from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.images import ImageJudge, Judged
 from package_keeper.execution.ports import Log, Reader
@@ -196,9 +197,11 @@ def tell_decisions(run: Run, log: Log) -> None:
         log.info(f"{package}: {shown}")
 
 
-def carry_out(run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation) -> None:
+def carry_out(
+    run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation, drift: Drift | None = None
+) -> None:
     """Carry out the guarded plan and keep what became of it."""
-    carried = carrier.carry_out(plan, operation)
+    carried = carrier.carry_out(plan, operation, drift)
     run.records += carried.records
     run.ended_by = carried.ended_by
 

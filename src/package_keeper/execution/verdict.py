@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from package_keeper.decisions.vocabulary import Outcome
-from package_keeper.errors import Cancelled, NotAuthorized, PackageKeeperError, RefusalKind, Unreachable
+from package_keeper.errors import Cancelled, NotAuthorized, OutOfTime, PackageKeeperError, RefusalKind, Unreachable
 from package_keeper.execution.run import Run
 from package_keeper.inventory.package import PackageName
 
@@ -25,6 +25,8 @@ def verdict(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: 
         status = 1
     if status:
         return Verdict(result=result_of(status), status=status)
+    if isinstance(run.ended_by, OutOfTime):
+        return Verdict(result="partial", status=0)
     if not writes:
         return Verdict(result="done", status=0)
     if not run.plan.writes:
@@ -43,7 +45,7 @@ def result_of(status: int) -> str:
 
 def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
     ended_by = run.ended_by
-    if isinstance(ended_by, PackageKeeperError) and not isinstance(ended_by, (NotAuthorized, Unreachable)):
+    if isinstance(ended_by, PackageKeeperError) and not isinstance(ended_by, (NotAuthorized, Unreachable, OutOfTime)):
         return ended_by.status
     if isinstance(ended_by, NotAuthorized) or _nothing_permitted(run):
         return NotAuthorized.status

@@ -24,7 +24,7 @@ MOST_IN_FLIGHT = 40
 """Requests in flight at most."""
 LEAST_IN_FLIGHT = 4
 """Requests in flight at least, however often GitHub refuses."""
-RAMP = 40
+RAMP = 5
 """After so many answers in a row without a refusal one request more is in flight."""
 SHARE_LEFT = 10
 """Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
@@ -83,15 +83,15 @@ class Governor:
         tell: Callable[[str], None],
         who: str = "GitHub",
         counts_points: bool = True,
-        polite: bool = False,
-        deadline: float | None = None,
     ) -> None:
         self._clock = clock
         self._warn = warn
         self._tell = tell
         self._who = who
-        self._polite = polite
-        self.deadline = deadline
+        self.polite = False
+        """Whether there is one write a second."""
+        self.deadline: float | None = None
+        """The end of `time-limit`, in monotonic seconds."""
         self._lock = threading.Lock()
         self._points = Window(POINTS_A_MINUTE, least=5.0)
         most_writes = POINTS_A_MINUTE / Use.DELETE.points
@@ -113,11 +113,28 @@ class Governor:
         self._calm = 0
         self._told_until = 0.0
         self._held = threading.local()
+        self._winds_up = False
+        self._queued = 0.0
 
     @property
     def width(self) -> int:
         """How many requests may be in flight."""
         return self._width
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `time-limit` has passed."""
+        return self.deadline is not None and self._clock.monotonic() >= self.deadline
+
+    def wind_up(self) -> None:
+        """Let requests be sent after `time-limit` where they need not wait: a last look at what is left."""
+        self._winds_up = True
+
+    def rest(self, use: Use, seconds: float) -> None:
+        """Wait until asking for such a request is worth it, and say why. Raises `OutOfTime` and `Cancelled`."""
+        with self._lock:
+            _, why = self._wait(use, self._clock.monotonic())
+        self.sleep(seconds, why)
 
     def admit(self, use: Use) -> Permit | float:
         """Give leave to send one request now, or the seconds until it is worth asking again."""
@@ -133,12 +150,20 @@ class Governor:
             self._held.permit = None
             return held
         while True:
+            if self.is_over and not self._winds_up:
+                raise OutOfTime
             with self._lock:
                 now = self._clock.monotonic()
-                wait, why = self._wait(use, now)
+                wait, why = self._wait(use, now, ahead=self._queued)
                 if wait <= 0:
                     return self._give(use, now)
-            self.sleep(wait, why)
+                # each waits for a place of its own, or all would wake up for the next one
+                self._queued += use.points
+            try:
+                self.sleep(wait, why)
+            finally:
+                with self._lock:
+                    self._queued -= use.points
 
     @contextmanager
     def holding(self, permit: Permit) -> Iterator[None]:
@@ -232,15 +257,15 @@ class Governor:
             self._writes[use].begin(now, 1.0)
         return Permit(use, now)
 
-    def _wait(self, use: Use, now: float) -> tuple[float, str]:
-        """Seconds until a request of this kind may go, and why."""
+    def _wait(self, use: Use, now: float, *, ahead: float = 0.0) -> tuple[float, str]:
+        """Seconds until a request of this kind may go, behind `ahead` points of others that wait, and why."""
         waits = [(self._paused_until - now, f"{self._who} asked for a pause")]
         if self._counts_points and self._announced:
-            waits.append((self._points.wait(now, use.points), "the points of this minute are used up"))
+            waits.append((self._points.wait(now, use.points + ahead), "the points of this minute are used up"))
             if use.writes:
                 waits.append((self._writes[use].wait(now, 1.0), "the writes of this minute are used up"))
         waits.append(self._primary_wait(use, now))
-        if self._polite and use.writes:
+        if self.polite and use.writes:
             waits.append((0.05 if self._writing else self._last_write + POLITE_SECONDS - now, ""))
         return max(waits, key=lambda each: each[0])
 
@@ -251,9 +276,13 @@ class Governor:
         if now >= primary.resets:
             self._primary = None
             return 0.0, ""
-        left = primary.remaining - self._in_flight
+        share, why = 0, "the requests of this hour are used up"
         if use.writes:
             share = -(-primary.limit // SHARE_LEFT)
             why = f"{primary.remaining} of {primary.limit} requests of this hour are left, a tenth is left to others"
-            return (0.0 if left > share else min(primary.resets - now, LONGEST)), why
-        return (0.0 if left > 0 else min(primary.resets - now, LONGEST)), "the requests of this hour are used up"
+        if primary.remaining - self._in_flight > share:
+            return 0.0, ""
+        if primary.remaining > share and self._in_flight:
+            # what is in flight may be counted already; its answers will tell
+            return 0.05, ""
+        return min(primary.resets - now, LONGEST), why

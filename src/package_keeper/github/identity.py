@@ -1,14 +1,16 @@
-"""Whose packages a run concerns, asked once per run through PyGithub."""
+"""Whose packages a run concerns, asked once per run.
 
-from typing import TYPE_CHECKING
+Not through PyGithub: its import and its own connection would take longer than the question, in every run
+(docs/decisions/0014).
+"""
+
+from urllib.parse import quote
+
+import msgspec
 
 from package_keeper.errors import BadInput, NotAuthorized, Refusal, RefusalKind, Unreachable
-from package_keeper.github.asking import Asker
+from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType
-
-if TYPE_CHECKING:
-    from github.AuthenticatedUser import AuthenticatedUser
-    from github.NamedUser import NamedUser
 
 ACCOUNT_TYPES = ("Organization", "User", "Bot", "Mannequin")
 """What GitHub calls accounts; anything else is no answer of GitHub's."""
@@ -17,9 +19,9 @@ ACCOUNT_TYPES = ("Organization", "User", "Bot", "Mannequin")
 class Identity:
     """Asks GitHub who the owner and the token's account are."""
 
-    def __init__(self, api_url: str, asker: Asker) -> None:
+    def __init__(self, api_url: str, transport: Transport) -> None:
         self._api_url = api_url
-        self._asker = asker
+        self._transport = transport
 
     def resolve(self, login: str, owner_type: str, *, login_is_default: bool) -> Owner:
         """Resolve the owner. `owner_type` is the input's word; everything but `auto` overrides what GitHub says.
@@ -43,7 +45,7 @@ class Identity:
             ) from None
 
     def _owner_by_login(self, login: str) -> Owner:
-        found, kind = self._asker.ask(lambda github: _login_and_type(github.get_user(login)))
+        found, kind = self._account(f"/users/{quote(login, safe='')}")
         if kind == "Organization":
             return Owner(login=found, type=OwnerType.ORGANIZATION)
         own = self._own_login()
@@ -66,16 +68,26 @@ class Identity:
     def _own_login(self) -> str | None:
         """The token's account, or `None` for `GITHUB_TOKEN` and app tokens, which have none."""
         try:
-            return self._asker.ask(lambda github: _login_and_type(github.get_user())[0])
+            return self._account("/user")[0]
         except Refusal as refused:
             if refused.kind in (RefusalKind.NO_PERMISSION, RefusalKind.NOT_FOUND):
                 return None
             raise
 
+    def _account(self, path: str) -> tuple[str, str]:
+        return self._transport.get(path, _login_and_type)[0]
 
-def _login_and_type(account: "NamedUser | AuthenticatedUser") -> tuple[str, str]:
-    # PyGithub's types promise texts; an answer without them gives None
-    login, kind = str(account.login or ""), str(account.type or "")
-    if not login or kind not in ACCOUNT_TYPES:
-        raise TypeError("an account without a login or of no known type")
-    return login, kind
+
+class _Account(msgspec.Struct):
+    login: str
+    type: str
+
+
+def _login_and_type(body: bytes) -> tuple[str, str]:
+    try:
+        account = msgspec.json.decode(body, type=_Account)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Refusal(RefusalKind.UNREACHABLE, f"GitHub's answer could not be read ({error})") from None
+    if not account.login or account.type not in ACCOUNT_TYPES:
+        raise Refusal(RefusalKind.UNREACHABLE, "GitHub's answer is no account")
+    return account.login, account.type

@@ -59,6 +59,7 @@ class Listing(Generic[_T]):
         self._asked: set[int] = set()
         self._waiting: dict[int, tuple[list[_T], bool]] = {}
         self._last = 0
+        self._ends = 0
         self._repeats = 0
         self._shifted = False
 
@@ -74,9 +75,13 @@ class Listing(Generic[_T]):
         full = self._taken - self._first
         if self._upwards or full == 0:
             reach = self._taken + 1
+        elif self._last:
+            # beyond the page that GitHub calls the last there is hardly ever one
+            reach = max(self._last, self._taken + 1)
         else:
-            ahead = 1 if full < SURE else min(full // 2, AHEAD)
-            reach = max(self._last, self._taken + ahead)
+            reach = self._taken + (1 if full < SURE else min(full // 2, AHEAD))
+        if self._ends:
+            reach = min(reach, self._ends - 1)
         return [number for number in range(self._taken + 1, reach + 1) if number not in self._asked]
 
     def ask(self, number: int) -> None:
@@ -94,6 +99,7 @@ class Listing(Generic[_T]):
             self._taken += 1
             entries, has_next = self._waiting.pop(self._taken)
             self._use(entries, has_next=has_next)
+        self._end_where_refused()
 
     def refuse(self, number: int, refused: Refusal) -> None:
         """A page was refused: a server that failed is asked for smaller ones. Raises the refusal otherwise."""
@@ -102,9 +108,15 @@ class Listing(Generic[_T]):
             self.size //= 2
             self._begin(taken)
         elif refused.status == 400 and number * self.size > WINDOW:
-            self.complete, self.finished = False, True
+            # pages before it may still be under way
+            self._ends = min(self._ends or number, number)
+            self._end_where_refused()
         else:
             raise refused
+
+    def _end_where_refused(self) -> None:
+        if self._ends and self._taken + 1 >= self._ends:
+            self.complete, self.finished = False, True
 
     def _use(self, entries: list[_T], *, has_next: bool) -> None:
         before = len(self._found)

@@ -11,17 +11,16 @@ from urllib.parse import quote
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import wire
+from package_keeper.github.governor import Use
 from package_keeper.github.lanes import Lanes
 from package_keeper.github.lists import read_lists
 from package_keeper.github.paging import Listing
-from package_keeper.github.transport import Answer, Transport
+from package_keeper.github.transport import UNCHANGED, Answer, Transport
 from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
 from package_keeper.inventory.version import Version
 
 _T = TypeVar("_T")
 
-_DECODE_TRIES = 3
-_UNCHANGED = 304
 _VISIBILITIES = ("public", "private", "internal")
 
 
@@ -171,32 +170,24 @@ class PackagesReader(_Family):
     ) -> tuple[list[Version], Mapping[str, str]]:
         """A page of versions; one that is as it was costs nothing of the primary budget (GITHUB.md, "Limits")."""
         known = self._pages.get(place)
-        found, answer = self._get(path, query, decode, known)
-        if answer.status == _UNCHANGED and known is not None:
-            return known.versions, known.headers
+        found, answer = self._get(path, query, decode, (known.etag, known.versions) if known else None)
+        if known is not None and answer.status == UNCHANGED:
+            return found, known.headers
         if etag := answer.headers.get("etag"):
             with self._lock:
-                self._pages[place] = _KnownPage(etag, found, answer.headers)
+                self._pages[place] = _KnownPage(etag, found, {"link": answer.headers.get("link", "")})
         return found, answer.headers
 
     def _get(
-        self, path: str, query: dict[str, str], decode: Callable[[bytes], _T], known: "_KnownPage | None" = None
+        self, path: str, query: dict[str, str], decode: Callable[[bytes], _T], unless: tuple[str, _T] | None = None
     ) -> tuple[_T, Answer]:
-        """Send a GET; an answer that cannot be read is asked for again, like one that broke off."""
-        conditions = {"If-None-Match": known.etag} if known is not None else None
-        for attempt in range(1, _DECODE_TRIES + 1):
-            answer = self._transport.send("GET", path, query, headers=conditions)
-            if "partial-results" in answer.headers.get("x-github-sso", ""):
-                self._remark(
-                    "GitHub held back what the token is not authorized for by SAML single sign-on (X-GitHub-SSO:"
-                    " partial-results); what it did not show stays as it is"
-                )
-            try:
-                return decode(b"[]" if answer.status == _UNCHANGED else answer.body), answer
-            except Refusal:
-                if attempt == _DECODE_TRIES:
-                    raise
-        raise AssertionError("unreachable")
+        found, answer = self._transport.get(path, decode, query, unless=unless)
+        if "partial-results" in answer.headers.get("x-github-sso", ""):
+            self._remark(
+                "GitHub held back what the token is not authorized for by SAML single sign-on (X-GitHub-SSO:"
+                " partial-results); what it did not show stays as it is"
+            )
+        return found, answer
 
     def _remark(self, text: str) -> None:
         with self._lock:
@@ -222,22 +213,22 @@ class PackagesWriter(_Family):
 
     def delete_version(self, package: PackageName, version_id: int) -> None:
         """Delete one version; it can be restored for 30 days."""
-        self._send("DELETE", self._version(package, version_id))
+        self._send("DELETE", self._version(package, version_id), Use.DELETE)
 
     def restore_version(self, package: PackageName, version_id: int) -> None:
         """Restore one version that was deleted in the last 30 days."""
-        self._send("POST", f"{self._version(package, version_id)}/restore")
+        self._send("POST", f"{self._version(package, version_id)}/restore", Use.CREATE)
 
     def delete_package(self, package: PackageName) -> None:
         """Delete a package with all its versions; it can be restored for 30 days, by name."""
-        self._send("DELETE", self._package(package))
+        self._send("DELETE", self._package(package), Use.DELETE)
 
     def restore_package(self, package: PackageName, token: str | None = None) -> None:
         """Restore a package that was deleted in the last 30 days. `token` is the interface's own `package token`."""
-        self._send("POST", f"{self._package(package)}/restore", {"token": token} if token else None)
+        self._send("POST", f"{self._package(package)}/restore", Use.CREATE, {"token": token} if token else None)
 
-    def _send(self, method: str, path: str, query: dict[str, str] | None = None) -> None:
-        answer = self._transport.send(method, path, query)
+    def _send(self, method: str, path: str, use: Use, query: dict[str, str] | None = None) -> None:
+        answer = self._transport.send(method, path, query, use=use)
         if answer.status != 204 and answer.body.strip():
             # GitHub confirms without a body; a page of a proxy confirms nothing
             raise Refusal(

@@ -4,9 +4,10 @@ Redirects are followed by hand, on the same host and with the same method only: 
 DELETE or POST into a GET (GITHUB.md, "Endpoints"). Retries and waits are `retries` and `governor`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -21,7 +22,11 @@ API_VERSION = "2022-11-28"
 TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and between two bytes of an answer."""
 MAX_REDIRECTS = 5
-USES = {"GET": Use.READ, "DELETE": Use.DELETE, "POST": Use.CREATE}
+DECODE_TRIES = 3
+"""So often an answer that cannot be read is asked for: something on the way spoilt it."""
+UNCHANGED = 304
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Transport:
         path: str,
         query: Mapping[str, str] | None = None,
         *,
+        use: Use = Use.READ,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and give its successful answer (or 304, where `headers` ask for it).
@@ -72,7 +78,33 @@ class Transport:
         Raises `Refusal`; may wait for limits.
         """
         once = partial(self._once, method, self._base_url + path, query, headers)
-        return self._retries.carry(USES[method], once)
+        return self._retries.carry(use, once)
+
+    def get(
+        self,
+        path: str,
+        decode: Callable[[bytes], _T],
+        query: Mapping[str, str] | None = None,
+        *,
+        unless: tuple[str, _T] | None = None,
+    ) -> tuple[_T, Answer]:
+        """Send a GET and decode its body; what cannot be decoded is asked for again at once.
+
+        `unless` is an ETag and what was decoded under it, which is given back when GitHub says that nothing changed;
+        such an answer is free of the primary limit (GITHUB.md, "Limits"). Raises `Refusal`, also when `decode` raises
+        one for the third time.
+        """
+        headers = {"If-None-Match": unless[0]} if unless else None
+        for attempt in range(1, DECODE_TRIES + 1):
+            answer = self.send("GET", path, query, headers=headers)
+            if unless and answer.status == UNCHANGED:
+                return unless[1], answer
+            try:
+                return decode(answer.body), answer
+            except Refusal:
+                if attempt == DECODE_TRIES:
+                    raise
+        raise AssertionError("unreachable")
 
     def _once(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
@@ -88,7 +120,7 @@ class Transport:
             unconnected = isinstance(error, requests.exceptions.ConnectTimeout)
             raise Setback(Trouble.UNCONNECTED if unconnected else Trouble.LOST, lost_answer(error)) from None
         self._retries.governor.heard(answer.headers)
-        if 200 <= answer.status < 300 or (answer.status == 304 and headers):
+        if 200 <= answer.status < 300 or (answer.status == UNCHANGED and headers):
             return answer
         refused = refusals.refusal(method, answer.status, answer.headers, answer.body)
         refused.hide(self._token)

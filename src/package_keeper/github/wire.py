@@ -39,7 +39,7 @@ class _Version(msgspec.Struct):
     deleted_at: Any = None
     description: str | None = None
     license: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _T = TypeVar("_T")
@@ -48,6 +48,7 @@ _PACKAGES = msgspec.json.Decoder(list[_Package])
 _PACKAGE = msgspec.json.Decoder(_Package)
 _VERSIONS = msgspec.json.Decoder(list[_Version])
 _VERSION = msgspec.json.Decoder(_Version)
+_METADATA = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def packages(body: bytes, asked_for: PackageType | None) -> list[Package]:
@@ -65,13 +66,17 @@ def package(body: bytes, asked_for: PackageType) -> Package:
 
 
 def versions(body: bytes, of: PackageName) -> list[Version]:
-    """Decode a list of versions of the package `of`."""
-    return [_version(wire, of) for wire in _decode(_VERSIONS, body)]
+    """Decode a list of versions of the package `of`.
+
+    Within a page what is equal is one object: most parts of images have the same metadata, and all the same page.
+    """
+    same: dict[object, Any] = {}
+    return [_version(wire, of, same) for wire in _decode(_VERSIONS, body)]
 
 
 def version(body: bytes, of: PackageName) -> Version:
     """Decode one version of the package `of`."""
-    return _version(_decode(_VERSION, body), of)
+    return _version(_decode(_VERSION, body), of, {})
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
@@ -101,21 +106,26 @@ def _package(wire: _Package, asked_for: PackageType | None) -> Package | None:
     )
 
 
-def _version(wire: _Version, of: PackageName) -> Version:
+def _version(wire: _Version, of: PackageName, same: dict[object, Any]) -> Version:
+    written = bytes(wire.metadata)
+    if written not in same:
+        same[written] = _decode(_METADATA, written)
+    metadata = same[written]
+    created_at = _moment(wire.created_at)
     return Version(
         id=wire.id,
         package=of,
         name=wire.name,
-        tags=_tags(wire.metadata, of.type),
-        created_at=_moment(wire.created_at),
-        updated_at=_moment(wire.updated_at),
+        tags=_tags(metadata, of.type),
+        created_at=created_at,
+        updated_at=created_at if wire.updated_at == wire.created_at else _moment(wire.updated_at),
         deleted_at=_moment(wire.deleted_at),
         description=wire.description,
         license=wire.license,
         url=wire.url,
         html_url=wire.html_url,
-        package_html_url=wire.package_html_url,
-        metadata=wire.metadata,
+        package_html_url=same.setdefault(wire.package_html_url, wire.package_html_url),
+        metadata=metadata,
     )
 
 

@@ -12,6 +12,8 @@ import isodate
 
 ACCEPTED = "45s, 90min, 12h, 30d, 2w, 6mo, 1y, '15 days', an ISO 8601 duration, a date or a date-time"
 
+DURATIONS = "45s, 90min, 5h, '2 hours' or an ISO 8601 duration"
+
 _UNITS: dict[str, Callable[[int], timedelta | isodate.Duration]] = {
     "s": lambda count: timedelta(seconds=count),
     "min": lambda count: timedelta(minutes=count),
@@ -66,6 +68,17 @@ def point_in_time(text: str, now: datetime) -> datetime:
     return begin
 
 
+def seconds(text: str, now: datetime) -> float:
+    """Read a duration that begins `now`, in seconds. Raises `AgeProblem`."""
+    try:
+        end: datetime = now + _duration(text)
+    except (OverflowError, ValueError) as error:
+        raise error if isinstance(error, AgeProblem) else AgeProblem("too long") from None
+    if end <= now:
+        raise AgeProblem("no time at all")
+    return (end - now).total_seconds()
+
+
 def _date(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -90,4 +103,4 @@ def _duration(text: str) -> timedelta | isodate.Duration:
             return isodate.parse_duration(text)
         except (isodate.ISO8601Error, OverflowError, ArithmeticError, ValueError):
             pass
-    raise AgeProblem("not an age")
+    raise AgeProblem("not understood")

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     NUMBER = "number"
     AGE = "age"
+    DURATION = "duration"
     RANGE = "range"
     TEMPLATES = "templates"
     GLOBS = "globs"

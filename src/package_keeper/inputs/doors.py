@@ -220,7 +220,14 @@ def _add_option(group: Any, name: str) -> None:
     if definition.default:
         notes.append(f"Default: {definition.default}.")
     text = " ".join(notes).replace("%", "%%")
-    names = {Kind.AGE: "AGE", Kind.NUMBER: "N", Kind.PATH: "PATH", Kind.URL: "URL", Kind.BOOLEAN: "true|false"}
+    names = {
+        Kind.AGE: "AGE",
+        Kind.DURATION: "DURATION",
+        Kind.NUMBER: "N",
+        Kind.PATH: "PATH",
+        Kind.URL: "URL",
+        Kind.BOOLEAN: "true|false",
+    }
     metavar = names.get(definition.kind, name.upper().replace("-", "_"))
     if definition.kind is Kind.BOOLEAN:
         text = f"{text} --no-{name} is --{name} false."

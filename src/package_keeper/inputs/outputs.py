@@ -13,12 +13,16 @@ OUTPUTS: dict[str, str] = {
     "kept-count": "Considered and kept.",
     "skipped-count": "GitHub, or the state of things, made it impossible or needless.",
     "failed-count": "Should have worked and did not.",
-    "remaining-count": "Over `limit`, or left when the run was stopped.",
+    "remaining-count": "Over `limit`, out of time, or left when the run was stopped.",
     "broken-count": "Images that are broken: found so by `verify` and `repair`; hurt by this run, which must be 0.",
     "packages": "JSON array of the packages in scope, with every field of GitHub's schema.",
     "versions": (
         "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"
         " schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`."
+    ),
+    "matrix": (
+        'The packages in scope for a matrix job: `{"include": [{"package": …, "package-type": …}]}`, at most 256'
+        " entries; beyond that several names stand in one entry, separated by commas."
     ),
     "rows": "JSON array of the result of `query`, an object a row.",
     "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",

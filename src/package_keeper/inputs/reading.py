@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from package_keeper.decisions.guards import Guards, OnLastVersion
@@ -17,11 +18,13 @@ from package_keeper.inputs import checks
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.patterns import parse_patterns, split_entries
-from package_keeper.inputs.policy import Policy, read_policy
 from package_keeper.inputs.rule_reading import RULE_INPUTS, read_rule, rule_problems
 from package_keeper.inputs.settings import Secret, Settings
 from package_keeper.inputs.texts import Texts, nearest
 from package_keeper.inventory.package import PackageType
+
+if TYPE_CHECKING:
+    from package_keeper.inputs.policy import Policy
 
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
 _REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?[A-Za-z0-9_.-]+", re.ASCII)
@@ -93,6 +96,8 @@ class _Reader(Texts):
                 max_delete_percent=self.number("max-delete-percent", most=100),
                 on_last_version=OnLastVersion(self.choice("on-last-version") or OnLastVersion.KEEP),
             ),
+            polite=self.choice("pace") == "polite",
+            time_limit=self.seconds("time-limit"),
             if_missing=self.choice("if-missing"),
             fail_on=self.choice("fail-on"),
             receipt=self.text("receipt"),
@@ -169,18 +174,23 @@ class _Reader(Texts):
             self.problem("query", text, f"is not accepted: {problem}")
             return text, frozenset()
 
-    def policy(self, files: InputFiles, types: tuple[PackageType, ...]) -> Policy | None:
+    def policy(self, files: InputFiles, types: tuple[PackageType, ...]) -> "Policy | None":
         file = self.text("policy")
         if not file:
             return None
         for name in RULE_INPUTS:
             if self.is_given(name):
                 self.problems.append(f"{name}: stands beside a policy, whose rules say this; remove one of them")
+        # imported here: YAML and schemas take longer than most of ours, and only a policy needs them
+        from package_keeper.inputs.policy import Policy, read_policy  # noqa: PLC0415  # reason: start-up time
+
         if files.policy is None:
             return Policy()
         return read_policy(file, files.policy, types=types, now=self.now, problems=self.problems)
 
-    def rules(self, policy: Policy | None, types: tuple[PackageType, ...], *, deleted: bool, restoring: bool) -> Rules:
+    def rules(
+        self, policy: "Policy | None", types: tuple[PackageType, ...], *, deleted: bool, restoring: bool
+    ) -> Rules:
         rule = read_rule(self, restoring=restoring)
         if policy is None:
             self.problems += rule_problems(rule, self, types=set(types), deleted=deleted)

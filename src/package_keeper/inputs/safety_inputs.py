@@ -60,6 +60,16 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         meaning="At most N versions over the whole run, oldest first; the rest is left for the next run; 0: all.",
     ),
     Input(
+        name="time-limit",
+        section=SAFETY,
+        kind=Kind.DURATION,
+        example="5h",
+        meaning=(
+            "Stop cleanly after this duration, and before any wait that would end past it; the rest is left for the"
+            " next run."
+        ),
+    ),
+    Input(
         name="if-missing",
         section=SAFETY,
         kind=Kind.CHOICE,
@@ -74,6 +84,18 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         default="error",
         choices=("error", "skip", "never"),
         meaning="`error`: exit 1 when any item failed; `skip`: also when GitHub refused one; `never`.",
+    ),
+    Input(
+        name="pace",
+        section=SAFETY,
+        kind=Kind.CHOICE,
+        default="full",
+        choices=("full", "polite"),
+        operations=WRITING,
+        meaning=(
+            "`full`: as fast as GitHub allows; `polite`: one write a second. Writes leave a tenth of the primary budget"
+            " to others."
+        ),
     ),
     Input(
         name="receipt",

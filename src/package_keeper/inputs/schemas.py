@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 
 from package_keeper.inputs.texts import nearest
-from package_keeper.inputs.yaml_text import Document, Path
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
+
+    from package_keeper.inputs.yaml_text import Document, Path
 
 SCHEMAS = ("policy", "receipt")
 """What `package-keeper schema` can print."""
@@ -28,6 +28,9 @@ _TYPES = {
 
 def schema_text(name: str) -> str:
     """The JSON Schema of a policy or of a line of a receipt, as it ships."""
+    # imported here, as all that only a policy needs: every run would wait for it
+    from importlib import resources  # noqa: PLC0415  # reason: start-up time
+
     return resources.files(__package__).joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
 
 
@@ -38,7 +41,7 @@ def schema(name: str) -> Mapping[str, Any]:
     return found
 
 
-def schema_problems(wanted: Mapping[str, Any], document: Document) -> list[tuple[Path, str]]:
+def schema_problems(wanted: Mapping[str, Any], document: "Document") -> "list[tuple[Path, str]]":
     """What is wrong with `document`, each with the path of the value, in the order of the lines."""
     # imported here: it takes longer than all of ours, and only a policy needs it
     from jsonschema import Draft202012Validator  # noqa: PLC0415  # reason: start-up time
@@ -47,7 +50,7 @@ def schema_problems(wanted: Mapping[str, Any], document: Document) -> list[tuple
     return sorted(dict.fromkeys(found), key=lambda each: document.lines.get(each[0], 0))
 
 
-def _said(error: "ValidationError") -> Iterator[tuple[Path, str]]:
+def _said(error: "ValidationError") -> "Iterator[tuple[Path, str]]":
     path: Path = tuple(error.absolute_path)
     value: Any = error.instance
     if error.validator == "additionalProperties":

@@ -28,7 +28,8 @@ class Settings:
     `owner_type` and `visibility` are words of the inputs. `packages` is `None` when no pattern was given,
     `policy_packages` likewise; a package must fit both. `repository` is as written. `rules` are already resolved
     against the run's `now`, but hold no images in use: `references` are those that the files name, of any owner.
-    `query_tables` are the tables that `query` reads. Paths are as written, relative to the workspace.
+    `query_tables` are the tables that `query` reads. `time_limit` are seconds from the start. Paths are as written,
+    relative to the workspace.
     """
 
     operation: Operation
@@ -52,6 +53,8 @@ class Settings:
     deleted_state: bool
     dry_run: bool
     guards: Guards
+    polite: bool
+    time_limit: float | None
     if_missing: str
     fail_on: str
     receipt: str

@@ -151,6 +151,17 @@ class Texts:
             self.problem(name, text, f"is not accepted: {problem}; accepted is {ages.ACCEPTED}")
             return None
 
+    def seconds(self, name: str) -> float | None:
+        """A duration in seconds, or `None` without one."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return ages.seconds(text, self.now)
+        except ages.AgeProblem as problem:
+            self.problem(name, text, f"is not accepted: {problem}; accepted is {ages.DURATIONS}")
+            return None
+
     def semver_range(self, name: str) -> SemverRange | None:
         """A range of semantic versions."""
         text = self.text(name)

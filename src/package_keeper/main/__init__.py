@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from package_keeper.errors import BadInput
 from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
@@ -11,9 +11,9 @@ from package_keeper.runner.memory import spare_the_collector
 from package_keeper.runner.signals import Interruption, SystemClock
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], make_clock: Callable[[Interruption], SystemClock] = SystemClock) -> int:
     """Run through the door that `arguments` say: none is the Action. Gives the exit status."""
-    return _enter(arguments, command_line=bool(arguments))
+    return _enter(arguments, command_line=bool(arguments), make_clock=make_clock)
 
 
 def command_line() -> int:
@@ -21,12 +21,14 @@ def command_line() -> int:
     return _enter(sys.argv[1:], command_line=True)
 
 
-def _enter(arguments: Sequence[str], *, command_line: bool) -> int:
+def _enter(
+    arguments: Sequence[str], *, command_line: bool, make_clock: Callable[[Interruption], SystemClock] = SystemClock
+) -> int:
     spare_the_collector()
     interruption = Interruption()
     interruption.install()
     environ = dict(os.environ)
-    clock = SystemClock(interruption)
+    clock = make_clock(interruption)
     if not command_line:
         request = from_action(environ)
     else:

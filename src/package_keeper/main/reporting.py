@@ -23,6 +23,9 @@ from package_keeper.runner.actions import write_outputs, write_summary
 from package_keeper.runner.files import FileUnwritable, PathProblem, ReceiptFile, Workspace
 from package_keeper.runner.logs import Log
 
+LOGGED_ROWS = 1_000
+"""Rows of a table in the log of a workflow; who needs all of them reads `output-file`."""
+
 
 @dataclass
 class State:
@@ -118,10 +121,12 @@ class Reporter:
                 sys.stdout.write(self._masked(printable(result_document(contents))) + "\n")
             elif self.command_line:
                 width = shutil.get_terminal_size((160, 40)).columns
-                sys.stdout.write(self._masked(result_tables(contents, width=width)) + "\n")
+                for table in result_tables(contents, width=width):
+                    sys.stdout.write(self._masked(table) + "\n")
             else:
-                for line in result_tables(contents, width=160).splitlines():
-                    self.log.info(line)
+                for table in result_tables(contents, width=160, most=LOGGED_ROWS):
+                    for line in table.splitlines():
+                        self.log.info(line)
             sys.stdout.flush()
         except BrokenPipeError:
             # whoever read the output has seen enough; Python would complain once more while it ends

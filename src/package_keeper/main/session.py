@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from package_keeper.decisions.used import UsedImages
+from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import (
     BadInput,
     Cancelled,
     NotAuthorized,
+    OutOfTime,
     PackageKeeperError,
     Refusal,
     RefusalKind,
     Unreachable,
+    defect,
 )
 from package_keeper.execution import operations
 from package_keeper.execution.carrying_out import Carrier
@@ -28,6 +31,7 @@ from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.verdict import Verdict, result_of, verdict
 from package_keeper.github.asking import Asker
 from package_keeper.github.clock import Clock
+from package_keeper.github.dispatch import Dispatch
 from package_keeper.github.governor import Governor
 from package_keeper.github.identity import Identity
 from package_keeper.github.lanes import Lanes
@@ -71,10 +75,12 @@ class Session:
         self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
         self._log = self._make_log()
         self._state = State()
+        self._began = clock.monotonic()
         self._lanes = Lanes()
         # REST and the registry are two hosts, with limits of their own
         self._retries = self._make_retries("GitHub", counts_points=True)
         self._registry_retries = self._make_retries("the registry", counts_points=False)
+        self._governors = (self._retries.governor, self._registry_retries.governor)
 
     def run(self) -> int:
         """Run, report whatever happened, and give the exit status."""
@@ -85,17 +91,16 @@ class Session:
             run.ended_by = error
         except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
             self._log.debug(traceback.format_exc())
-            run.ended_by = PackageKeeperError(
-                f"unexpected {type(error).__name__}: {error}. This is a defect of Package Keeper; please report it with"
-                " what log-level: debug says"
-            )
+            run.ended_by = defect(error)
         while True:
             try:
                 self._interruption.finish()
                 break
             except Cancelled as cancelled:
                 run.ended_by = run.ended_by or cancelled
-        if run.ended_by is not None:
+        if isinstance(run.ended_by, OutOfTime):
+            self._log.notice(str(run.ended_by))
+        elif run.ended_by is not None:
             self._log.error(str(run.ended_by))
         reporter = Reporter(
             request=self._request,
@@ -109,6 +114,9 @@ class Session:
     def _attempt(self) -> None:
         settings, receipt = self._read_inputs()
         self._state.settings = settings
+        for governor in self._governors:
+            governor.polite = settings.polite
+            governor.deadline = None if settings.time_limit is None else self._began + settings.time_limit
         for warning in settings.warnings:
             self._log.warning(warning)
         self._operate(settings, receipt)
@@ -139,14 +147,16 @@ class Session:
         return settings, files.receipt
 
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
+        transport = Transport(settings.api_url, settings.token.text, self._retries)
         asker = Asker(settings.api_url, settings.token.text, self._retries)
         try:
-            self._operate_for(self._owner(settings, receipt, asker), settings, receipt, asker)
+            self._operate_for(self._owner(settings, receipt, transport), settings, receipt, transport, asker)
         finally:
             asker.close()
+            transport.close()
 
-    def _owner(self, settings: Settings, receipt: Receipt | None, asker: Asker) -> Owner:
-        identity = Identity(settings.api_url, asker)
+    def _owner(self, settings: Settings, receipt: Receipt | None, transport: Transport) -> Owner:
+        identity = Identity(settings.api_url, transport)
         owner = identity.resolve(settings.owner, settings.owner_type, login_is_default=settings.owner_is_default)
         self._state.owner = owner
         if receipt is not None and receipt.owner.lower() != owner.login.lower():
@@ -155,9 +165,10 @@ class Session:
         self._log.info(f"{settings.operation} for {owner.login} ({owner.type}): {about}")
         return owner
 
-    def _operate_for(self, owner: Owner, settings: Settings, receipt: Receipt | None, asker: Asker) -> None:
+    def _operate_for(
+        self, owner: Owner, settings: Settings, receipt: Receipt | None, transport: Transport, asker: Asker
+    ) -> None:
         run = self._state.run
-        transport = Transport(settings.api_url, settings.token.text, self._retries)
         reader = PackagesReader(transport, owner, self._lanes)
         registry = self._registry(settings, owner)
         # the login may be an old one of a renamed account, which files may still have
@@ -195,6 +206,7 @@ class Session:
             writing=self._writing(settings, owner, transport, reader, registry)
             if settings.writes and isinstance(registry, TagMover)
             else None,
+            clock=self._clock,
             log=self._log,
         )
         try:
@@ -207,6 +219,7 @@ class Session:
             if registry.reads:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
         self._tell_scope(settings, run)
+        self._tell_rest(run)
 
     def _writing(
         self, settings: Settings, owner: Owner, transport: Transport, reader: PackagesReader, tags: TagMover
@@ -216,7 +229,8 @@ class Session:
             return self._state.receipt
 
         book = ReceiptWriter(open_receipt, owner, run_identity(self._environ), self._clock)
-        carrier = Carrier(book, self._log, self._interruption)
+        crew = Dispatch(self._lanes, self._retries.governor)
+        carrier = Carrier(book, self._log, self._interruption, crew)
         writer = PackagesWriter(transport, owner)
         moves = TagMoves(reader, writer, tags, self._clock, self._log)
         return Writing(writer=writer, tags=moves, carrier=carrier, pause=self._clock)
@@ -249,6 +263,13 @@ class Session:
         named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
             self._log.notice("no package matches")
+
+    def _tell_rest(self, run: Run) -> None:
+        """Say what a budget leaves for the next run."""
+        for outcome, name in ((Outcome.OVER_LIMIT, "limit"), (Outcome.OUT_OF_TIME, "time-limit")):
+            left = sum(record.outcome is outcome for record in run.records)
+            if left and not isinstance(run.ended_by, Cancelled):
+                self._log.notice(f"{name} is reached: {left} of the planned writes are left for the next run")
 
     def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
         governor = Governor(

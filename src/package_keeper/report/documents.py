@@ -1,7 +1,7 @@
 """The run as JSON: every field of GitHub's schemas, and what was decided and done."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
 from package_keeper.report.contents import Contents, count
+from package_keeper.report.matrix import matrix
 
 OUTPUT_LIMIT = 1_000_000
 """Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (GITHUB.md, "The Actions
@@ -36,6 +37,7 @@ def result_document(contents: Contents) -> dict[str, Any]:
         "versions": list(versions(contents)),
         "kept": [] if contents.listed is not None else list(_kept(contents)),
         "used": [_used_document(reference) for reference in contents.used],
+        "matrix": package_matrix(contents),
         "rows": contents.rows,
         "receipt": contents.receipt,
         "file": contents.file,
@@ -48,21 +50,27 @@ def outputs(contents: Contents) -> dict[str, str]:
     found = {"result": contents.result} | {name: str(number) for name, number in count(contents).by_output().items()}
     room = OUTPUT_LIMIT - _SMALL_OUTPUTS
     all_packages = list(packages(contents))
-    all_versions = list(versions(contents))
+    any_versions = next(versions(contents), None) is not None
+    matrix_text = dumps(package_matrix(contents))
+    cut_matrix = _size(matrix_text) > room // 4
+    # part of a matrix would leave out packages without a word
+    matrix_text = "" if cut_matrix else matrix_text
+    room -= _size(matrix_text)
     # a quarter for packages when versions need the rest; all that packages leave for versions
-    packages_text, cut_packages = _array(all_packages, room // 4 if all_versions else room)
+    packages_text, cut_packages = _array(all_packages, room // 4 if any_versions else room)
     rows_text, cut_rows = "", False
     if contents.rows is not None:
         # half for the rows when they were asked for: they are the answer
-        rows_text, cut_rows = _array(contents.rows, (room - _size(packages_text)) // 2 if all_versions else room // 2)
-    versions_text, cut_versions = _array(all_versions, room - _size(packages_text) - _size(rows_text))
+        rows_text, cut_rows = _array(contents.rows, (room - _size(packages_text)) // 2 if any_versions else room // 2)
+    versions_text, cut_versions = _array(versions(contents), room - _size(packages_text) - _size(rows_text))
     return found | {
         "packages": packages_text,
         "versions": versions_text,
+        "matrix": matrix_text,
         "rows": rows_text,
         "receipt": contents.receipt,
         "file": contents.file,
-        "truncated": "true" if cut_packages or cut_versions or cut_rows else "false",
+        "truncated": "true" if cut_packages or cut_versions or cut_rows or cut_matrix else "false",
     }
 
 
@@ -74,6 +82,12 @@ def dumps(document: object) -> str:
 def printable(document: object) -> str:
     """The same JSON for a log, where `##[` would be a command to the runner."""
     return dumps(document).replace("##[", "#\\u0023[")
+
+
+def package_matrix(contents: Contents) -> dict[str, Any]:
+    """The packages in scope for the jobs of a workflow."""
+    named = dict.fromkeys(write.package for write in contents.plan.writes if write.kind is WriteKind.PACKAGE)
+    return matrix(contents.packages, named)
 
 
 def packages(contents: Contents) -> Iterator[dict[str, Any]]:
@@ -245,7 +259,7 @@ def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
     return decided
 
 
-def _array(entries: Sequence[dict[str, Any]], room: int) -> tuple[str, bool]:
+def _array(entries: Iterable[dict[str, Any]], room: int) -> tuple[str, bool]:
     """A JSON array of as many leading entries as fit into `room` bytes of UTF-16, and whether any was cut."""
     taken: list[str] = []
     used = _size("[]")

@@ -1,7 +1,8 @@
 """Tables for a terminal and for the log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from prettytable import PrettyTable, TableStyle
 
@@ -14,25 +15,26 @@ MANY_TAGS = 6
 """So many tags are shown, then how many there are."""
 
 
-def result_tables(contents: Contents, *, width: int) -> str:
-    """The result as tables no wider than `width` columns: packages or versions, then the counts."""
-    parts = []
+ROWS = 1_000
+"""Rows of one table; a longer one is shown in several, since a table must be known whole before it is drawn."""
+
+
+def result_tables(contents: Contents, *, width: int, most: int | None = None) -> Iterator[str]:
+    """The result as tables no wider than `width` columns: packages or versions, then the counts.
+
+    At most `most` rows of each, then how many there are.
+    """
     if contents.listed is not None:
-        parts.append(_listed(contents.listed, width))
+        yield from _tables(*_listed(contents.listed), width, most)
     elif contents.plan.writes:
-        parts.append(_writes(contents, width))
+        yield from _tables(*_writes(contents), width, most)
     elif contents.concerns_packages:
-        parts.append(
-            _table(
-                ["package", "id", "versions", "visibility", "updated"], map(_package_cells, contents.packages), width
-            )
-        )
+        header = ["package", "id", "versions", "visibility", "updated"]
+        yield from _tables(header, map(_package_cells, contents.packages), width, most)
     if contents.rows:
-        header = list(contents.rows[0])
         rows = ([str("" if value is None else value) for value in row.values()] for row in contents.rows)
-        parts.append(_table([one_line(name) for name in header], rows, width))
-    parts.append(count_line(contents))
-    return "\n".join(part for part in parts if part)
+        yield from _tables([one_line(name) for name in contents.rows[0]], rows, width, most)
+    yield count_line(contents)
 
 
 def count_line(contents: Contents) -> str:
@@ -47,34 +49,46 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text).replace("##[", "## [")
 
 
-def _listed(judgements: Sequence[Judgement], width: int) -> str:
+_Table = tuple[list[str], Iterator[Sequence[str]]]
+
+
+def _listed(judgements: Sequence[Judgement]) -> _Table:
     header = ["package", "id", "version", "tags", "updated", "decision", "reason"]
-    rows = [[*_version_cells(each.version), each.decision, each.why] for each in judgements]
-    if any(each.rule for each in judgements):
-        # a count or an age of a rule keeps under its own name
-        header.append("rule")
-        rows = [[*row, each.rule] for row, each in zip(rows, judgements, strict=True)]
-    return _table(header, rows, width)
+    if not any(each.rule for each in judgements):
+        return header, ([*_version_cells(each.version), each.decision, each.why] for each in judgements)
+    # a count or an age of a rule keeps under its own name
+    return [*header, "rule"], (
+        [*_version_cells(each.version), each.decision, each.why, each.rule] for each in judgements
+    )
 
 
-def _writes(contents: Contents, width: int) -> str:
-    outcomes = {id(record.write): record for record in contents.records}
+def _writes(contents: Contents) -> _Table:
     not_begun = "refused" if contents.result == "refused" else "planned"
-    rows = []
-    for write in [record.write for record in contents.records] or contents.plan.writes:
-        record = outcomes.get(id(write))
-        rows.append(
-            [
-                str(write.package),
-                str(write.version_id or ""),
-                display_name(write.version_name),
-                write.tag or _tags(write.tags),
-                write.decision,
-                write.why,
-                record.outcome if record else (write.refusal or not_begun),
-            ]
-        )
-    return _table(["package", "id", "version", "tags", "decision", "reason", "outcome"], rows, width)
+    outcomes = {id(record.write): record.outcome for record in contents.records}
+    rows = (
+        [
+            str(write.package),
+            str(write.version_id or ""),
+            display_name(write.version_name),
+            write.tag or _tags(write.tags),
+            write.decision,
+            write.why,
+            outcomes.get(id(write)) or write.refusal or not_begun,
+        ]
+        for write in ([record.write for record in contents.records] or contents.plan.writes)
+    )
+    return ["package", "id", "version", "tags", "decision", "reason", "outcome"], rows
+
+
+def _tables(header: list[str], rows: Iterable[Sequence[str]], width: int, most: int | None) -> Iterator[str]:
+    waiting = iter(rows)
+    shown = 0
+    while part := list(islice(waiting, ROWS if most is None else min(ROWS, most - shown))):
+        shown += len(part)
+        yield _table(header, part, width)
+    left = sum(1 for _ in waiting)
+    if left:
+        yield f"and {left} more; output-file has all of them"
 
 
 def _table(header: list[str], rows: Iterable[Sequence[str]], width: int) -> str:
@@ -84,7 +98,7 @@ def _table(header: list[str], rows: Iterable[Sequence[str]], width: int) -> str:
         table.max_width["tags"] = max(width - 110, 24)
     table.set_style(TableStyle.SINGLE_BORDER)
     table.add_rows([[one_line(cell) for cell in row] for row in rows])
-    return table.get_string() if table.rows else ""
+    return table.get_string()
 
 
 def _version_cells(version: Version) -> list[str]:

@@ -22,6 +22,11 @@ class Interruption:
         self._requested = threading.Event()
         self._shields = 0
 
+    @property
+    def is_requested(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._requested.is_set()
+
     def install(self) -> None:
         """Take over SIGINT and SIGTERM of this process."""
         for number in (signal.SIGINT, signal.SIGTERM):

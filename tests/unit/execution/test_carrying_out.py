@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from package_keeper.execution.carrying_out import Carried, Carrier, WriteOperati
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
 from package_keeper.inventory.package import Owner, OwnerType
 from package_keeper.runner.signals import Interruption
+from tests.unit.crew import Crew
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
 
 
@@ -58,6 +59,10 @@ class Script(WriteOperation):
     """Ends each write as it is told: with nothing, or with what it raises."""
 
     endings: dict[int, Exception]
+
+    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
+        return [set() for _ in writes]
+
     seen: list[int] = field(default_factory=list)
 
     def attempt(self, write: PlannedWrite) -> None:
@@ -81,7 +86,7 @@ def carry_out(
     paper, log, script = Paper(), Listener(), Script(endings)
     book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, count + 1)]), Guards(limit=limit))
-    carried = Carrier(book, log, Interruption()).carry_out(plan, script)
+    carried = Carrier(book, log, Interruption(), Crew()).carry_out(plan, script)
     assert [record.write for record in carried.records] == [*plan.now, *plan.later], "a record for everything planned"
     return carried, [json.loads(line) for line in paper.lines], script, paper
 
@@ -176,7 +181,7 @@ def test_without_a_receipt_nothing_is_sent() -> None:
     script = Script({})
     book = ReceiptWriter(full, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(1), deletion(2)]), Guards())
-    carried = Carrier(book, Listener(), Interruption()).carry_out(plan, script)
+    carried = Carrier(book, Listener(), Interruption(), Crew()).carry_out(plan, script)
     assert script.seen == []
     assert isinstance(carried.ended_by, PackageKeeperError)
     assert outcomes(carried) == [Outcome.FAILED] * 2

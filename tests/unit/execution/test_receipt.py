@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from package_keeper.decisions.plan import PlannedWrite, WriteKind
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.execution.receipt import ReceiptProblem, ReceiptWriter, read_receipt
+from package_keeper.execution.receipt import Ending, ReceiptProblem, ReceiptWriter, read_receipt
 from package_keeper.inventory.package import Owner, OwnerType
 from package_keeper.runner.files import Workspace
 from tests.unit.making import HOSTILE, key
@@ -58,7 +58,9 @@ def deletion(number: int, name: str = "1.0.0", package: str = "app", tags: tuple
 def test_a_line_holds_what_the_contract_promises() -> None:
     paper = Paper()
     book = writer(paper)
-    book.ended(book.started(deletion(7, tags=("v1",))), deletion(7, tags=("v1",)), Outcome.FAILED, "GitHub says no")
+    write = deletion(7, tags=("v1",))
+    (number,) = book.started([write])
+    book.ended([Ending(number, write, Outcome.FAILED, "GitHub says no")])
     started, ended = (json.loads(line) for line in paper.lines)
     assert started == {
         "schema": 1,
@@ -102,9 +104,9 @@ def filled(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> Pap
     book = writer(paper)
     for number, name, package, tags, outcome in writes:
         planned = deletion(number, name, package, tuple(tags))
-        sequence = book.started(planned)
+        (sequence,) = book.started([planned])
         if outcome is not None:
-            book.ended(sequence, planned, outcome, "ünïcode 🚀" if outcome is Outcome.FAILED else "")
+            book.ended([Ending(sequence, planned, outcome, "ünïcode 🚀" if outcome is Outcome.FAILED else "")])
     return paper
 
 
@@ -156,7 +158,7 @@ def test_a_receipt_is_read_from_a_workspace_wherever_it_breaks_off(
 
 def test_one_line_cut_inside_a_character_does_no_harm(tmp_path: Path) -> None:
     paper = Paper()
-    writer(paper).started(deletion(1, name="ä" * 20))
+    writer(paper).started([deletion(1, name="ä" * 20)])
     broken = paper.data + '{"schema":1,"name":"ä'.encode()[:-1]
     (tmp_path / "receipt").write_bytes(broken)
     assert [one.version_id for one in read_receipt(Workspace(tmp_path).read("receipt")).entries] == [1]

@@ -22,6 +22,7 @@ from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
 from package_keeper.inventory.version import Version
+from tests.unit.crew import Crew
 from tests.unit.inventory.worlds import APP, NOW, World
 
 OWNER = Owner(login="acme", type=OwnerType.ORGANIZATION)
@@ -47,6 +48,7 @@ class Quiet:
     said: list[str] = field(default_factory=list)
 
     shows_details = False
+    is_requested = False
 
     def error(self, text: str) -> None:
         self.said.append(f"error: {text}")
@@ -224,20 +226,26 @@ def planned(found: Judged, rules: Rules) -> Plan:
     return run.plan
 
 
-def carrier(paper: Paper, log: Quiet | None = None) -> Carrier:
+def carrier(paper: Paper, log: Quiet | None = None, crew: Crew | None = None) -> Carrier:
     """The real carrier, over a receipt in memory."""
     book = ReceiptWriter(lambda: paper, OWNER, {}, NoonClock())  # type: ignore[arg-type]
     log = log or Quiet()
-    return Carrier(book, log, log)
+    return Carrier(book, log, log, crew or Crew())
 
 
 def carried_out(
-    hub: Hub, plan: Plan, *, limit: int = 0, paper: Paper | None = None, on_last: OnLastVersion = OnLastVersion.KEEP
+    hub: Hub,
+    plan: Plan,
+    *,
+    limit: int = 0,
+    paper: Paper | None = None,
+    on_last: OnLastVersion = OnLastVersion.KEEP,
+    crew: Crew | None = None,
 ) -> Carried:
     """Carry out a plan of deletions with the real machinery."""
     guarded = guard(plan, Guards(limit=limit, on_last_version=on_last))
     moves = TagMoves(hub, hub, hub, hub, Quiet())
-    return carrier(paper or Paper()).carry_out(guarded, Deletions(guarded, hub, hub, moves, on_last))
+    return carrier(paper or Paper(), crew=crew).carry_out(guarded, Deletions(guarded, hub, hub, moves, on_last))
 
 
 def restored(hub: Hub, plan: Plan) -> Carried:

@@ -221,7 +221,7 @@ def test_a_summary_says_what_matters() -> None:
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=4), st.integers(20, 200))
 def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, str]], width: int) -> None:
     judged = [judgement(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
-    found = result_tables(contents(judged), width=width)
+    found = "\n".join(result_tables(contents(judged), width=width))
     assert all(character.isprintable() or character == "\n" for character in found)
-    listed = result_tables(contents([], listed=tuple(judged), operation="list"), width=width)
+    listed = "\n".join(result_tables(contents([], listed=tuple(judged), operation="list"), width=width))
     assert all(character.isprintable() or character == "\n" for character in listed)

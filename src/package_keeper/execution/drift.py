@@ -1,0 +1,84 @@
+"""Drift: what was listed long ago is not trusted.
+
+When the inventory is older than five minutes, what is left to do is held against a fresh one: packages are read and
+judged again, and the run goes on with what the guarded plan and the new one have in common (contract, "Receipt and
+plan"). Re-planning never adds a write. A push during a long clean-up is never hurt by it: a tag that moved, or an image
+built on something that was about to go, keeps it.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from package_keeper.decisions.plan import PlannedWrite
+from package_keeper.decisions.vocabulary import Decision
+from package_keeper.errors import Refusal
+from package_keeper.execution.ports import Log, Stopwatch
+from package_keeper.inventory.package import PackageName
+
+Replan = Callable[[Collection[PackageName]], "FreshPlan"]
+"""Reads packages again and says what is to be done in them now."""
+
+FRESH_SECONDS = 300.0
+"""An inventory older than this is read again before anything more is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshPlan:
+    """What a fresh look gives: the writes that rules ask for now, and the ids of versions that nothing there needs.
+
+    `refused` are the packages that could not be read again, and why.
+    """
+
+    writes: Sequence[PlannedWrite] = ()
+    unneeded: AbstractSet[int] = frozenset()
+    refused: dict[PackageName, Refusal] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Drift:
+    """Knows how old the inventory is, and how to get a fresh one.
+
+    `read_from` and `read_until` are monotonic seconds: a list so long that reading takes more than five minutes stays
+    fresh for as long as reading it took, or a run would do nothing but read.
+    """
+
+    replan: Replan
+    stopwatch: Stopwatch
+    log: Log
+    read_from: float
+    read_until: float
+
+    def is_due(self) -> bool:
+        """Whether the inventory is too old."""
+        fresh_for = max(FRESH_SECONDS, self.read_until - self.read_from)
+        return self.stopwatch.monotonic() - self.read_until > fresh_for
+
+    def objections(self, writes: Sequence[PlannedWrite], gone: AbstractSet[int]) -> list[str]:
+        """Read again, and say for each write why it is no longer to be done; an empty text means that it is.
+
+        `gone` are the ids of what this run has deleted: parts of those go, unless something needs them by now. May
+        raise `OutOfTime` and `Cancelled`.
+        """
+        packages = list(dict.fromkeys(write.package for write in writes))
+        began = self.stopwatch.monotonic()
+        self.log.info(f"the lists are more than five minutes old; reading {len(packages)} of the packages again")
+        fresh = self.replan(packages)
+        self.read_from, self.read_until = began, self.stopwatch.monotonic()
+        planned = {_key(write): write for write in fresh.writes}
+        found = []
+        for write in writes:
+            again = planned.get(_key(write))
+            if (refused := fresh.refused.get(write.package)) is not None:
+                found.append(f"its package could not be read again: {refused}")
+            elif (again is not None and again.refusal is write.refusal and set(again.tags) == set(write.tags)) or (
+                write.after and write.after <= gone and write.version_id in fresh.unneeded
+            ):
+                found.append("")
+            else:
+                found.append("it is no longer as it was planned")
+        return found
+
+
+def _key(write: PlannedWrite) -> tuple[Decision, PackageName, int | None, str | None]:
+    return write.decision, write.package, write.version_id, write.tag

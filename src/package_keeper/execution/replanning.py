@@ -1,0 +1,81 @@
+"""What a fresh look gives: packages read and judged again, for a run that goes on for long (`drift`)."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from package_keeper.decisions.plan import plan_deletions
+from package_keeper.decisions.rules import Rules
+from package_keeper.errors import Refusal
+from package_keeper.execution.drift import FreshPlan, Replan
+from package_keeper.execution.evidence import Evidence, Found
+from package_keeper.execution.image_reading import ManifestReader
+from package_keeper.execution.images import ImageJudge, Judged
+from package_keeper.execution.ports import Reader
+from package_keeper.execution.run import Run, plan_version_restorations
+from package_keeper.inventory.package import PackageName
+
+
+@dataclass(frozen=True)
+class Replanning:
+    """Reads packages again. `found` is everything that was read at first: SQL sees all packages of the run."""
+
+    reader: Reader
+    evidence: Evidence
+    found: Found
+
+    def deletions(self, rules: Rules, registry: ManifestReader) -> Replan:
+        """How to find out what the rules delete now."""
+
+        def replan(packages: Collection[PackageName]) -> FreshPlan:
+            again, refused = self._read(packages)
+            facts = self.evidence.gather(again)
+            judge = ImageJudge(rules=rules, registry=registry, reader=self.reader, log=self.evidence.log, facts=facts)
+            judged: list[Judged] = []
+            for package, versions in again:
+                if package.key in packages and package.key not in refused:
+                    try:
+                        judged.append(judge.judge(package, versions))
+                    except Refusal as refusal:
+                        refused[package.key] = refusal
+            plan = plan_deletions(
+                [judgement for each in judged for judgement in each.judgements],
+                rules.timestamp,
+                {each.package: each.graph for each in judged if each.graph is not None},
+            )
+            return FreshPlan(writes=plan.writes, unneeded=set(_unneeded(judged)), refused=refused)
+
+        return replan
+
+    def restorations(self, rules: Rules) -> Replan:
+        """How to find out what is to be restored now."""
+
+        def replan(packages: Collection[PackageName]) -> FreshPlan:
+            again, refused = self._read(packages, deleted=True)
+            fresh = Run()
+            wanted = [each for each in again if each[0].key in packages]
+            plan_version_restorations(fresh, wanted, self.reader, rules, self.evidence.gather(again))
+            return FreshPlan(writes=fresh.plan.writes, refused=refused)
+
+        return replan
+
+    def _read(
+        self, packages: Collection[PackageName], *, deleted: bool = False
+    ) -> tuple[Found, dict[PackageName, Refusal]]:
+        """All versions, those of `packages` fresh; and which of these could not be read."""
+        self.evidence.forget()
+        lists = self.reader.versions_of(packages, deleted=deleted)
+        refused = {key: versions for key, versions in lists.items() if isinstance(versions, Refusal)}
+        again = []
+        for package, known in self.found:
+            versions = lists.get(package.key, known)
+            again.append((package, known if isinstance(versions, Refusal) else versions))
+        return again, refused
+
+
+def _unneeded(judged: Collection[Judged]) -> Iterator[int]:
+    """The ids of untagged versions that nothing in their package points to."""
+    for each in judged:
+        for judgement in each.judgements if each.graph is not None else ():
+            version = judgement.version
+            if each.graph is not None and not version.tags and not each.graph.needed_for(version.name):
+                yield version.id

@@ -1,0 +1,97 @@
+"""Which writes may be sent at one moment, given which have ended: as many as possible, oldest first."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+
+from package_keeper.decisions.plan import PlannedWrite
+from package_keeper.decisions.vocabulary import Decision
+from package_keeper.inventory.package import PackageName
+
+
+class Schedule:
+    """The order of writes that go side by side.
+
+    `waits_for` says for each write, by its place, which places before it must have ended; `stages` are numbers: no
+    write of a stage begins before all of lower stages have ended.
+    """
+
+    def __init__(self, waits_for: Sequence[AbstractSet[int]], stages: Sequence[int]) -> None:
+        self._waits = [0] * len(waits_for)
+        self._followers: dict[int, list[int]] = {}
+        for place, holders in enumerate(waits_for):
+            for holder in holders:
+                if holder < place and stages[holder] == stages[place]:
+                    self._followers.setdefault(holder, []).append(place)
+                    self._waits[place] += 1
+        self._stages = stages
+        self._left = {stage: stages.count(stage) for stage in sorted(set(stages))}
+        self._ready: dict[int, list[int]] = {stage: [] for stage in self._left}
+        for place, number in enumerate(self._waits):
+            if not number:
+                self._ready[stages[place]].append(place)
+
+    @property
+    def stage(self) -> int | None:
+        """The stage that is under way, or `None` at the end."""
+        return next(iter(self._left), None)
+
+    def begin(self, allowed: AbstractSet[int] | None = None) -> int | None:
+        """The place of a write that may begin now, the first of them (of those `allowed`); it is given once."""
+        ready = self._ready.get(-1 if self.stage is None else self.stage, [])
+        if allowed is None:
+            return heapq.heappop(ready) if ready else None
+        place = min((each for each in ready if each in allowed), default=None)
+        if place is not None:
+            ready.remove(place)
+            heapq.heapify(ready)
+        return place
+
+    def put_back(self, place: int) -> None:
+        """Take back a write that could not begin after all."""
+        heapq.heappush(self._ready[self._stages[place]], place)
+
+    def end(self, place: int) -> None:
+        """Note that a write has ended, well or not."""
+        stage = self._stages[place]
+        self._left[stage] -= 1
+        if not self._left[stage]:
+            del self._left[stage]
+        for follower in self._followers.pop(place, ()):
+            self._waits[follower] -= 1
+            if not self._waits[follower]:
+                heapq.heappush(self._ready[stage], follower)
+
+
+def after_holders(writes: Sequence[PlannedWrite]) -> list[set[int]]:
+    """For deletions: each waits for the confirmed end of what holds it, and the last of a package for all the others.
+
+    GitHub refuses to delete the last version, and the last tagged one, of a package; side by side it would be left to
+    chance which one that is. It is the newest image (contract, input `on-last-version`).
+    """
+    places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
+    waits = [{places[holder] for holder in write.after if holder in places} for write in writes]
+    for several in _by_package(writes, (place for place, write in enumerate(writes) if write.tags)):
+        waits[several[-1]].update(several[:-1])
+    for several in _by_package(writes, range(len(writes))):
+        waits[several[-1]].update(several[:-1])
+    return waits
+
+
+def after_parts(writes: Sequence[PlannedWrite]) -> list[set[int]]:
+    """For restorations: a root waits for the parts that stand before it, so that it is never there without them."""
+    parts: dict[tuple[PackageName, str], set[int]] = {}
+    waits: list[set[int]] = []
+    for place, write in enumerate(writes):
+        waits.append(parts.get((write.package, write.version_name), set()))
+        if write.root is not None and write.decision is Decision.RESTORE:
+            parts.setdefault((write.package, write.root), set()).add(place)
+    return waits
+
+
+def _by_package(writes: Sequence[PlannedWrite], places: Iterable[int]) -> Iterable[list[int]]:
+    found: dict[PackageName, list[int]] = {}
+    for place in places:
+        if writes[place].version_id is not None and writes[place].tag is None:
+            found.setdefault(writes[place].package, []).append(place)
+    return found.values()

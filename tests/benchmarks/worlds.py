@@ -1,0 +1,85 @@
+"""What the simulator serves while the product is measured, and manifest caches as an earlier run leaves them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.simulator import Simulator
+from tests.simulator.images import INDEX, MANIFEST, encoded, image_manifest, push_image
+from tests.simulator.packages import Package
+
+OWNER = "acme"
+TOKEN = "benchmark-token"
+OLD = "2026-01-01T00:00:00Z"
+PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
+NEWEST = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def single(simulator: Simulator, images: int) -> Package:
+    """Images of one platform, every tenth untagged."""
+    package = simulator.add_package(OWNER, "container", "app")
+    for number in range(images):
+        tag = None if number % 10 == 9 else f"v{number}"
+        package.push(image_manifest(package, f"image {number}"), MANIFEST, tag, OLD)
+    return package
+
+
+def multi(simulator: Simulator, images: int) -> Package:
+    """Indexes of four platforms each, pushed a minute apart; the older half is tagged `old-…`, the rest `new-…`."""
+    package = simulator.add_package(OWNER, "container", "app")
+    for number in range(images):
+        tag = f"{'old' if number < images // 2 else 'new'}-{number}"
+        pushed = NEWEST - timedelta(minutes=images - number)
+        push_image(package, tag, seed=f"image {number}", platforms=PLATFORMS, created_at=pushed)
+    return package
+
+
+def flat(simulator: Simulator, images: int) -> Package:
+    """Versions of an npm package, `1.0.…` to be deleted, and a hundred more that stay."""
+    package = simulator.add_package(OWNER, "npm", "app")
+    for number in range(images + 100):
+        package.add_version(f"1.0.{number}" if number < images else f"2.0.{number}", created_at=OLD)
+    return package
+
+
+def many(simulator: Simulator, images: int) -> Package:
+    """The same as `multi`, made quickly: without blobs, and only the indexes have bytes. Two of three are nightlies."""
+    package = simulator.add_package(OWNER, "container", "app")
+    for number in range(images):
+        pushed = (NEWEST - timedelta(minutes=10 * (images - number))).strftime("%Y-%m-%dT%H:%M:%SZ")
+        children = []
+        for platform in PLATFORMS:
+            system, _, architecture = platform.partition("/")
+            digest = "sha256:" + hashlib.sha256(f"{number} {platform}".encode()).hexdigest()
+            package.add_version(digest, created_at=pushed)
+            about = {"os": system, "architecture": architecture}
+            children.append({"mediaType": MANIFEST, "digest": digest, "size": 1234, "platform": about})
+        body = encoded({"schemaVersion": 2, "mediaType": INDEX, "manifests": children})
+        tag = f"v{number}" if number % 3 == 0 else f"nightly-{number}"
+        package.push(body, INDEX, tag, pushed)
+    return package
+
+
+WORLDS: dict[str, Callable[[Simulator, int], Package]] = {"single": single, "multi": multi, "flat": flat, "many": many}
+
+
+def write_cache(folder: Path, bodies: Iterable[bytes]) -> None:
+    """Write manifests as `FOLDER/sha256/ab/abcd…`, the form of src/package_keeper/runner/cache.py."""
+    for body in bodies:
+        name = hashlib.sha256(body).hexdigest()
+        place = folder / "sha256" / name[:2] / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(body)
+
+
+def needed(package: Package) -> list[bytes]:
+    """The manifests that a run over all of a package reads: all but those that an index shows to be for a platform."""
+    parts: set[str] = set()
+    for body, media_type in package.manifests.values():
+        if media_type == INDEX:
+            parts.update(child["digest"] for child in json.loads(body)["manifests"])
+    return [body for digest, (body, _) in package.manifests.items() if digest not in parts]

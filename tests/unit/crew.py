@@ -1,0 +1,73 @@
+"""Writes side by side without threads: they happen, and come back, in an order that a seed chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Leave to send one write."""
+
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A write that came back."""
+
+    key: int
+    error: BaseException | None
+
+
+@dataclass
+class Crew:
+    """Up to `width` writes are under way at once; `most` is how many may begin until the time is over."""
+
+    width: int = 1
+    seed: int = 0
+    most: int | None = None
+    waiting: dict[int, Callable[[], None]] = field(default_factory=dict)
+    widest: int = 0
+    begun: list[int] = field(default_factory=list)
+    winds_up: bool = False
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+
+    @property
+    def under_way(self) -> set[int]:
+        return set(self.waiting)
+
+    @property
+    def is_over(self) -> bool:
+        return self.most is not None and len(self.begun) >= self.most
+
+    def wind_up(self) -> None:
+        self.winds_up = True
+
+    def admit(self, *, restores: bool, more: int = 0) -> Leave | float:
+        del restores
+        return Leave() if len(self.waiting) + more < self.width else 0.1
+
+    def start(self, key: int, leave: Leave, call: Callable[[], None]) -> None:
+        assert isinstance(leave, Leave)
+        self.waiting[key] = call
+        self.begun.append(key)
+        self.widest = max(self.widest, len(self.waiting))
+
+    def landed(self) -> Sequence[Landed]:
+        keys = self.random.sample(sorted(self.waiting), self.random.randint(1, len(self.waiting)))
+        return [self._end(key) for key in keys]
+
+    def _end(self, key: int) -> Landed:
+        try:
+            self.waiting.pop(key)()
+        except Exception as error:  # noqa: BLE001  # reason: as a thread hands it over
+            return Landed(key, error)
+        return Landed(key, None)
+
+    def rest(self, seconds: float, *, restores: bool) -> None:
+        raise AssertionError("nothing is under way, and nothing may begin")
