@@ -27,9 +27,9 @@ class Pace:
             warn=self.warned.append,
             tell=self.told.append,
             counts_points=self.counts_points,
-            polite=self.polite,
-            deadline=self.deadline,
         )
+        self.governor.polite = self.polite
+        self.governor.deadline = self.deadline
         self.retries = Retries(self.governor, self.clock, self.warned.append)
 
     def wait(self, use: Use) -> float:

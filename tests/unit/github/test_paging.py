@@ -118,7 +118,6 @@ def test_short_lists_need_no_page_more(length: int, link: bool, requests: int) -
         assert len(shelf.asked) == requests
 
 
-@pytest.mark.xfail(strict=True, reason="pages are asked for ahead though the Link header names the last one")
 def test_nothing_is_asked_for_beyond_the_last_page_that_a_link_names() -> None:
     shelf = Shelf(list(range(950)))
     read(shelf)
@@ -329,7 +328,6 @@ def test_above_ten_thousand_a_list_ends_and_is_not_complete(link: bool, room: in
     assert not listing.complete
 
 
-@pytest.mark.xfail(strict=True, reason="the refused page ends the list before those that are under way are taken")
 @pytest.mark.parametrize("link", [True, False])
 def test_what_is_under_way_when_a_page_is_refused_is_waited_for(link: bool) -> None:
     shelf = Shelf(list(range(10_150)), link, window=WINDOW)
