@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,54 @@ class SimulatedClock:
         until = self._clock.elapsed() + seconds
         with self._lock:
             self._clock.advance(max(until - self._clock.elapsed(), 0.0))
+
+
+class CrewClock(StillClock):
+    """Time for so many threads, of its own or a simulator's: it jumps only when all sleep, to where the first wakes.
+
+    So no time passes while a request is under way.
+    """
+
+    def __init__(self, crew: int, simulator: Simulator | None = None) -> None:
+        super().__init__()
+        self._simulator = simulator
+        self._awake = crew
+        self._asleep: list[tuple[float, int]] = []
+        self._tickets = itertools.count()
+        self._changed = threading.Condition()
+
+    def now(self) -> datetime:
+        return super().now() if self._simulator is None else datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.elapsed if self._simulator is None else self._simulator.clock.elapsed()
+
+    def sleep(self, seconds: float) -> None:
+        with self._changed:
+            ticket = (self.monotonic() + seconds, next(self._tickets))
+            self._asleep.append(ticket)
+            self._leave()
+            while ticket in self._asleep:
+                self._changed.wait()
+
+    def leave(self) -> None:
+        """One thread has nothing more to do."""
+        with self._changed:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._awake -= 1
+        if self._awake or not self._asleep:
+            return
+        first = min(self._asleep)[0]
+        if self._simulator is None:
+            self.elapsed = first
+        else:
+            self._simulator.clock.advance(max(first - self.monotonic(), 0.0))
+        still = [ticket for ticket in self._asleep if ticket[0] > first]
+        self._awake += len(self._asleep) - len(still)
+        self._asleep = still
+        self._changed.notify_all()
 
 
 def retries(

@@ -1,0 +1,182 @@
+"""Calls side by side: never more than the pace lets, in an order that can be relied on, with their errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from package_keeper.errors import Cancelled, OutOfTime, Refusal, RefusalKind
+from package_keeper.github.governor import FIRST_IN_FLIGHT, LEAST_IN_FLIGHT, MOST_IN_FLIGHT, Use
+from package_keeper.github.lanes import Flight, Lanes
+from tests.unit.github.pace import Pace
+from tests.wire.machinery import LANES
+
+SRC = Path(__file__).resolve().parents[3] / "src"
+
+
+class Crowd:
+    """Counts how many calls are in it at once; lets them go on only when told."""
+
+    def __init__(self, gate: threading.Event | None = None) -> None:
+        self.now = self.most = self.calls = 0
+        self.reached = threading.Semaphore(0)
+        self.threads: set[threading.Thread] = set()
+        self._gate = gate
+        self._lock = threading.Lock()
+
+    def enter(self, key: int) -> int:
+        with self._lock:
+            self.now += 1
+            self.calls += 1
+            self.most = max(self.most, self.now)
+            self.threads.add(threading.current_thread())
+        self.reached.release()
+        if self._gate is not None:
+            assert self._gate.wait(timeout=30)
+        with self._lock:
+            self.now -= 1
+        return -key
+
+    def pass_through(self, key: int) -> None:
+        self.enter(key)
+
+
+def settle(lanes: Lanes) -> None:
+    """Until all threads are free: they say so a moment after their results are taken."""
+    while lanes._idle < lanes._threads:
+        threading.Event().wait(0.001)
+
+
+def test_results_stand_in_the_order_of_the_keys_whoever_ends_first() -> None:
+    governor = Pace().governor
+    later = threading.Event()
+
+    def call(key: int) -> str:
+        if key == 0:
+            assert later.wait(timeout=30)
+        if key == 5:
+            later.set()
+        return f"result {key}"
+
+    keys = [0, 7, 5, 3, 1]
+    found = LANES.all(keys, call, governor)
+    assert list(found) == keys
+    assert found == {key: f"result {key}" for key in keys}
+
+
+def test_nothing_is_nothing() -> None:
+    assert LANES.all([], lambda key: key, Pace().governor) == {}
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 9])
+def test_there_are_never_more_than_the_pace_lets(refusals: int) -> None:
+    pace = Pace()
+    for _ in range(refusals):
+        pace.refuse(Use.READ, {"retry-after": "1"})
+    width = pace.governor.width
+    assert width == {0: FIRST_IN_FLIGHT, 1: FIRST_IN_FLIGHT // 2, 9: LEAST_IN_FLIGHT}[refusals]
+    gate = threading.Event()
+    crowd = Crowd(gate)
+    found: list[dict[int, int]] = []
+    asking = threading.Thread(
+        target=lambda: found.append(LANES.all(range(100), crowd.enter, pace.governor)), daemon=True
+    )
+    asking.start()
+    for _ in range(width):
+        assert crowd.reached.acquire(timeout=30)
+    assert crowd.now == width
+    gate.set()
+    asking.join(timeout=30)
+    assert found == [{key: -key for key in range(100)}]
+    assert crowd.most == width
+
+
+@pytest.mark.parametrize(
+    "error", [Refusal(RefusalKind.OTHER, "no"), Cancelled(), OutOfTime(), LookupError("a defect"), KeyboardInterrupt()]
+)
+def test_what_a_call_raises_is_raised_where_the_results_are_taken(error: BaseException) -> None:
+    def call(key: int) -> int:
+        if key == 30:
+            raise error
+        return key
+
+    with pytest.raises(type(error)) as caught:
+        LANES.all(range(60), call, Pace().governor)
+    assert caught.value is error
+    assert LANES.all([1, 2], lambda key: key, Pace().governor) == {1: 1, 2: 2}, "the threads go on"
+
+
+def test_after_an_error_nothing_more_is_begun() -> None:
+    pace, crowd = Pace(), Crowd()
+
+    def call(key: int) -> int:
+        crowd.enter(key)
+        if key == 0:
+            raise Refusal(RefusalKind.OTHER, "no")
+        return key
+
+    with pytest.raises(Refusal):
+        LANES.all(range(100_000), call, pace.governor)
+    assert crowd.calls < 100_000
+
+
+def test_threads_are_used_again_and_are_as_many_as_are_needed() -> None:
+    lanes, pace = Lanes(), Pace()
+    alone = Crowd()
+    for key in range(30):
+        assert lanes.all([key], alone.enter, pace.governor) == {key: -key}
+        settle(lanes)
+    assert len(alone.threads) == 1
+    together = Crowd()
+    lanes.all(range(500), together.enter, pace.governor)
+    assert lanes._threads <= MOST_IN_FLIGHT
+    assert all(thread.daemon for thread in alone.threads | together.threads)
+
+
+def test_there_are_never_more_threads_than_may_be_in_flight() -> None:
+    lanes, gate = Lanes(), threading.Event()
+    crowd = Crowd(gate)
+    for key in range(3 * MOST_IN_FLIGHT):
+        lanes.run(partial(crowd.pass_through, key))
+    for _ in range(MOST_IN_FLIGHT):
+        assert crowd.reached.acquire(timeout=30)
+    gate.set()
+    for _ in range(2 * MOST_IN_FLIGHT):
+        assert crowd.reached.acquire(timeout=30)
+    assert len(crowd.threads) == crowd.most == MOST_IN_FLIGHT
+    assert crowd.calls == 3 * MOST_IN_FLIGHT
+
+
+def test_a_flight_gives_what_came_back_and_knows_what_is_under_way() -> None:
+    pace, gate = Pace(), threading.Event()
+    flight: Flight[str, int] = Flight(LANES, pace.governor)
+    assert flight.room == FIRST_IN_FLIGHT
+    flight.start("fast", lambda: 1)
+    flight.start("slow", lambda: gate.wait(timeout=30) and 2)
+    assert flight.room == FIRST_IN_FLIGHT - 2
+    assert [(landed.key, landed.result()) for landed in flight.landed()] == [("fast", 1)]
+    assert flight.landed(0.0) == []
+    assert flight.under_way == {"slow"}
+    gate.set()
+    assert [(landed.key, landed.result()) for landed in flight.landed()] == [("slow", 2)]
+    assert flight.room == FIRST_IN_FLIGHT
+
+
+def test_a_run_that_ends_does_not_wait_for_an_answer_that_never_comes() -> None:
+    program = (
+        "import sys, threading; sys.path.insert(0, sys.argv[1])\n"
+        "from package_keeper.github.lanes import Lanes\n"
+        "begun = threading.Event()\n"
+        "Lanes().run(lambda: (begun.set(), threading.Event().wait()))\n"
+        "begun.wait()\n"
+        "print('over')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(SRC)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "over\n"

@@ -1,0 +1,263 @@
+"""What is tried again, how often and with which waits: the table of `retries`, row by row."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from package_keeper.errors import Cancelled, OutOfTime, Refusal, RefusalKind
+from package_keeper.github.governor import Use
+from package_keeper.github.retries import FIRST_WAIT, JITTER, LONGEST_WAIT, RETRY_SECONDS, Setback, Trouble
+from tests.unit.github.pace import Pace
+from tests.wire.machinery import StillClock
+
+USES = list(Use)
+AGAIN = [Trouble.UNCONNECTED, Trouble.LOST]
+
+
+def setback(trouble: Trouble, text: str = "no luck", **more: str) -> Setback:
+    return Setback(trouble, Refusal(RefusalKind.UNREACHABLE, text), headers=more)
+
+
+def limited(**headers: str) -> Setback:
+    return setback(Trouble.LIMITED, "slow down", **{name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def refusal(kind: RefusalKind = RefusalKind.NOT_FOUND) -> Refusal:
+    return Refusal(kind, "Package version not found.", status=404)
+
+
+class Script:
+    """Ends each try as it is told; the last ending is for ever. What is no exception is given."""
+
+    def __init__(self, pace: Pace, *endings: object, seconds: float = 0.0) -> None:
+        self.pace = pace
+        self.endings = list(endings)
+        self.seconds = seconds
+        self.tries = 0
+
+    def __call__(self) -> object:
+        self.tries += 1
+        self.pace.clock.elapsed += self.seconds
+        ending = self.endings.pop(0) if len(self.endings) > 1 else self.endings[0]
+        if isinstance(ending, Exception):
+            raise ending
+        return ending
+
+
+def within_jitter(slept: Iterable[float], waits: Iterable[float]) -> bool:
+    return all(wait * JITTER[0] <= seconds <= wait * JITTER[1] for seconds, wait in zip(slept, waits, strict=True))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_goes_well_is_sent_once(use: Use) -> None:
+    pace = Pace()
+    script = Script(pace, "fine")
+    assert pace.retries.carry(use, script) == "fine"
+    assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
+    assert pace.governor._in_flight == 0
+
+
+@pytest.mark.parametrize("trouble", AGAIN)
+@pytest.mark.parametrize("use", USES)
+def test_troubles_are_tried_again_after_waits_that_double(use: Use, trouble: Trouble) -> None:
+    pace = Pace()
+    script = Script(pace, setback(trouble), setback(trouble), setback(trouble), "fine")
+    assert pace.retries.carry(use, script) == "fine"
+    assert script.tries == 4
+    assert within_jitter(pace.clock.slept, [1, 2, 4])
+    assert [text.partition(";")[0] for text in pace.warned] == ["no luck"] * 3
+    assert all("trying again in" in text for text in pace.warned)
+    assert pace.governor._in_flight == 0
+
+
+@pytest.mark.parametrize("trouble", AGAIN)
+def test_for_thirty_seconds_and_no_longer(trouble: Trouble) -> None:
+    for _ in range(20):
+        pace = Pace()
+        script = Script(pace, setback(trouble))
+        with pytest.raises(Refusal, match="no luck") as caught:
+            pace.retries.carry(Use.READ, script)
+        assert sum(pace.clock.slept) <= RETRY_SECONDS
+        # 1, 2, 4, 8, 8, 8: the next of eight seconds would end past the thirty
+        waits = [min(FIRST_WAIT * 2**number, LONGEST_WAIT) for number in range(len(pace.clock.slept))]
+        assert within_jitter(pace.clock.slept, waits)
+        assert sum(pace.clock.slept) + LONGEST_WAIT * JITTER[1] > RETRY_SECONDS
+        assert script.tries == len(pace.clock.slept) + 1
+        assert caught.value.sent_before is (trouble is Trouble.LOST)
+
+
+def test_the_time_of_the_tries_themselves_counts() -> None:
+    pace = Pace()
+    script = Script(pace, setback(Trouble.LOST), seconds=14.0)
+    with pytest.raises(Refusal):
+        pace.retries.carry(Use.READ, script)
+    assert script.tries == 2
+
+
+def test_waits_differ_from_one_to_the_next() -> None:
+    waits = set()
+    for _ in range(30):
+        pace = Pace()
+        pace.retries.carry(Use.READ, Script(pace, setback(Trouble.LOST), "fine"))
+        waits.update(pace.clock.slept)
+    assert len(waits) > 20
+    assert FIRST_WAIT * JITTER[0] <= min(waits) < FIRST_WAIT < max(waits) <= FIRST_WAIT * JITTER[1]
+
+
+@pytest.mark.parametrize("kind", list(RefusalKind))
+def test_a_refusal_is_final(kind: RefusalKind) -> None:
+    pace = Pace()
+    script = Script(pace, refusal(kind), "too late")
+    with pytest.raises(Refusal) as caught:
+        pace.retries.carry(Use.DELETE, script)
+    assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
+    assert caught.value.sent_before is False
+    assert pace.governor._in_flight == 0
+
+
+def test_a_defect_is_no_trouble_of_the_wire() -> None:
+    pace = Pace()
+    script = Script(pace, LookupError("a defect"), "too late")
+    with pytest.raises(LookupError):
+        pace.retries.carry(Use.DELETE, script)
+    assert script.tries == 1
+    assert pace.governor._in_flight == 0
+
+
+# limits
+
+
+def test_a_limit_is_waited_for_as_github_says() -> None:
+    pace = Pace()
+    script = Script(pace, limited(retry_after="17"), limited(retry_after="300"), "fine")
+    assert pace.retries.carry(Use.DELETE, script) == "fine"
+    assert pace.clock.slept == [17, 300]
+    assert len(pace.warned) == 2
+
+
+def test_a_limit_without_a_wait_is_tried_again_until_it_is_over() -> None:
+    pace = Pace()
+    script = Script(pace, *[limited()] * 12, "fine")
+    assert pace.retries.carry(Use.DELETE, script) == "fine"
+    assert pace.clock.slept == [60, 120, 240, 480, *[960] * 8]
+
+
+def test_waits_for_limits_are_none_of_the_thirty_seconds() -> None:
+    pace = Pace()
+    lost = setback(Trouble.LOST)
+    script = Script(pace, lost, limited(retry_after="3000"), lost, limited(), limited(), lost, "fine")
+    assert pace.retries.carry(Use.DELETE, script) == "fine"
+    others = [seconds for seconds in pace.clock.slept if seconds < 60]
+    assert within_jitter(others, [1, 2, 4])
+
+
+def test_a_limit_pauses_everybody_else() -> None:
+    pace = Pace()
+    refused, permit = Script(pace, limited(retry_after="40"), "fine"), pace.take(Use.READ)
+    pace.governor.refused(permit, {"retry-after": "25"})
+    other = Script(pace, "other")
+    assert pace.retries.carry(Use.READ, other) == "other"
+    assert pace.clock.slept == [25]
+    assert pace.retries.carry(Use.DELETE, refused) == "fine"
+    assert pace.clock.slept == [25, 40]
+
+
+# what an earlier try may have done
+
+
+LOST, UNCONNECTED, LIMITED = setback(Trouble.LOST), setback(Trouble.UNCONNECTED), limited(retry_after="1")
+BEFORE = [
+    ((), False),
+    ((UNCONNECTED,), False),
+    ((LIMITED,), False),
+    ((UNCONNECTED, LIMITED, UNCONNECTED), False),
+    ((LOST,), True),
+    ((LOST, UNCONNECTED), True),
+    ((UNCONNECTED, LOST, LIMITED), True),
+    ((LIMITED, LOST), True),
+]
+
+
+@pytest.mark.parametrize(("earlier", "sent_before"), BEFORE)
+def test_a_refusal_says_whether_an_earlier_try_may_have_been_carried_out(
+    earlier: tuple[Setback, ...], sent_before: bool
+) -> None:
+    pace = Pace()
+    with pytest.raises(Refusal) as caught:
+        pace.retries.carry(Use.DELETE, Script(pace, *earlier, refusal()))
+    assert caught.value.kind is RefusalKind.NOT_FOUND
+    assert caught.value.sent_before is sent_before
+
+
+@pytest.mark.parametrize("sent_before", [True, False])
+def test_who_knows_that_it_was_sent_is_believed(sent_before: bool) -> None:
+    pace = Pace()
+    refused = Refusal(RefusalKind.OTHER, "no confirmation", sent_before=sent_before)
+    with pytest.raises(Refusal) as caught:
+        pace.retries.carry(Use.DELETE, Script(pace, refused))
+    assert caught.value.sent_before is sent_before
+
+
+@pytest.mark.parametrize(("earlier", "in_flight"), BEFORE[1:])
+def test_a_run_that_is_cancelled_says_the_same(earlier: tuple[Setback, ...], in_flight: bool) -> None:
+    class CancelledAtLast(StillClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == len(earlier):
+                raise Cancelled
+
+    pace = Pace(clock=CancelledAtLast())
+    script = Script(pace, *earlier, "too late")
+    with pytest.raises(Cancelled) as caught:
+        pace.retries.carry(Use.DELETE, script)
+    assert caught.value.in_flight is in_flight
+    assert script.tries == len(earlier)
+    assert pace.governor._in_flight == 0
+
+
+# the time limit
+
+
+def test_the_time_is_over_before_anything_was_sent() -> None:
+    pace = Pace(deadline=30.0)
+    pace.refuse(Use.READ, {"retry-after": "60"})
+    script = Script(pace, "fine")
+    with pytest.raises(OutOfTime):
+        pace.retries.carry(Use.DELETE, script)
+    assert (script.tries, pace.clock.slept) == (0, [])
+
+
+def test_a_limit_that_outlasts_the_time_ends_it_without_waiting() -> None:
+    pace = Pace(deadline=30.0)
+    script = Script(pace, limited(retry_after="60"), "too late")
+    with pytest.raises(OutOfTime):
+        pace.retries.carry(Use.DELETE, script)
+    assert (script.tries, pace.clock.slept) == (1, [])
+
+
+def test_what_may_have_been_carried_out_is_told_though_the_time_is_over() -> None:
+    endings: list[Callable[[], Setback]] = [lambda: limited(retry_after="60"), lambda: setback(Trouble.LOST)]
+    for ending in endings:
+        pace = Pace(deadline=3.0)
+        script = Script(pace, setback(Trouble.LOST, "broke off"), *itertools.repeat(ending(), 9), "too late")
+        with pytest.raises(Refusal) as caught:
+            pace.retries.carry(Use.DELETE, script)
+        assert caught.value.sent_before is True
+        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert pace.clock.elapsed <= 3.0
+
+
+def test_a_permit_that_is_held_serves_the_first_try_alone() -> None:
+    pace = Pace()
+    pace.hear(100_000, limit=100_000)
+    held = pace.take(Use.DELETE)
+    with pace.governor.holding(held):
+        pace.retries.carry(Use.DELETE, Script(pace, setback(Trouble.LOST), "fine"))
+    assert pace.governor._in_flight == 0
+    pace.clock.slept.clear()
+    pace.send(Use.DELETE, 178)
+    assert pace.clock.slept == []
+    assert pace.wait(Use.DELETE) > 0

@@ -1,0 +1,221 @@
+"""The sliding minute: never above what is published, close below what is not, and back after the fault of others."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.github.windows import BELOW, CUT, SPAN, STEP, Window
+from tests.unit.github.servers import Fixed, Server, Sliding, drive
+
+MINUTE = 60.0
+WARM = 30 * MINUTE
+"""By then the place of a hidden limit is known, however far below the published one it is."""
+MEASURED = 60 * MINUTE
+
+
+def ways_of(slowest: float) -> st.SearchStrategy[list[tuple[float, float]]]:
+    """How long requests travel there and back, in turns; `slowest` is both together at most."""
+    way = st.floats(0.001, slowest / 2)
+    return st.lists(st.tuples(way, way), min_size=1, max_size=7)
+
+
+class Endless:
+    """A server without limits."""
+
+    def takes(self, now: float) -> bool:
+        return True
+
+
+class Others:
+    """A server whose limit others use up at certain times."""
+
+    def __init__(self, most: int, *times: tuple[float, float]) -> None:
+        self.own = Sliding(most)
+        self.times = times
+
+    def takes(self, now: float) -> bool:
+        return not any(since <= now < until for since, until in self.times) and self.own.takes(now)
+
+
+@given(
+    highest=st.integers(1, 200),
+    cost=st.sampled_from([1.0, 5.0]),
+    in_flight=st.integers(1, 40),
+    ways=ways_of(50.0),
+)
+def test_no_sixty_seconds_hold_more_than_the_highest_wherever_requests_are_counted(
+    highest: int, cost: float, in_flight: int, ways: list[tuple[float, float]]
+) -> None:
+    window = Window(highest * cost)
+    course = drive(window, Endless(), seconds=5 * MINUTE, ways=ways, in_flight=in_flight, cost=cost)
+    assert course.most_in_a_minute(cost) <= highest * cost
+    assert course.taken
+
+
+@given(hidden=st.integers(1, 180), ways=ways_of(8.0), fixed=st.booleans(), suspected=st.sampled_from([None, 80.0]))
+def test_the_highest_holds_whatever_was_learned(
+    hidden: int, ways: list[tuple[float, float]], fixed: bool, suspected: float | None
+) -> None:
+    window = Window(180.0, suspected=suspected)
+    server: Server = Fixed(hidden) if fixed else Sliding(hidden)
+    course = drive(window, server, seconds=40 * MINUTE, ways=ways)
+    assert course.most_in_a_minute() <= 180
+    assert 1.0 <= window.limit <= 180.0
+
+
+def test_as_much_as_the_highest_passes_each_minute() -> None:
+    for ways in ([(0.02, 0.03)], [(0.5, 0.5)], [(0.05, 0.05), (3.0, 0.1), (0.1, 1.0)]):
+        longest = max(there + back for there, back in ways)
+        course = drive(Window(180.0), Sliding(180), seconds=MEASURED, ways=ways)
+        assert course.episodes == []
+        assert len(course.taken) >= 0.97 * 180 * MEASURED / (SPAN + longest)
+
+
+SLOWEST = 1.0
+
+
+@given(
+    hidden=st.integers(5, 179),
+    ways=ways_of(SLOWEST),
+    phase=st.none() | st.floats(0.0, 59.0),
+    in_flight=st.integers(15, 40),
+)
+def test_a_hidden_limit_is_found_and_kept_just_below(
+    hidden: int, ways: list[tuple[float, float]], phase: float | None, in_flight: int
+) -> None:
+    server: Server = Sliding(hidden) if phase is None else Fixed(hidden, phase=phase)
+    course = drive(Window(180.0), server, seconds=WARM + MEASURED, ways=ways, in_flight=in_flight)
+    minutes = MEASURED / MINUTE
+    # the measure may begin and end within a pause; of a small limit a part of one request is much
+    whole = 0.9 * hidden * (minutes - 1) - (minutes if hidden < 30 else 0)
+    assert course.taken_between(WARM, WARM + MEASURED) >= whole
+    assert course.episodes_between(WARM, WARM + MEASURED) <= minutes / 10
+    # halved until it is found; then once in ten minutes
+    assert course.episodes_between(0, WARM) <= math.log2(180 / hidden) + 2 + WARM / MINUTE / 10
+
+
+@pytest.mark.parametrize("server", [Sliding(60), Fixed(60), Fixed(60, phase=31.0)], ids=["sliding", "fixed", "shifted"])
+def test_a_hidden_limit_of_sixty_is_found_in_a_few_minutes(server: Server) -> None:
+    course = drive(Window(180.0), server, seconds=90 * MINUTE)
+    assert course.episodes_between(0, 10 * MINUTE) <= 3
+    for hour in (10 * MINUTE, 30 * MINUTE):
+        assert course.taken_between(hour, hour + MEASURED) >= 0.9 * 60 * 60
+        assert course.episodes_between(hour, hour + MEASURED) <= 6
+
+
+def test_a_server_that_is_slow_costs_no_more_than_its_slowness() -> None:
+    for server in (Sliding(60), Fixed(60, phase=41.0)):
+        course = drive(Window(180.0), server, seconds=WARM + MEASURED, ways=[(2.0, 1.0)])
+        slow = SPAN / (SPAN + 3.0)
+        assert course.taken_between(WARM, WARM + MEASURED) >= 0.9 * 60 * slow * MEASURED / MINUTE
+
+
+@given(
+    after=st.floats(30.0, 600.0),
+    seconds=st.floats(0.5, 20.0),
+    ways=ways_of(SLOWEST),
+)
+def test_a_refusal_that_was_the_fault_of_others_is_forgotten(
+    after: float, seconds: float, ways: list[tuple[float, float]]
+) -> None:
+    window = Window(180.0)
+    course = drive(window, Others(180, (after, after + seconds)), seconds=after + 40 * MINUTE, ways=ways)
+    assert all(limit >= 180 * CUT for _, limit in course.limits)
+    assert window.limit == pytest.approx(180.0)
+    cost = 180 * 40 - course.taken_between(after, after + 40 * MINUTE)
+    # a minute of pause, and about ten minutes of going half as fast
+    assert cost < 20 * 180
+
+
+def test_what_passed_before_a_refusal_is_the_limit() -> None:
+    window = Window(180.0)
+    for number in range(100):
+        window.begin(number / 10, 1.0)
+        window.end(number / 10 + 0.05, 1.0, passed=True, begun=number / 10)
+    window.refuse(10.0)
+    assert window.limit == 100 * BELOW
+    assert window.wait(10.0, 1.0) > 0
+
+
+def test_what_was_under_way_when_another_was_refused_counts_when_it_passed() -> None:
+    window = Window(180.0)
+    for _ in range(120):
+        window.begin(0.0, 1.0)
+    for _ in range(100):
+        window.end(1.0, 1.0, passed=True, begun=0.0)
+    window.end(1.5, 1.0, passed=False, begun=0.0)
+    window.refuse(1.5)
+    assert window.limit == 100 * BELOW
+    for _ in range(10):
+        window.end(2.0, 1.0, passed=True, begun=0.0)
+    assert window.limit == 110 * BELOW
+    for _ in range(9):
+        window.end(2.5, 1.0, passed=False, begun=0.0)
+    assert window.limit == 110 * BELOW
+    window.begin(62.1, 1.0)
+    window.end(63.0, 1.0, passed=True, begun=62.1)
+    assert window.limit == 110 * BELOW, "what began after the refusal teaches nothing about it"
+
+
+def test_a_refusal_cuts_no_deeper_than_half_and_never_to_nothing() -> None:
+    window = Window(180.0)
+    window.refuse(5.0)
+    assert window.limit == 180 * CUT
+    for second in range(100, 2_000, 100):
+        window.refuse(float(second))
+    assert window.limit == 1.0
+    assert window.wait(5_000.0, 1.0) == 0.0
+
+
+def test_only_a_minute_that_was_used_up_lets_the_limit_grow() -> None:
+    idle = Window(180.0, suspected=80.0)
+    for minute in range(30):
+        now = minute * 61.0
+        assert idle.wait(now, 1.0) == 0.0
+        idle.begin(now, 1.0)
+        idle.end(now + 1, 1.0, passed=True, begun=now)
+    assert idle.limit == 80.0
+
+    busy = Window(180.0, suspected=80.0)
+    course = drive(busy, Endless(), seconds=61.5)
+    assert busy.limit == 80.0 * (1 + STEP)
+    assert course.taken_between(0, 60.0) == 80
+
+
+def test_a_suspected_limit_that_does_not_hold_is_passed_in_reasonable_time() -> None:
+    window = Window(180.0, suspected=80.0)
+    course = drive(window, Sliding(180), seconds=30 * MINUTE)
+    assert window.limit == 180.0
+    assert course.episodes == []
+
+
+def test_a_suspected_limit_that_holds_is_kept() -> None:
+    course = drive(Window(180.0, suspected=80.0), Sliding(80), seconds=2 * MEASURED)
+    assert course.taken_between(0, 2 * MEASURED) >= 0.9 * 80 * 2 * MEASURED / MINUTE
+    assert course.episodes_between(0, 2 * MEASURED) <= 2 * MEASURED / MINUTE / 10
+
+
+@given(spent=st.lists(st.floats(0.0, 50.0), min_size=1, max_size=30), cost=st.sampled_from([1.0, 5.0]))
+def test_after_the_wait_that_it_names_there_is_room(spent: list[float], cost: float) -> None:
+    window = Window(30.0)
+    now = 0.0
+    for moment in sorted(spent):
+        now = max(now, moment)
+        now += window.wait(now, cost)
+        assert window.wait(now, cost) == 0.0
+        window.begin(now, cost)
+        window.end(now + 0.5, cost, passed=True, begun=now)
+        now += 0.5
+
+
+def test_while_all_is_under_way_it_is_asked_again_soon() -> None:
+    window = Window(2.0)
+    window.begin(0.0, 1.0)
+    window.begin(0.0, 1.0)
+    assert 0 < window.wait(100.0, 1.0) <= 0.1
+    window.end(100.0, 1.0, passed=False, begun=0.0)
+    assert window.wait(100.0, 1.0) == 0.0
