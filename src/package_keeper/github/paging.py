@@ -112,12 +112,12 @@ class Listing(Generic[_T]):
 
     def refuse(self, number: int, refused: Refusal) -> None:
         """A page was refused: a server that failed is asked for smaller ones. Raises the refusal otherwise."""
-        if self._checking:
-            raise refused
         if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and self.size > SMALLEST_PAGE:
             taken = self._taken * self.size
             self.size //= 2
             self._begin(taken)
+        elif self._checking:
+            raise refused
         elif refused.status == 400 and number * self.size > WINDOW:
             # pages before it may still be under way
             self._ends = min(self._ends or number, number)
