@@ -33,7 +33,7 @@ HEADING = re.compile(r"^#+ +(?P<text>.+)$", re.MULTILINE)
 THIS_ACTION = re.compile(r"(\./|[\w.-]+/package-keeper(@.*)?)")
 EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
 # what an expression in an example may come out as
-EVALUATED = {"package": "app", "dry-run": "true", "token": TOKEN}
+EVALUATED = {"package": "app", "package-type": "npm", "dry-run": "true", "token": TOKEN}
 
 
 @dataclass(frozen=True)

@@ -111,12 +111,14 @@ class Place:
         passed = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         return passed | {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.runner)}
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], program: Path = ENTRYPOINT
+    ) -> subprocess.Popen[str]:
         """Start the program, isolated, in the workspace; the files of the runner are empty again."""
         self.output_file().write_text("", encoding="utf-8")
         self.summary_file().write_text("", encoding="utf-8")
         return subprocess.Popen(
-            [sys.executable, "-I", str(ENTRYPOINT), *arguments],
+            [sys.executable, "-I", str(program), *arguments],
             cwd=self.workspace,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

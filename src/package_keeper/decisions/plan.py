@@ -34,7 +34,8 @@ class PlannedWrite:
     `version` is `None` for whole packages, and for versions known from a receipt alone, whose `id` and `name` stand
     beside it. `tag` is the tag that goes or comes back, for writes that concern one. `root` is the name of the root
     of the image that a part belongs to. `after` are ids of versions whose deletion must be confirmed first: without
-    that a part would be torn out of something that is still there.
+    that a part would be torn out of something that is still there. Of a restoration they are those that come back
+    first.
     """
 
     decision: Decision

@@ -6,7 +6,8 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from package_keeper.decisions.plan import PlannedWrite, WriteKind
@@ -101,8 +102,8 @@ class Ending:
 class ReceiptEntry:
     """One write of an earlier run.
 
-    `root` is the digest of the root of the image that it was part of. `certain` is false for a lone `started` and a
-    lost answer: it may have happened.
+    `certain` is false for a lone `started` and a lost answer: it may have happened. `began` and `ended` are the numbers
+    of its lines; `ended` is infinite where there is no second one.
     """
 
     kind: WriteKind
@@ -111,8 +112,9 @@ class ReceiptEntry:
     name: str
     tags: tuple[str, ...]
     tag: str | None
-    root: str | None
     certain: bool
+    began: int = 0
+    ended: float = inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ def read_receipt(text: str) -> Receipt:
                 continue
             raise ReceiptProblem(f"line {number} is not JSON") from None
         try:
-            _take(record, deletions, owners)
+            _take(record, number, deletions, owners)
         except (KeyError, TypeError, ValueError) as error:
             raise ReceiptProblem(f"line {number} is no line of a receipt ({error})") from None
     if not owners:
@@ -156,7 +158,7 @@ def read_receipt(text: str) -> Receipt:
     return Receipt(owner=next(iter(owners.values())), entries=entries)
 
 
-def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: dict[str, str]) -> None:
+def _take(record: Any, number: int, deletions: dict[int, tuple[ReceiptEntry, str]], owners: dict[str, str]) -> None:
     if not isinstance(record, dict):
         raise TypeError("not an object")
     if record["schema"] != SCHEMA:
@@ -181,7 +183,6 @@ def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: d
         name=str(record["name"]),
         tags=tuple(str(tag) for tag in record["tags"]),
         tag=str(record["tag"]) if kind is WriteKind.TAG else None,
-        root=record["root"] if isinstance(record.get("root"), str) else None,
         certain=outcome != STARTED and record.get("certain", True) is not False,
     )
     known = deletions.get(sequence)
@@ -191,4 +192,5 @@ def _take(record: Any, deletions: dict[int, tuple[ReceiptEntry, str]], owners: d
         entry.tag,
     ):
         raise ValueError(f"seq {sequence} stands for two different writes")
+    entry = replace(entry, began=known[0].began if known else number, ended=inf if outcome == STARTED else number)
     deletions[sequence] = (entry, outcome)

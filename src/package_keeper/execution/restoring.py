@@ -1,6 +1,8 @@
 """Restoring versions and whole packages, selected ones or everything in a receipt."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
 from package_keeper.decisions.restoring import ActiveNames
@@ -10,7 +12,7 @@ from package_keeper.execution.carrying_out import PACKAGES, WriteOperation
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.receipt import ReceiptEntry
-from package_keeper.execution.scheduling import after_parts
+from package_keeper.execution.scheduling import after_named
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
@@ -28,8 +30,8 @@ class Restorations(WriteOperation):
         self._tags = tags
 
     def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
-        """Roots wait for their parts, as far as it is known which those are."""
-        return after_parts(writes)
+        """Versions wait for those that went after them, which may be their parts."""
+        return after_named(writes)
 
     def stage(self, write: PlannedWrite) -> int:
         """Packages come back before what was in them."""
@@ -126,6 +128,7 @@ def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry], failed: Failed) -
         for entry in entries
         if entry.kind is WriteKind.PACKAGE and entry.package in there
     ]
+    earlier = _gone_afterwards(entries)
     for entry in reversed(entries):
         if entry.kind is WriteKind.PACKAGE or entry.package not in there:
             continue
@@ -133,7 +136,7 @@ def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry], failed: Failed) -
         refusal = None
         if entry.kind is WriteKind.VERSION and (entry.version_id in active.ids or entry.name in active.names):
             refusal = Outcome.ALREADY_ACTIVE
-        writes.append(_version_restoration(entry, deleted.get(entry.version_id or 0), refusal))
+        writes.append(_version_restoration(entry, deleted.get(entry.version_id or 0), refusal, earlier[id(entry)]))
     return Plan.of_singles(writes), [package for package in there.values() if package is not None]
 
 
@@ -142,7 +145,33 @@ def _versions_of(reader: Reader, package: PackageName) -> tuple[ActiveNames, dic
     return active, {version.id: version for version in reader.versions(package, deleted=True)}
 
 
-def _version_restoration(entry: ReceiptEntry, version: Version | None, refusal: Outcome | None) -> PlannedWrite:
+def _gone_afterwards(entries: Sequence[ReceiptEntry]) -> dict[int, frozenset[int]]:
+    """For each entry, by its identity, the versions of its package that began to go after it was confirmed gone.
+
+    One of them may be a part of it, so they come back first. Of those, the ones that went after others of them need
+    not be named: the others wait for them.
+    """
+    found: dict[int, frozenset[int]] = {}
+    packages: dict[PackageName, list[ReceiptEntry]] = {}
+    for entry in entries:
+        packages.setdefault(entry.package, []).append(entry)
+    for several in packages.values():
+        by_begin = sorted(several, key=lambda entry: entry.began)
+        begins = [entry.began for entry in by_begin]
+        # the first of an entry and all behind it that was confirmed
+        first_end = list(accumulate((entry.ended for entry in reversed(by_begin)), min))[::-1]
+        for entry in several:
+            start = bisect_right(begins, entry.ended)
+            stop = bisect_right(begins, first_end[start]) if start < len(begins) else start
+            found[id(entry)] = frozenset(
+                other.version_id for other in by_begin[start:stop] if other.version_id is not None
+            )
+    return found
+
+
+def _version_restoration(
+    entry: ReceiptEntry, version: Version | None, refusal: Outcome | None, after: frozenset[int]
+) -> PlannedWrite:
     return PlannedWrite(
         decision=Decision.RESTORE,
         reason=Reason.RECEIPT,
@@ -152,7 +181,7 @@ def _version_restoration(entry: ReceiptEntry, version: Version | None, refusal: 
         version_name=entry.name,
         tags=entry.tags,
         tag=entry.tag,
-        root=entry.root,
+        after=after,
         refusal=refusal,
     )
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from package_keeper.decisions.plan import PlannedWrite
-from package_keeper.decisions.vocabulary import Decision
 from package_keeper.inventory.package import PackageName
 
 
@@ -78,15 +77,10 @@ def after_holders(writes: Sequence[PlannedWrite]) -> list[set[int]]:
     return waits
 
 
-def after_parts(writes: Sequence[PlannedWrite]) -> list[set[int]]:
-    """For restorations: a root waits for the parts that stand before it, so that it is never there without them."""
-    parts: dict[tuple[PackageName, str], set[int]] = {}
-    waits: list[set[int]] = []
-    for place, write in enumerate(writes):
-        waits.append(parts.get((write.package, write.version_name), set()))
-        if write.root is not None and write.decision is Decision.RESTORE:
-            parts.setdefault((write.package, write.root), set()).add(place)
-    return waits
+def after_named(writes: Sequence[PlannedWrite]) -> list[set[int]]:
+    """For restorations: each waits for those that it names, so that no root is ever there without its parts."""
+    places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
+    return [{places[other] for other in write.after if other in places} for write in writes]
 
 
 def _by_package(writes: Sequence[PlannedWrite], places: Iterable[int]) -> Iterable[list[int]]:

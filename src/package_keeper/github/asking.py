@@ -41,7 +41,7 @@ class Asker:
             self._client = None
 
     def _open(self) -> "Github":
-        # imported here: it takes longer than everything else together, and explicit owner types do without
+        # imported here: it takes longer than all of ours, and only what is gone is asked through it
         import github  # noqa: PLC0415  # reason: start-up time
 
         if self._client is None:

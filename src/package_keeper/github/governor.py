@@ -30,7 +30,7 @@ SHARE_LEFT = 10
 """Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
 POLITE_SECONDS = 1.0
 """Between two writes with `pace: polite`, as GitHub's documentation advises."""
-TOLD_SECONDS = 2.0
+TOLD_SECONDS = 5.0
 """Waits from here on are told."""
 POINTS_A_MINUTE = 900.0
 CREATIONS_A_MINUTE = 80.0

@@ -6,8 +6,9 @@ page; its absence proves nothing, since package lists have been seen without it 
 followed. Entries are taken once by id: offset pages shift while others push (GITHUB.md, "Endpoints").
 
 A push moves entries to later pages. Read upwards, one page after the other, such a list shows entries twice and loses
-none. Read side by side it could lose one, but then it also shows one twice, for nothing was read before the first
-page. So a list that was read side by side and shows an entry twice is read once more, upwards.
+none. Read side by side it could lose some. So the first page, before which nothing was read, is asked for again in the
+end (if it is as it was, that costs nothing of the primary budget), and where it is another, or an entry came twice, the
+whole list is read once more, upwards.
 """
 
 import re
@@ -49,6 +50,9 @@ class Listing(Generic[_T]):
         self._upwards = False
         self._side_by_side = False
         self._again: set[Hashable] | None = None
+        self._shifted = False
+        self._first_page: list[Hashable] = []
+        self._checking = False
         self._begin(0)
 
     def _begin(self, taken: int) -> None:
@@ -61,7 +65,7 @@ class Listing(Generic[_T]):
         self._last = 0
         self._ends = 0
         self._repeats = 0
-        self._shifted = False
+        self._before: list[Hashable] = []
 
     @property
     def entries(self) -> list[_T]:
@@ -72,6 +76,8 @@ class Listing(Generic[_T]):
         """The numbers of the pages to ask for now; the caller asks for each, or calls again."""
         if self.finished:
             return []
+        if self._checking:
+            return [] if self._asked else [1]
         full = self._taken - self._first
         if self._upwards or full == 0:
             reach = self._taken + 1
@@ -91,6 +97,9 @@ class Listing(Generic[_T]):
 
     def take(self, number: int, entries: list[_T], headers: Mapping[str, str]) -> None:
         """Take a page. Raises `Refusal` when the list has no end."""
+        if self._checking:
+            self._check([self._identity(entry) for entry in entries])
+            return
         link = headers.get("link", "")
         if found := _LAST.search(link):
             self._last = max(self._last, int(found[1]))
@@ -107,6 +116,8 @@ class Listing(Generic[_T]):
             taken = self._taken * self.size
             self.size //= 2
             self._begin(taken)
+        elif self._checking:
+            raise refused
         elif refused.status == 400 and number * self.size > WINDOW:
             # pages before it may still be under way
             self._ends = min(self._ends or number, number)
@@ -119,25 +130,40 @@ class Listing(Generic[_T]):
             self.complete, self.finished = False, True
 
     def _use(self, entries: list[_T], *, has_next: bool) -> None:
-        before = len(self._found)
-        for entry in entries:
-            identity = self._identity(entry)
+        identities = [self._identity(entry) for entry in entries]
+        self._first_page = self._first_page or identities
+        for identity, entry in zip(identities, entries, strict=True):
             known = self._found if self._again is None else self._again
             self._shifted = self._shifted or identity in known
             if self._again is not None:
                 self._again.add(identity)
             self._found[identity] = entry
-        news = len(self._found) > before or self._again is not None
-        self._repeats = 0 if news else self._repeats + 1
+        self._repeats = self._repeats + 1 if identities == self._before else 0
+        self._before = identities
         if not entries or (len(entries) < self.size and not has_next):
             self._end()
         elif self._repeats >= REPEATS or self._taken > REPEATS + self._last + WINDOW:
             raise Refusal(RefusalKind.UNREACHABLE, "GitHub's list repeats itself without an end")
 
     def _end(self) -> None:
-        if self._shifted and self._side_by_side and not self._upwards:
-            self._upwards = True
-            self._again = set()
-            self._begin(0)
-        else:
+        if self._upwards or not self._side_by_side:
             self.finished = True
+        elif self._shifted:
+            self._read_upwards()
+        else:
+            self._checking = True
+            self._asked = set()
+
+    def _check(self, first_page: list[Hashable]) -> None:
+        """Hold the first page, asked for again, against what it was; its size may have been another."""
+        common = min(len(first_page), len(self._first_page))
+        if first_page[:common] == self._first_page[:common]:
+            self.finished = True
+        else:
+            self._read_upwards()
+
+    def _read_upwards(self) -> None:
+        self._checking = False
+        self._upwards = True
+        self._again = set()
+        self._begin(0)

@@ -35,13 +35,14 @@ class Repositories:
         Branches come last, so that one that appears meanwhile is seen alive.
         """
         # under its own name now: PyGithub forgets the page when it follows the redirect of a renamed repository
-        full_name = self._asker.ask(lambda github: str(github.get_repo(full_name).full_name))
+        full_name, default_branch = self._asker.ask(partial(_names, full_name))
         pulls = self._all(full_name, lambda repository: repository.get_pulls("all", "created", "asc"), _pull)
         tags = self._all(full_name, lambda repository: repository.get_tags(), lambda tag: str(tag.name))
         branches = self._branches(full_name)
         return RepositoryLife(
             full_name=full_name,
-            branches=frozenset(branches),
+            # a list that lacks it, or is empty, proves nothing about it
+            branches=frozenset({*branches, default_branch}),
             git_tags=frozenset(tags),
             open_pulls=frozenset(pull.number for pull in pulls if not pull.is_closed),
             closed_pulls=frozenset(pull.number for pull in pulls if pull.is_closed),
@@ -85,6 +86,12 @@ class Repositories:
             first = first or page
             found += page
         raise Refusal(RefusalKind.UNREACHABLE, f"a list of {full_name} does not end")
+
+
+def _names(full_name: str, github: "Github", /) -> tuple[str, str]:
+    """The repository's own name, and its default branch."""
+    repository = github.get_repo(full_name)
+    return str(repository.full_name), str(repository.default_branch)
 
 
 def _page(

@@ -40,6 +40,7 @@ class Window:
         self._was_full = False
         self._learning_until: float | None = None
         self._cut_from = highest
+        self._any_passed = True
 
     def wait(self, now: float, cost: float) -> float:
         """Seconds until `cost` more fits; zero is at once. What is under way is counted until it has come back."""
@@ -68,17 +69,24 @@ class Window:
             return
         self._spent.append((now + SPAN, cost))
         self._total += cost
+        self._any_passed = True
         if self._learning_until is not None and begun < self._learning_until:
             self._learn()
 
     def refuse(self, now: float) -> None:
-        """GitHub said no: what passed in the last minute is the limit. What is still under way may add to that."""
+        """GitHub said no: what passed in the last minute is the limit. What is still under way may add to that.
+
+        Where nothing has passed since it said so before, the second refusal says nothing new about the limit.
+        """
         self._forget(now)
+        self._was_full = False
+        self._round_ends = now + SPAN
+        if not self._any_passed:
+            return
+        self._any_passed = False
         self._learning_until = now
         self._cut_from = self.limit
         self._step = STEP
-        self._was_full = False
-        self._round_ends = now + SPAN
         self._learn()
 
     def _learn(self) -> None:

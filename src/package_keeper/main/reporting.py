@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from package_keeper.errors import SHORTEST_SECRET, GuardRefused, PackageKeeperError
+from package_keeper.errors import SHORTEST_SECRET, PackageKeeperError
 from package_keeper.execution.run import Run
 from package_keeper.execution.verdict import Verdict
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
@@ -63,7 +63,10 @@ class Reporter:
             ended = ended if ended.status else Verdict(result="failed", status=1)
             contents = self._contents(state, ended)
         try:
-            write_outputs(self.environ, {name: self._masked(text) for name, text in outputs(contents).items()})
+            found = outputs(contents)
+            if not found["matrix"]:
+                self.log.warning("the output matrix is empty: so many packages do not fit into it; use output-file")
+            write_outputs(self.environ, {name: self._masked(text) for name, text in found.items()})
         except OSError as error:
             self.log.error(f"the outputs cannot be written: {error}")  # noqa: TRY400  # reason: as above
             ended = ended if ended.status else Verdict(result="failed", status=1)
@@ -73,7 +76,7 @@ class Reporter:
             settings is not None
             and settings.operation.writes
             and settings.dry_run
-            and ended.status != GuardRefused.status
+            and ended.result in ("planned", "nothing-to-do")
         ):
             switch = "--no-dry-run" if self.command_line else "dry-run: false"
             self.log.notice(f"This was a dry run: nothing was written. With {switch} the plan is carried out.")

@@ -6,6 +6,7 @@ runner"). Tokens never reach a line.
 
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -34,6 +35,8 @@ class Log:
     def __init__(self, level: str, secret: str) -> None:
         self.level = LEVELS[level]
         self._secret = secret
+        # those who wait for GitHub say so from threads of their own
+        self._lock = threading.RLock()
         self.messages: list[str] = []
         """Errors, warnings and notices so far, for the summary and the result."""
 
@@ -69,11 +72,14 @@ class Log:
         yield
 
     def _say(self, kind: str, level: int, text: str) -> None:
+        if level > self.level and level >= LEVELS["info"]:
+            return
         text = text.replace(self._secret, "***") if len(self._secret) >= SHORTEST_SECRET else text
-        if level < LEVELS["info"]:
-            self.messages.append(text)
-        if level <= self.level:
-            self._show(kind, text)
+        with self._lock:
+            if level < LEVELS["info"]:
+                self.messages.append(text)
+            if level <= self.level:
+                self._show(kind, text)
 
     def _show(self, kind: str, text: str) -> None:
         raise NotImplementedError

@@ -107,7 +107,15 @@ def test_a_quiet_list_is_complete_in_any_order_of_answers(
     assert sorted(listing.entries) == list(range(length))
     assert listing.complete
     needed = length // PAGE_SIZE + 1
-    assert len(shelf.asked) == len(set(shelf.asked)) <= needed + AHEAD
+    assert once_each(shelf.asked) <= needed + AHEAD
+
+
+def once_each(asked: list[tuple[int, int]]) -> int:
+    """How many pages were asked for, none twice but the first, which is looked at again in the end."""
+    if asked[1:] and asked[-1] == asked[0] == (1, PAGE_SIZE):
+        asked = asked[:-1]
+    assert len(asked) == len(set(asked))
+    return len(asked)
 
 
 @pytest.mark.parametrize(("length", "link", "requests"), [(0, True, 1), (99, True, 1), (100, True, 2), (250, True, 3)])
@@ -115,13 +123,13 @@ def test_short_lists_need_no_page_more(length: int, link: bool, requests: int) -
     for linked in (link, False):
         shelf = Shelf(list(range(length)), linked)
         read(shelf)
-        assert len(shelf.asked) == requests
+        assert once_each(shelf.asked) == requests
 
 
 def test_nothing_is_asked_for_beyond_the_last_page_that_a_link_names() -> None:
     shelf = Shelf(list(range(950)))
     read(shelf)
-    assert len(shelf.asked) == 10
+    assert once_each(shelf.asked) == 10
 
 
 def test_the_first_page_is_asked_for_alone_and_then_all_that_a_link_names() -> None:
@@ -209,11 +217,9 @@ def test_a_push_between_pages_side_by_side_is_noticed() -> None:
 def test_a_quiet_list_is_not_read_again() -> None:
     shelf = Shelf(list(range(1_000)))
     read(shelf, lambda count: count - 1)
-    assert len(shelf.asked) <= 11 + AHEAD
-    assert len(set(shelf.asked)) == len(shelf.asked)
+    assert once_each(shelf.asked) <= 11 + AHEAD
 
 
-@pytest.mark.xfail(strict=True, reason="two pages' worth of pushes leave no entry that comes twice")
 def test_a_flood_between_pages_side_by_side_loses_nothing() -> None:
     shelf = Shelf(list(range(350)))
     listing = read(shelf, following([0, 2, 1]), pushing([0, 0, 2 * PAGE_SIZE]))
@@ -266,7 +272,6 @@ def test_after_a_server_error_smaller_pages_go_on(
     assert len(shelf.asked) <= breaks_at + 2 * ROOM + length // SMALLEST_PAGE + 1 + AHEAD
 
 
-@pytest.mark.xfail(strict=True, reason="halving forgets that an entry came twice before")
 def test_what_a_push_hid_is_read_again_after_a_server_error_too() -> None:
     shelf = Shelf(list(range(600)))
     shelf.broken = lambda number, size: (number, size) == (5, 100)

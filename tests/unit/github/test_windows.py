@@ -165,7 +165,11 @@ def test_a_refusal_cuts_no_deeper_than_half_and_never_to_nothing() -> None:
     window = Window(180.0)
     window.refuse(5.0)
     assert window.limit == 180 * CUT
+    window.refuse(50.0)
+    assert window.limit == 180 * CUT, "nothing passed in between, so nothing more is known"
     for second in range(100, 2_000, 100):
+        window.begin(float(second), 1.0)
+        window.end(float(second), 1.0, passed=True, begun=float(second))
         window.refuse(float(second))
     assert window.limit == 1.0
     assert window.wait(5_000.0, 1.0) == 0.0

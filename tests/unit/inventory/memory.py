@@ -226,6 +226,11 @@ def planned(found: Judged, rules: Rules) -> Plan:
     return run.plan
 
 
+def some_crew(plan: Plan) -> Crew:
+    """One to six writes side by side, in an order of their own: each plan has always the same."""
+    return Crew(width=1 + len(plan.writes) % 6, seed=len(plan.judgements))
+
+
 def carrier(paper: Paper, log: Quiet | None = None, crew: Crew | None = None) -> Carrier:
     """The real carrier, over a receipt in memory."""
     book = ReceiptWriter(lambda: paper, OWNER, {}, NoonClock())  # type: ignore[arg-type]
@@ -245,10 +250,12 @@ def carried_out(
     """Carry out a plan of deletions with the real machinery."""
     guarded = guard(plan, Guards(limit=limit, on_last_version=on_last))
     moves = TagMoves(hub, hub, hub, hub, Quiet())
-    return carrier(paper or Paper(), crew=crew).carry_out(guarded, Deletions(guarded, hub, hub, moves, on_last))
+    ours = carrier(paper or Paper(), crew=crew or some_crew(plan))
+    return ours.carry_out(guarded, Deletions(guarded, hub, hub, moves, on_last))
 
 
 def restored(hub: Hub, plan: Plan) -> Carried:
     """Carry out a plan of restorations with the real machinery."""
     guarded: GuardedPlan = guard(plan, Guards())
-    return carrier(Paper()).carry_out(guarded, Restorations(hub, hub, TagMoves(hub, hub, hub, hub, Quiet())))
+    moves = TagMoves(hub, hub, hub, hub, Quiet())
+    return carrier(Paper(), crew=some_crew(plan)).carry_out(guarded, Restorations(hub, hub, moves))

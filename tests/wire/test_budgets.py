@@ -1,0 +1,245 @@
+"""Budgets, drift and many writes at once: what is left, what is said, and what the next run does.
+
+The real program runs as a process of its own. Where minutes must pass, it and the simulator live in time that passes
+faster (tests/benchmarks/scaled.py).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.program import Ended, Place, receipt_lines
+from tests.simulator import Package, Simulator
+from tests.simulator.images import push_image
+from tests.wire.test_interruptions import wait_until
+
+TOKEN = "tok-of-a-test"
+SCALED = Path(__file__).resolve().parents[1] / "benchmarks" / "scaled.py"
+OLD = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        made(simulator)
+        yield simulator
+    assert simulator.errors == []
+
+
+@pytest.fixture
+def quick() -> Iterator[Simulator]:
+    """A simulator in which five minutes last a second."""
+    with Simulator(time_scale=300) as simulator:
+        simulator.clock.shared = True
+        made(simulator)
+        yield simulator
+    assert simulator.errors == []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place.below(tmp_path)
+
+
+def made(simulator: Simulator) -> None:
+    simulator.add_owner("acme")
+    simulator.add_token(TOKEN)
+
+
+def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
+    inputs = {
+        "token": TOKEN,
+        "owner": "acme",
+        "owner-type": "organization",
+        "api-url": sim.url,
+        "operation": "delete",
+        "package": "app",
+        "dry-run": "false",
+    }
+    return place.action_environment(inputs | {name.replace("_", "-"): text for name, text in more.items()})
+
+
+def run(sim: Simulator, place: Place, **more: str) -> Ended:
+    return place.run([], environment(sim, place, **more))
+
+
+def run_quickly(sim: Simulator, place: Place, **more: str) -> Ended:
+    now = sim.clock.now()
+    arguments = [str(sim.clock.time_scale), str(sim.clock.moment(now)), now.isoformat()]
+    return place.end(place.start(arguments, environment(sim, place, **more), SCALED))
+
+
+def versions(sim: Simulator, number: int) -> Package:
+    package = sim.add_package("acme", "npm", "app")
+    for minute in range(number):
+        package.add_version(f"1.{minute}.0", created_at=f"2026-01-01T{minute // 60:02}:{minute % 60:02}:00Z")
+    return package
+
+
+def names(package: Package) -> list[str]:
+    return sorted((version.name for version in package.active()), key=lambda name: int(name.split(".")[1]))
+
+
+NPM = {"package_type": "npm", "versions": "*"}
+
+
+def test_the_time_limit_ends_a_run_cleanly_and_the_next_goes_on(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 8)
+    ended = run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="3s", summary="true")
+    assert ended.status == 0, ended.said
+    assert ended.outputs["result"] == "partial"
+    done, left = ended.count("deleted"), ended.count("remaining")
+    assert done >= 1
+    assert left >= 1
+    assert done + left == ended.count("planned") == 8
+    assert names(package) == [f"1.{number}.0" for number in range(done, 8)], "the oldest go first"
+    assert any("time-limit is reached" in text for text in ended.annotations["notice"])
+    assert {version["outcome"] for version in ended.array("versions")} == {"done", "out-of-time"}
+    rest = run(sim, place, **NPM)
+    assert (rest.status, rest.outputs["result"], names(package)) == (0, "done", ["1.7.0"])
+
+
+def test_no_wait_ends_past_the_time_limit(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 5)
+    message = "You have exceeded a secondary rate limit."
+    sim.faults.add("DELETE", "/versions/", status=403, message=message, headers={"Retry-After": "60"}, after=2)
+    ended = run(sim, place, **NPM, pace="polite", time_limit="20s")
+    assert (ended.status, ended.outputs["result"]) == (0, "partial"), ended.said
+    assert (ended.count("deleted"), ended.count("remaining")) == (2, 3)
+    assert len(package.active()) == 3
+    outcomes = [line["outcome"] for line in receipt_lines(place.workspace / ended.outputs["receipt"])]
+    assert outcomes.count("out-of-time") == outcomes.count("started") - 2
+
+
+def test_a_time_limit_while_lists_are_read_is_no_failure(sim: Simulator, place: Place) -> None:
+    versions(sim, 5)
+    message = "You have exceeded a secondary rate limit."
+    sim.faults.add("GET", "/versions", status=403, message=message, headers={"Retry-After": "60"}, times=None)
+    ended = run(sim, place, **NPM, time_limit="10s")
+    assert (ended.status, ended.outputs["result"]) == (0, "partial"), ended.said
+    assert sim.writes == []
+
+
+def test_writes_leave_a_tenth_of_the_primary_budget(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 60)
+    sim.limits.configure(primary=50)
+    ended = run(sim, place, **NPM, time_limit="20s")
+    assert (ended.status, ended.outputs["result"]) == (0, "partial"), ended.said
+    status = sim.limits.status(TOKEN, "classic")
+    assert 5 <= status["remaining"] <= 7
+    assert not any(sim.limits.refusals.values())
+    assert 60 - len(package.active()) == ended.count("deleted")
+
+
+def test_a_server_without_limits_is_not_waited_for(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 250)
+    sim.limits.configure(enabled=False)
+    ended = run(sim, place, package_type="npm", versions="*", keep_latest="10", time_limit="40s")
+    assert (ended.status, ended.outputs["result"], ended.count("deleted")) == (0, "done", 240), ended.said
+    assert names(package) == [f"1.{number}.0" for number in range(240, 250)]
+
+
+@pytest.mark.parametrize("delay", ["even", "uneven"])
+def test_side_by_side_the_newest_is_what_github_keeps_as_the_last(sim: Simulator, place: Place, delay: str) -> None:
+    package = versions(sim, 30)
+    sim.latency = 0.01
+    if delay == "uneven":
+        for number in (3, 11, 12, 27):
+            sim.faults.add("DELETE", f"/versions/{package.active()[number].id}", action="delay", delay=0.3)
+    ended = run(sim, place, **NPM)
+    assert (ended.status, ended.count("deleted"), ended.count("skipped")) == (0, 29, 1), ended.said
+    assert names(package) == ["1.29.0"]
+    assert ended.array("versions")[-1]["outcome"] == "last-version"
+
+
+def test_a_cancelled_run_lets_all_writes_end_that_are_under_way(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 60)
+    sim.faults.add("DELETE", "/versions/", action="delay", delay=0.5, times=None)
+    process = place.start([], environment(sim, place, **NPM))
+    wait_until(lambda: len(sim.writes) >= 10, process)
+    process.send_signal(signal.SIGTERM)
+    ended = place.end(process)
+    assert ended.status == 130
+    gone = 60 - len(package.active())
+    assert 10 <= gone <= 40
+    lines = receipt_lines(place.workspace / ended.outputs["receipt"])
+    assert sum(line["outcome"] == "done" for line in lines) == gone == ended.count("deleted")
+    assert {line["outcome"] for line in lines} == {"started", "done"}
+    sim.faults.clear()
+    undone = run(sim, place, operation="restore", package_type="npm", undo=ended.outputs["receipt"])
+    assert (undone.status, undone.count("restored"), len(package.active())) == (0, gone, 60)
+
+
+def test_a_refusal_pauses_all_and_loses_nothing(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 40)
+    sim.faults.add(
+        "DELETE", "/versions/", status=429, message="You have exceeded a secondary rate limit.",
+        headers={"Retry-After": "2"}, after=10, times=5,
+    )  # fmt: skip
+    ended = run(sim, place, **NPM, keep_latest="1")
+    assert (ended.status, ended.count("deleted"), ended.count("failed")) == (0, 39, 0), ended.said
+    assert len(package.active()) == 1
+    waits = [text for text in ended.annotations["warning"] if "rate limit is reached; waiting" in text]
+    assert len(waits) == 1, "one pause for all"
+    assert "UTC" in waits[0]
+
+
+@pytest.fixture
+def images(quick: Simulator) -> Package:
+    """Six images of pull requests, of two platforms; each deletion takes two minutes, one after the other."""
+    package = quick.add_package("acme", "container", "app")
+    push_image(package, "v1", created_at=OLD)
+    for number in range(1, 7):
+        push_image(package, f"pr-{number}", platforms=["linux/amd64", "linux/arm64"], created_at=f"2026-01-0{number}")
+    quick.faults.add("DELETE", "/versions/", action="delay", delay=0.4, times=None)
+    return package
+
+
+def test_a_tag_that_moves_during_a_long_run_keeps_its_image(quick: Simulator, images: Package, place: Place) -> None:
+    kept = images.tags()["pr-6"]
+    quick.on("DELETE", "/versions/", lambda *_: images.move_tag("stable", kept), after=2, times=1)
+    ended = run_quickly(quick, place, tags="pr-*", pace="polite")
+    assert ended.status == 0, ended.said
+    assert set(images.tags()) == {"v1", "pr-6", "stable"}
+    outcomes = {version["outcome"] for version in ended.array("versions")}
+    assert outcomes == {"done", "changed-since-plan"}
+    assert (ended.count("deleted"), ended.count("skipped"), ended.count("broken")) == (15, 3, 0)
+    assert len(images.active()) == 4
+    assert "the lists are more than five minutes old" in ended.said
+
+
+def test_what_is_pushed_during_a_long_run_and_built_on_old_parts_stays_whole(
+    quick: Simulator, images: Package, place: Place
+) -> None:
+    index = images.manifests[images.tags()["pr-6"].name][0]
+    parts = {child["digest"] for child in json.loads(index)["manifests"]}
+    other = json.dumps(json.loads(index) | {"annotations": {"made": "later"}}).encode()
+
+    def push(*_: object) -> None:
+        images.push(other, tag="v2")
+
+    quick.on("DELETE", "/versions/", push, after=2, times=1)
+    ended = run_quickly(quick, place, tags="pr-*", pace="polite")
+    assert ended.status == 0, ended.said
+    assert set(images.tags()) == {"v1", "v2"}
+    assert parts <= {version.name for version in images.active()}
+    assert ended.count("broken") == 0
+
+
+def test_versions_that_went_meanwhile_are_not_asked_for(quick: Simulator, place: Place) -> None:
+    package = versions(quick, 8)
+    quick.faults.add("DELETE", "/versions/", action="delay", delay=0.6, times=None)
+    last = package.find("1.6.0")
+    assert last is not None
+    quick.on("DELETE", "/versions/", lambda *_: package.remove(last), after=1, times=1)
+    ended = run_quickly(quick, place, package_type="npm", versions="*", keep_latest="1", pace="polite")
+    assert ended.status == 0, ended.said
+    assert not any(str(last.id) in request.path for request in quick.writes)
+    found = {version["id"]: version["outcome"] for version in ended.array("versions")}
+    assert found[last.id] == "changed-since-plan"
+    assert set(found.values()) == {"done", "changed-since-plan"}
