@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from package_keeper.github.governor import Governor, Permit, Use
@@ -71,3 +72,13 @@ def budget(remaining: int, *, limit: int = 5_000, resets_at: float) -> dict[str,
         "x-ratelimit-remaining": str(remaining),
         "x-ratelimit-reset": str(int(START.timestamp() + resets_at)),
     }
+
+
+def at_once(*calls: Callable[[], object]) -> None:
+    """Run calls in threads of their own, to their ends."""
+    threads = [threading.Thread(target=call, daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+        assert not thread.is_alive()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.errors import Cancelled, OutOfTime
 from package_keeper.github.governor import (
     FIRST_IN_FLIGHT,
     LEAST_IN_FLIGHT,
@@ -21,28 +17,12 @@ from package_keeper.github.governor import (
     Permit,
     Use,
 )
-from package_keeper.github.waits import LONGEST
-from tests.unit.github.pace import Pace, budget
-from tests.wire.machinery import CrewClock, StillClock
+from tests.unit.github.pace import Pace, at_once, budget
+from tests.wire.machinery import CrewClock
 
 USES = list(Use)
 READ, DELETE, CREATE = Use.READ, Use.DELETE, Use.CREATE
 SECONDARY = {"x-ratelimit-remaining": "4000"}
-
-
-def at_once(*calls: Callable[[], object]) -> None:
-    """Run calls in threads of their own, to their ends."""
-    threads = [threading.Thread(target=call, daemon=True) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-        assert not thread.is_alive()
-
-
-def fail(error: Exception | None) -> None:
-    if error is not None:
-        raise error
 
 
 # points
@@ -240,189 +220,6 @@ def test_fewer_are_in_flight_after_a_refusal_and_more_after_many_answers() -> No
     assert pace.governor.width == MOST_IN_FLIGHT
 
 
-# the primary budget
-
-
-def test_writes_leave_a_tenth_and_reads_do_not() -> None:
-    pace = Pace()
-    pace.hear(101, limit=1_000)
-    assert (pace.wait(DELETE), pace.wait(CREATE), pace.wait(READ)) == (0, 0, 0)
-    pace.hear(100, limit=1_000)
-    assert pace.wait(DELETE) == pace.wait(CREATE) == pytest.approx(601)
-    assert pace.wait(READ) == 0
-    pace.hear(0, limit=1_000)
-    assert pace.wait(READ) == pytest.approx(601)
-    pace.clock.elapsed += 601
-    assert [pace.wait(use) for use in USES] == [0, 0, 0]
-
-
-def test_the_tenth_of_an_odd_budget_is_rounded_up() -> None:
-    pace = Pace()
-    pace.hear(7, limit=60)
-    assert pace.wait(DELETE) == 0
-    pace.hear(6, limit=60)
-    assert pace.wait(DELETE) > 0
-    other = Pace()
-    other.hear(2, limit=15)
-    assert other.wait(DELETE) > 0
-
-
-def test_the_wait_for_the_budget_says_why_and_until_when() -> None:
-    pace = Pace()
-    pace.hear(80, limit=1_000)
-    pace.send(DELETE)
-    assert pace.clock.slept == [601]
-    expected = "80 of 1000 requests of this hour are left, a tenth is left to others; waiting 601 s, until 12:10:01 UTC"
-    assert pace.told == [expected]
-
-
-@given(order=st.permutations(range(201, 221)))
-def test_answers_that_overtake_each_other_do_not_bring_the_budget_back(order: list[int]) -> None:
-    pace = Pace()
-    for remaining in order:
-        pace.hear(remaining, limit=2_000)
-    assert pace.wait(DELETE) == 0
-    pace.hear(200, limit=2_000)
-    pace.hear(220, limit=2_000)
-    assert pace.wait(DELETE) > 0
-
-
-def test_another_hour_has_a_budget_of_its_own() -> None:
-    pace = Pace()
-    pace.hear(3, limit=1_000, resets_in=10)
-    assert pace.wait(DELETE) > 0
-    pace.hear(999, limit=1_000, resets_in=3_610)
-    assert pace.wait(DELETE) == 0
-
-
-def test_requests_in_flight_are_taken_off_what_is_left() -> None:
-    pace = Pace()
-    pace.hear(3)
-    permits = [pace.take(READ) for _ in range(3)]
-    assert pace.wait(READ) > 0
-    pace.governor.back(permits[0], passed=True)
-    assert pace.wait(READ) == 0
-
-
-def test_for_requests_in_flight_nobody_waits_an_hour() -> None:
-    pace = Pace()
-    pace.hear(5)
-    # their answers say so: the five that are left are left after these
-    permits = [pace.take(READ) for _ in range(5)]
-    assert pace.wait(READ) < 5
-    for permit in permits:
-        pace.governor.back(permit, passed=True)
-    assert pace.wait(READ) == 0
-
-
-def test_a_reset_that_lies_far_ahead_is_asked_about_again() -> None:
-    pace = Pace()
-    pace.hear(0, resets_in=1_000_000)
-    assert pace.wait(READ) == LONGEST
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0"},
-        {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "-1", "x-ratelimit-reset": "99999999999"},
-        {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"},
-        {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 40},
-        {
-            "x-ratelimit-limit": "5000",
-            "x-ratelimit-remaining": "\N{ARABIC-INDIC DIGIT ZERO}",
-            "x-ratelimit-reset": "99999999999",
-        },
-    ],
-)
-def test_headers_that_say_nothing_are_not_believed(headers: dict[str, str]) -> None:
-    pace = Pace()
-    pace.governor.heard(headers)
-    assert [pace.wait(use) for use in USES] == [0, 0, 0]
-
-
-# polite, time limits, permits
-
-
-def test_polite_is_one_write_a_second_and_reads_go_as_ever() -> None:
-    pace = Pace(polite=True)
-    begun = []
-    for _ in range(10):
-        permit = pace.governor.acquire(DELETE)
-        begun.append(permit.at)
-        pace.send(READ, 3)
-        pace.clock.elapsed += 0.3
-        pace.governor.back(permit, passed=True)
-    assert all(1 <= later - sooner < 1.01 for sooner, later in pairwise(begun))
-    assert pace.told == []
-
-
-def test_polite_writes_are_never_two_at_once() -> None:
-    pace = Pace(polite=True)
-    permit = pace.take(CREATE)
-    pace.clock.elapsed += 20
-    assert 0 < pace.wait(DELETE) < 0.2
-    assert pace.wait(READ) == 0
-    pace.governor.back(permit, passed=True)
-    assert pace.wait(DELETE) == 0
-
-
-@pytest.mark.parametrize(("deadline", "fits"), [(44.9, False), (45.1, True)])
-def test_no_wait_is_begun_that_would_end_past_the_time_limit(deadline: float, fits: bool) -> None:
-    pace = Pace(deadline=deadline)
-    pace.refuse(READ, {"retry-after": "45"})
-    if fits:
-        assert pace.governor.acquire(READ).at == 45
-    else:
-        with pytest.raises(OutOfTime):
-            pace.governor.acquire(READ)
-        assert pace.clock.slept == []
-        assert pace.clock.elapsed == 0
-
-
-def test_the_time_limit_beats_every_reason_to_wait() -> None:
-    for pace, use in (
-        (Pace(deadline=50), DELETE),
-        (Pace(deadline=50), READ),
-        (Pace(deadline=0.5, polite=True), CREATE),
-    ):
-        pace.hear(100_000, limit=100_000)
-        pace.hear(0 if use is READ else 100_000, limit=100_000)
-        with pytest.raises(OutOfTime):
-            pace.send(use, 1_000)
-        assert pace.clock.elapsed <= (pace.deadline or 0)
-
-
-def test_after_the_time_limit_nothing_begins_but_a_last_look() -> None:
-    pace = Pace(deadline=10.0)
-    held, before = pace.take(DELETE), pace.governor.is_over
-    pace.clock.elapsed = 10.0
-    assert (before, pace.governor.is_over) == (False, True)
-    with pytest.raises(OutOfTime):
-        pace.governor.acquire(READ)
-    with pace.governor.holding(held):
-        assert pace.governor.acquire(DELETE) is held, "leave that was given is kept"
-    pace.governor.wind_up()
-    pace.governor.back(pace.governor.acquire(READ), passed=True)
-    pace.governor.refused(held, {"retry-after": "1"})
-    with pytest.raises(OutOfTime):
-        pace.governor.acquire(READ)
-    assert pace.clock.slept == []
-
-
-def test_a_rest_says_why() -> None:
-    pace = Pace(deadline=200.0)
-    pace.hear(90, limit=1_000, resets_in=100)
-    wait = pace.wait(DELETE)
-    pace.governor.rest(DELETE, wait)
-    assert pace.clock.slept == [101]
-    assert "a tenth is left to others; waiting 101 s" in pace.told[0]
-    with pytest.raises(OutOfTime):
-        pace.governor.rest(DELETE, 100.0)
-    assert pace.clock.slept == [101]
-
-
 def test_many_who_wait_for_the_minute_use_it_up() -> None:
     clock = CrewClock(20)
     pace = Pace(clock=clock)
@@ -440,57 +237,6 @@ def test_many_who_wait_for_the_minute_use_it_up() -> None:
     assert len(times) >= 0.97 * 900 * 10
     times.sort()
     assert all(later - sooner >= 60 - 1e-6 for sooner, later in zip(times, times[900:], strict=False))
-
-
-def test_a_cancelled_wait_ends_with_that() -> None:
-    class Cancelling(StillClock):
-        def sleep(self, seconds: float) -> None:
-            raise Cancelled
-
-    pace = Pace(clock=Cancelling())
-    pace.refuse(READ)
-    with pytest.raises(Cancelled):
-        pace.governor.acquire(READ)
-
-
-def test_a_permit_that_is_held_is_used_once() -> None:
-    pace = Pace()
-    held = pace.take(DELETE)
-    with pace.governor.holding(held):
-        assert pace.governor.acquire(DELETE) is held
-        assert pace.governor.acquire(DELETE) is not held
-    assert pace.governor._in_flight == 2, "what was used is given back by who used it"
-
-
-def test_a_permit_that_is_held_needs_no_wait_of_its_own() -> None:
-    pace = Pace()
-    held = pace.take(DELETE)
-    pace.refuse(READ, {"retry-after": "60"})
-    with pace.governor.holding(held):
-        assert pace.governor.acquire(DELETE) is held
-    assert pace.clock.slept == []
-
-
-@pytest.mark.parametrize("error", [None, LookupError(), Cancelled()])
-def test_a_permit_that_nobody_used_is_given_back_and_costs_nothing(error: Exception | None) -> None:
-    pace = Pace()
-    pace.hear(100_000, limit=100_000)
-    for _ in range(1_000):
-        held = pace.take(DELETE)
-        with suppress(LookupError, Cancelled), pace.governor.holding(held):
-            fail(error)
-    assert pace.governor._in_flight == 0
-    pace.send(DELETE, 180)
-    assert pace.clock.slept == []
-
-
-def test_a_permit_is_held_in_its_own_thread_only() -> None:
-    pace = Pace()
-    held, others = pace.take(DELETE), list[Permit]()
-    with pace.governor.holding(held):
-        at_once(lambda: others.append(pace.governor.acquire(DELETE)))
-        assert others[0] is not held
-        assert pace.governor.acquire(DELETE) is held
 
 
 def test_many_threads_leave_nothing_behind() -> None:

@@ -2,97 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github.paging import AHEAD, PAGE_SIZE, REPEATS, SMALLEST_PAGE, SURE, WINDOW, Listing
-
-ROOM = 20
-"""Requests in flight at once."""
-NEVER = -1
-BROKEN = Refusal(RefusalKind.UNREACHABLE, "Server Error", status=502)
-TOO_FAR = Refusal(RefusalKind.OTHER, "In order to protect our systems", status=400)
-
-Answer = tuple[list[int], Mapping[str, str]] | Refusal
-
-
-@dataclass
-class Shelf:
-    """A list on a server, newest first; `link` says whether pages name the next and the last one."""
-
-    entries: list[int]
-    link: bool = True
-    newest: int = 1_000_000
-    asked: list[tuple[int, int]] = field(default_factory=list)
-    answered: int = 0
-    broken: Callable[[int, int], bool] = lambda _number, _size: False
-    window: int | None = None
-
-    def push(self, count: int) -> None:
-        for _ in range(count):
-            self.newest += 1
-            self.entries.insert(0, self.newest)
-
-    def page(self, number: int, size: int) -> Answer:
-        self.answered += 1
-        if self.window is not None and number * size > self.window:
-            return TOO_FAR
-        if self.broken(number, size):
-            return BROKEN
-        last = max(-(-len(self.entries) // size), 1)
-        links = [f'<https://api.github.com/x?page={last}&per_page={size}>; rel="last"'] if last > 1 else []
-        if number < last:
-            links.append(f'<https://api.github.com/x?page={number + 1}&per_page={size}>; rel="next"')
-        headers = {"link": ", ".join(links)} if self.link and links else {}
-        return self.entries[(number - 1) * size : number * size], headers
-
-
-def read(
-    shelf: Shelf,
-    pick: Callable[[int], int] = lambda _: 0,
-    meanwhile: Callable[[Shelf], None] = lambda _: None,
-    room: int = ROOM,
-) -> Listing[int]:
-    """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
-
-    Between any two answers `meanwhile` happens.
-    """
-    listing: Listing[int] = Listing(lambda entry: entry)
-    under_way: list[tuple[int, int, int]] = []
-    while not listing.finished:
-        for number in listing.wanted()[: max(room - len(under_way), 0)]:
-            listing.ask(number)
-            shelf.asked.append((number, listing.size))
-            under_way.append((listing.generation, number, listing.size))
-        generation, number, size = under_way.pop(pick(len(under_way)) % len(under_way))
-        answer = shelf.page(number, size)
-        meanwhile(shelf)
-        if generation != listing.generation:
-            continue
-        if isinstance(answer, Refusal):
-            listing.refuse(number, answer)
-        else:
-            listing.take(number, *answer)
-        assert len(shelf.asked) < 2_000, "it has no end"
-    return listing
-
-
-def turns(data: list[int]) -> Callable[[int], int]:
-    """Which answer comes next, in turns."""
-    state = {"next": 0}
-
-    def pick(_: int) -> int:
-        state["next"] += 1
-        return data[state["next"] % len(data)]
-
-    return pick
-
+from package_keeper.github.paging import AHEAD, PAGE_SIZE, SMALLEST_PAGE, SURE, Listing
+from tests.unit.github.shelves import ROOM, Shelf, following, read, take, turns
 
 orders = st.lists(st.integers(0, ROOM - 1), min_size=1, max_size=40).map(turns)
 lengths = st.one_of(st.integers(0, 450), st.sampled_from([0, 99, 100, 101, 200, 300, 1_000, 1_500, 2_600]))
@@ -158,15 +76,9 @@ def test_without_links_pages_are_asked_for_ahead_little_by_little() -> None:
     assert lead[-1] == AHEAD
 
 
-def take(shelf: Shelf, number: int, size: int = PAGE_SIZE) -> tuple[list[int], Mapping[str, str]]:
-    answer = shelf.page(number, size)
-    assert not isinstance(answer, Refusal)
-    return answer
-
-
 # others push and delete meanwhile
 
-pushes = st.lists(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, PAGE_SIZE - 1)), min_size=1, max_size=30)
+pushes = st.lists(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 250)), min_size=1, max_size=30)
 
 
 def pushing(counts: list[int]) -> Callable[[Shelf], None]:
@@ -174,17 +86,10 @@ def pushing(counts: list[int]) -> Callable[[Shelf], None]:
     return lambda shelf: shelf.push(next(left, 0))
 
 
-def following(order: list[int]) -> Callable[[int], int]:
-    """First in this order, then always the oldest."""
-    left = iter(order)
-    return lambda _: next(left, 0)
-
-
 @given(length=lengths, link=st.booleans(), pick=orders, counts=pushes, room=st.integers(1, ROOM))
 def test_what_was_there_all_the_time_is_never_missed_while_others_push(
     length: int, link: bool, pick: Callable[[int], int], counts: list[int], room: int
 ) -> None:
-    counts = counts_below_a_page(counts)
     shelf = Shelf(list(range(length)), link)
     listing = read(shelf, pick, pushing(counts), room)
     assert set(range(length)) <= set(listing.entries)
@@ -192,17 +97,6 @@ def test_what_was_there_all_the_time_is_never_missed_while_others_push(
     # once side by side and once upwards, with what is pushed meanwhile
     pages = (length + sum(counts)) // PAGE_SIZE + 1
     assert len(shelf.asked) <= 2 * pages + AHEAD
-
-
-def counts_below_a_page(counts: list[int]) -> list[int]:
-    """No more than a page is pushed while a list is read: more while one page is under way is nobody's pace."""
-    kept, total = [], 0
-    for count in counts:
-        total += count
-        if total >= PAGE_SIZE:
-            break
-        kept.append(count)
-    return kept
 
 
 def test_a_push_between_pages_side_by_side_is_noticed() -> None:
@@ -286,13 +180,14 @@ def test_what_a_push_hid_is_read_again_after_a_server_error_too() -> None:
     pick=orders,
     counts=pushes,
     breaks_at=st.integers(1, 12),
+    room=st.integers(1, ROOM),
 )
-def test_one_after_the_other_nothing_is_missed_whatever_breaks(
-    length: int, link: bool, pick: Callable[[int], int], counts: list[int], breaks_at: int
+def test_nothing_is_missed_whatever_breaks_while_others_push(
+    length: int, link: bool, pick: Callable[[int], int], counts: list[int], breaks_at: int, room: int
 ) -> None:
     shelf = Shelf(list(range(length)), link)
     shelf.broken = lambda _, size: shelf.answered > breaks_at and size > 50
-    listing = read(shelf, pick, pushing(counts_below_a_page(counts)), room=1)
+    listing = read(shelf, pick, pushing(counts), room)
     assert set(range(length)) <= set(listing.entries)
 
 
@@ -319,82 +214,3 @@ def test_other_refusals_are_the_lists(refusal: Refusal) -> None:
     with pytest.raises(Refusal) as caught:
         listing.refuse(1, refusal)
     assert caught.value is refusal
-
-
-# lists that GitHub does not list to their ends
-
-
-@pytest.mark.parametrize("link", [True, False])
-@pytest.mark.parametrize("room", [1, ROOM])
-def test_above_ten_thousand_a_list_ends_and_is_not_complete(link: bool, room: int) -> None:
-    shelf = Shelf(list(range(10_150)), link, window=WINDOW)
-    listing = read(shelf, room=room)
-    assert listing.entries == list(range(WINDOW))
-    assert not listing.complete
-
-
-@pytest.mark.parametrize("link", [True, False])
-def test_what_is_under_way_when_a_page_is_refused_is_waited_for(link: bool) -> None:
-    shelf = Shelf(list(range(10_150)), link, window=WINDOW)
-    listing = read(shelf, lambda count: count - 1)
-    assert listing.entries == list(range(WINDOW))
-    assert not listing.complete
-
-
-def test_a_list_that_repeats_itself_has_no_end() -> None:
-    class Stuck(Shelf):
-        def page(self, number: int, size: int) -> Answer:
-            return super().page(min(number, 2), size)
-
-    for link in (True, False):
-        shelf = Stuck(list(range(250)), link)
-        shelf.entries = shelf.entries[:200]
-        with pytest.raises(Refusal, match="repeats itself") as caught:
-            read(shelf)
-        assert caught.value.kind is RefusalKind.UNREACHABLE
-        assert len(shelf.asked) <= 2 + REPEATS + AHEAD
-
-
-# what pages look like
-
-
-def test_entries_come_once_and_as_they_were_last_seen() -> None:
-    listing: Listing[tuple[int, str]] = Listing(lambda entry: entry[0])
-    first = [(number, "old") for number in range(100)]
-    listing.ask(1)
-    listing.take(1, first, {})
-    listing.ask(2)
-    listing.take(2, [(99, "new"), (100, "new")], {})
-    assert listing.finished
-    assert listing.entries == [*first[:99], (99, "new"), (100, "new")]
-
-
-@pytest.mark.parametrize(
-    ("link", "pages"),
-    [
-        ('<https://x?page=2>; rel="next", <https://x?page=4>; rel="last"', [2, 3, 4]),
-        ('<https://x?per_page=100&page=4&state=active>; rel="last", <https://x?page=2>; rel="next"', [2, 3, 4]),
-        ("<https://x?page=2>; rel=next, <https://x?page=4>; rel=last", [2, 3, 4]),
-        ('<https://x?page=4>; rel="last"', [2, 3, 4]),
-        ('<https://x?page=2>; rel="next"', [2]),
-        ('<https://x?page=99999999999999>; rel="last"', [2]),
-        ('<https://x?my_page=9>; rel="last"', [2]),
-        ('<https://x?page=2>; rel="prev"', [2]),
-        ("nonsense", [2]),
-        ("", [2]),
-    ],
-)
-def test_links_are_hints(link: str, pages: list[int]) -> None:
-    listing: Listing[int] = Listing(lambda entry: entry)
-    listing.ask(1)
-    listing.take(1, list(range(100)), {"link": link})
-    assert listing.wanted() == pages
-
-
-def test_a_link_to_a_next_page_overrules_a_short_one() -> None:
-    class Short(Shelf):
-        def page(self, number: int, size: int) -> Any:
-            return super().page(number, min(size, 30))
-
-    listing = read(Short(list(range(100))))
-    assert sorted(listing.entries) == list(range(100))

@@ -1,0 +1,100 @@
+"""A server of lists in memory, and a reader that has several pages of one list under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github.paging import PAGE_SIZE, Listing
+
+ROOM = 20
+"""Requests in flight at once."""
+BROKEN = Refusal(RefusalKind.UNREACHABLE, "Server Error", status=502)
+TOO_FAR = Refusal(RefusalKind.OTHER, "In order to protect our systems", status=400)
+
+Answer = tuple[list[int], Mapping[str, str]] | Refusal
+
+
+@dataclass
+class Shelf:
+    """A list on a server, newest first; `link` says whether pages name the next and the last one."""
+
+    entries: list[int]
+    link: bool = True
+    newest: int = 1_000_000
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    answered: int = 0
+    broken: Callable[[int, int], bool] = lambda _number, _size: False
+    window: int | None = None
+
+    def push(self, count: int) -> None:
+        for _ in range(count):
+            self.newest += 1
+            self.entries.insert(0, self.newest)
+
+    def page(self, number: int, size: int) -> Answer:
+        self.answered += 1
+        if self.window is not None and number * size > self.window:
+            return TOO_FAR
+        if self.broken(number, size):
+            return BROKEN
+        last = max(-(-len(self.entries) // size), 1)
+        links = [f'<https://api.github.com/x?page={last}&per_page={size}>; rel="last"'] if last > 1 else []
+        if number < last:
+            links.append(f'<https://api.github.com/x?page={number + 1}&per_page={size}>; rel="next"')
+        headers = {"link": ", ".join(links)} if self.link and links else {}
+        return self.entries[(number - 1) * size : number * size], headers
+
+
+def read(
+    shelf: Shelf,
+    pick: Callable[[int], int] = lambda _: 0,
+    meanwhile: Callable[[Shelf], None] = lambda _: None,
+    room: int = ROOM,
+) -> Listing[int]:
+    """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
+
+    Between any two answers `meanwhile` happens.
+    """
+    listing: Listing[int] = Listing(lambda entry: entry)
+    under_way: list[tuple[int, int, int]] = []
+    while not listing.finished:
+        for number in listing.wanted()[: max(room - len(under_way), 0)]:
+            listing.ask(number)
+            shelf.asked.append((number, listing.size))
+            under_way.append((listing.generation, number, listing.size))
+        generation, number, size = under_way.pop(pick(len(under_way)) % len(under_way))
+        answer = shelf.page(number, size)
+        meanwhile(shelf)
+        if generation != listing.generation:
+            continue
+        if isinstance(answer, Refusal):
+            listing.refuse(number, answer)
+        else:
+            listing.take(number, *answer)
+        assert len(shelf.asked) < 2_000, "it has no end"
+    return listing
+
+
+def turns(data: list[int]) -> Callable[[int], int]:
+    """Which answer comes next, in turns."""
+    state = {"next": 0}
+
+    def pick(_: int) -> int:
+        state["next"] += 1
+        return data[state["next"] % len(data)]
+
+    return pick
+
+
+def take(shelf: Shelf, number: int, size: int = PAGE_SIZE) -> tuple[list[int], Mapping[str, str]]:
+    answer = shelf.page(number, size)
+    assert not isinstance(answer, Refusal)
+    return answer
+
+
+def following(order: list[int]) -> Callable[[int], int]:
+    """First in this order, then always the oldest."""
+    left = iter(order)
+    return lambda _: next(left, 0)

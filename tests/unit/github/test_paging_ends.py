@@ -1,0 +1,118 @@
+"""Where lists end: refused pages, repeated ones, Link headers, pages that were asked for ahead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github.paging import AHEAD, REPEATS, WINDOW, Listing
+from tests.unit.github.shelves import ROOM, Answer, Shelf, read, take
+
+# lists that GitHub does not list to their ends
+
+
+@pytest.mark.parametrize("link", [True, False])
+@pytest.mark.parametrize("room", [1, ROOM])
+def test_above_ten_thousand_a_list_ends_and_is_not_complete(link: bool, room: int) -> None:
+    shelf = Shelf(list(range(10_150)), link, window=WINDOW)
+    listing = read(shelf, room=room)
+    assert listing.entries == list(range(WINDOW))
+    assert not listing.complete
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_what_is_under_way_when_a_page_is_refused_is_waited_for(link: bool) -> None:
+    shelf = Shelf(list(range(10_150)), link, window=WINDOW)
+    listing = read(shelf, lambda count: count - 1)
+    assert listing.entries == list(range(WINDOW))
+    assert not listing.complete
+
+
+def test_a_list_that_repeats_itself_has_no_end() -> None:
+    class Stuck(Shelf):
+        def page(self, number: int, size: int) -> Answer:
+            return super().page(min(number, 2), size)
+
+    for link in (True, False):
+        shelf = Stuck(list(range(250)), link)
+        shelf.entries = shelf.entries[:200]
+        with pytest.raises(Refusal, match="repeats itself") as caught:
+            read(shelf)
+        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert len(shelf.asked) <= 2 + REPEATS + AHEAD
+
+
+# what pages look like
+
+
+def test_entries_come_once_and_as_they_were_last_seen() -> None:
+    listing: Listing[tuple[int, str]] = Listing(lambda entry: entry[0])
+    first = [(number, "old") for number in range(100)]
+    listing.ask(1)
+    listing.take(1, first, {})
+    listing.ask(2)
+    listing.take(2, [(99, "new"), (100, "new")], {})
+    assert listing.finished
+    assert listing.entries == [*first[:99], (99, "new"), (100, "new")]
+
+
+@pytest.mark.parametrize(
+    ("link", "pages"),
+    [
+        ('<https://x?page=2>; rel="next", <https://x?page=4>; rel="last"', [2, 3, 4]),
+        ('<https://x?per_page=100&page=4&state=active>; rel="last", <https://x?page=2>; rel="next"', [2, 3, 4]),
+        ("<https://x?page=2>; rel=next, <https://x?page=4>; rel=last", [2, 3, 4]),
+        ('<https://x?page=4>; rel="last"', [2, 3, 4]),
+        ('<https://x?page=2>; rel="next"', [2]),
+        ('<https://x?page=99999999999999>; rel="last"', [2]),
+        ('<https://x?my_page=9>; rel="last"', [2]),
+        ('<https://x?page=2>; rel="prev"', [2]),
+        ("nonsense", [2]),
+        ("", [2]),
+    ],
+)
+def test_links_are_hints(link: str, pages: list[int]) -> None:
+    listing: Listing[int] = Listing(lambda entry: entry)
+    listing.ask(1)
+    listing.take(1, list(range(100)), {"link": link})
+    assert listing.wanted() == pages
+
+
+def test_a_link_to_a_next_page_overrules_a_short_one() -> None:
+    class Short(Shelf):
+        def page(self, number: int, size: int) -> Any:
+            return super().page(number, min(size, 30))
+
+    listing = read(Short(list(range(100))))
+    assert sorted(listing.entries) == list(range(100))
+
+
+AHEAD_IS_TAKEN = pytest.mark.xfail(
+    strict=True, reason="a page that was asked for ahead is taken for the look at the first one"
+)
+
+
+@AHEAD_IS_TAKEN
+def test_a_refusal_of_a_page_asked_for_ahead_is_none_of_a_list_that_has_ended() -> None:
+    shelf = Shelf(list(range(9_950)), link=False, window=WINDOW)
+    listing = read(shelf)
+    assert listing.entries == list(range(9_950))
+    assert listing.complete
+
+
+@AHEAD_IS_TAKEN
+def test_a_page_asked_for_ahead_is_not_the_look_at_the_first() -> None:
+    listing: Listing[int] = Listing(lambda entry: entry)
+    shelf = Shelf(list(range(450)), link=False)
+    for number in range(1, 6):
+        for each in listing.wanted():
+            listing.ask(each)
+        listing.take(number, *take(shelf, number))
+    assert listing.wanted() == [1]
+    listing.ask(1)
+    listing.take(6, [], {})
+    assert not listing.finished
+    listing.take(1, *take(shelf, 1))
+    assert listing.finished
