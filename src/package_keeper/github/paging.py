@@ -98,7 +98,8 @@ class Listing(Generic[_T]):
     def take(self, number: int, entries: list[_T], headers: Mapping[str, str]) -> None:
         """Take a page. Raises `Refusal` when the list has no end."""
         if self._checking:
-            self._check([self._identity(entry) for entry in entries])
+            if number == 1:
+                self._check([self._identity(entry) for entry in entries])
             return
         link = headers.get("link", "")
         if found := _LAST.search(link):
@@ -112,6 +113,8 @@ class Listing(Generic[_T]):
 
     def refuse(self, number: int, refused: Refusal) -> None:
         """A page was refused: a server that failed is asked for smaller ones. Raises the refusal otherwise."""
+        if self._checking and number != 1:
+            return
         if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and self.size > SMALLEST_PAGE:
             taken = self._taken * self.size
             self.size //= 2
@@ -151,6 +154,8 @@ class Listing(Generic[_T]):
         elif self._shifted:
             self._read_upwards()
         else:
+            # pages ahead that are still under way are none of the check
+            self.generation += 1
             self._checking = True
             self._asked = set()
 

@@ -89,12 +89,6 @@ def test_a_link_to_a_next_page_overrules_a_short_one() -> None:
     assert sorted(listing.entries) == list(range(100))
 
 
-AHEAD_IS_TAKEN = pytest.mark.xfail(
-    strict=True, reason="a page that was asked for ahead is taken for the look at the first one"
-)
-
-
-@AHEAD_IS_TAKEN
 def test_a_refusal_of_a_page_asked_for_ahead_is_none_of_a_list_that_has_ended() -> None:
     shelf = Shelf(list(range(9_950)), link=False, window=WINDOW)
     listing = read(shelf)
@@ -102,7 +96,6 @@ def test_a_refusal_of_a_page_asked_for_ahead_is_none_of_a_list_that_has_ended() 
     assert listing.complete
 
 
-@AHEAD_IS_TAKEN
 def test_a_page_asked_for_ahead_is_not_the_look_at_the_first() -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
     shelf = Shelf(list(range(450)), link=False)
