@@ -212,3 +212,15 @@ def test_credentials_of_the_machine_do_not_replace_the_token(
     with Scripted([FINE]) as server, client(server.url) as ours:
         ours.transport.send("GET", "/x")
         assert f"authorization: bearer {TOKEN}\r\n" in server.heads[0].lower()
+
+
+def test_a_proxy_of_the_environment_is_used_unless_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Scripted([FINE]) as proxy, Scripted([FINE]) as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with client("http://github.invalid/api/v3") as ours:
+            assert ours.transport.send("GET", "/x").status == 200
+        assert proxy.requests == ["GET http://github.invalid/api/v3/x"]
+        with client(server.url) as ours:
+            assert ours.transport.send("GET", "/y").status == 200
+        assert (len(proxy.requests), len(server.requests)) == (1, 1)

@@ -107,7 +107,7 @@ class Registry:
         self._retries = retries
         self._lanes = lanes
         self._cache = cache
-        self._session = pooled_session()
+        self._session = pooled_session(self._base_url)
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
         self._renewing = Lock()
@@ -117,7 +117,16 @@ class Registry:
 
     def read(self, package: PackageName, digests: Iterable[str]) -> dict[str, Manifest | UnreadableManifest]:
         """Read manifests, several at a time; the result stands in the order of `digests`."""
-        return self._several(lambda digest: self._manifest(package, digest), digests)
+        wanted = list(dict.fromkeys(digests))
+        # what need not be asked for is read here: to hand it to a thread takes longer than to read it
+        found: dict[str, Manifest | UnreadableManifest] = {}
+        for digest in wanted:
+            if (manifest := self._at_hand(package, digest)) is not None:
+                found[digest] = manifest
+        found |= self._several(
+            lambda digest: self._manifest(package, digest), (digest for digest in wanted if digest not in found)
+        )
+        return {digest: found[digest] for digest in wanted}
 
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
         """Ask of manifests whether they are indexes, without downloading them; `None` means that it is not known."""
@@ -157,10 +166,21 @@ class Registry:
             self._cache.keep(digest, body)
         return body
 
-    def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:
+    def _at_hand(self, package: PackageName, digest: str) -> Manifest | None:
+        """A manifest that was read before, in this run or, with a cache, in an earlier one."""
         known = self._known.get((package.name, digest))
-        if known is not None:
+        if known is not None or self._cache is None:
             return known
+        body = self._cache.get(digest)
+        if body is None:
+            return None
+        try:
+            known = self._known[package.name, digest] = manifests.manifest(digest, body)
+        except NotAManifest:
+            return None
+        return known
+
+    def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:
         try:
             found = manifests.manifest(digest, self.manifest_bytes(package, digest))
         except NotAManifest as problem:

@@ -45,7 +45,7 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._retries = retries
-        self._session = pooled_session()
+        self._session = pooled_session(self._base_url)
         self._session.headers.update(
             {
                 "Authorization": f"Bearer {token}",
@@ -157,11 +157,15 @@ class Transport:
         raise Refusal(RefusalKind.OTHER, f"more than {MAX_REDIRECTS} redirects")
 
 
-def pooled_session() -> requests.Session:
-    """A session for many threads: as many connections as requests may be in flight."""
+def pooled_session(base_url: str) -> requests.Session:
+    """A session for many threads and one host: as many connections as requests may be in flight."""
     session = requests.Session()
-    # .netrc and proxies' credentials of the machine must not replace the token that the user gave
-    session.trust_env = True
+    # proxies and certificates of the environment, looked up once: requests would do it each time, a third of its work
+    environment = session.merge_environment_settings(base_url, {}, None, None, None)
+    session.proxies.update(environment["proxies"])
+    session.verify, session.cert = environment["verify"], environment["cert"]
+    session.trust_env = False
+    # .netrc of the machine must not replace the token that the user gave
     session.auth = _keep_headers
     adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=MOST_IN_FLIGHT + 2)
     session.mount("https://", adapter)
