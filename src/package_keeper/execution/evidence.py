@@ -69,7 +69,9 @@ class Evidence:
             try:
                 selected[expression] = self.tables(found).selected(expression)
             except SqlProblem as problem:
-                raise BadInput([f"where: '{expression}' is not accepted: {problem}"]) from None
+                rule = next(rule for rule in self.rules.rules if rule.selection.where == expression)
+                where = f"policy, rule '{rule.name}', where" if rule.name else "where"
+                raise BadInput([f"{where}: '{expression}' is not accepted: {problem}"]) from None
         return selected
 
     def _lives(self, found: Found) -> dict[PackageName, RepositoryLife]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from package_keeper.inputs.policy import Policy
 
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
-_REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?[A-Za-z0-9_.-]+", re.ASCII)
+_REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?(?!\.\.?$)[A-Za-z0-9_.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
