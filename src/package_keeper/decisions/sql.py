@@ -5,6 +5,7 @@ no write, attach, pragma, extension or file. What runs away is stopped, by time 
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ TABLES = {
     "tags": "version_id INTEGER, package TEXT, tag TEXT",
 }
 """The columns of each table."""
+
+_TOKENS = re.compile(
+    r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]|\"(?P<quoted>(?:[^\"]|\"\")*)\"", re.DOTALL
+)
+"""Comments, texts and quoted names of SQL."""
 
 JSON_TABLES = ("json_each", "json_tree")
 """SQLite's functions that open JSON as a table."""
@@ -100,6 +106,7 @@ class Inventory:
     def _rows(self, statement: str) -> tuple[list[tuple[Any, ...]], list[str]]:
         rows: list[tuple[Any, ...]] = []
         size = 0
+        statement = _with_names(statement)
         connection = self._filled(_prepare(statement))
         try:
             cursor = connection.execute(statement)
@@ -151,7 +158,26 @@ def check_query(statement: str) -> frozenset[str]:
     return _prepare(statement).tables()
 
 
+def _with_names(statement: str) -> str:
+    """The statement with names in brackets instead of double quotes. Raises `SqlProblem`.
+
+    A name in double quotes that does not exist is a text to SQLite, without a word: `name <> "typo"` would select
+    everything. In brackets it is a name and nothing else.
+    """
+
+    def bracketed(match: re.Match[str]) -> str:
+        name = match["quoted"]
+        if name is None:
+            return match[0]
+        if "]" in name:
+            raise SqlProblem(f"no such column: {name}")
+        return f"[{name.replace(chr(34) * 2, chr(34))}]"
+
+    return _TOKENS.sub(bracketed, statement)
+
+
 def _prepare(statement: str) -> _Read:
+    statement = _with_names(statement)
     connection = _empty()
     read = _Read()
     _confine(connection, read)

@@ -30,7 +30,7 @@ class NamedFiles:
         policy = None
         if path := _text(request, "policy"):
             try:
-                policy = workspace.read(path)
+                policy = workspace.read_strictly(path)
             except PathProblem as problem:
                 files.problems.append(f"policy: '{path}' {problem}")
         references = files._references(_text(request, "keep-used-in"), workspace)
@@ -64,7 +64,8 @@ class NamedFiles:
         found: list[ImageReference] = []
         for file in picked:
             try:
-                found += find_references(file, workspace.read(file))
+                for reading in workspace.readings(file):
+                    found += find_references(file, reading)
             except PathProblem as problem:
                 problems.append(f"'{file}' {problem}")
         self.problems += [f"keep-used-in: {problem}" for problem in problems]

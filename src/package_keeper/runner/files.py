@@ -73,16 +73,35 @@ class Workspace:
 
     def read(self, text: str) -> str:
         """Read a file. Raises `PathProblem`."""
+        return _decoded(self._read(text), errors="replace")
+
+    def read_strictly(self, text: str) -> str:
+        """Read a file in which every character counts. Raises `PathProblem`."""
+        try:
+            return _decoded(self._read(text), errors="strict")
+        except UnicodeDecodeError:
+            raise PathProblem("is no UTF-8 text") from None
+
+    def readings(self, text: str) -> list[str]:
+        """Read a file in which something is searched for, in every way in which it may be meant. Raises `PathProblem`.
+
+        Beside its text these are the bytes one by one, without zeros, where it is no UTF-8: UTF-16 and UTF-32 without a
+        mark, other encodings, binary files with names in them.
+        """
+        data = self._read(text)
+        found = [_decoded(data, errors="replace")]
+        if b"\0" in data or "\ufffd" in found[0]:
+            found.append(data.replace(b"\0", b"").decode("latin-1"))
+        return found
+
+    def _read(self, text: str) -> bytes:
         place = self.resolve(text)
         try:
-            data = place.read_bytes()
+            return place.read_bytes()
         except FileNotFoundError:
             raise PathProblem("does not exist in the workspace") from None
         except OSError as error:
             raise PathProblem(f"cannot be read ({type(error).__name__})") from None
-        # PowerShell writes UTF-16 by itself; a file that broke off inside a character is read as far as it goes
-        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
     def files(self) -> list[str]:
         """All files, relative and sorted; folders behind symbolic links and what git keeps for itself left out."""
@@ -134,6 +153,12 @@ class Workspace:
         # only root may, and only root makes files that the runner's user cannot remove
         with contextlib.suppress(PermissionError):
             os.chown(place, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _decoded(data: bytes, errors: str) -> str:
+    # PowerShell writes UTF-16 by itself; a file that broke off inside a character is read as far as it goes
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if utf16 else "utf-8-sig", errors=errors)
 
 
 class ReceiptFile:

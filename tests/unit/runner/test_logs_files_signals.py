@@ -259,3 +259,31 @@ def test_nothing_cuts_a_report_off(interruption: Interruption) -> None:
     interruption.finish()
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_what_files_name_is_found_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "deploy.yaml").write_bytes("# é\nimage: ghcr.io/acme/app:v1\n".encode(encoding))
+    readings = Workspace(tmp_path).readings("deploy.yaml")
+    assert any("ghcr.io/acme/app:v1" in reading for reading in readings)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\xfa image: ghcr.io/acme/app:v1\n",
+        b"\x00\x01\x02 ghcr.io/acme/app:v1\x00",
+        b"\xc3\x28 ghcr.io/acme/app:v1",
+    ],
+)
+def test_what_binary_files_name_is_found_too(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "image.bin").write_bytes(content)
+    assert any("ghcr.io/acme/app:v1" in reading for reading in Workspace(tmp_path).readings("image.bin"))
+
+
+def test_a_file_in_which_every_character_counts_is_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_bytes("name: é".encode("latin-1"))
+    with pytest.raises(PathProblem, match="no UTF-8 text"):
+        Workspace(tmp_path).read_strictly("policy.yml")
+    (tmp_path / "policy.yml").write_bytes("name: é".encode())
+    assert Workspace(tmp_path).read_strictly("policy.yml") == "name: é"
