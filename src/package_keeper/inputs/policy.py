@@ -151,10 +151,10 @@ class _Rule:
 
     def _contradictions(self, found: Rule, texts: Texts, *, as_meant: bool) -> None:
         keep, delete = self._rule.get("keep"), self._rule.get("delete")
-        if keep == "all" and delete is not None:
-            self._problem(("delete",), "contradicts keep: all")
-        elif isinstance(keep, dict) and not found.counts.is_given:
+        if isinstance(keep, dict) and not found.counts.is_given:
             self._problem(("keep",), "keeps nothing; write delete: all where that is meant")
+        elif as_meant and keep is None and isinstance(delete, dict) and not found.age.is_given:
+            self._problem(("delete",), "names no age; write delete: all where that is meant")
         elif as_meant and keep is None and not found.selection.is_given and not found.age.is_given:
             self._problem(("match",), "selects nothing on purpose, and must not mean everything (versions: '*' does)")
         if as_meant and "partial-match" in texts.texts and not found.selection.judges_tags:

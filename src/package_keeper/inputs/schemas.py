@@ -75,6 +75,8 @@ def _wrong_value(value: Any, keyword: str, wanted: Any, message: str) -> str:
             return f"{_shown(value)} is not one of {', '.join(wanted)}{nearest(str(value), wanted)}"
         case "const":
             return f"{_shown(value)} is not accepted; accepted is {wanted}"
+        case "not":
+            return "contradicts keep: all"
         case "anyOf":
             return f"one of {', '.join(key for each in wanted for key in each['required'])} is missing"
         case "minItems" | "minLength" | "minProperties":
