@@ -6,7 +6,7 @@ stops the others. What stops the rest: a token that is no longer accepted, a Git
 """
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -26,58 +26,11 @@ from package_keeper.execution.drift import Drift
 from package_keeper.execution.ports import Crew, Interruption, Landed, Leave, Log
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.scheduling import Schedule
+from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.version import display_name
-
-Send = Callable[[PlannedWrite], tuple[Outcome, str]]
-"""Sends one write between its two lines of the receipt, and says what became of it."""
 
 UNREACHABLE_IN_A_ROW = 3
 """After so many writes in a row without an answer the rest is not tried: each would wait 30 seconds for nothing."""
-
-
-class WriteOperation:
-    """How one operation writes; `deleting` and `restoring` fill it in."""
-
-    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
-        """For each write, by its place, the places before it that must have ended before it may begin."""
-        raise NotImplementedError
-
-    def stage(self, write: PlannedWrite) -> int:
-        """Stages go one after the other, lower numbers first; within the last, that of tags, so do the writes."""
-        return TAGS if write.tag is not None else VERSIONS
-
-    def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
-        """The outcome of a write that needs no request any more."""
-        return (write.refusal, "") if write.refusal is not None else None
-
-    def attempt(self, write: PlannedWrite) -> None:
-        """Send one write; raises `Refusal`. Called in a thread of its own, but for tags."""
-        raise NotImplementedError
-
-    def is_done(self, write: PlannedWrite) -> bool:
-        """Look whether a write that GitHub failed to answer was carried out; `False` when that cannot be told."""
-        raise NotImplementedError
-
-    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
-        """Say what a refusal means for a write; may read, and may raise `Refusal` itself."""
-        raise NotImplementedError
-
-    def give_up(self, write: PlannedWrite) -> None:
-        """Note that a write is not done after all, since things have changed since it was planned."""
-
-    def must_be_alone(self, outcome: Outcome) -> bool:
-        """Whether nothing else may be under way while `afterwards` goes on after this outcome."""
-        del outcome
-        return False
-
-    def afterwards(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
-        """Go on after a write that was sent, with further writes if need be; gives the outcome to report."""
-        del write, send
-        return outcome, message
-
-
-PACKAGES, VERSIONS, TAGS = range(3)
-"""The stages of writes: whole packages come back before what is in them; a tag is moved in several steps."""
 
 
 @dataclass(kw_only=True)
@@ -165,7 +118,7 @@ class _Carrying:
         if self._postponed:
             place, outcome, message = self._postponed.pop(0)
             if self._ended_by is None:
-                outcome, message = self._operation.afterwards(self._writes[place], outcome, message, self._send)
+                outcome, message = self._go_on_alone(place, outcome, message)
             self._record(place, outcome, message)
             return True
         if self._ended_by is not None or self._schedule.stage is None:
@@ -177,6 +130,14 @@ class _Carrying:
                 self._ended_by = over
                 self._crew.wind_up()
         return True
+
+    def _go_on_alone(self, place: int, outcome: Outcome, message: str) -> tuple[Outcome, str]:
+        try:
+            return self._operation.afterwards(self._writes[place], outcome, message, self._send)
+        except Cancelled as cancelled:
+            if cancelled.in_flight:
+                self._sequences[place] = 0
+            raise
 
     @property
     def _restores(self) -> bool:
@@ -225,8 +186,13 @@ class _Carrying:
     def _start(self, batch: Sequence[tuple[int, Leave]]) -> None:
         """Record that requests are about to be sent, on disk, and send them."""
         places = [place for place, _ in batch]
+        try:
+            numbers = self._receipt.started([self._writes[place] for place in places])
+        except PackageKeeperError as error:
+            # nothing is sent without its line; what is under way already is still waited for
+            self._ended_by = error
+            return
         self._begun.update(places)
-        numbers = self._receipt.started([self._writes[place] for place in places])
         self._sequences.update(zip(places, numbers, strict=True))
         for place, leave in batch:
             write = self._writes[place]
@@ -263,16 +229,26 @@ class _Carrying:
         return outcome, message
 
     def _take(self, landed: Sequence[Landed]) -> None:
-        """Say what became of the writes that came back, first of all in the receipt."""
+        """Say what became of the writes that came back, first of all in the receipt.
+
+        What is done is noted before anything is looked into, for a second look may be cut off.
+        """
+        self._note([each for each in landed if each.error is None])
+        for each in landed:
+            if each.error is not None:
+                self._note([each])
+
+    def _note(self, landed: Sequence[Landed]) -> None:
         found = []
         endings = []
         for each in landed:
             write = self._writes[each.key]
-            outcome, message, ending = self._understand(self._sequences.pop(each.key), write, each.error)
+            outcome, message, ending = self._understand(self._sequences[each.key], write, each.error)
             endings += [ending] if ending else []
             found.append((each.key, outcome, message))
         self._end_lines(endings)
         for place, outcome, message in found:
+            del self._sequences[place]
             if self._operation.must_be_alone(outcome):
                 self._postponed.append((place, outcome, message))
             else:
@@ -309,8 +285,7 @@ class _Carrying:
             self._ended_by = self._ended_by or error
 
     def _meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
-        operation = self._operation
-        if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and operation.is_done(write):
+        if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and self._is_done(write):
             return Outcome.DONE, "GitHub failed to say so; a second look shows it"
         if refused.kind is RefusalKind.UNREACHABLE:
             self._unreachable += 1
@@ -323,9 +298,16 @@ class _Carrying:
             self._ended_by = self._ended_by or NotAuthorized(text)
             return Outcome.NO_PERMISSION, str(refused)
         try:
-            return operation.meaning(write, refused)
-        except Refusal as second:
+            return self._operation.meaning(write, refused)
+        except (Refusal, OutOfTime) as second:
+            # others are under way: they are waited for, so the end of the time ends the second look alone
             return Outcome.FAILED, f"{refused}; whether it is still there could not be found out: {second}"
+
+    def _is_done(self, write: PlannedWrite) -> bool:
+        try:
+            return self._operation.is_done(write)
+        except OutOfTime:
+            return False
 
     def _record(self, place: int, outcome: Outcome, message: str) -> None:
         write = self._writes[place]
@@ -347,13 +329,8 @@ class _Carrying:
     def _look_again(self, drift: Drift) -> None:
         """Read again what is old, and leave out what is no longer to be done."""
         waiting = [place for place in range(len(self._writes)) if place not in self._begun]
-        gone = {
-            record.write.version_id
-            for record in self._records.values()
-            if record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE) and record.write.version_id is not None
-        }
         try:
-            reasons = drift.objections([self._writes[place] for place in waiting], gone)
+            reasons = drift.objections([self._writes[place] for place in waiting])
         except OutOfTime as over:
             self._ended_by = over
             self._crew.wind_up()

@@ -6,10 +6,10 @@ from package_keeper.decisions.guards import OnLastVersion
 from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteKind
 from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import Send, WriteOperation
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.scheduling import after_holders
 from package_keeper.execution.untagging import TagMoves
+from package_keeper.execution.write_operation import Send, WriteOperation
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
 

@@ -7,7 +7,6 @@ built on something that was about to go, keeps it.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.plan import PlannedWrite
@@ -25,13 +24,12 @@ FRESH_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class FreshPlan:
-    """What a fresh look gives: the writes that rules ask for now, and the ids of versions that nothing there needs.
+    """What a fresh look gives: the writes that rules ask for now.
 
     `refused` are the packages that could not be read again, and why.
     """
 
     writes: Sequence[PlannedWrite] = ()
-    unneeded: AbstractSet[int] = frozenset()
     refused: dict[PackageName, Refusal] = field(default_factory=dict)
 
 
@@ -39,9 +37,9 @@ class FreshPlan:
 class Drift:
     """Knows how old the inventory is, and how to get a fresh one.
 
-    `read_from` and `read_until` are monotonic seconds. A list so long that even reading it again takes more than five
-    minutes stays fresh for as long as that took, or a run would do nothing but read; the second time most pages are as
-    they were, and cost nothing of the primary budget.
+    `read_from` and `read_until` are monotonic seconds. A list that was read again stays fresh for at least as long as
+    that took, or a run with long lists would do nothing but read; the second time most pages are as they were, and cost
+    nothing of the primary budget.
     """
 
     replan: Replan
@@ -53,17 +51,15 @@ class Drift:
 
     def is_due(self) -> bool:
         """Whether the inventory is too old."""
-        now = self.stopwatch.monotonic()
-        took = self.read_until - self.read_from
-        if self.read_again and took > FRESH_SECONDS:
-            return now - self.read_until > took
-        return now - self.read_from > FRESH_SECONDS
+        fresh_until = self.read_from + FRESH_SECONDS
+        if self.read_again:
+            fresh_until = max(fresh_until, self.read_until + (self.read_until - self.read_from))
+        return self.stopwatch.monotonic() > fresh_until
 
-    def objections(self, writes: Sequence[PlannedWrite], gone: AbstractSet[int]) -> list[str]:
+    def objections(self, writes: Sequence[PlannedWrite]) -> list[str]:
         """Read again, and say for each write why it is no longer to be done; an empty text means that it is.
 
-        `gone` are the ids of what this run has deleted: parts of those go, unless something needs them by now. May
-        raise `OutOfTime` and `Cancelled`.
+        May raise `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
         began = self.stopwatch.monotonic()
@@ -76,9 +72,7 @@ class Drift:
             again = planned.get(_key(write))
             if (refused := fresh.refused.get(write.package)) is not None:
                 found.append(f"its package could not be read again: {refused}")
-            elif (again is not None and again.refusal is write.refusal and set(again.tags) == set(write.tags)) or (
-                write.after and write.after <= gone and write.version_id in fresh.unneeded
-            ):
+            elif again is not None and again.refusal is write.refusal and set(again.tags) == set(write.tags):
                 found.append("")
             else:
                 found.append("it is no longer as it was planned")

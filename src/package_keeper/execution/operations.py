@@ -10,7 +10,7 @@ from package_keeper.decisions.sql import SqlProblem
 from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import BadInput, GuardRefused, OutOfTime, Refusal
 from package_keeper.execution import run as steps
-from package_keeper.execution.carrying_out import Carrier, WriteOperation
+from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.checking import Checker, broken
 from package_keeper.execution.deleting import Deletions
 from package_keeper.execution.drift import Drift, Replan
@@ -25,6 +25,7 @@ from package_keeper.execution.restoring import Restorations, plan_package_restor
 from package_keeper.execution.run import Run
 from package_keeper.execution.scope import PackageFilter, find_packages
 from package_keeper.execution.untagging import TagMoves
+from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, PackageName, PackageType
 from package_keeper.inventory.version import display_name
 

@@ -1,6 +1,6 @@
 """What a fresh look gives: packages read and judged again, for a run that goes on for long (`drift`)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from package_keeper.decisions.plan import plan_deletions
@@ -42,7 +42,7 @@ class Replanning:
                 rules.timestamp,
                 {each.package: each.graph for each in judged if each.graph is not None},
             )
-            return FreshPlan(writes=plan.writes, unneeded=set(_unneeded(judged)), refused=refused)
+            return FreshPlan(writes=plan.writes, refused=refused)
 
         return replan
 
@@ -70,12 +70,3 @@ class Replanning:
             versions = lists.get(package.key, known)
             again.append((package, known if isinstance(versions, Refusal) else versions))
         return again, refused
-
-
-def _unneeded(judged: Collection[Judged]) -> Iterator[int]:
-    """The ids of untagged versions that nothing in their package points to."""
-    for each in judged:
-        for judgement in each.judgements if each.graph is not None else ():
-            version = judgement.version
-            if each.graph is not None and not version.tags and not each.graph.needed_for(version.name):
-                yield version.id

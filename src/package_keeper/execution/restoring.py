@@ -8,12 +8,12 @@ from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind
 from package_keeper.decisions.restoring import ActiveNames
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import PACKAGES, WriteOperation
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.receipt import ReceiptEntry
 from package_keeper.execution.scheduling import after_named
 from package_keeper.execution.untagging import TagMoves
+from package_keeper.execution.write_operation import PACKAGES, WriteOperation
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
 

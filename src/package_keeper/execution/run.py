@@ -17,12 +17,13 @@ from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import Carrier, WriteOperation
+from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.images import ImageJudge, Judged
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import Scope, ScopeProblem
+from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.image import independent_images
 from package_keeper.inventory.package import Package, PackageName

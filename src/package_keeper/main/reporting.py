@@ -76,7 +76,7 @@ class Reporter:
             settings is not None
             and settings.operation.writes
             and settings.dry_run
-            and ended.result in ("planned", "nothing-to-do")
+            and ended.result not in ("refused", "partial")
         ):
             switch = "--no-dry-run" if self.command_line else "dry-run: false"
             self.log.notice(f"This was a dry run: nothing was written. With {switch} the plan is carried out.")

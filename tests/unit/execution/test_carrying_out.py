@@ -13,9 +13,18 @@ import pytest
 from package_keeper.decisions.guards import Guards, guard
 from package_keeper.decisions.plan import Plan, PlannedWrite
 from package_keeper.decisions.vocabulary import Outcome
-from package_keeper.errors import Cancelled, NotAuthorized, PackageKeeperError, Refusal, RefusalKind, Unreachable
-from package_keeper.execution.carrying_out import Carried, Carrier, WriteOperation
+from package_keeper.errors import (
+    Cancelled,
+    NotAuthorized,
+    OutOfTime,
+    PackageKeeperError,
+    Refusal,
+    RefusalKind,
+    Unreachable,
+)
+from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
+from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, OwnerType
 from package_keeper.runner.signals import Interruption
 from tests.unit.crew import Crew
@@ -185,3 +194,53 @@ def test_without_a_receipt_nothing_is_sent() -> None:
     assert script.seen == []
     assert isinstance(carried.ended_by, PackageKeeperError)
     assert outcomes(carried) == [Outcome.FAILED] * 2
+
+
+@dataclass
+class Blind(Script):
+    """What was not found cannot be looked for again: the look is cut off."""
+
+    cut_off_by: PackageKeeperError = field(default_factory=OutOfTime)
+
+    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+        raise self.cut_off_by
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("cut_off_by", [OutOfTime(), Cancelled()])
+def test_what_is_done_is_said_to_be_done_when_a_second_look_is_cut_off(
+    cut_off_by: PackageKeeperError, seed: int
+) -> None:
+    missing = Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
+    script = Blind({2: missing}, cut_off_by=cut_off_by)
+    paper = Paper()
+    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    plan = guard(Plan.of_singles([deletion(number) for number in range(1, 7)]), Guards())
+    carried = Carrier(book, Listener(), Interruption(), Crew(width=4, seed=seed)).carry_out(plan, script)
+    found = {record.write.version_id: record.outcome for record in carried.records}
+    assert found[2] is Outcome.FAILED
+    for number in set(script.seen) - {2}:
+        # a request that nobody took the answer of may have been carried out; it is never called left for the next run
+        assert found[number] in (Outcome.DONE, Outcome.FAILED)
+    done = {entry.version_id for entry in read_receipt(paper.data.decode()).entries}
+    assert set(script.seen) - {2} <= done
+    if isinstance(cut_off_by, OutOfTime):
+        assert [found[number] for number in (1, 3, 4, 5, 6)] == [Outcome.DONE] * 5
+
+
+def test_a_receipt_that_cannot_be_written_any_more_loses_nothing_that_is_under_way() -> None:
+    @dataclass
+    class Full(Paper):
+        def append(self, line: bytes) -> None:
+            if len(self.lines) >= 2:
+                raise PackageKeeperError("the disk is full")
+            super().append(line)
+
+    script, paper = Script({}), Full()
+    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    plan = guard(Plan.of_singles([deletion(number) for number in range(1, 9)]), Guards())
+    carried = Carrier(book, Listener(), Interruption(), Crew(width=3, seed=1)).carry_out(plan, script)
+    assert isinstance(carried.ended_by, PackageKeeperError)
+    done = {record.write.version_id for record in carried.records if record.outcome is Outcome.DONE}
+    assert done == set(script.seen), "all that was sent came back and is said to be done"
+    assert len(done) < 8
