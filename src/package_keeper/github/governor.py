@@ -25,7 +25,7 @@ MOST_IN_FLIGHT = 40
 LEAST_IN_FLIGHT = 4
 """Requests in flight at least, however often GitHub refuses."""
 RAMP = 5
-"""After so many answers in a row without a refusal one request more is in flight."""
+"""Once GitHub has refused, after so many answers in a row without a refusal one request more is in flight."""
 SHARE_LEFT = 10
 """Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
 POLITE_SECONDS = 1.0
@@ -204,7 +204,8 @@ class Governor:
             if passed and permit.at > self._refused_at:
                 self._refusals = 0
                 self._calm += 1
-                if self._calm >= RAMP:
+                # until the first refusal every answer adds one, as a new TCP connection feels its way
+                if self._calm >= RAMP or self._refused_at < 0:
                     self._calm = 0
                     self._width = min(self._width + 1, MOST_IN_FLIGHT)
 

@@ -1,7 +1,8 @@
 """Complete lists out of pages that shift, repeat, lack a Link header, or fail when they are large.
 
 The first page is asked for alone; then many at once, as far as a Link header says that there are any, or a little
-ahead of the last full page. A list ends with a short page. A Link header that names a next page overrules a short
+ahead of the last full page. A list ends with a short page: where GitHub has counted entries that fill the last page,
+the empty one behind it is asked for along with the others. A Link header that names a next page overrules a short
 page; its absence proves nothing, since package lists have been seen without it (octokit/core.js#695). Its URL is never
 followed. Entries are taken once by id: offset pages shift while others push (GITHUB.md, "Endpoints").
 
@@ -36,11 +37,13 @@ _T = TypeVar("_T")
 class Listing(Generic[_T]):
     """One list that is being read: which pages to ask for next, and what came of them.
 
+    `expected` is how many entries GitHub has counted: a hint, which costs or saves a little, and hides nothing.
     `complete` is false when GitHub refused to list to the end.
     """
 
-    def __init__(self, identity: Callable[[_T], Hashable]) -> None:
+    def __init__(self, identity: Callable[[_T], Hashable], expected: int = 0) -> None:
         self._identity = identity
+        self._expected = expected
         self.size = PAGE_SIZE
         self.complete = True
         self.finished = False
@@ -84,6 +87,8 @@ class Listing(Generic[_T]):
         elif self._last:
             # beyond the page that GitHub calls the last there is hardly ever one
             reach = max(self._last, self._taken + 1)
+            if self._last > self._taken + 1 and self._expected == self._last * self.size:
+                reach += 1
         else:
             reach = self._taken + (1 if full < SURE else min(full // 2, AHEAD))
         if self._ends:

@@ -12,14 +12,16 @@ from urllib.parse import quote
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import wire
 from package_keeper.github.governor import Use
-from package_keeper.github.lanes import Lanes
+from package_keeper.github.lanes import Flight, Lanes
 from package_keeper.github.lists import read_lists
-from package_keeper.github.paging import Listing
+from package_keeper.github.paging import PAGE_SIZE, Listing
 from package_keeper.github.transport import UNCHANGED, Answer, Transport
 from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
 from package_keeper.inventory.version import Version
 
 _T = TypeVar("_T")
+
+_Page = tuple[list[Version], Mapping[str, str]]
 
 _VISIBILITIES = ("public", "private", "internal")
 
@@ -63,6 +65,8 @@ class PackagesReader(_Family):
         super().__init__(transport, owner)
         self._lanes = lanes
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
+        self._ahead: dict[tuple[PackageName, str], Flight[int, _Page]] = {}
+        self._counts: dict[PackageName, int] = {}
         self._lock = Lock()
         self.remarks: list[str] = []
 
@@ -112,7 +116,9 @@ class PackagesReader(_Family):
 
     def package(self, package: PackageName) -> Package:
         """Get one package by name."""
-        return self._get(self._package(package), {}, lambda body: wire.package(body, package.type))[0]
+        found = self._get(self._package(package), {}, lambda body: wire.package(body, package.type))[0]
+        self._counts[found.key] = found.version_count or 0
+        return found
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         """List all versions of a package: the active ones, or those deleted in the last 30 days."""
@@ -125,14 +131,16 @@ class PackagesReader(_Family):
         self, packages: Iterable[PackageName], *, deleted: bool = False
     ) -> dict[PackageName, list[Version] | Refusal]:
         """List all versions of several packages, side by side; a list that is refused has the refusal instead."""
-        lists: dict[PackageName, Listing[Version]] = {package: Listing(_id) for package in packages}
-        state = "deleted" if deleted else "active"
+        # a count is good for the list that is read after it, not for one that is read again after deletions
+        counts = {} if deleted else {package: self._counts.pop(package, 0) for package in packages}
+        lists: dict[PackageName, Listing[Version]] = {
+            package: Listing(_id, expected=counts.get(package, 0)) for package in packages
+        }
+        state = _state(deleted=deleted)
 
-        def page(package: PackageName, number: int, size: int) -> tuple[list[Version], Mapping[str, str]]:
-            query = {"page": str(number), "per_page": str(size), "state": state}
-            path = f"{self._package(package)}/versions"
-            place = (f"{path} {state}", number, size)
-            return self._page(place, path, query, lambda body: wire.versions(body, package))
+        def page(package: PackageName, number: int, size: int) -> _Page:
+            ahead = self._ahead.pop((package, state), None) if (number, size) == (1, PAGE_SIZE) else None
+            return ahead.landed()[0].result() if ahead else self._page(package, state, number, size)
 
         refused = read_lists(lists, page, self._lanes, self._transport.governor)
         found: dict[PackageName, list[Version] | Refusal] = {}
@@ -144,6 +152,13 @@ class PackagesReader(_Family):
                 problem = Refusal(RefusalKind.OTHER, text)
             found[package] = problem or listing.entries
         return found
+
+    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
+        """Begin to read the list of a package that is being looked up: its first page, which `versions_of` takes."""
+        flight: Flight[int, _Page] = Flight(self._lanes, self._transport.governor)
+        state = _state(deleted=deleted)
+        self._ahead[package, state] = flight
+        flight.start(1, lambda: self._page(package, state, 1, PAGE_SIZE))
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""
@@ -163,14 +178,19 @@ class PackagesReader(_Family):
             found, answer = self._get(f"{self._base}/packages", query, lambda body: wire.packages(body, package_type))
             return found, answer.headers
 
-        return lists, read_lists(lists, page, self._lanes, self._transport.governor)
+        refused = read_lists(lists, page, self._lanes, self._transport.governor)
+        for listing in lists.values():
+            self._counts.update((package.key, package.version_count or 0) for package in listing.entries)
+        return lists, refused
 
-    def _page(
-        self, place: tuple[str, int, int], path: str, query: dict[str, str], decode: Callable[[bytes], list[Version]]
-    ) -> tuple[list[Version], Mapping[str, str]]:
+    def _page(self, package: PackageName, state: str, number: int, size: int) -> _Page:
         """A page of versions; one that is as it was costs nothing of the primary budget (GITHUB.md, "Limits")."""
+        query = {"page": str(number), "per_page": str(size), "state": state}
+        path = f"{self._package(package)}/versions"
+        place = (f"{path} {state}", number, size)
         known = self._pages.get(place)
-        found, answer = self._get(path, query, decode, (known.etag, known.versions) if known else None)
+        unless = (known.etag, known.versions) if known else None
+        found, answer = self._get(path, query, lambda body: wire.versions(body, package), unless)
         if known is not None and answer.status == UNCHANGED:
             return found, known.headers
         if etag := answer.headers.get("etag"):
@@ -202,6 +222,10 @@ class _KnownPage:
     etag: str
     versions: list[Version]
     headers: Mapping[str, str]
+
+
+def _state(*, deleted: bool) -> str:
+    return "deleted" if deleted else "active"
 
 
 def _id(entry: Package | Version) -> int:

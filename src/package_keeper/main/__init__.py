@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from package_keeper.errors import BadInput
 from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
 from package_keeper.main.session import Session
-from package_keeper.runner.memory import spare_the_collector
+from package_keeper.runner.memory import leave_the_rest, spare_the_collector
 from package_keeper.runner.signals import Interruption, SystemClock
 
 
@@ -41,4 +41,6 @@ def _enter(
             sys.stderr.write(f"error: {problem}\n")
             return problem.status
     session = Session(request, environ, interruption, clock, command_line=command_line)
-    return session.run()
+    status = session.run()
+    leave_the_rest()
+    return status

@@ -19,6 +19,11 @@ ROWS = 1_000
 """Rows of one table; a longer one is shown in several, since a table must be known whole before it is drawn."""
 
 
+def get_ready() -> None:
+    """Load what measures the width of text, which takes a while and can be done while others wait for an answer."""
+    _table(["package"], [["app"]], ROWS)
+
+
 def result_tables(contents: Contents, *, width: int, most: int | None = None) -> Iterator[str]:
     """The result as tables no wider than `width` columns: packages or versions, then the counts.
 

@@ -10,3 +10,8 @@ def spare_the_collector() -> None:
     time (docs/benchmarks.md, "planning").
     """
     gc.set_threshold(200_000, 20, 100)
+
+
+def leave_the_rest() -> None:
+    """Let Python end without looking through all that is left: the system takes it back anyhow, in no time."""
+    gc.freeze()

@@ -79,6 +79,9 @@ class Shelf:
     ) -> dict[PackageName, list[Version] | Refusal]:
         raise NotImplementedError
 
+    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
+        pass
+
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError
 

@@ -52,12 +52,13 @@ def read(
     pick: Callable[[int], int] = lambda _: 0,
     meanwhile: Callable[[Shelf], None] = lambda _: None,
     room: int = ROOM,
+    expected: int = 0,
 ) -> Listing[int]:
     """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
 
     Between any two answers `meanwhile` happens.
     """
-    listing: Listing[int] = Listing(lambda entry: entry)
+    listing: Listing[int] = Listing(lambda entry: entry, expected)
     under_way: list[tuple[int, int, int]] = []
     while not listing.finished:
         for number in listing.wanted()[: max(room - len(under_way), 0)]:

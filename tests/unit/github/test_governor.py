@@ -220,6 +220,14 @@ def test_fewer_are_in_flight_after_a_refusal_and_more_after_many_answers() -> No
     assert pace.governor.width == MOST_IN_FLIGHT
 
 
+def test_until_the_first_refusal_every_answer_adds_one() -> None:
+    pace = Pace()
+    pace.send(READ, 7)
+    assert pace.governor.width == FIRST_IN_FLIGHT + 7
+    pace.send(READ, 100)
+    assert pace.governor.width == MOST_IN_FLIGHT
+
+
 def test_many_who_wait_for_the_minute_use_it_up() -> None:
     clock = CrewClock(20)
     pace = Pace(clock=clock)

@@ -61,6 +61,33 @@ def test_the_first_page_is_asked_for_alone_and_then_all_that_a_link_names() -> N
     assert listing.wanted() == list(range(2, 14))
 
 
+def test_the_empty_page_behind_a_full_last_one_is_asked_for_with_the_others() -> None:
+    listing: Listing[int] = Listing(lambda entry: entry, expected=1_000)
+    shelf = Shelf(list(range(1_000)))
+    assert listing.wanted() == [1]
+    listing.ask(1)
+    listing.take(1, *take(shelf, 1))
+    assert listing.wanted() == list(range(2, 12))
+
+
+@given(
+    length=lengths,
+    wrong=st.one_of(st.just(0), st.integers(-300, 300)),
+    link=st.booleans(),
+    pick=orders,
+    room=st.integers(1, ROOM),
+)
+def test_a_count_that_is_wrong_hides_nothing_and_costs_one_page(
+    length: int, wrong: int, link: bool, pick: Callable[[int], int], room: int
+) -> None:
+    plain, counted = (Shelf(list(range(length)), link) for _ in range(2))
+    read(plain, pick, room=room)
+    listing = read(counted, pick, room=room, expected=length + wrong)
+    assert sorted(listing.entries) == list(range(length))
+    assert listing.complete
+    assert once_each(counted.asked) <= once_each(plain.asked) + 1
+
+
 def test_without_links_pages_are_asked_for_ahead_little_by_little() -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
     shelf, ahead = Shelf(list(range(10_000)), link=False), list[int]()
@@ -86,12 +113,12 @@ def pushing(counts: list[int]) -> Callable[[Shelf], None]:
     return lambda shelf: shelf.push(next(left, 0))
 
 
-@given(length=lengths, link=st.booleans(), pick=orders, counts=pushes, room=st.integers(1, ROOM))
+@given(length=lengths, link=st.booleans(), pick=orders, counts=pushes, room=st.integers(1, ROOM), counted=st.booleans())
 def test_what_was_there_all_the_time_is_never_missed_while_others_push(
-    length: int, link: bool, pick: Callable[[int], int], counts: list[int], room: int
+    length: int, link: bool, pick: Callable[[int], int], counts: list[int], room: int, counted: bool
 ) -> None:
     shelf = Shelf(list(range(length)), link)
-    listing = read(shelf, pick, pushing(counts), room)
+    listing = read(shelf, pick, pushing(counts), room, expected=length if counted else 0)
     assert set(range(length)) <= set(listing.entries)
     assert len(set(listing.entries)) == len(listing.entries)
     # once side by side and once upwards, with what is pushed meanwhile
