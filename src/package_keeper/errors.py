@@ -98,6 +98,8 @@ class RefusalKind(StrEnum):
     NO_PERMISSION = "no-permission"
     NOT_FOUND = "not-found"
     UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
+    """The answer came, and is not what was asked for."""
     CHANGED = "changed"
     """Not GitHub's word: a look right before the write shows that things are no longer as planned."""
     OTHER = "other"
@@ -108,7 +110,7 @@ class Refusal(Exception):
 
     `message` is GitHub's own text (or what went wrong on the wire), `remedy` what the user can change, ready to
     paste, or an empty string. `sent_before` is true when an earlier attempt of the same request was lost without
-    an answer, so that it may have been carried out.
+    an answer, so that it may have been carried out; `out_of_time` when only `time-limit` kept it from another try.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Refusal(Exception):
         self.status = status
         self.remedy = remedy
         self.sent_before = sent_before
+        self.out_of_time = False
 
     def hide(self, secret: str) -> None:
         """Take a secret out of the message, should whoever answered have echoed it."""
@@ -135,3 +138,14 @@ class Refusal(Exception):
     def __str__(self) -> str:
         """Give GitHub's message, with the status when there was one."""
         return f"{self.message} (HTTP {self.status})" if self.status else self.message
+
+
+class Postponed(Refusal):
+    """A limit refused a write, and all have to wait; whether it still is to be sent then is to be looked at then.
+
+    `sent_before` is true when an earlier attempt of it was lost; else it was certainly not carried out.
+    """
+
+    def __init__(self, refused: Refusal, *, sent_before: bool) -> None:
+        kind = RefusalKind.UNREACHABLE if sent_before else RefusalKind.OTHER
+        super().__init__(kind, refused.message, status=refused.status, sent_before=sent_before)

@@ -16,6 +16,7 @@ from package_keeper.github.governor import Governor
 from package_keeper.github.lanes import Lanes
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.retries import Retries
+from package_keeper.github.run_pace import RunPace
 from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType
 from tests.simulator import Simulator
@@ -129,8 +130,8 @@ def retries(
     deadline: float | None = None,
 ) -> Retries:
     """Make what a run has for one host: the pace, and what is tried again."""
-    governor = Governor(clock, warn=say, tell=say, who=who, counts_points=counts_points)
-    governor.polite, governor.deadline = polite, deadline
+    run_pace = RunPace(polite, deadline)
+    governor = Governor(clock, warn=say, tell=say, who=who, counts_points=counts_points, run_pace=run_pace)
     return Retries(governor, clock, say)
 
 

@@ -130,7 +130,7 @@ def test_pages_that_fail_are_asked_for_in_halves(sim: Simulator, ours: Client) -
 
 
 def test_pages_that_fail_whatever_their_size_end_the_list(sim: Simulator, ours: Client) -> None:
-    versions(sim, 260)
+    versions(sim, 150)
     sim.faults.add("GET", "/versions", status=502, times=None, after=1)
     with pytest.raises(Refusal) as caught:
         ours.reader().versions(APP)

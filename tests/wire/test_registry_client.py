@@ -18,6 +18,7 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github.clock import Clock
 from package_keeper.github.manifests import LARGEST, STUB_ANNOTATION
 from package_keeper.github.registry import UNTOLD_WAIT, Registry, TagMover, derived_url
+from package_keeper.github.retries import SPOILT_TRIES
 from package_keeper.inventory.manifest import (
     MEDIA_TYPES,
     OCI_INDEX,
@@ -182,15 +183,44 @@ def test_redirects_are_not_followed_so_the_token_stays_with_its_host(method: str
 
 
 @pytest.mark.parametrize(
-    "given",
-    [answer(403, b"denied"), answer(200, b"<html>"), answer(200, b"{}"), answer(200, b"[]"), answer(401)],
+    ("given", "times"),
+    [
+        (answer(403, b"denied"), 1),
+        (answer(401), 1),
+        (answer(200, b"<html>"), SPOILT_TRIES),
+        (answer(200, b"{}"), SPOILT_TRIES),
+        (answer(200, b"[]"), SPOILT_TRIES),
+    ],
 )
-def test_an_exchange_that_gives_no_token_is_a_missing_permission(given: bytes) -> None:
+def test_an_exchange_that_gives_no_token_is_a_missing_permission(given: bytes, times: int) -> None:
     with Scripted([]) as server:
-        server.answers = [answer(401, b"", challenge(f"{server.url}/token")), given]
+        server.answers = [answer(401, b"", challenge(f"{server.url}/token")), given] * times
         with client(server.url) as asked:
             assert asked.obstacle(digest_of(PLAIN)) is Obstacle.FORBIDDEN
-            assert [request.split("?")[0] for request in server.requests][1:] == ["GET /token"]
+            assert [request.split("?")[0] for request in server.requests][1::2] == ["GET /token"] * times
+
+
+@pytest.mark.parametrize("spoilt", [answer(200, b""), answer(200, b"<html>"), answer(200, PLAIN + b" ")])
+def test_a_manifest_that_was_spoilt_on_the_way_is_asked_for_again(spoilt: bytes) -> None:
+    with Scripted([spoilt, spoilt, answer(200, PLAIN)]) as server, client(server.url) as asked:
+        assert not isinstance(asked.one(digest_of(PLAIN)), UnreadableManifest)
+        assert len(server.requests) == SPOILT_TRIES
+        assert len(asked.said) == len(asked.clock.slept) == SPOILT_TRIES - 1
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "retry-after: 32.5ms"}]}', ()),
+        (b'{"message": "You have exceeded a secondary rate limit."}', ("Retry-After: 1",)),
+        (b"", ("Retry-After: 1",)),
+    ],
+)
+def test_a_limit_of_the_registry_may_come_as_403(body: bytes, headers: tuple[str, ...]) -> None:
+    with Scripted([answer(403, body, *headers), answer(200, PLAIN)]) as server, client(server.url) as asked:
+        assert not isinstance(asked.one(digest_of(PLAIN)), UnreadableManifest)
+        assert len(asked.clock.slept) == 1
+        assert len(server.requests) == 2
 
 
 def test_a_token_that_is_refused_after_an_exchange_is_not_exchanged_for_ever() -> None:

@@ -5,6 +5,9 @@ Everything goes over real sockets; only time is made up.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from email.utils import format_datetime
+
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
@@ -153,11 +156,16 @@ LIMITS = [
     ),
     (429, "You have exceeded a secondary rate limit.", (), 60.0, "secondary"),
     (429, "", ("Retry-After: 0",), 1.0, "secondary"),
+    (429, "", ("Retry-After: 7.5",), 7.5, "secondary"),
+    (429, "", ("Retry-After: soon",), 60.0, "secondary"),
+    (429, "", ("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT",), 1.0, "secondary"),
+    (403, "Please wait a few minutes before you try again.", ("Retry-After: 3",), 3.0, "secondary"),
+    (403, "You have triggered an abuse detection mechanism.", (), 60.0, "secondary"),
     (
         403,
         "You have exceeded a secondary rate limit.",
-        ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT",),
-        60.0,
+        ("Retry-After: {date}",),
+        40.0,
         "secondary",
     ),
 ]
@@ -167,7 +175,8 @@ LIMITS = [
 def test_limits_are_waited_for(status: int, message: str, headers: tuple[str, ...], wait: float, kind: str) -> None:
     soon = str(int(START.timestamp()) + 40)
     body = f'{{"message": "{message}"}}'.encode()
-    refused = answer(status, body, *(header.replace("{soon}", soon) for header in headers))
+    date = format_datetime(START + timedelta(seconds=40), usegmt=True)
+    refused = answer(status, body, *(header.replace("{soon}", soon).replace("{date}", date) for header in headers))
     with Scripted([refused, GONE]) as server, client(server.url) as ours:
         assert ours.transport.send("DELETE", "/x").status == 204
         assert ours.clock.slept == [wait]

@@ -14,23 +14,19 @@ from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteRecord
 from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import (
     Cancelled,
-    NotAuthorized,
     OutOfTime,
     PackageKeeperError,
+    Postponed,
     Refusal,
-    RefusalKind,
-    Unreachable,
     defect,
 )
+from package_keeper.execution.answers import Answers
+from package_keeper.execution.describing import CUT_OFF, cut_off, not_tried, tell
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.ports import Crew, Interruption, Landed, Leave, Log
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.scheduling import Schedule
 from package_keeper.execution.write_operation import WriteOperation
-from package_keeper.inventory.version import display_name
-
-UNREACHABLE_IN_A_ROW = 3
-"""After so many writes in a row without an answer the rest is not tried: each would wait 30 seconds for nothing."""
 
 
 @dataclass(kw_only=True)
@@ -50,12 +46,15 @@ class Carrier:
         self.interruption = interruption
         self.crew = crew
 
-    def carry_out(self, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None = None) -> Carried:
+    def carry_out(
+        self, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None = None, *, to_the_end: bool = False
+    ) -> Carried:
         """Do everything in `plan.now`; what is `later` is recorded as over the limit.
 
-        `drift` is asked, when the inventory has become old, what of the rest is still to be done.
+        `drift` is asked, when the inventory has become old, what of the rest is still to be done. After `time-limit`
+        images that are begun are finished where that needs no wait; with `to_the_end` everything belongs to such.
         """
-        carried = _Carrying(self, plan, operation, drift).run()
+        carried = _Carrying(self, plan, operation, drift, to_the_end=to_the_end).run()
         carried.records += [WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in plan.later]
         return carried
 
@@ -63,7 +62,9 @@ class Carrier:
 class _Carrying:
     """One plan being carried out."""
 
-    def __init__(self, carrier: Carrier, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None) -> None:
+    def __init__(
+        self, carrier: Carrier, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None, *, to_the_end: bool
+    ) -> None:
         self._writes = plan.now
         self._operation = operation
         self._drift = drift
@@ -78,8 +79,11 @@ class _Carrying:
         self._begun: set[int] = set()
         self._given_up: dict[int, str] = {}
         self._groups = plan.groups_of_now()
-        self._postponed: list[tuple[int, Outcome, str]] = []
-        self._unreachable = 0
+        self._alone: list[tuple[int, Outcome, str]] = []
+        self._answers = Answers(operation)
+        self._to_finish: set[int] | None = None
+        """After `time-limit`, the places of what is finished all the same."""
+        self._to_the_end = to_the_end
         self._ended_by: PackageKeeperError | None = None
 
     def run(self) -> Carried:
@@ -93,43 +97,56 @@ class _Carrying:
         except Exception as error:  # noqa: BLE001  # reason: what was done so far is reported all the same
             self._log.debug(traceback.format_exc())
             self._ended_by = defect(error)
-        self._stop_unreachable()
+        self._ended_by = self._ended_by or self._answers.silence(self._records.values())
         rest = self._ended_by or Cancelled()
         for place, write in enumerate(self._writes):
             if place in self._records:
                 continue
-            cut_off = place in self._sequences
-            self._records[place] = _cut_off(write) if cut_off else _not_tried(write, rest)
+            self._records[place] = cut_off(write) if place in self._sequences else not_tried(write, rest)
+        self._end_lines(self._receipt.left_open())
         # the end of the time is no failure: what is left is recorded, and the operation goes on to its last look
         ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
         return Carried(records=[self._records[place] for place in range(len(self._writes))], ended_by=ended_by)
 
     def _turn(self) -> bool:
         """Begin what may begin, take what came back; `False` when nothing is left to do."""
-        if self._ended_by is None and self._crew.is_over:
-            self._ended_by = OutOfTime()
-            self._crew.wind_up()
+        if self._to_finish is None and self._ended_by is None and self._crew.is_over:
+            self._finish_what_is_begun()
         if self._ended_by is None and self._interruption.is_requested:
             self._ended_by = Cancelled()
-        wait = self._begin_what_may() if self._ended_by is None and not self._postponed else None
+        wait = self._begin_what_may() if self._ended_by is None and not self._alone else None
         if self._crew.under_way:
             self._take(self._crew.landed())
             return True
-        if self._postponed:
-            place, outcome, message = self._postponed.pop(0)
+        if self._alone:
+            place, outcome, message = self._alone[0]
             if self._ended_by is None:
-                outcome, message = self._go_on_alone(place, outcome, message)
+                try:
+                    outcome, message = self._go_on_alone(place, outcome, message)
+                except Postponed:
+                    self._rest(self._crew.wait(restores=self._restores))
+                    return True
+            del self._alone[0]
             self._record(place, outcome, message)
             return True
         if self._ended_by is not None or self._schedule.stage is None:
             return False
         if wait is not None:
-            try:
-                self._crew.rest(wait, restores=self._restores)
-            except OutOfTime as over:
-                self._ended_by = over
-                self._crew.wind_up()
+            self._rest(wait)
         return True
+
+    def _rest(self, seconds: float) -> None:
+        """Wait until a write may be sent; the time may be over before that."""
+        try:
+            self._crew.rest(seconds, restores=self._restores)
+        except OutOfTime as over:
+            self._ended_by = over
+            self._crew.wind_up()
+
+    def _finish_what_is_begun(self) -> None:
+        """After `time-limit` images that are begun are finished, as far as that needs no wait; nothing else begins."""
+        self._to_finish = set(range(len(self._writes))) if self._to_the_end else self._unfinished_groups()
+        self._crew.wind_up()
 
     def _go_on_alone(self, place: int, outcome: Outcome, message: str) -> tuple[Outcome, str]:
         try:
@@ -145,6 +162,11 @@ class _Carrying:
 
     def _begin_what_may(self) -> float | None:
         """Begin as many writes as may go now; gives the seconds to wait where pace alone holds the next one back."""
+        if self._to_finish is not None:
+            began = self._begin_some(self._to_finish)[1]
+            if not began and not self._crew.under_way and self._schedule.stage is not None:
+                self._ended_by = OutOfTime()
+            return None
         if self._drift is not None and self._drift.is_due() and len(self._begun) < len(self._writes):
             # images that are begun are finished first, so that a fresh look finds them whole or gone
             wait, began = self._begin_some(self._unfinished_groups())
@@ -165,7 +187,7 @@ class _Carrying:
                 settled_any = True
                 continue
             if write.tag is not None:
-                return None, self._begin_tag(place, busy=bool(batch or self._crew.under_way))
+                return self._begin_tag(place, busy=bool(batch or self._crew.under_way))
             leave = self._crew.admit(restores=self._restores, more=len(batch))
             if isinstance(leave, float | int):
                 self._schedule.put_back(place)
@@ -198,21 +220,32 @@ class _Carrying:
             write = self._writes[place]
             self._crew.start(place, leave, lambda write=write: self._operation.attempt(write))  # type: ignore[misc]  # reason: bound for each
 
-    def _begin_tag(self, place: int, *, busy: bool) -> bool:
-        """Tags are moved here, one after the other: each is a look, a write, a look and another write."""
-        if busy:
+    def _begin_tag(self, place: int, *, busy: bool) -> tuple[float | None, bool]:
+        """Tags are moved here, one after the other: each is a look, a write, a look and another write.
+
+        None is begun that would have to wait in the middle, with the tag on an empty manifest.
+        """
+        wait = 0.0 if busy else self._crew.wait(restores=self._restores)
+        if busy or wait > 0:
             self._schedule.put_back(place)
-            return False
+            return wait or None, False
         self._begun.add(place)
         write = self._writes[place]
         try:
             outcome, message = self._send(write)
+        except Postponed:
+            self._begun.discard(place)
+            self._schedule.put_back(place)
+            return None, False
         except Cancelled as cancelled:
             if cancelled.in_flight:
                 self._sequences[place] = 0
             raise
+        except OutOfTime:
+            self._finish_what_is_begun()
+            outcome, message = Outcome.OUT_OF_TIME, ""
         self._record(place, *self._operation.afterwards(write, outcome, message, self._send))
-        return True
+        return None, True
 
     def _send(self, write: PlannedWrite) -> tuple[Outcome, str]:
         """Send one write here, between its two lines of the receipt."""
@@ -222,6 +255,9 @@ class _Carrying:
             error: BaseException | None = None
         except (Refusal, Cancelled, OutOfTime) as ended:
             error = ended
+        if isinstance(error, Postponed) and self._answers.was_not_done(write, error):
+            self._receipt.leave_open(number, write)
+            raise error
         outcome, message, ending = self._understand(number, write, error)
         self._end_lines([ending] if ending else [])
         if isinstance(error, PackageKeeperError):
@@ -235,8 +271,16 @@ class _Carrying:
         """
         self._note([each for each in landed if each.error is None])
         for each in landed:
-            if each.error is not None:
+            if isinstance(each.error, Postponed) and self._answers.was_not_done(self._writes[each.key], each.error):
+                self._hand_back(each.key)
+            elif each.error is not None:
                 self._note([each])
+
+    def _hand_back(self, place: int) -> None:
+        """A limit refused it: it is sent again when its turn comes, if a look at what is old by then lets it."""
+        self._receipt.leave_open(self._sequences.pop(place), self._writes[place])
+        self._begun.discard(place)
+        self._schedule.put_back(place)
 
     def _note(self, landed: Sequence[Landed]) -> None:
         found = []
@@ -250,7 +294,7 @@ class _Carrying:
         for place, outcome, message in found:
             del self._sequences[place]
             if self._operation.must_be_alone(outcome):
-                self._postponed.append((place, outcome, message))
+                self._alone.append((place, outcome, message))
             else:
                 write = self._writes[place]
                 self._record(place, *self._operation.afterwards(write, outcome, message, self._send))
@@ -262,16 +306,20 @@ class _Carrying:
         certain = True
         if error is None:
             outcome, message = Outcome.DONE, ""
-            self._unreachable = 0
+            self._answers.passed()
         elif isinstance(error, Refusal):
-            outcome, message = self._meaning(write, error)
+            outcome, message = self._answers.meaning(write, error)
+            self._ended_by = self._ended_by or self._answers.end
             certain = not (outcome is Outcome.FAILED and error.sent_before)
-        elif isinstance(error, Cancelled | OutOfTime):
+        elif isinstance(error, Cancelled):
             # the first that happened tells why the run ends
             self._ended_by = self._ended_by or error
-            if isinstance(error, Cancelled) and error.in_flight:
+            if error.in_flight:
                 return Outcome.FAILED, CUT_OFF, None
-            # a wait for a limit was cut short: the request was refused, not carried out
+            outcome, message = Outcome.OUT_OF_TIME, ""
+        elif isinstance(error, OutOfTime):
+            # a wait was cut short: the request was not carried out
+            self._finish_what_is_begun()
             outcome, message = Outcome.OUT_OF_TIME, ""
         else:
             raise error
@@ -284,36 +332,11 @@ class _Carrying:
             # the requests were carried out all the same; the lone `started` lines are true, and nothing more is written
             self._ended_by = self._ended_by or error
 
-    def _meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
-        if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and self._is_done(write):
-            return Outcome.DONE, "GitHub failed to say so; a second look shows it"
-        if refused.kind is RefusalKind.UNREACHABLE:
-            self._unreachable += 1
-            if self._unreachable >= UNREACHABLE_IN_A_ROW:
-                self._ended_by = self._ended_by or Unreachable(f"GitHub cannot be reached: {refused}")
-            return Outcome.FAILED, str(refused)
-        self._unreachable = 0
-        if refused.kind is RefusalKind.UNAUTHORIZED:
-            text = f"GitHub no longer accepts the token: {refused}\n{refused.remedy}"
-            self._ended_by = self._ended_by or NotAuthorized(text)
-            return Outcome.NO_PERMISSION, str(refused)
-        try:
-            return self._operation.meaning(write, refused)
-        except (Refusal, OutOfTime) as second:
-            # others are under way: they are waited for, so the end of the time ends the second look alone
-            return Outcome.FAILED, f"{refused}; whether it is still there could not be found out: {second}"
-
-    def _is_done(self, write: PlannedWrite) -> bool:
-        try:
-            return self._operation.is_done(write)
-        except OutOfTime:
-            return False
-
     def _record(self, place: int, outcome: Outcome, message: str) -> None:
-        write = self._writes[place]
-        self._records[place] = WriteRecord(write=write, outcome=outcome, message=message)
+        record = WriteRecord(write=self._writes[place], outcome=outcome, message=message)
+        self._records[place] = record
         self._schedule.end(place)
-        text = f"{describe(write)}: {_words(write, outcome)}, {write.why}" + (f" ({message})" if message else "")
+        text = tell(record)
         if outcome.is_failed:
             self._log.error(text)
         elif outcome.is_skipped:
@@ -336,37 +359,3 @@ class _Carrying:
             self._crew.wind_up()
             return
         self._given_up.update({place: reason for place, reason in zip(waiting, reasons, strict=True) if reason})
-
-    def _stop_unreachable(self) -> None:
-        failed = [record for record in self._records.values() if record.outcome is Outcome.FAILED]
-        if self._ended_by is None and failed and self._unreachable == len(failed) == len(self._records):
-            self._ended_by = Unreachable(f"GitHub cannot be reached: {failed[-1].message}")
-
-
-CUT_OFF = "cut off; nobody knows whether it happened"
-
-
-def describe(write: PlannedWrite) -> str:
-    """Name what a write concerns: `npm/app 1.0.0 (id 7)`."""
-    if write.version_id is None:
-        return str(write.package)
-    if write.tag is not None:
-        return f"{write.package} tag {write.tag} of {display_name(write.version_name)} (id {write.version_id})"
-    tags = f" [{', '.join(write.tags)}]" if write.tags else ""
-    return f"{write.package} {display_name(write.version_name)}{tags} (id {write.version_id})"
-
-
-def _words(write: PlannedWrite, outcome: Outcome) -> str:
-    words = {Decision.DELETE: "deleted", Decision.UNTAG: "untagged", Decision.RESTORE: "restored"}
-    return words[write.decision] if outcome is Outcome.DONE else outcome
-
-
-def _cut_off(write: PlannedWrite) -> WriteRecord:
-    return WriteRecord(write=write, outcome=Outcome.FAILED, message=CUT_OFF)
-
-
-def _not_tried(write: PlannedWrite, because: PackageKeeperError) -> WriteRecord:
-    if isinstance(because, Cancelled | OutOfTime):
-        return WriteRecord(write=write, outcome=Outcome.OUT_OF_TIME)
-    outcome = Outcome.NO_PERMISSION if isinstance(because, NotAuthorized) else Outcome.FAILED
-    return WriteRecord(write=write, outcome=outcome, message="not tried")

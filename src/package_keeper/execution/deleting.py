@@ -109,7 +109,7 @@ class Deletions(WriteOperation):
         else:
             self._writer.delete_version(write.package, write.version_id)
 
-    def is_done(self, write: PlannedWrite) -> bool:
+    def is_done(self, write: PlannedWrite) -> bool | None:
         """Whether what was to be deleted is gone."""
         try:
             if write.kind is WriteKind.PACKAGE:
@@ -117,7 +117,7 @@ class Deletions(WriteOperation):
             elif write.kind is WriteKind.VERSION:
                 self._reader.version(write.package, write.version_id or 0)
         except Refusal as refused:
-            return refused.kind is RefusalKind.NOT_FOUND
+            return None if refused.kind is RefusalKind.UNREACHABLE else refused.kind is RefusalKind.NOT_FOUND
         return False
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:

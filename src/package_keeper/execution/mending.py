@@ -116,7 +116,7 @@ class PartFinder:
         manifests.take(version.name for version in versions)
         for seconds in READABLE_AFTER:
             if manifests.unreadable:
-                self.pause.sleep(seconds)
+                self.pause.sleep(seconds, f"{self.package}: what was restored cannot be read yet")
                 manifests = Manifests(self.package, versions, self.registry)
                 manifests.take(version.name for version in versions)
         return manifests

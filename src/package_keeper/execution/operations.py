@@ -1,14 +1,14 @@
 """One function per operation: plan it, and, when there is a writer, carry it out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from package_keeper.decisions.guards import Guards, TooMuch, guard
-from package_keeper.decisions.plan import GuardedPlan, Plan
+from package_keeper.decisions.plan import GuardedPlan, Plan, WriteRecord
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.sql import SqlProblem
 from package_keeper.decisions.vocabulary import Outcome
-from package_keeper.errors import BadInput, GuardRefused, OutOfTime, Refusal
+from package_keeper.errors import BadInput, GuardRefused, OutOfTime, PackageKeeperError, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.checking import Checker, broken
@@ -132,6 +132,12 @@ def delete(task: Task, run: Run) -> None:
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.tell_decisions(run, task.log)
     _carry_out(task, run, _deletions(task), drift)
+    if torn := steps.torn_images(run):
+        names = ", ".join(display_name(write.version_name) for write in torn[:3]) + (", ..." if len(torn) > 3 else "")
+        task.log.warning(
+            f"{len(torn)} images are deleted, but not all of their parts ({names}): the parts that stay have no tag any"
+            " more, so that the same selection may not find them: tag-status: untagged selects them"
+        )
     if run.records and run.ended_by is None:
         try:
             run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.registry, task.log)
@@ -299,9 +305,11 @@ def _tags_in_use(run: Run) -> dict[PackageName, set[str]]:
 def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> None:
     """Restore what restored images of one package still lack, until they are whole."""
     restored = steps.restored_versions(run.records).get(finder.package, [])
-    if not restored or run.ended_by is not None:
+    if not restored:
         return
     try:
+        if run.ended_by is not None:
+            raise run.ended_by
         for version in task.reader.versions(finder.package):
             finder.active.add(version.name)
             finder.tags.update(version.image_tags)
@@ -310,9 +318,21 @@ def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> Non
             known = len(run.records)
             if writes:
                 steps.add_writes(run, writes, writing.carrier, Restorations(task.reader, writing.writer, writing.tags))
+            _say_incomplete(task, finder.package, run.records[known:])
             restored = steps.restored_versions(run.records[known:]).get(finder.package, [])
     except Refusal as refused:
         run.fail(f"the parts of images in {finder.package}", refused)
+    except PackageKeeperError as ended:
+        task.log.warning(
+            f"{finder.package}: images are restored whose parts were not looked for any more: repair restores them"
+        )
+        run.ended_by = ended
+
+
+def _say_incomplete(task: Task, package: PackageName, records: Sequence[WriteRecord]) -> None:
+    lacking = {record.write.root for record in records if record.outcome.is_remaining}
+    if lacking:
+        task.log.warning(f"{package}: {len(lacking)} restored images still lack parts: repair restores them")
 
 
 def _judge(task: Task, found: Found, rules: Rules) -> ImageJudge:
@@ -346,8 +366,7 @@ def _carry_out(task: Task, run: Run, operation: MakeOperation, drift: Drift | No
     if task.writing is not None and run.plan.writes:
         if plan.now and plan.later and plan.now[-1].root is not None and plan.later[0].root == plan.now[-1].root:
             task.log.warning(
-                f"limit: {task.guards.limit} is less than the image {display_name(plan.now[-1].root)} has versions; its"
-                " parts that stay this time have no tag any more: tag-status: untagged selects them"
+                f"limit: {task.guards.limit} is less than the image {display_name(plan.now[-1].root)} has versions"
             )
         with task.log.group(f"{len(plan.now)} of {len(run.plan.writes)} planned writes in this run"):
             steps.carry_out(run, plan, task.writing.carrier, operation(plan, task.writing), drift)

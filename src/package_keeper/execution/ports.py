@@ -158,6 +158,10 @@ class Crew(Protocol):
         """Leave to send one write, or the seconds until asking again is worth it; `more` have leave already."""
         ...
 
+    def wait(self, *, restores: bool) -> float:
+        """The seconds until a write may be sent, of which none is under way."""
+        ...
+
     def start(self, key: int, leave: Any, call: Callable[[], None]) -> None:
         """Start a write that has leave."""
         ...
@@ -193,10 +197,14 @@ class ReceiptFile(Protocol):
 
 
 class Pause(Protocol):
-    """Waiting."""
+    """Waiting, within `time-limit`."""
 
-    def sleep(self, seconds: float) -> None:
-        """Wait; a cancellation ends the wait with `Cancelled`."""
+    def sleep(self, seconds: float, why: str = "") -> None:
+        """Wait, and tell why if that takes long. Raises `Cancelled`, and `OutOfTime` instead of waiting past it."""
+        ...
+
+    def finishing(self) -> AbstractContextManager[None]:
+        """Until the end of the block, let what is begun be finished after `time-limit` where it need not wait."""
         ...
 
 

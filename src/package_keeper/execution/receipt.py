@@ -21,6 +21,13 @@ ACTIONS = {Decision.DELETE: "delete", Decision.UNTAG: "untag", Decision.RESTORE:
 TAKEN_BACK = frozenset({ACTIONS[Decision.DELETE], ACTIONS[Decision.UNTAG]})
 
 
+_Key = tuple[WriteKind, PackageName, int | None, str | None]
+
+
+def _key(write: PlannedWrite) -> _Key:
+    return write.kind, write.package, write.version_id, write.tag
+
+
 class ReceiptWriter:
     """Writes the receipt of one run; the file comes into being with the first write."""
 
@@ -33,14 +40,30 @@ class ReceiptWriter:
         self._run = dict(run)
         self._clock = clock
         self._sequence = 0
+        self._open: dict[_Key, Ending] = {}
 
     def started(self, writes: Sequence[PlannedWrite]) -> list[int]:
-        """Record that the requests for `writes` are about to be sent, and give their `seq`."""
-        first = self._sequence + 1
-        self._sequence += len(writes)
-        numbers = list(range(first, self._sequence + 1))
-        self._append([self._line(number, write, STARTED) for number, write in zip(numbers, writes, strict=True)])
+        """Record that the requests for `writes` are about to be sent, and give their `seq`.
+
+        What was left open goes on under its number.
+        """
+        numbers, lines = [], []
+        for write in writes:
+            left_open = self._open.pop(_key(write), None)
+            if left_open is None:
+                self._sequence += 1
+                lines.append(self._line(self._sequence, write, STARTED))
+            numbers.append(self._sequence if left_open is None else left_open.number)
+        self._append(lines)
         return numbers
+
+    def leave_open(self, number: int, write: PlannedWrite) -> None:
+        """Note that a limit refused a write, so that it was not carried out, and may be started again."""
+        self._open[_key(write)] = Ending(number, write, Outcome.OUT_OF_TIME)
+
+    def left_open(self) -> list["Ending"]:
+        """How those that were left open, and not started again, would end."""
+        return list(self._open.values())
 
     def ended(self, endings: Sequence["Ending"]) -> None:
         """Record what became of requests."""

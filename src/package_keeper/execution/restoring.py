@@ -46,14 +46,14 @@ class Restorations(WriteOperation):
         else:
             self._writer.restore_version(write.package, write.version_id)
 
-    def is_done(self, write: PlannedWrite) -> bool:
+    def is_done(self, write: PlannedWrite) -> bool | None:
         """Whether what was to be restored is there."""
         try:
             if write.kind is WriteKind.PACKAGE:
                 return _package(self._reader, write.package) is not None
             return write.kind is WriteKind.VERSION and self._is_active(write.package, write.version_id or 0)
-        except Refusal:
-            return False
+        except Refusal as refused:
+            return None if refused.kind is RefusalKind.UNREACHABLE else False
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look whether what was not found is active already, still deleted, or gone for good."""

@@ -17,7 +17,7 @@ from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import Carrier
+from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.images import ImageJudge, Judged
@@ -202,16 +202,29 @@ def carry_out(
     run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation, drift: Drift | None = None
 ) -> None:
     """Carry out the guarded plan and keep what became of it."""
-    carried = carrier.carry_out(plan, operation, drift)
-    run.records += carried.records
-    run.ended_by = carried.ended_by
+    _keep(run, carrier.carry_out(plan, operation, drift))
 
 
 def add_writes(run: Run, writes: Iterable[PlannedWrite], carrier: Carrier, operation: WriteOperation) -> None:
     """Carry out what was found on the way: parts of images that are being restored. No limit cuts an image short."""
     plan = Plan.of_singles(writes)
     run.plan = replace(run.plan, groups=run.plan.groups + plan.groups)
-    carry_out(run, guard(plan, Guards()), carrier, operation)
+    _keep(run, carrier.carry_out(guard(plan, Guards()), operation, to_the_end=True))
+
+
+def _keep(run: Run, carried: Carried) -> None:
+    run.records += carried.records
+    run.ended_by = carried.ended_by
+
+
+def torn_images(run: Run) -> list[PlannedWrite]:
+    """The deletions of images that are gone while some of their parts are still there, without a tag."""
+    gone = gone_versions(run)
+    return [
+        group[0]
+        for group in run.plan.groups
+        if group[0].version_id in gone and any(part.version_id not in gone for part in group[1:])
+    ]
 
 
 def gone_versions(run: Run) -> set[int]:

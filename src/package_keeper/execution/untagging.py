@@ -7,10 +7,11 @@ under the tag; the tag moves to it; and the stub's version is deleted by REST, w
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from package_keeper.decisions.plan import PlannedWrite
-from package_keeper.errors import Cancelled, Refusal, RefusalKind
+from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
 from package_keeper.execution.ports import Log, Pause, Reader, Writer
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
@@ -55,7 +56,11 @@ class TagMoves:
         self._bodies: dict[tuple[PackageName, str], bytes] = {}
 
     def untag(self, write: PlannedWrite) -> None:
-        """Take `write.tag` away from the image. Raises `Refusal`; then the tag is where it was, or the text says so."""
+        """Take `write.tag` away from the image.
+
+        Raises `Refusal`, `Cancelled` and `OutOfTime`; then the tag is where it was, or a `Refusal` says that it may
+        not be. What is begun is finished after `time-limit` where it need not wait; else the tag is given back.
+        """
         package, tag = write.package, write.tag or ""
         if write.version is not None and len(write.version.image_tags) < 2:
             raise Refusal(RefusalKind.CHANGED, "it is the last tag of the image, which would be left without a name")
@@ -67,14 +72,15 @@ class TagMoves:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")
-        try:
-            name = self._tags.put(package, tag, stub)
-            self._finish(write, name, before)
-        except (Refusal, Cancelled) as error:
-            self._put_back(write, body, error)
-            raise
+        with self._pause.finishing():
+            try:
+                name = self._tags.put(package, tag, stub)
+                self._finish(write, name, before)
+            except (Refusal, Cancelled, OutOfTime) as error:
+                self._put_back(write, body, error)
+                raise
 
-    def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled) -> None:
+    def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled | OutOfTime) -> None:
         """Give the tag back to the image that lost it to a stub; it must not end there.
 
         Where that fails too, nobody knows where the tag is: the receipt must not say that nothing happened, so that
@@ -84,11 +90,11 @@ class TagMoves:
         try:
             current = self._tags.tag_digest(package, tag)
             if current is not None and current != write.version_name and self._tags.is_stub(package, current):
-                self._tags.put(package, tag, body)
+                self._put_for_sure(package, tag, body)
                 self._remove_stub_quietly(package, current)
         except Cancelled:
             raise Cancelled(in_flight=True) from None
-        except Refusal as second:
+        except (Refusal, OutOfTime) as second:
             if isinstance(error, Cancelled):
                 raise Cancelled(in_flight=True) from None
             text = f"{error}; the tag may name an empty manifest now ({second}): restore with undo gives it back"
@@ -103,15 +109,17 @@ class TagMoves:
         stub = current is not None and self._tags.is_stub(package, current)
         if current is not None and not stub:
             raise Refusal(RefusalKind.CHANGED, f"the tag names {display_name(current)} now")
-        self._tags.put(package, tag, self._body(package, write.version_name))
-        if current is not None:
-            self._remove_stub_quietly(package, current)
+        body = self._body(package, write.version_name)
+        with self._pause.finishing():
+            self._tags.put(package, tag, body)
+            if current is not None:
+                self._remove_stub_quietly(package, current)
 
     def _finish(self, write: PlannedWrite, name: str, before: Sequence[Version]) -> None:
         """Find the stub in the list and delete it; put back what somebody pushed under the tag meanwhile."""
         package, tag = write.package, write.tag or ""
         for seconds in LISTED_AFTER:
-            self._pause.sleep(seconds)
+            self._pause.sleep(seconds, f"{package}: the empty manifest under the tag {tag} is not listed yet")
             after = self._reader.versions(package)
             found = [version for version in after if version.name == name]
             if found:
@@ -137,7 +145,14 @@ class TagMoves:
         self._log.warning(
             f"{package}: someone pushed the tag {tag} meanwhile; it is put back on {display_name(suspects[0].name)}"
         )
-        self._tags.put(package, tag, self._body(package, suspects[0].name))
+        self._put_for_sure(package, tag, self._body(package, suspects[0].name))
+
+    def _put_for_sure(self, package: PackageName, tag: str, body: bytes) -> None:
+        """Put what must not wait for anybody's decision, however often a limit refuses it."""
+        while True:
+            with suppress(Postponed):
+                self._tags.put(package, tag, body)
+                return
 
     def _body(self, package: PackageName, digest: str) -> bytes:
         """A manifest, read once a run: every GET is a download."""
@@ -165,7 +180,7 @@ class TagMoves:
             for version in self._reader.versions(package):
                 if version.name == name:
                     self._delete_stub(package, version)
-        except Refusal as refused:
+        except (Refusal, OutOfTime) as refused:
             self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
 
 

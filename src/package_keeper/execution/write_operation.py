@@ -32,8 +32,8 @@ class WriteOperation:
         """Send one write; raises `Refusal`. Called in a thread of its own, but for tags."""
         raise NotImplementedError
 
-    def is_done(self, write: PlannedWrite) -> bool:
-        """Look whether a write that GitHub failed to answer was carried out; `False` when that cannot be told."""
+    def is_done(self, write: PlannedWrite) -> bool | None:
+        """Look whether a write that GitHub failed to answer was carried out; `None` when nobody answers that either."""
         raise NotImplementedError
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:

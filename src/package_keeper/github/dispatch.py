@@ -36,6 +36,10 @@ class Dispatch:
             return POLL_SECONDS
         return self._governor.admit(Use.CREATE if restores else Use.DELETE)
 
+    def wait(self, *, restores: bool) -> float:
+        """The seconds until a write may be sent, of which none is under way."""
+        return self._governor.wait(Use.CREATE if restores else Use.DELETE)
+
     def start(self, key: int, leave: Permit, call: Callable[[], None]) -> None:
         """Start a write that has leave."""
 

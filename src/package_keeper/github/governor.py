@@ -3,18 +3,19 @@
 One governor for all reads and writes against a host. It holds the sliding minute of points, what writes may take of
 it, the primary budget from the headers, of which writes leave a tenth to the owner's other workflows, the number of
 requests in flight, and the pause after a refusal, which is one for all threads. `time-limit` beats waiting: no wait
-that would end past it is begun.
+that would end past it is begun. What holds for all hosts, `pace` and `time-limit`, is in `RunPace`.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from package_keeper.errors import OutOfTime
 from package_keeper.github.clock import Clock
+from package_keeper.github.run_pace import RunPace
 from package_keeper.github.waits import LONGEST, limit_wait
 from package_keeper.github.windows import Window
 
@@ -28,8 +29,6 @@ RAMP = 5
 """Once GitHub has refused, after so many answers in a row without a refusal one request more is in flight."""
 SHARE_LEFT = 10
 """Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
-POLITE_SECONDS = 1.0
-"""Between two writes with `pace: polite`, as GitHub's documentation advises."""
 TOLD_SECONDS = 5.0
 """Waits from here on are told."""
 POINTS_A_MINUTE = 900.0
@@ -83,15 +82,13 @@ class Governor:
         tell: Callable[[str], None],
         who: str = "GitHub",
         counts_points: bool = True,
+        run_pace: RunPace | None = None,
     ) -> None:
         self._clock = clock
         self._warn = warn
         self._tell = tell
         self._who = who
-        self.polite = False
-        """Whether there is one write a second."""
-        self.deadline: float | None = None
-        """The end of `time-limit`, in monotonic seconds."""
+        self.run_pace = run_pace or RunPace()
         self._lock = threading.Lock()
         self._points = Window(POINTS_A_MINUTE, least=5.0)
         most_writes = POINTS_A_MINUTE / Use.DELETE.points
@@ -107,13 +104,11 @@ class Governor:
         self._refused_at = -1.0
         self._refusals = 0
         self._in_flight = 0
-        self._writing = 0
-        self._last_write = float("-inf")
         self._width = FIRST_IN_FLIGHT
         self._calm = 0
         self._told_until = 0.0
+        self._untold = 0.0
         self._held = threading.local()
-        self._winds_up = False
         self._queued = 0.0
 
     @property
@@ -124,11 +119,20 @@ class Governor:
     @property
     def is_over(self) -> bool:
         """Whether `time-limit` has passed."""
-        return self.deadline is not None and self._clock.monotonic() >= self.deadline
+        return self.run_pace.is_over(self._clock.monotonic())
 
     def wind_up(self) -> None:
         """Let requests be sent after `time-limit` where they need not wait: a last look at what is left."""
-        self._winds_up = True
+        self.run_pace.winds_up = True
+
+    def finishing(self) -> AbstractContextManager[None]:
+        """Until the end of the block, let what is begun be finished after `time-limit` where it need not wait."""
+        return self.run_pace.finishing()
+
+    def wait(self, use: Use) -> float:
+        """The seconds until such a request may be sent, as far as can be told now."""
+        with self._lock:
+            return max(self._wait(use, self._clock.monotonic())[0], 0.0)
 
     def rest(self, use: Use, seconds: float) -> None:
         """Wait until asking for such a request is worth it, and say why. Raises `OutOfTime` and `Cancelled`."""
@@ -150,7 +154,7 @@ class Governor:
             self._held.permit = None
             return held
         while True:
-            if self.is_over and not self._winds_up:
+            if self.is_over and not self.run_pace.winds_up:
                 raise OutOfTime
             with self._lock:
                 now = self._clock.monotonic()
@@ -179,7 +183,7 @@ class Governor:
     def sleep(self, seconds: float, why: str = "") -> None:
         """Wait, visibly. Raises `OutOfTime` when that would end past `time-limit`, and `Cancelled`."""
         until = self._clock.monotonic() + seconds
-        if self.deadline is not None and until > self.deadline:
+        if seconds > 0 and self.run_pace.deadline is not None and until > self.run_pace.deadline:
             raise OutOfTime
         if why and seconds >= TOLD_SECONDS:
             with self._lock:
@@ -199,7 +203,7 @@ class Governor:
             self._in_flight -= 1
             self._points.end(now, permit.use.points, passed=passed, begun=permit.at)
             if permit.use.writes:
-                self._writing -= 1
+                self.run_pace.end_write()
                 self._writes[permit.use].end(now, 1.0, passed=passed, begun=permit.at)
             if passed and permit.at > self._refused_at:
                 self._refusals = 0
@@ -246,15 +250,19 @@ class Governor:
             self._paused_until = max(self._paused_until, now + wait)
             if longer:
                 self._told_until = max(self._told_until, self._paused_until)
-        if longer and (told is None or wait >= TOLD_SECONDS):
+            # many short waits are a long one
+            self._untold = self._untold + wait if longer else self._untold
+            tells = longer and (told is None or self._untold >= TOLD_SECONDS)
+            if tells:
+                self._untold = 0.0
+        if tells:
             self._warn(f"{kind} rate limit is reached; waiting {self.until(wait)}")
 
     def _give(self, use: Use, now: float) -> Permit:
         self._in_flight += 1
         self._points.begin(now, use.points)
         if use.writes:
-            self._writing += 1
-            self._last_write = now
+            self.run_pace.begin_write(now)
             self._writes[use].begin(now, 1.0)
         return Permit(use, now)
 
@@ -266,8 +274,8 @@ class Governor:
             if use.writes:
                 waits.append((self._writes[use].wait(now, 1.0), "the writes of this minute are used up"))
         waits.append(self._primary_wait(use, now))
-        if self.polite and use.writes:
-            waits.append((0.05 if self._writing else self._last_write + POLITE_SECONDS - now, ""))
+        if use.writes:
+            waits.append((self.run_pace.courtesy(now), ""))
         return max(waits, key=lambda each: each[0])
 
     def _primary_wait(self, use: Use, now: float) -> tuple[float, str]:
@@ -278,7 +286,8 @@ class Governor:
             self._primary = None
             return 0.0, ""
         share, why = 0, "the requests of this hour are used up"
-        if use.writes:
+        # what is begun is finished, if it takes one request from the share of others
+        if use.writes and not self.run_pace.winds_up:
             share = -(-primary.limit // SHARE_LEFT)
             why = f"{primary.remaining} of {primary.limit} requests of this hour are left, a tenth is left to others"
         if primary.remaining - self._in_flight > share:
@@ -286,4 +295,7 @@ class Governor:
         if primary.remaining > share and self._in_flight:
             # what is in flight may be counted already; its answers will tell
             return 0.05, ""
-        return min(primary.resets - now, LONGEST), why
+        wait = min(primary.resets - now, LONGEST)
+        # an hour is all that a budget can take; then GitHub is asked again, whatever it said
+        primary.resets = now + wait
+        return wait, why

@@ -11,6 +11,8 @@ from package_keeper.inventory.version import DIGEST
 LARGEST = 4 * 1024 * 1024
 """Bytes; the OCI distribution specification asks registries to accept manifests up to this size."""
 
+OTHER_DIGEST = "has another digest than it is named by"
+
 STUB_ANNOTATION = "io.github.package-keeper.untagged"
 """Marks the empty manifests by which a tag is moved; its value is unique."""
 
@@ -44,7 +46,7 @@ def manifest(digest: str, body: bytes) -> Manifest:
     if len(body) > LARGEST:
         raise NotAManifest(f"is larger than {LARGEST} bytes")
     if digest_of(body) != digest:
-        raise NotAManifest("has another digest than it is named by")
+        raise NotAManifest(OTHER_DIGEST)
     try:
         wire = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -19,6 +19,10 @@ _BY_MESSAGE = (
 )
 
 
+_LIMITS = ("rate limit", "abuse detection", "toomanyrequests")
+"""Words of REST, of older servers for the secondary limit, and of the registry's errors."""
+
+
 class _ErrorBody(msgspec.Struct):
     message: str = ""
 
@@ -63,13 +67,16 @@ def is_server_error(status: int, body: bytes) -> bool:
 
 
 def is_rate_limit(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a 403 or 429 is a limit to wait for, and no missing permission."""
+    """Whether a 403 or 429 is a limit to wait for, and no missing permission, which names no time.
+
+    A used-up budget in the headers proves nothing: the last request of an hour may lack a permission as well.
+    """
     if status == 429:
         return True
     if status != 403:
         return False
-    lowered = message_of(body).lower()
-    return "rate limit" in lowered or (headers.get("x-ratelimit-remaining") == "0" and "retry-after" in headers)
+    lowered = body.decode(errors="replace").lower()
+    return "retry-after" in headers or any(words in lowered for words in _LIMITS)
 
 
 def _permission_remedy(message: str, headers: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -23,18 +24,24 @@ from package_keeper.github import manifests
 from package_keeper.github.governor import Use
 from package_keeper.github.lanes import Lanes
 from package_keeper.github.manifests import LARGEST, NotAManifest
+from package_keeper.github.refusals import is_rate_limit
 from package_keeper.github.retries import Retries, Setback, Trouble
 from package_keeper.github.transport import TIMEOUT, lost_answer, pooled_session
-from package_keeper.github.waits import LONGEST
+from package_keeper.github.waits import LONGEST, retry_after
 from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.version import DIGEST
 
 UNTOLD_WAIT = 5.0
 """Seconds to wait after a limit that names none."""
 
 _T = TypeVar("_T")
 
-_OBSTACLES = {RefusalKind.NOT_FOUND: Obstacle.CONTENT, RefusalKind.NO_PERMISSION: Obstacle.FORBIDDEN}
+_OBSTACLES = {
+    RefusalKind.NOT_FOUND: Obstacle.CONTENT,
+    RefusalKind.UNREADABLE: Obstacle.CONTENT,
+    RefusalKind.NO_PERMISSION: Obstacle.FORBIDDEN,
+}
 _ACCEPT = ", ".join(MEDIA_TYPES)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*ms\b")
@@ -71,6 +78,7 @@ class _Asked:
 
     method: str
     url: str
+    reference: str
     package: PackageName
     actions: str
     body: bytes | None
@@ -207,7 +215,7 @@ class Registry:
         """Send one request about a manifest. Raises `Refusal`; may wait for limits."""
         url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
-        asked = _Asked(method, url, package, actions, body, media_type)
+        asked = _Asked(method, url, reference, package, actions, body, media_type)
         return self._retries.carry(Use.READ if actions == "pull" else Use.CREATE, partial(self._once, asked))
 
     def _once(self, asked: _Asked) -> _Answer:
@@ -221,10 +229,12 @@ class Registry:
         except requests.RequestException as error:
             raise Setback(Trouble.LOST, lost_answer(error, "the registry")) from None
         if 200 <= answer.status < 300:
+            _check_content(asked, answer)
             return answer
         refused = _refusal(answer, asked.method)
-        if answer.status == 429:
-            raise Setback(Trouble.LIMITED, refused, told=min(_limit_wait(answer), LONGEST))
+        if is_rate_limit(answer.status, answer.headers, answer.body):
+            wait = _limit_wait(answer, self._retries.now())
+            raise Setback(Trouble.LIMITED, refused, told=min(wait, LONGEST))
         if answer.status >= 500:
             raise Setback(Trouble.LOST, refused)
         raise refused
@@ -278,7 +288,7 @@ class Registry:
                 found = _Token()
             bearer = found.token or found.access_token
             if not bearer:
-                raise Refusal(RefusalKind.NO_PERMISSION, "the registry gave out no token")
+                raise Setback(Trouble.SPOILT, Refusal(RefusalKind.NO_PERMISSION, "the registry gave out no token"))
             self._bearers[package.name, actions] = bearer
             return _answer_of(response, b"")
 
@@ -320,12 +330,19 @@ def _up_to(response: requests.Response, most: int) -> Iterable[bytes]:
             return
 
 
-def _limit_wait(answer: _Answer) -> float:
+def _check_content(asked: _Asked, answer: _Answer) -> None:
+    """Content that is asked for by its digest has that digest; a larger one is cut off, and judged as too large."""
+    by_digest = asked.method == "GET" and DIGEST.fullmatch(asked.reference)
+    if by_digest and len(answer.body) <= LARGEST and manifests.digest_of(answer.body) != asked.reference:
+        raise Setback(Trouble.SPOILT, Refusal(RefusalKind.UNREADABLE, manifests.OTHER_DIGEST))
+
+
+def _limit_wait(answer: _Answer, now: datetime) -> float:
     """Seconds to wait; the registry names milliseconds in its message."""
-    retry_after = answer.headers.get("retry-after", "")
+    told = retry_after(answer.headers.get("retry-after", ""), now)
     text = answer.body.decode(errors="replace")
-    if retry_after.isdecimal():
-        return max(float(retry_after), 0.05)
+    if told is not None:
+        return max(told, 0.05)
     if found := _MILLISECONDS.search(text):
         return float(found[1]) / 1000 + 0.01
     if found := _SECONDS.search(text):

@@ -3,26 +3,35 @@
 | trouble | tried again for | waits |
 |---|---|---|
 | no connection, or it broke off before an answer | 30 s | 1, 2, 4, 8 s, a quarter more or less |
-| an answer that broke off or cannot be decoded | 30 s | the same |
+| an answer that broke off | 30 s | the same |
 | the server failed (5xx, or the text `Server Error`) | 30 s | the same |
-| a rate limit | until it is over | what GitHub says; else 60 s, doubled each time up to 16 min; all threads pause |
+| an answer to a read that came whole and is not what was asked for | 3 tries | 1, 2 s, the same |
+| a rate limit, of a read | until it is over | what GitHub says; else 60 s, doubled up to 16 min; all threads pause |
+| a rate limit, of a write | - | handed back as `Postponed`: whoever sent it decides again when the pause is over |
 
-Nothing else is. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose
-answer was lost is sent again, and whoever sent it learns from `Refusal.sent_before` that it may have been carried out
-the first time: it then looks, and assumes nothing.
+Nothing else is. A host from which three requests in a row got no answer is not asked for a minute: reads are refused at
+once. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose answer was
+lost is sent again, and whoever sent it learns from `Refusal.sent_before` that it may have been carried out the first
+time: it then looks, and assumes nothing.
 """
 
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from package_keeper.errors import Cancelled, OutOfTime, Refusal
+from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal
 from package_keeper.github.clock import Clock
 from package_keeper.github.governor import Governor, Permit, Use
 
 RETRY_SECONDS = 30.0
 """How long one request is tried again, besides waits for limits."""
+SPOILT_TRIES = 3
+"""So often a read is sent whose answers are spoilt."""
+DEAD_AFTER = 3
+"""So many requests in a row without an answer, each tried for 30 s, and the host counts as dead."""
+DEAD_SECONDS = 60.0
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 8.0
 JITTER = (0.75, 1.25)
@@ -38,6 +47,8 @@ class Trouble(StrEnum):
     """It never reached the server."""
     LOST = "lost"
     """It may have been carried out: the answer broke off, never came, or says that the server failed."""
+    SPOILT = "spoilt"
+    """The answer to a read came whole, and is none: something on the way put its own in its place."""
     LIMITED = "limited"
     """A limit refused it; it was not carried out."""
 
@@ -66,16 +77,25 @@ class Retries:
         self.governor = governor
         self._clock = clock
         self._warn = warn
+        self._silent = 0
+        self._silent_since = 0.0
+        self._last_words: Refusal | None = None
+
+    def now(self) -> datetime:
+        """The current time, aware."""
+        return self._clock.now()
 
     def carry(self, use: Use, send: Callable[[], _T]) -> _T:
         """Give what `send` gives; it raises `Setback` for what is tried again and `Refusal` for what is final.
 
-        Raises `Refusal`, `Cancelled` (`in_flight` when an earlier try may have been carried out) and `OutOfTime`.
+        Raises `Refusal` (`out_of_time` when a write may have been carried out and there is no time to try it again),
+        `Cancelled` (`in_flight` when an earlier try may have been carried out) and `OutOfTime`.
         """
-        trying, wait = 0.0, FIRST_WAIT
+        trying, wait, spoilt = 0.0, FIRST_WAIT, 0
         lost: Refusal | None = None
+        self._ask_nothing_of_the_dead(use)
         while True:
-            permit = self._acquire(use, lost)
+            permit = self._acquire(use, lost if use.writes else None)
             began = self._clock.monotonic()
             try:
                 answer = self._once(send, permit)
@@ -84,6 +104,8 @@ class Retries:
                     lost = setback.refused
                 if setback.trouble is Trouble.LIMITED:
                     self.governor.refused(permit, setback.headers, setback.told)
+                    if use.writes:
+                        raise Postponed(setback.refused, sent_before=lost is not None) from None
                     continue
                 trying += self._clock.monotonic() - began
                 pause = wait * random.uniform(*JITTER)  # noqa: S311  # reason: jitter
@@ -91,15 +113,32 @@ class Retries:
                 wait = min(wait * 2, LONGEST_WAIT)
                 refused = setback.refused
                 refused.sent_before = lost is not None
-                if trying > RETRY_SECONDS:
+                spoilt += setback.trouble is Trouble.SPOILT
+                if trying > RETRY_SECONDS or spoilt >= SPOILT_TRIES:
+                    self._silence(setback)
                     raise refused from None
                 self._warn(f"{refused}; trying again in {pause:.0f} s")
-                self._pause(pause, refused)
+                self._pause(pause, refused, use)
             except Refusal as refused:
+                self._silent = 0
                 refused.sent_before = refused.sent_before or lost is not None
                 raise
             else:
+                self._silent = 0
                 return answer
+
+    def _ask_nothing_of_the_dead(self, use: Use) -> None:
+        """Refuse a read at once where several in a row had no answer; after a minute one is tried again."""
+        is_dead = self._silent >= DEAD_AFTER and self._clock.monotonic() < self._silent_since + DEAD_SECONDS
+        if is_dead and not use.writes and self._last_words is not None:
+            words = self._last_words
+            raise Refusal(words.kind, f"not asked, since others had no answer: {words.message}", status=words.status)
+
+    def _silence(self, setback: Setback) -> None:
+        if setback.trouble is not Trouble.SPOILT:
+            self._silent += 1
+            self._silent_since = self._clock.monotonic()
+            self._last_words = setback.refused
 
     def _once(self, send: Callable[[], _T], permit: Permit) -> _T:
         passed = True
@@ -113,6 +152,8 @@ class Retries:
 
     def _acquire(self, use: Use, lost: Refusal | None) -> Permit:
         """Wait for leave to send; nobody may note that an earlier try, whose answer was `lost`, was not carried out."""
+        if lost is not None and self.governor.wait(use) > LONGEST_WAIT:
+            raise Postponed(lost, sent_before=True)
         try:
             return self.governor.acquire(use)
         except Cancelled:
@@ -120,13 +161,16 @@ class Retries:
         except OutOfTime:
             if lost is None:
                 raise
-            lost.sent_before = True
+            lost.sent_before = lost.out_of_time = True
             raise lost from None
 
-    def _pause(self, seconds: float, refused: Refusal) -> None:
+    def _pause(self, seconds: float, refused: Refusal, use: Use) -> None:
         try:
             self.governor.sleep(seconds)
         except OutOfTime:
+            if not (use.writes and refused.sent_before):
+                raise
+            refused.out_of_time = True
             raise refused from None
         except Cancelled:
             raise Cancelled(in_flight=refused.sent_before) from None

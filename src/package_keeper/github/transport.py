@@ -22,8 +22,6 @@ API_VERSION = "2022-11-28"
 TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and between two bytes of an answer."""
 MAX_REDIRECTS = 5
-DECODE_TRIES = 3
-"""So often an answer that cannot be read is asked for: something on the way spoilt it."""
 UNCHANGED = 304
 
 _T = TypeVar("_T")
@@ -88,23 +86,24 @@ class Transport:
         *,
         unless: tuple[str, _T] | None = None,
     ) -> tuple[_T, Answer]:
-        """Send a GET and decode its body; what cannot be decoded is asked for again at once.
+        """Send a GET and decode its body; what cannot be decoded is asked for again.
 
         `unless` is an ETag and what was decoded under it, which is given back when GitHub says that nothing changed;
-        such an answer is free of the primary limit (GITHUB.md, "Limits"). Raises `Refusal`, also when `decode` raises
-        one for the third time.
+        such an answer is free of the primary limit (GITHUB.md, "Limits"). Raises `Refusal`, at last also one that
+        `decode` raises.
         """
         headers = {"If-None-Match": unless[0]} if unless else None
-        for attempt in range(1, DECODE_TRIES + 1):
-            answer = self.send("GET", path, query, headers=headers)
+
+        def once() -> tuple[_T, Answer]:
+            answer = self._once("GET", self._base_url + path, query, headers)
             if unless and answer.status == UNCHANGED:
                 return unless[1], answer
             try:
                 return decode(answer.body), answer
-            except Refusal:
-                if attempt == DECODE_TRIES:
-                    raise
-        raise AssertionError("unreachable")
+            except Refusal as unreadable:
+                raise Setback(Trouble.SPOILT, unreadable) from None
+
+        return self._retries.carry(Use.READ, once)
 
     def _once(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None

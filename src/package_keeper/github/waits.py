@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 SECONDARY_WAIT = 60.0
 """Seconds to wait after a secondary limit that names none; doubled each time."""
@@ -13,14 +14,25 @@ LONGEST = 3700.0
 _SECONDS = r"[0-9]{1,12}"
 
 
+def retry_after(text: str, now: datetime) -> float | None:
+    """The seconds that a header `Retry-After` asks for: a number, or a date (RFC 9110, section 10.2.3)."""
+    if re.fullmatch(rf"{_SECONDS}(\.[0-9]{{1,12}})?", text):
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds(), 0.0)
+
+
 def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[float, str]:
     """Give the seconds to wait and which limit it is, when one request has met a limit for the `times`-th time."""
-    retry_after = headers.get("retry-after", "")
+    told = retry_after(headers.get("retry-after", ""), now)
     reset = headers.get("x-ratelimit-reset", "")
     primary = headers.get("x-ratelimit-remaining") == "0"
     kind = "primary" if primary else "secondary"
-    if re.fullmatch(_SECONDS, retry_after):
-        return min(max(float(retry_after), 1.0), LONGEST), kind
+    if told is not None:
+        return min(max(told, 1.0), LONGEST), kind
     if primary and re.fullmatch(_SECONDS, reset):
         # GitHub's clock and ours differ by a moment; a second more costs less than a refusal more
         return min(max(float(reset) - now.timestamp(), 0.0) + 1.0, LONGEST), kind

@@ -72,14 +72,10 @@ class Reporter:
             ended = ended if ended.status else Verdict(result="failed", status=1)
         self._show(contents)
         settings = state.settings
-        if (
-            settings is not None
-            and settings.operation.writes
-            and settings.dry_run
-            and ended.result not in ("refused", "partial")
-        ):
+        if settings is not None and settings.operation.writes and settings.dry_run:
             switch = "--no-dry-run" if self.command_line else "dry-run: false"
-            self.log.notice(f"This was a dry run: nothing was written. With {switch} the plan is carried out.")
+            then = "" if ended.result in ("refused", "partial") else f" With {switch} the plan is carried out."
+            self.log.notice(f"This was a dry run: nothing was written.{then}")
         return ended.status
 
     def _output_file(self, state: State) -> str:

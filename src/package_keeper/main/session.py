@@ -39,6 +39,7 @@ from package_keeper.github.registry import Registry, TagMover, derived_url
 from package_keeper.github.repositories import Repositories
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.retries import Retries
+from package_keeper.github.run_pace import RunPace
 from package_keeper.github.transport import Transport
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.doors import Request
@@ -78,10 +79,10 @@ class Session:
         self._state = State()
         self._began = clock.monotonic()
         self._lanes = Lanes()
+        self._run_pace = RunPace()
         # REST and the registry are two hosts, with limits of their own
         self._retries = self._make_retries("GitHub", counts_points=True)
         self._registry_retries = self._make_retries("the registry", counts_points=False)
-        self._governors = (self._retries.governor, self._registry_retries.governor)
 
     def run(self) -> int:
         """Run, report whatever happened, and give the exit status."""
@@ -115,9 +116,8 @@ class Session:
     def _attempt(self) -> None:
         settings, receipt = self._read_inputs()
         self._state.settings = settings
-        for governor in self._governors:
-            governor.polite = settings.polite
-            governor.deadline = None if settings.time_limit is None else self._began + settings.time_limit
+        self._run_pace.polite = settings.polite
+        self._run_pace.deadline = None if settings.time_limit is None else self._began + settings.time_limit
         for warning in settings.warnings:
             self._log.warning(warning)
         self._operate(settings, receipt)
@@ -214,6 +214,7 @@ class Session:
         )
         try:
             _operation(settings, receipt)(task, run)
+            self._tell_empty_scope(settings, run)
         except Refusal as refused:
             raise _ending(refused) from None
         finally:
@@ -221,8 +222,8 @@ class Session:
                 self._log.warning(remark)
             if registry.reads:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
-        self._tell_scope(settings, run)
-        self._tell_rest(run)
+            self._tell_scope(settings, run)
+            self._tell_rest(run)
 
     def _writing(
         self, settings: Settings, owner: Owner, transport: Transport, reader: PackagesReader, tags: TagMover
@@ -235,8 +236,9 @@ class Session:
         crew = Dispatch(self._lanes, self._retries.governor)
         carrier = Carrier(book, self._log, self._interruption, crew)
         writer = PackagesWriter(transport, owner)
-        moves = TagMoves(reader, writer, tags, self._clock, self._log)
-        return Writing(writer=writer, tags=moves, carrier=carrier, pause=self._clock)
+        pause = self._retries.governor
+        moves = TagMoves(reader, writer, tags, pause, self._log)
+        return Writing(writer=writer, tags=moves, carrier=carrier, pause=pause)
 
     def _registry(self, settings: Settings, owner: Owner) -> Registry:
         cache = None
@@ -263,6 +265,8 @@ class Session:
             )
             tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
             tell(text)
+
+    def _tell_empty_scope(self, settings: Settings, run: Run) -> None:
         named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
             self._log.notice("no package matches")
@@ -276,7 +280,12 @@ class Session:
 
     def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
         governor = Governor(
-            self._clock, warn=self._log.warning, tell=self._log.info, who=who, counts_points=counts_points
+            self._clock,
+            warn=self._log.warning,
+            tell=self._log.info,
+            who=who,
+            counts_points=counts_points,
+            run_pace=self._run_pace,
         )
         return Retries(governor, self._clock, self._log.warning)
 

@@ -1,6 +1,7 @@
 """Tables for a terminal and for the log."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
@@ -20,8 +21,12 @@ ROWS = 1_000
 
 
 def get_ready() -> None:
-    """Load what measures the width of text, which takes a while and can be done while others wait for an answer."""
-    _table(["package"], [["app"]], ROWS)
+    """Load what measures the width of text, which takes a while and can be done while others wait for an answer.
+
+    Raises nothing: a run may end meanwhile, and Python with it.
+    """
+    with suppress(Exception):
+        _table(["package"], [["app"]], ROWS)
 
 
 def result_tables(contents: Contents, *, width: int, most: int | None = None) -> Iterator[str]:

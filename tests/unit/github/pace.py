@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from package_keeper.github.governor import Governor, Permit, Use
 from package_keeper.github.retries import Retries
+from package_keeper.github.run_pace import RunPace
 from tests.wire.machinery import START, StillClock
 
 
@@ -28,9 +29,8 @@ class Pace:
             warn=self.warned.append,
             tell=self.told.append,
             counts_points=self.counts_points,
+            run_pace=RunPace(self.polite, self.deadline),
         )
-        self.governor.polite = self.polite
-        self.governor.deadline = self.deadline
         self.retries = Retries(self.governor, self.clock, self.warned.append)
 
     def wait(self, use: Use) -> float:

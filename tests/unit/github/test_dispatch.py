@@ -42,7 +42,7 @@ def test_a_write_uses_the_leave_that_it_was_given(restores: bool, use: Use) -> N
     assert all_landed(dispatch) == {7: None}
     assert used == [leave]
     assert pace.clock.slept == [], "no second leave was waited for"
-    assert pace.governor._in_flight == pace.governor._writing == 0
+    assert pace.governor._in_flight == pace.governor.run_pace.writing == 0
 
 
 def test_leave_that_a_write_did_not_need_is_given_back() -> None:
@@ -56,7 +56,7 @@ def test_leave_that_a_write_did_not_need_is_given_back() -> None:
     dispatch.start(1, leave_of(dispatch), look_first)
     dispatch.start(2, leave_of(dispatch), lambda: None)
     assert all_landed(dispatch) == {1: refused, 2: None}
-    assert pace.governor._in_flight == pace.governor._writing == 0
+    assert pace.governor._in_flight == pace.governor.run_pace.writing == 0
 
 
 def test_no_more_begin_than_may_be_in_flight() -> None:

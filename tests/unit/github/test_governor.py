@@ -266,7 +266,7 @@ def test_many_threads_leave_nothing_behind() -> None:
 
     at_once(*[lambda use=use: work(use) for use in (READ, DELETE, CREATE, READ) * 4])
     assert len(permits) == 16 * 60
-    assert pace.governor._in_flight == pace.governor._writing == 0
+    assert pace.governor._in_flight == pace.governor.run_pace.writing == 0
     times = sorted((permit.at, permit.use.points) for permit in permits)
     for moment, _ in times:
         assert sum(points for other, points in times if moment - 60 < other <= moment) <= POINTS_A_MINUTE + 16 * 5

@@ -7,9 +7,19 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from package_keeper.errors import Cancelled, OutOfTime, Refusal, RefusalKind
+from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
 from package_keeper.github.governor import Use
-from package_keeper.github.retries import FIRST_WAIT, JITTER, LONGEST_WAIT, RETRY_SECONDS, Setback, Trouble
+from package_keeper.github.retries import (
+    DEAD_AFTER,
+    DEAD_SECONDS,
+    FIRST_WAIT,
+    JITTER,
+    LONGEST_WAIT,
+    RETRY_SECONDS,
+    SPOILT_TRIES,
+    Setback,
+    Trouble,
+)
 from tests.unit.github.pace import Pace
 from tests.wire.machinery import StillClock
 
@@ -133,7 +143,7 @@ def test_a_defect_is_no_trouble_of_the_wire() -> None:
 def test_a_limit_is_waited_for_as_github_says() -> None:
     pace = Pace()
     script = Script(pace, limited(retry_after="17"), limited(retry_after="300"), "fine")
-    assert pace.retries.carry(Use.DELETE, script) == "fine"
+    assert pace.retries.carry(Use.READ, script) == "fine"
     assert pace.clock.slept == [17, 300]
     assert len(pace.warned) == 2
 
@@ -141,7 +151,7 @@ def test_a_limit_is_waited_for_as_github_says() -> None:
 def test_a_limit_without_a_wait_is_tried_again_until_it_is_over() -> None:
     pace = Pace()
     script = Script(pace, *[limited()] * 12, "fine")
-    assert pace.retries.carry(Use.DELETE, script) == "fine"
+    assert pace.retries.carry(Use.READ, script) == "fine"
     assert pace.clock.slept == [60, 120, 240, 480, *[960] * 8]
 
 
@@ -149,7 +159,7 @@ def test_waits_for_limits_are_none_of_the_thirty_seconds() -> None:
     pace = Pace()
     lost = setback(Trouble.LOST)
     script = Script(pace, lost, limited(retry_after="3000"), lost, limited(), limited(), lost, "fine")
-    assert pace.retries.carry(Use.DELETE, script) == "fine"
+    assert pace.retries.carry(Use.READ, script) == "fine"
     others = [seconds for seconds in pace.clock.slept if seconds < 60]
     assert within_jitter(others, [1, 2, 4])
 
@@ -161,23 +171,98 @@ def test_a_limit_pauses_everybody_else() -> None:
     other = Script(pace, "other")
     assert pace.retries.carry(Use.READ, other) == "other"
     assert pace.clock.slept == [25]
-    assert pace.retries.carry(Use.DELETE, refused) == "fine"
+    assert pace.retries.carry(Use.READ, refused) == "fine"
     assert pace.clock.slept == [25, 40]
+
+
+@pytest.mark.parametrize("use", [Use.DELETE, Use.CREATE])
+def test_a_write_that_a_limit_refused_is_handed_back(use: Use) -> None:
+    pace = Pace()
+    script = Script(pace, limited(retry_after="17"), "too early")
+    with pytest.raises(Postponed, match="slow down") as caught:
+        pace.retries.carry(use, script)
+    assert (script.tries, pace.clock.slept, caught.value.sent_before) == (1, [], False)
+    assert pace.wait(use) == pace.wait(Use.READ) == 17
+    assert pace.governor._in_flight == 0
+
+
+@pytest.mark.parametrize("ending", [limited(retry_after="40"), setback(Trouble.LOST)])
+def test_a_write_whose_answer_was_lost_is_not_sent_again_after_a_long_wait(ending: Setback) -> None:
+    class Meanwhile(StillClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            pace.governor.refused(permit, {"retry-after": "30"})
+
+    pace = Pace(clock=Meanwhile())
+    permit = pace.take(Use.READ)
+    script = Script(pace, setback(Trouble.LOST), ending, "too late")
+    with pytest.raises(Postponed) as caught:
+        pace.retries.carry(Use.DELETE, script)
+    assert caught.value.sent_before is True
+    assert pace.clock.elapsed < LONGEST_WAIT
+    assert pace.governor._in_flight == 1
+
+
+# hosts that are dead
+
+
+def test_a_host_that_does_not_answer_is_left_alone_for_a_minute() -> None:
+    pace = Pace()
+    for _ in range(DEAD_AFTER):
+        with pytest.raises(Refusal, match="no luck"):
+            pace.retries.carry(Use.READ, Script(pace, setback(Trouble.UNCONNECTED)))
+    script, elapsed = Script(pace, "alive"), pace.clock.elapsed
+    with pytest.raises(Refusal, match="not asked, since others had no answer: no luck") as caught:
+        pace.retries.carry(Use.READ, script)
+    assert caught.value.kind is RefusalKind.UNREACHABLE
+    assert (script.tries, pace.clock.elapsed) == (0, elapsed)
+    assert pace.retries.carry(Use.DELETE, script) == "alive", "a write is sent all the same"
+    assert pace.retries.carry(Use.READ, script) == "alive"
+
+
+def test_after_a_minute_the_dead_are_asked_again() -> None:
+    pace = Pace()
+    silent = Script(pace, setback(Trouble.LOST))
+    for _ in range(DEAD_AFTER):
+        with pytest.raises(Refusal):
+            pace.retries.carry(Use.READ, silent)
+    pace.clock.elapsed += DEAD_SECONDS
+    tries = silent.tries
+    with pytest.raises(Refusal, match="no luck"):
+        pace.retries.carry(Use.READ, silent)
+    assert silent.tries > tries
+    with pytest.raises(Refusal, match="not asked"):
+        pace.retries.carry(Use.READ, silent)
+
+
+def test_refusals_are_answers() -> None:
+    pace = Pace()
+    for ending in [setback(Trouble.LOST), setback(Trouble.LOST), refusal(), setback(Trouble.LOST)] * 3:
+        with pytest.raises(Refusal, match=r"no luck|not found"):
+            pace.retries.carry(Use.READ, Script(pace, ending))
+
+
+def test_a_spoilt_answer_is_asked_for_three_times() -> None:
+    pace = Pace()
+    script = Script(pace, setback(Trouble.SPOILT), setback(Trouble.SPOILT), "fine")
+    assert pace.retries.carry(Use.READ, script) == "fine"
+    assert within_jitter(pace.clock.slept, [1, 2])
+    script = Script(pace, setback(Trouble.SPOILT, "no list"), setback(Trouble.SPOILT, "no list"))
+    with pytest.raises(Refusal, match="no list"):
+        pace.retries.carry(Use.READ, script)
+    assert script.tries == SPOILT_TRIES
 
 
 # what an earlier try may have done
 
 
-LOST, UNCONNECTED, LIMITED = setback(Trouble.LOST), setback(Trouble.UNCONNECTED), limited(retry_after="1")
+LOST, UNCONNECTED = setback(Trouble.LOST), setback(Trouble.UNCONNECTED)
 BEFORE = [
     ((), False),
     ((UNCONNECTED,), False),
-    ((LIMITED,), False),
-    ((UNCONNECTED, LIMITED, UNCONNECTED), False),
     ((LOST,), True),
     ((LOST, UNCONNECTED), True),
-    ((UNCONNECTED, LOST, LIMITED), True),
-    ((LIMITED, LOST), True),
+    ((UNCONNECTED, LOST), True),
 ]
 
 
@@ -234,7 +319,7 @@ def test_a_limit_that_outlasts_the_time_ends_it_without_waiting() -> None:
     pace = Pace(deadline=30.0)
     script = Script(pace, limited(retry_after="60"), "too late")
     with pytest.raises(OutOfTime):
-        pace.retries.carry(Use.DELETE, script)
+        pace.retries.carry(Use.READ, script)
     assert (script.tries, pace.clock.slept) == (1, [])
 
 

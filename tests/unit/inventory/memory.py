@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from package_keeper.decisions.facts import NO_FACTS, Facts
@@ -191,8 +191,11 @@ class Hub:
 
     # the protocols ReceiptFile, WallClock and Pause
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, why: str = "") -> None:
         return None
+
+    def finishing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @dataclass
