@@ -188,6 +188,14 @@ def planned(judgement: Judgement, refusal: Outcome | None = None, after: frozens
     )
 
 
+def holders_of(graph: Graph | None, version: Version) -> frozenset[int]:
+    """The ids of the versions that need `version` directly; none where nothing is known of images."""
+    holders = graph.needed_for(version.name) if graph is not None else ()
+    if graph is None or not holders:
+        return NOTHING
+    return frozenset(pointer.id for digest in holders for pointer in graph.versions_of(digest))
+
+
 class _Images:
     """Answers about places in images, out of the graphs of all packages."""
 
@@ -218,11 +226,7 @@ class _Images:
 
     def needed_for(self, version: Version) -> frozenset[int]:
         """The ids of the versions that need `version` directly."""
-        graph = self._graphs.get(version.package)
-        holders = graph.needed_for(version.name) if graph is not None else ()
-        if graph is None or not holders:
-            return NOTHING
-        return frozenset(pointer.id for digest in holders for pointer in graph.versions_of(digest))
+        return holders_of(self._graphs.get(version.package), version)
 
     def _of(self, package: PackageName) -> dict[int, dict[int, int]]:
         if package not in self._places:

@@ -168,11 +168,9 @@ class _Carrying:
                 self._ended_by = OutOfTime()
             return None
         if self._drift is not None and self._drift.is_due() and len(self._begun) < len(self._writes):
-            # images that are begun are finished first, so that a fresh look finds them whole or gone
-            wait, began = self._begin_some(self._unfinished_groups())
-            if not began and wait is None and not self._crew.under_way:
+            if not self._crew.under_way:
                 self._look_again(self._drift)
-            return wait
+            return None
         return self._begin_some(None)[0]
 
     def _begin_some(self, allowed: AbstractSet[int] | None) -> tuple[float | None, bool]:
@@ -200,10 +198,11 @@ class _Carrying:
 
     def _settled(self, place: int) -> tuple[Outcome, str] | None:
         write = self._writes[place]
-        if place in self._given_up:
+        settled = self._operation.settled(write)
+        if settled is None and place in self._given_up:
             self._operation.give_up(write)
             return Outcome.CHANGED_SINCE_PLAN, self._given_up[place]
-        return self._operation.settled(write)
+        return settled
 
     def _start(self, batch: Sequence[tuple[int, Leave]]) -> None:
         """Record that requests are about to be sent, on disk, and send them."""
@@ -351,9 +350,11 @@ class _Carrying:
 
     def _look_again(self, drift: Drift) -> None:
         """Read again what is old, and leave out what is no longer to be done."""
-        waiting = [place for place in range(len(self._writes)) if place not in self._begun]
+        waiting = [place for place in range(len(self._writes)) if place not in self._records]
+        begun = self._unfinished_groups()
+        left_over = {self._writes[place].version_id or 0 for place in waiting if place in begun}
         try:
-            reasons = drift.objections([self._writes[place] for place in waiting])
+            reasons = drift.objections([self._writes[place] for place in waiting], left_over)
         except OutOfTime as over:
             self._ended_by = over
             self._crew.wind_up()

@@ -6,7 +6,8 @@ plan"). Re-planning never adds a write. A push during a long clean-up is never h
 built on something that was about to go, keeps it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.plan import PlannedWrite
@@ -14,9 +15,13 @@ from package_keeper.decisions.vocabulary import Decision
 from package_keeper.errors import Refusal
 from package_keeper.execution.ports import Log, Stopwatch
 from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.version import Version
 
-Replan = Callable[[Collection[PackageName]], "FreshPlan"]
-"""Reads packages again and says what is to be done in them now."""
+Replan = Callable[[Collection[PackageName], Collection[int]], "FreshPlan"]
+"""Reads packages again and says what is to be done in them now.
+
+The versions of the second argument are parts of images that are gone already; who needs them is found out as well.
+"""
 
 FRESH_SECONDS = 300.0
 """An inventory older than this is read again before anything more is written."""
@@ -26,11 +31,14 @@ FRESH_SECONDS = 300.0
 class FreshPlan:
     """What a fresh look gives: the writes that rules ask for now.
 
-    `refused` are the packages that could not be read again, and why.
+    `refused` are the packages that could not be read again, and why. `holders` are, by id, the versions that need a
+    version directly, as far as it may go; `left_over` are the versions that were asked about and are still there.
     """
 
     writes: Sequence[PlannedWrite] = ()
     refused: dict[PackageName, Refusal] = field(default_factory=dict)
+    holders: Mapping[int, AbstractSet[int]] = field(default_factory=dict)
+    left_over: Mapping[int, Version] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -56,27 +64,61 @@ class Drift:
             fresh_until = max(fresh_until, self.read_until + (self.read_until - self.read_from))
         return self.stopwatch.monotonic() > fresh_until
 
-    def objections(self, writes: Sequence[PlannedWrite]) -> list[str]:
+    def objections(self, writes: Sequence[PlannedWrite], left_over: AbstractSet[int] = frozenset()) -> list[str]:
         """Read again, and say for each write why it is no longer to be done; an empty text means that it is.
 
-        May raise `OutOfTime` and `Cancelled`.
+        `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
+        and they go unless something that stays needs them by now. May raise `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
         began = self.stopwatch.monotonic()
         self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
-        fresh = self.replan(packages)
+        fresh = self.replan(packages, left_over)
         self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
         planned = {_key(write): write for write in fresh.writes}
-        found = []
+        found: list[str] = []
         for write in writes:
             again = planned.get(_key(write))
             if (refused := fresh.refused.get(write.package)) is not None:
                 found.append(f"its package could not be read again: {refused}")
-            elif again is not None and again.refusal is write.refusal and set(again.tags) == set(write.tags):
-                found.append("")
+            elif again is not None:
+                as_planned = again.refusal is write.refusal and set(again.tags) == set(write.tags)
+                found.append("" if as_planned else CHANGED)
+            elif write.version_id is not None and write.version_id in left_over:
+                found.append("" if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED)
             else:
-                found.append("it is no longer as it was planned")
+                found.append(CHANGED)
+        _keep_what_stays_whole(writes, found, fresh.holders)
         return found
+
+
+CHANGED = "it is no longer as it was planned"
+NEEDED = "something that stays needs it by now"
+
+
+def _is_as_it_was(write: PlannedWrite, version: Version | None) -> bool:
+    """Whether a part that is left over has the tags that it had; one that is gone will be found gone."""
+    return version is None or set(version.tags) == set(write.tags)
+
+
+def _keep_what_stays_whole(
+    writes: Sequence[PlannedWrite], objections: list[str], holders: Mapping[int, AbstractSet[int]]
+) -> None:
+    """Object to all that is needed, directly or not, by something to whose deletion there is an objection, or no plan.
+
+    The fresh plan may delete a part with an image that this run does not know.
+    """
+    deletions = [place for place, write in enumerate(writes) if write.decision is Decision.DELETE]
+    going = {writes[place].version_id for place in deletions if not objections[place]}
+    left = True
+    while left:
+        left = False
+        for place in deletions:
+            version_id = writes[place].version_id
+            if not objections[place] and version_id is not None and not holders.get(version_id, frozenset()) <= going:
+                objections[place] = NEEDED
+                going.discard(version_id)
+                left = True
 
 
 def _key(write: PlannedWrite) -> tuple[Decision, PackageName, int | None, str | None]:

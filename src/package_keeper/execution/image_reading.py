@@ -8,6 +8,7 @@ that are indexes are read as they appear; what a descriptor shows to be a plain 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from package_keeper.inventory.manifest import Descriptor, Manifest, UnreadableManifest
@@ -93,9 +94,11 @@ class Manifests:
         ]
 
 
-def read_for_deletion(manifests: Manifests, versions: Sequence[Version], candidates: set[int]) -> None:
-    """Read what must be known before any of `candidates` may go."""
-    if not candidates:
+def read_for_deletion(
+    manifests: Manifests, versions: Sequence[Version], candidates: set[int], parts: AbstractSet[int] = frozenset()
+) -> None:
+    """Read what must be known before any of `candidates` may go, or any of `parts`: those of images that are gone."""
+    if not candidates and not any(version.id in parts for version in versions):
         return
     tagged = [version for version in versions if version.image_tags]
     others = [version for version in versions if not version.image_tags and not _is_signature(version)]
@@ -109,7 +112,8 @@ def read_for_deletion(manifests: Manifests, versions: Sequence[Version], candida
     manifests.take(kept_tagged)
     # cosign's tags say what is referred to; that they name an index is unusual, and a question costs no download
     manifests.take_indexes(signatures)
-    manifests.take_unknown(version for version in others if version.id not in candidates)
+    # parts were known as such by the index that is gone
+    manifests.take_unknown(version for version in others if version.id not in candidates and version.id not in parts)
     manifests.take_unknown(version for version in others if version.id in candidates)
 
 

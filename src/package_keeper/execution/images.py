@@ -33,12 +33,16 @@ MANY = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One package with everything that was decided about it. `graph` is set where images were understood."""
+    """One package with everything that was decided about it.
+
+    `graph` is set where images were understood; it lacks what is behind manifests that are not `readable`.
+    """
 
     package: PackageName
     images: tuple[Image, ...]
     judgements: tuple[Judgement, ...]
     graph: Graph | None = None
+    readable: bool = True
 
 
 @dataclass(kw_only=True)
@@ -50,6 +54,8 @@ class ImageJudge:
     reader: Reader
     log: Log
     facts: Facts = NO_FACTS
+    asked_about: frozenset[int] = frozenset()
+    """Versions that no rule selects, of which it must be known who needs them."""
     problems: list[ScopeProblem] = field(default_factory=list)
 
     def judge(self, package: Package, versions: list[Version]) -> Judged:
@@ -62,14 +68,20 @@ class ImageJudge:
                 self._warn_about_raw(package, versions, judgements)
             return Judged(package=package.key, images=tuple(alone), judgements=tuple(judgements))
         manifests = Manifests(package.key, versions, self.registry)
-        read_for_deletion(manifests, versions, deciding.candidates(versions))
+        read_for_deletion(manifests, versions, deciding.candidates(versions), self.asked_about)
         graph = Graph(versions, manifests.read)
         images = graph.images()
         judgements = deciding.deletions(images)
         if manifests.unreadable:
             judgements = self._stopped(package, manifests, judgements)
         judgements = self._confirmed(package, images, judgements)
-        return Judged(package=package.key, images=tuple(images), judgements=tuple(judgements), graph=graph)
+        return Judged(
+            package=package.key,
+            images=tuple(images),
+            judgements=tuple(judgements),
+            graph=graph,
+            readable=not manifests.unreadable,
+        )
 
     def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:
         """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from package_keeper.decisions.plan import plan_deletions
+from package_keeper.decisions.plan import holders_of, plan_deletions
 from package_keeper.decisions.rules import Rules
-from package_keeper.errors import Refusal
+from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.drift import FreshPlan, Replan
 from package_keeper.execution.evidence import Evidence, Found
 from package_keeper.execution.image_reading import ManifestReader
@@ -26,10 +26,16 @@ class Replanning:
     def deletions(self, rules: Rules, registry: ManifestReader) -> Replan:
         """How to find out what the rules delete now."""
 
-        def replan(packages: Collection[PackageName]) -> FreshPlan:
+        def replan(packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
             again, refused = self._read(packages)
-            facts = self.evidence.gather(again)
-            judge = ImageJudge(rules=rules, registry=registry, reader=self.reader, log=self.evidence.log, facts=facts)
+            judge = ImageJudge(
+                rules=rules,
+                registry=registry,
+                reader=self.reader,
+                log=self.evidence.log,
+                facts=self.evidence.gather(again),
+                asked_about=frozenset(left_over),
+            )
             judged: list[Judged] = []
             for package, versions in again:
                 if package.key in packages and package.key not in refused:
@@ -42,14 +48,29 @@ class Replanning:
                 rules.timestamp,
                 {each.package: each.graph for each in judged if each.graph is not None},
             )
-            return FreshPlan(writes=plan.writes, refused=refused)
+            unreadable = Refusal(RefusalKind.UNREADABLE, "not all manifests can be read any more")
+            refused.update((each.package, unreadable) for each in judged if not each.readable)
+            wanted = {write.version_id for write in plan.writes} | set(left_over)
+            fresh = {each.version.id: each.version for image in judged for each in image.judgements}
+            return FreshPlan(
+                writes=plan.writes,
+                refused=refused,
+                holders={
+                    each.version.id: holders_of(image.graph, each.version)
+                    for image in judged
+                    for each in image.judgements
+                    if each.version.id in wanted
+                },
+                left_over={number: fresh[number] for number in left_over if number in fresh},
+            )
 
         return replan
 
     def restorations(self, rules: Rules) -> Replan:
         """How to find out what is to be restored now."""
 
-        def replan(packages: Collection[PackageName]) -> FreshPlan:
+        def replan(packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
+            del left_over  # what is restored stands alone
             again, refused = self._read(packages, deleted=True)
             fresh = Run()
             wanted = [each for each in again if each[0].key in packages]

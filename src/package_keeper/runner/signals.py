@@ -5,11 +5,11 @@ its outcome reaches the receipt; the second cuts it off.
 """
 
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from package_keeper.errors import Cancelled
@@ -19,13 +19,15 @@ class Interruption:
     """Turns signals into `Cancelled`, at a moment that leaves a true receipt."""
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
+        self._requested = False
+        # the only way to wake a waiting thread that a handler of signals may use: it holds no lock that could be held
+        self._woken: SimpleQueue[None] = SimpleQueue()
         self._shields = 0
 
     @property
     def is_requested(self) -> bool:
         """Whether the run was asked to stop."""
-        return self._requested.is_set()
+        return self._requested
 
     def install(self) -> None:
         """Take over SIGINT and SIGTERM of this process."""
@@ -49,18 +51,23 @@ class Interruption:
 
     def check(self) -> None:
         """Raise `Cancelled` when the run was asked to stop."""
-        if self._requested.is_set() and not self._shields:
+        if self._requested and not self._shields:
             raise Cancelled
 
     def wait(self, seconds: float) -> None:
         """Wait; a cancellation ends the wait with `Cancelled`, shielded or not: nothing is under way in a wait."""
-        if self._requested.wait(max(seconds, 0.0)):
+        if not self._requested:
+            with suppress(Empty):
+                self._woken.get(timeout=max(seconds, 0.0))
+        if self._requested:
+            # for the next thread that waits
+            self._woken.put(None)
             raise Cancelled
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        again = self._requested.is_set()
-        self._requested.set()
+        again, self._requested = self._requested, True
+        self._woken.put(None)
         if again:
             raise Cancelled(in_flight=self._shields > 0)
         self.check()
