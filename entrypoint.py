@@ -6,7 +6,7 @@ from pathlib import Path
 # first on the path, so that nothing in a workspace or in PYTHONPATH can stand in for our own modules
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
-from package_keeper.main import main  # reason: the path must be set before
+from package_keeper.main import action_or_command_line  # reason: the path must be set before
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    action_or_command_line()

@@ -131,9 +131,10 @@ class Refusal(Exception):
         self.out_of_time = False
 
     def hide(self, secret: str) -> None:
-        """Take a secret out of the message, should whoever answered have echoed it."""
+        """Take a secret out of all texts, should whoever answered have echoed it."""
         if len(secret) >= SHORTEST_SECRET:
             self.message = self.message.replace(secret, "***")
+            self.remedy = self.remedy.replace(secret, "***")
 
     def __str__(self) -> str:
         """Give GitHub's message, with the status when there was one."""

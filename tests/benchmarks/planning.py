@@ -36,7 +36,7 @@ from package_keeper.inventory.manifest import OCI_INDEX, OCI_MANIFEST, Descripto
 from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
 from package_keeper.inventory.repository import RepositoryLife
 from package_keeper.inventory.version import Version
-from package_keeper.runner.memory import spare_the_collector
+from package_keeper.runner.process import spare_the_collector
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLICY = "docs/policy.yml"

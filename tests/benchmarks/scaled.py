@@ -14,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "src"))
 
-from package_keeper.main import main  # reason: the path must be set before
+from package_keeper.main import main
+from package_keeper.runner.process import leave  # reason: the path must be set before
 from package_keeper.runner.signals import Interruption, SystemClock
 
 
@@ -47,4 +48,4 @@ def run(scale: str, moment: str, now: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(*sys.argv[1:]))
+    leave(run(*sys.argv[1:]))

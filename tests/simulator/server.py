@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         if answer.cut == "close":
             self._abort()
             return
-        data = _encoded(answer, with_body=method != "HEAD")
+        data = _encoded(answer, simulator.clock.real_epoch(simulator.clock.elapsed()), with_body=method != "HEAD")
         if answer.cut == "truncate":
             self.wfile.write(data[: len(data) - (len(answer.body) + 1) // 2])
             self._abort()
@@ -113,10 +113,10 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def _encoded(answer: Answer, with_body: bool) -> bytes:
+def _encoded(answer: Answer, moment: float, with_body: bool) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Unknown')}",
-        f"date: {formatdate(usegmt=True)}",
+        f"date: {formatdate(moment, usegmt=True)}",
         "server: github.com",
     ]
     if answer.status not in (204, 304):

@@ -41,6 +41,7 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 LIBRARIES = {
     "requests": frozenset({"github"}),
+    "urllib3": frozenset({"github"}),
     "github": frozenset({"github"}),
     "msgspec": frozenset({"github"}),
     "actions_toolkit": frozenset({"runner"}),

@@ -22,7 +22,7 @@ from package_keeper.errors import (
 )
 from package_keeper.execution.answers import Answers
 from package_keeper.execution.describing import CUT_OFF, cut_off, not_tried, tell
-from package_keeper.execution.drift import Drift
+from package_keeper.execution.drift import Drift, Objection
 from package_keeper.execution.ports import Crew, Interruption, Landed, Leave, Log
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.scheduling import Schedule
@@ -77,7 +77,7 @@ class _Carrying:
         self._sequences: dict[int, int] = {}
         """The numbers in the receipt of the writes that are under way, by place."""
         self._begun: set[int] = set()
-        self._given_up: dict[int, str] = {}
+        self._given_up: dict[int, Objection] = {}
         self._groups = plan.groups_of_now()
         self._alone: list[tuple[int, Outcome, str]] = []
         self._answers = Answers(operation)
@@ -199,9 +199,10 @@ class _Carrying:
     def _settled(self, place: int) -> tuple[Outcome, str] | None:
         write = self._writes[place]
         settled = self._operation.settled(write)
-        if settled is None and place in self._given_up:
-            self._operation.give_up(write)
-            return Outcome.CHANGED_SINCE_PLAN, self._given_up[place]
+        objection = self._given_up.get(place)
+        if settled is None and objection is not None:
+            self._operation.give_up(write, objection.outcome)
+            return objection.outcome, objection.text
         return settled
 
     def _start(self, batch: Sequence[tuple[int, Leave]]) -> None:
@@ -354,9 +355,11 @@ class _Carrying:
         begun = self._unfinished_groups()
         left_over = {self._writes[place].version_id or 0 for place in waiting if place in begun}
         try:
-            reasons = drift.objections([self._writes[place] for place in waiting], left_over)
+            objections = drift.objections([self._writes[place] for place in waiting], left_over)
         except OutOfTime as over:
             self._ended_by = over
             self._crew.wind_up()
             return
-        self._given_up.update({place: reason for place, reason in zip(waiting, reasons, strict=True) if reason})
+        self._given_up.update(
+            {place: each for place, each in zip(waiting, objections, strict=True) if each is not None}
+        )

@@ -78,10 +78,10 @@ class Deletions(WriteOperation):
         """Parts wait for what holds them, and the last of a package for all others."""
         return after_holders(writes)
 
-    def give_up(self, write: PlannedWrite) -> None:
+    def give_up(self, write: PlannedWrite, outcome: Outcome) -> None:
         """What stays keeps its parts."""
         if write.version_id is not None:
-            self._stayed[write.version_id] = Outcome.CHANGED_SINCE_PLAN
+            self._stayed[write.version_id] = outcome
 
     def must_be_alone(self, outcome: Outcome) -> bool:
         """Whether the whole package may have to be deleted: then nothing else is under way in it."""

@@ -11,8 +11,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.plan import PlannedWrite
-from package_keeper.decisions.vocabulary import Decision
-from package_keeper.errors import Refusal
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.errors import NotAuthorized, Refusal, RefusalKind, Unreachable
 from package_keeper.execution.ports import Log, Stopwatch
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
@@ -41,6 +41,18 @@ class FreshPlan:
     left_over: Mapping[int, Version] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Objection:
+    """Why a planned write is not to be done any more, and its outcome."""
+
+    outcome: Outcome
+    text: str
+
+
+CHANGED = Objection(Outcome.CHANGED_SINCE_PLAN, "it is no longer as it was planned")
+NEEDED = Objection(Outcome.CHANGED_SINCE_PLAN, "something that stays needs it by now")
+
+
 @dataclass(kw_only=True)
 class Drift:
     """Knows how old the inventory is, and how to get a fresh one.
@@ -64,36 +76,56 @@ class Drift:
             fresh_until = max(fresh_until, self.read_until + (self.read_until - self.read_from))
         return self.stopwatch.monotonic() > fresh_until
 
-    def objections(self, writes: Sequence[PlannedWrite], left_over: AbstractSet[int] = frozenset()) -> list[str]:
-        """Read again, and say for each write why it is no longer to be done; an empty text means that it is.
+    def objections(
+        self, writes: Sequence[PlannedWrite], left_over: AbstractSet[int] = frozenset()
+    ) -> list[Objection | None]:
+        """Read again, and say for each write why it is not to be done any more; `None` means that it is.
 
         `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
-        and they go unless something that stays needs them by now. May raise `OutOfTime` and `Cancelled`.
+        and they go unless something that stays needs them by now. Raises `NotAuthorized` when the token is not accepted
+        any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
         began = self.stopwatch.monotonic()
         self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
         fresh = self.replan(packages, left_over)
+        _end_where_nobody_answers(packages, fresh.refused)
         self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
         planned = {_key(write): write for write in fresh.writes}
-        found: list[str] = []
+        found: list[Objection | None] = []
         for write in writes:
             again = planned.get(_key(write))
             if (refused := fresh.refused.get(write.package)) is not None:
-                found.append(f"its package could not be read again: {refused}")
+                found.append(_unread(refused))
             elif again is not None:
                 as_planned = again.refusal is write.refusal and set(again.tags) == set(write.tags)
-                found.append("" if as_planned else CHANGED)
+                found.append(None if as_planned else CHANGED)
             elif write.version_id is not None and write.version_id in left_over:
-                found.append("" if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED)
+                found.append(None if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED)
             else:
                 found.append(CHANGED)
         _keep_what_stays_whole(writes, found, fresh.holders)
         return found
 
 
-CHANGED = "it is no longer as it was planned"
-NEEDED = "something that stays needs it by now"
+def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mapping[PackageName, Refusal]) -> None:
+    for refusal in refused.values():
+        if refusal.kind is RefusalKind.UNAUTHORIZED:
+            raise NotAuthorized(f"GitHub no longer accepts the token: {refusal}\n{refusal.remedy}")
+    lost = [refused[package] for package in packages if package in refused]
+    if len(lost) == len(packages) and all(refusal.kind is RefusalKind.UNREACHABLE for refusal in lost):
+        raise Unreachable(f"what is left to do could not be looked at again: {lost[-1]}")
+
+
+def _unread(refused: Refusal) -> Objection:
+    """Nothing is known to have changed, unless the package itself is gone, or what is in it."""
+    outcomes = {
+        RefusalKind.NO_PERMISSION: Outcome.NO_PERMISSION,
+        RefusalKind.NOT_FOUND: Outcome.CHANGED_SINCE_PLAN,
+        RefusalKind.UNREADABLE: Outcome.CHANGED_SINCE_PLAN,
+    }
+    text = f"its package could not be read again: {refused}"
+    return Objection(outcomes.get(refused.kind, Outcome.FAILED), text)
 
 
 def _is_as_it_was(write: PlannedWrite, version: Version | None) -> bool:
@@ -102,7 +134,7 @@ def _is_as_it_was(write: PlannedWrite, version: Version | None) -> bool:
 
 
 def _keep_what_stays_whole(
-    writes: Sequence[PlannedWrite], objections: list[str], holders: Mapping[int, AbstractSet[int]]
+    writes: Sequence[PlannedWrite], objections: list[Objection | None], holders: Mapping[int, AbstractSet[int]]
 ) -> None:
     """Object to all that is needed, directly or not, by something to whose deletion there is an objection, or no plan.
 

@@ -40,8 +40,8 @@ class WriteOperation:
         """Say what a refusal means for a write; may read, and may raise `Refusal` itself."""
         raise NotImplementedError
 
-    def give_up(self, write: PlannedWrite) -> None:
-        """Note that a write is not done after all, since things have changed since it was planned."""
+    def give_up(self, write: PlannedWrite, outcome: Outcome) -> None:
+        """Note that a write is not done after all, and why: things have changed, or could not be looked at again."""
 
     def must_be_alone(self, outcome: Outcome) -> bool:
         """Whether nothing else may be under way while `afterwards` goes on after this outcome."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from package_keeper.errors import OutOfTime
 from package_keeper.github.clock import Clock
 from package_keeper.github.run_pace import RunPace
-from package_keeper.github.waits import LONGEST, limit_wait
+from package_keeper.github.waits import LONGEST, limit_wait, server_time
 from package_keeper.github.windows import Window
 
 FIRST_IN_FLIGHT = 20
@@ -29,6 +29,8 @@ RAMP = 5
 """Once GitHub has refused, after so many answers in a row without a refusal one request more is in flight."""
 SHARE_LEFT = 10
 """Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
+ROOM_SECONDS = 0.1
+"""Real seconds after which who waits for room looks up, to see whether the time is over."""
 TOLD_SECONDS = 5.0
 """Waits from here on are told."""
 POINTS_A_MINUTE = 900.0
@@ -90,6 +92,7 @@ class Governor:
         self._who = who
         self.run_pace = run_pace or RunPace()
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._points = Window(POINTS_A_MINUTE, least=5.0)
         most_writes = POINTS_A_MINUTE / Use.DELETE.points
         self._writes = {
@@ -160,7 +163,11 @@ class Governor:
                 now = self._clock.monotonic()
                 wait, why = self._wait(use, now, ahead=self._queued)
                 if wait <= 0:
-                    return self._give(use, now)
+                    if self._in_flight < self._width:
+                        return self._give(use, now)
+                    # after a refusal fewer may be in flight than were, and all of those want to come back at once
+                    self._room.wait(ROOM_SECONDS)
+                    continue
                 # each waits for a place of its own, or all would wake up for the next one
                 self._queued += use.points
             try:
@@ -201,6 +208,7 @@ class Governor:
         with self._lock:
             now = self._clock.monotonic()
             self._in_flight -= 1
+            self._room.notify()
             self._points.end(now, permit.use.points, passed=passed, begun=permit.at)
             if permit.use.writes:
                 self.run_pace.end_write()
@@ -221,7 +229,8 @@ class Governor:
         limit, remaining, reset = map(int, found)
         with self._lock:
             self._announced = True
-            resets = self._clock.monotonic() + reset - self._clock.now().timestamp() + 1.0
+            their_time = server_time(headers, self._clock.now()).timestamp()
+            resets = self._clock.monotonic() + reset - their_time + 1.0
             known = self._primary
             if known is not None and abs(known.resets - resets) < 5.0:
                 # answers overtake each other; within one hour the budget only shrinks

@@ -10,6 +10,10 @@ A push moves entries to later pages. Read upwards, one page after the other, suc
 none. Read side by side it could lose some. So the first page, before which nothing was read, is asked for again in the
 end (if it is as it was, that costs nothing of the primary budget), and where it is another, or an entry came twice, the
 whole list is read once more, upwards.
+
+A deletion moves entries to earlier pages: the first of the next page slips through, and no page shows it. What was
+found is then fewer than GitHub counted just before; so where the two differ, and there is more than one page, the list
+is read once more as well. What was found in either reading counts: what is believed to be there keeps what it needs.
 """
 
 import re
@@ -37,11 +41,11 @@ _T = TypeVar("_T")
 class Listing(Generic[_T]):
     """One list that is being read: which pages to ask for next, and what came of them.
 
-    `expected` is how many entries GitHub has counted: a hint, which costs or saves a little, and hides nothing.
+    `expected` is how many entries GitHub has counted, or `None`: what is not as many is read a second time.
     `complete` is false when GitHub refused to list to the end.
     """
 
-    def __init__(self, identity: Callable[[_T], Hashable], expected: int = 0) -> None:
+    def __init__(self, identity: Callable[[_T], Hashable], expected: int | None = None) -> None:
         self._identity = identity
         self._expected = expected
         self.size = PAGE_SIZE
@@ -155,7 +159,7 @@ class Listing(Generic[_T]):
 
     def _end(self) -> None:
         if self._upwards or not self._side_by_side:
-            self.finished = True
+            self._finish()
         elif self._shifted:
             self._read_upwards()
         else:
@@ -164,11 +168,18 @@ class Listing(Generic[_T]):
             self._checking = True
             self._asked = set()
 
+    def _finish(self) -> None:
+        is_short = self._expected is not None and len(self._found) != self._expected
+        if is_short and not self._upwards and self._taken > 1:
+            self._read_upwards()
+        else:
+            self.finished = True
+
     def _check(self, first_page: list[Hashable]) -> None:
         """Hold the first page, asked for again, against what it was; its size may have been another."""
         common = min(len(first_page), len(self._first_page))
         if first_page[:common] == self._first_page[:common]:
-            self.finished = True
+            self._finish()
         else:
             self._read_upwards()
 

@@ -26,7 +26,7 @@ from package_keeper.github.lanes import Lanes
 from package_keeper.github.manifests import LARGEST, NotAManifest
 from package_keeper.github.refusals import is_rate_limit
 from package_keeper.github.retries import Retries, Setback, Trouble
-from package_keeper.github.transport import TIMEOUT, lost_answer, pooled_session
+from package_keeper.github.transport import TIMEOUT, body_of, lost_answer, pooled_session
 from package_keeper.github.waits import LONGEST, retry_after
 from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
@@ -250,8 +250,7 @@ class Registry:
         with self._session.request(
             method, url, headers=dict(headers), data=body, timeout=TIMEOUT, allow_redirects=False, stream=True
         ) as response:
-            content = b"".join(_up_to(response, LARGEST + 1))
-            return _answer_of(response, content)
+            return _answer_of(response, body_of(response, LARGEST + 1))
 
     def _path(self, package: PackageName) -> str:
         # plain slashes and lower case here, unlike REST (GITHUB.md, "Registry")
@@ -318,16 +317,6 @@ class TagMover(Registry):
             return manifests.stub(body, unique)
         except NotAManifest as problem:
             raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
-
-
-def _up_to(response: requests.Response, most: int) -> Iterable[bytes]:
-    """The body, but not much more of it than `most` bytes."""
-    taken = 0
-    for chunk in response.iter_content(64 * 1024):
-        yield chunk
-        taken += len(chunk)
-        if taken > most:
-            return
 
 
 def _check_content(asked: _Asked, answer: _Answer) -> None:

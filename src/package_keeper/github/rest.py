@@ -66,7 +66,7 @@ class PackagesReader(_Family):
         self._lanes = lanes
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
         self._ahead: dict[tuple[PackageName, str], Flight[int, _Page]] = {}
-        self._counts: dict[PackageName, int] = {}
+        self._counts: dict[PackageName, int | None] = {}
         self._lock = Lock()
         self.remarks: list[str] = []
 
@@ -117,7 +117,7 @@ class PackagesReader(_Family):
     def package(self, package: PackageName) -> Package:
         """Get one package by name."""
         found = self._get(self._package(package), {}, lambda body: wire.package(body, package.type))[0]
-        self._counts[found.key] = found.version_count or 0
+        self._counts[found.key] = found.version_count
         return found
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
@@ -132,9 +132,9 @@ class PackagesReader(_Family):
     ) -> dict[PackageName, list[Version] | Refusal]:
         """List all versions of several packages, side by side; a list that is refused has the refusal instead."""
         # a count is good for the list that is read after it, not for one that is read again after deletions
-        counts = {} if deleted else {package: self._counts.pop(package, 0) for package in packages}
+        counts = {} if deleted else {package: self._counts.pop(package, None) for package in packages}
         lists: dict[PackageName, Listing[Version]] = {
-            package: Listing(_id, expected=counts.get(package, 0)) for package in packages
+            package: Listing(_id, expected=counts.get(package)) for package in packages
         }
         state = _state(deleted=deleted)
 
@@ -180,7 +180,7 @@ class PackagesReader(_Family):
 
         refused = read_lists(lists, page, self._lanes, self._transport.governor)
         for listing in lists.values():
-            self._counts.update((package.key, package.version_count or 0) for package in listing.entries)
+            self._counts.update((package.key, package.version_count) for package in listing.entries)
         return lists, refused
 
     def _page(self, package: PackageName, state: str, number: int, size: int) -> _Page:

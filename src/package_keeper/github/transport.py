@@ -4,6 +4,7 @@ Redirects are followed by hand, on the same host and with the same method only: 
 DELETE or POST into a GET (GITHUB.md, "Endpoints"). Retries and waits are `retries` and `governor`.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from package_keeper.errors import Refusal, RefusalKind
@@ -21,6 +23,9 @@ from package_keeper.github.retries import Retries, Setback, Trouble
 API_VERSION = "2022-11-28"
 TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and between two bytes of an answer."""
+ANSWER_SECONDS = 60.0
+"""Seconds for a whole answer from its head on, however steadily it trickles."""
+CHUNK = 64 * 1024
 MAX_REDIRECTS = 5
 UNCHANGED = 304
 
@@ -133,11 +138,18 @@ class Transport:
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
     ) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._session.request(
-                method, url, params=dict(query or {}), headers=headers, timeout=TIMEOUT, allow_redirects=False
-            )
+            with self._session.request(
+                method,
+                url,
+                params=dict(query or {}),
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = body_of(response)
             if not response.is_redirect:
-                return Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
+                return Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
             target = urljoin(url, response.headers["location"])
             if method != "GET" and response.status_code not in (301, 307, 308):
                 raise Refusal(
@@ -170,6 +182,31 @@ def pooled_session(base_url: str) -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def body_of(response: requests.Response, most: int | None = None) -> bytes:
+    """The body of an answer, but not much more of it than `most` bytes. Raises `requests.RequestException`.
+
+    `requests` knows only a timeout between two bytes: an answer that trickles would be read for ever.
+    """
+    until = time.monotonic() + ANSWER_SECONDS
+    parts: list[bytes] = []
+    taken = 0
+    try:
+        while (part := response.raw.read1(CHUNK, decode_content=True)) and (most is None or taken <= most):
+            parts.append(part)
+            taken += len(part)
+            if time.monotonic() > until:
+                raise requests.exceptions.ReadTimeout("the answer takes too long")
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.exceptions.ReadTimeout(error) from None
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from None
+    except urllib3.exceptions.SSLError as error:
+        raise requests.exceptions.SSLError(error) from None
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from None
+    return b"".join(parts)
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -25,8 +25,18 @@ def retry_after(text: str, now: datetime) -> float | None:
     return max((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds(), 0.0)
 
 
+def server_time(headers: Mapping[str, str], now: datetime) -> datetime:
+    """The time by the clock of whoever answered, to which `x-ratelimit-reset` belongs; `now` where it does not say."""
+    try:
+        told = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return now
+    return told.replace(tzinfo=told.tzinfo or UTC)
+
+
 def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[float, str]:
     """Give the seconds to wait and which limit it is, when one request has met a limit for the `times`-th time."""
+    now = server_time(headers, now)
     told = retry_after(headers.get("retry-after", ""), now)
     reset = headers.get("x-ratelimit-reset", "")
     primary = headers.get("x-ratelimit-remaining") == "0"
@@ -34,6 +44,7 @@ def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[f
     if told is not None:
         return min(max(told, 1.0), LONGEST), kind
     if primary and re.fullmatch(_SECONDS, reset):
-        # GitHub's clock and ours differ by a moment; a second more costs less than a refusal more
-        return min(max(float(reset) - now.timestamp(), 0.0) + 1.0, LONGEST), kind
+        # a second more costs less than a refusal more; a moment that has passed cannot be what GitHub means
+        left = float(reset) - now.timestamp()
+        return min(left + 1.0 if left > 0 else 2.0 ** min(times - 1, 6), LONGEST), kind
     return min(SECONDARY_WAIT * 2.0 ** (times - 1), LONGEST_UNTOLD), kind

@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from package_keeper.errors import BadInput
 from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
 from package_keeper.main.session import Session
-from package_keeper.runner.memory import leave_the_rest, spare_the_collector
+from package_keeper.runner.process import leave, spare_the_collector
 from package_keeper.runner.signals import Interruption, SystemClock
 
 
@@ -16,9 +17,14 @@ def main(arguments: Sequence[str], make_clock: Callable[[Interruption], SystemCl
     return _enter(arguments, command_line=bool(arguments), make_clock=make_clock)
 
 
-def command_line() -> int:
-    """Run the command line, as the console script `package-keeper`."""
-    return _enter(sys.argv[1:], command_line=True)
+def command_line() -> NoReturn:
+    """Run the command line, as the console script `package-keeper`, and end the process."""
+    leave(_enter(sys.argv[1:], command_line=True))
+
+
+def action_or_command_line() -> NoReturn:
+    """Run as `entrypoint.py`, and end the process."""
+    leave(main(sys.argv[1:]))
 
 
 def _enter(
@@ -41,6 +47,4 @@ def _enter(
             sys.stderr.write(f"error: {problem}\n")
             return problem.status
     session = Session(request, environ, interruption, clock, command_line=command_line)
-    status = session.run()
-    leave_the_rest()
-    return status
+    return session.run()

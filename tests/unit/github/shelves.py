@@ -52,7 +52,7 @@ def read(
     pick: Callable[[int], int] = lambda _: 0,
     meanwhile: Callable[[Shelf], None] = lambda _: None,
     room: int = ROOM,
-    expected: int = 0,
+    expected: int | None = None,
 ) -> Listing[int]:
     """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
 

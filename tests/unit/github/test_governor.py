@@ -115,7 +115,8 @@ def test_all_threads_wait_for_one_pause() -> None:
     permits: list[Permit] = []
 
     def work() -> None:
-        permits.append(pace.governor.acquire(READ))
+        permits.append(permit := pace.governor.acquire(READ))
+        pace.governor.back(permit, passed=True)
         clock.leave()
 
     at_once(*[work] * 12)
@@ -123,6 +124,29 @@ def test_all_threads_wait_for_one_pause() -> None:
     assert len(pace.warned) == 1
     assert "secondary rate limit is reached; waiting 45 s, until 12:00:45 UTC" in pace.warned[0]
     assert pace.told == []
+
+
+def test_what_was_refused_does_not_all_come_back_at_once() -> None:
+    pace = Pace()
+    for permit in [pace.take(READ) for _ in range(FIRST_IN_FLIGHT)]:
+        pace.governor.back(permit, passed=False)
+        pace.governor.refused(permit, {"retry-after": "1"})
+    width, lock, now, most = pace.governor.width, threading.Lock(), [0], [0]
+    assert width == FIRST_IN_FLIGHT // 2
+    full = threading.Barrier(width)
+
+    def work() -> None:
+        permit = pace.governor.acquire(READ)
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        full.wait(timeout=60)
+        with lock:
+            now[0] -= 1
+        pace.governor.back(permit, passed=False)
+
+    at_once(*[work] * (2 * width))
+    assert most == [width]
 
 
 def test_the_refusals_of_one_moment_are_one() -> None:
