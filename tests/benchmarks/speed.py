@@ -24,7 +24,13 @@ WINDOW_SCALE = 6.0
 CACHE = "manifests"
 
 OWNER = Stage(1, 1)
-PACKAGE = Stage(1, 1)
+PACKAGE = Stage(2, 1)
+"""With it the first page of its versions, which tells how many there are."""
+OTHER_PAGES = Stage(10, 1)
+"""Nine full ones, and the empty one that shows the end."""
+LOOK = Stage(1, 1)
+"""At the first page again, since offset pages shift while others push."""
+LISTED = (OWNER, PACKAGE, OTHER_PAGES, LOOK)
 UNTAGGED = {"tag-status": "untagged", "older-than": "1d", "dry-run": "false"}
 
 
@@ -40,19 +46,18 @@ class Case:
     most_reads: int
     most_ratio: float | None = None
     """Of the elapsed time to the plain bound."""
+    most_in_order: float | None = None
+    """Of the time since the first request to the bound in order."""
     most_refusals: int = 0
 
 
 SINGLE = World(kind="single", images=1000, latency=LATENCY)
-TEN_PAGES = (Stage(1, 1), Stage(9, 1))
-"""The first page tells how many there are."""
-
 CASES = {
     "cold": Case(
         title="1,000 single-arch, 100 untagged deleted, cold",
         world=SINGLE,
         inputs=UNTAGGED,
-        needs=(OWNER, PACKAGE, *TEN_PAGES, Stage(1000, 0), Stage(100, 5)),
+        needs=(*LISTED, Stage(1000, 0), Stage(100, 5)),
         most_requests=1115,
         most_reads=1000,
         most_ratio=1.15,
@@ -61,16 +66,17 @@ CASES = {
         title="the same, manifest cache warm",
         world=SINGLE,
         inputs=UNTAGGED | {"manifest-cache": CACHE},
-        needs=(OWNER, PACKAGE, *TEN_PAGES, Stage(100, 5)),
+        needs=(*LISTED, Stage(100, 5)),
         most_requests=115,
         most_reads=0,
-        most_ratio=1.25,
+        # the plain bound is less than the requests take that follow from each other (docs/benchmarks.md)
+        most_in_order=1.25,
     ),
     "nothing": Case(
         title="the same, nothing to delete",
         world=SINGLE,
         inputs={"tags": "no-such-*", "dry-run": "false"},
-        needs=(OWNER, PACKAGE, *TEN_PAGES),
+        needs=LISTED,
         most_requests=14,
         most_reads=0,
     ),
@@ -79,7 +85,7 @@ CASES = {
         world=World(kind="multi", images=200, latency=LATENCY / WINDOW_SCALE, scale=WINDOW_SCALE),
         inputs={"tags": "old-*", "dry-run": "false"},
         # the last five pages are the fresh list that is held against the manifests
-        needs=(OWNER, PACKAGE, *TEN_PAGES, Stage(200, 0), Stage(500, 5), Stage(5, 1)),
+        needs=(*LISTED, Stage(200, 0), Stage(500, 5), Stage(5, 1)),
         most_requests=750,
         most_reads=200,
         most_ratio=1.10,
@@ -131,7 +137,7 @@ class Row:
 
     def missed(self) -> list[str]:
         """The targets that were missed, in words."""
-        case, ratio = self.case, self.taken.elapsed / self.bound.plain
+        case = self.case
         planned = sum(stage.requests for stage in case.needs if stage.points == 5)
         checks = (
             (self.deleted == planned, f"{self.deleted} versions deleted instead of {planned}"),
@@ -139,11 +145,25 @@ class Row:
             (self.reads <= case.most_reads, f"{self.reads} manifests read, at most {case.most_reads}"),
             (self.refusals <= case.most_refusals, f"{self.refusals} refusals, at most {case.most_refusals}"),
             (
-                case.most_ratio is None or ratio <= case.most_ratio,
-                f"{ratio:.2f} times the bound, at most {case.most_ratio}",
+                case.most_ratio is None or self.ratio <= case.most_ratio,
+                f"{self.ratio:.2f} times the bound, at most {case.most_ratio}",
+            ),
+            (
+                case.most_in_order is None or self.in_order <= case.most_in_order,
+                f"{self.in_order:.2f} times the bound in order without start, at most {case.most_in_order}",
             ),
         )
         return [text for kept, text in checks if not kept]
+
+    @property
+    def ratio(self) -> float:
+        """Of the elapsed time to the plain bound."""
+        return self.taken.elapsed / self.bound.plain
+
+    @property
+    def in_order(self) -> float:
+        """Of the time since the first request to the bound in order."""
+        return (self.taken.elapsed - self.taken.start) / self.bound.ordered
 
     def cells(self) -> list[str]:
         """The row of the table."""
@@ -158,10 +178,11 @@ class Row:
             f"{taken.start:.2f} s",
             f"{taken.elapsed:.2f} s",
             f"{self.bound.plain:.2f} s",
-            f"{taken.elapsed / self.bound.plain:.2f}",
+            f"{self.ratio:.2f}",
             f"{case.most_ratio:.2f}" if case.most_ratio is not None else "-",
             f"{self.bound.ordered:.2f} s",
-            f"{(taken.elapsed - taken.start) / self.bound.ordered:.2f}",
+            f"{self.in_order:.2f}",
+            f"{case.most_in_order:.2f}" if case.most_in_order is not None else "-",
             f"{taken.cpu:.2f} s",
             "missed" if self.missed() else "kept",
         ]
@@ -181,6 +202,7 @@ HEADS = (
     "at most",
     "bound in order",
     "ratio without start",
+    "at most",
     "CPU",
     "targets",
 )
