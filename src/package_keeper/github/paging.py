@@ -161,7 +161,7 @@ class Listing(Generic[_T]):
         if self._upwards or not self._side_by_side:
             self._finish()
         elif self._shifted:
-            self._read_upwards()
+            self._read_again(upwards=True)
         else:
             # pages ahead that are still under way are none of the check
             self.generation += 1
@@ -169,9 +169,9 @@ class Listing(Generic[_T]):
             self._asked = set()
 
     def _finish(self) -> None:
-        is_short = self._expected is not None and len(self._found) != self._expected
-        if is_short and not self._upwards and self._taken > 1:
-            self._read_upwards()
+        differs = self._expected is not None and len(self._found) != self._expected
+        if differs and self._again is None and self._taken > 1:
+            self._read_again(upwards=False)
         else:
             self.finished = True
 
@@ -181,10 +181,11 @@ class Listing(Generic[_T]):
         if first_page[:common] == self._first_page[:common]:
             self._finish()
         else:
-            self._read_upwards()
+            self._read_again(upwards=True)
 
-    def _read_upwards(self) -> None:
-        self._checking = False
-        self._upwards = True
+    def _read_again(self, *, upwards: bool) -> None:
+        self._checking = self._side_by_side = self._shifted = False
+        self._upwards = upwards
         self._again = set()
+        self._first_page = []
         self._begin(0)

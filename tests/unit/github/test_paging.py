@@ -86,7 +86,7 @@ def test_a_count_that_is_wrong_hides_nothing_and_costs_a_second_reading(
     assert sorted(listing.entries) == list(range(length))
     assert listing.complete
     if wrong and length >= PAGE_SIZE:
-        assert len(counted.asked) <= 2 * len(plain.asked) + 1
+        assert len(counted.asked) <= 2 * (len(plain.asked) + 1) + AHEAD
     else:
         assert once_each(counted.asked) <= once_each(plain.asked)
 
