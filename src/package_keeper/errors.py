@@ -142,11 +142,13 @@ class Refusal(Exception):
 
 
 class Postponed(Refusal):
-    """A limit refused a write, and all have to wait; whether it still is to be sent then is to be looked at then.
+    """A limit refuses a write, and all have to wait; whether it still is to be sent then is to be looked at then.
 
-    `sent_before` is true when an earlier attempt of it was lost; else it was certainly not carried out.
+    `wait` is how many seconds that is, as far as is known. `sent_before` is true when an earlier attempt of it was
+    lost; else it was certainly not carried out.
     """
 
-    def __init__(self, refused: Refusal, *, sent_before: bool) -> None:
+    def __init__(self, refused: Refusal, wait: float, *, sent_before: bool) -> None:
         kind = RefusalKind.UNREACHABLE if sent_before else RefusalKind.OTHER
         super().__init__(kind, refused.message, status=refused.status, sent_before=sent_before)
+        self.wait = wait

@@ -123,8 +123,8 @@ class _Carrying:
             if self._ended_by is None:
                 try:
                     outcome, message = self._go_on_alone(place, outcome, message)
-                except Postponed:
-                    self._rest(self._crew.wait(restores=self._restores))
+                except Postponed as postponed:
+                    self._rest(postponed.wait)
                     return True
             del self._alone[0]
             self._record(place, outcome, message)
@@ -233,10 +233,10 @@ class _Carrying:
         write = self._writes[place]
         try:
             outcome, message = self._send(write)
-        except Postponed:
+        except Postponed as postponed:
             self._begun.discard(place)
             self._schedule.put_back(place)
-            return None, False
+            return postponed.wait, False
         except Cancelled as cancelled:
             if cancelled.in_flight:
                 self._sequences[place] = 0

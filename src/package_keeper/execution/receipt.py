@@ -62,8 +62,9 @@ class ReceiptWriter:
         self._open[_key(write)] = Ending(number, write, Outcome.OUT_OF_TIME)
 
     def left_open(self) -> list["Ending"]:
-        """How those that were left open, and not started again, would end."""
-        return list(self._open.values())
+        """How those that were left open, and not started again, end; they are given once."""
+        endings, self._open = list(self._open.values()), {}
+        return endings
 
     def ended(self, endings: Sequence["Ending"]) -> None:
         """Record what became of requests."""

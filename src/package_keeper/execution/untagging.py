@@ -6,8 +6,7 @@ under the tag; the tag moves to it; and the stub's version is deleted by REST, w
 """
 
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from package_keeper.decisions.plan import PlannedWrite
@@ -149,9 +148,15 @@ class TagMoves:
 
     def _put_for_sure(self, package: PackageName, tag: str, body: bytes) -> None:
         """Put what must not wait for anybody's decision, however often a limit refuses it."""
+        self._for_sure(lambda: self._tags.put(package, tag, body), f"{package}: the tag {tag} is given back")
+
+    def _for_sure(self, write: Callable[[], object], why: str) -> None:
         while True:
-            with suppress(Postponed):
-                self._tags.put(package, tag, body)
+            try:
+                write()
+            except Postponed as postponed:
+                self._pause.sleep(postponed.wait, why)
+            else:
                 return
 
     def _body(self, package: PackageName, digest: str) -> bytes:
@@ -179,7 +184,10 @@ class TagMoves:
         try:
             for version in self._reader.versions(package):
                 if version.name == name:
-                    self._delete_stub(package, version)
+                    self._for_sure(
+                        lambda version=version: self._delete_stub(package, version),  # type: ignore[misc]  # reason: bound for each
+                        f"{package}: an empty manifest is deleted",
+                    )
         except (Refusal, OutOfTime) as refused:
             self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
 

@@ -176,6 +176,11 @@ class Governor:
                 with self._lock:
                     self._queued -= use.points
 
+    @property
+    def holds_permit(self) -> bool:
+        """Whether this thread has a permit that its next request uses."""
+        return getattr(self._held, "permit", None) is not None
+
     @contextmanager
     def holding(self, permit: Permit) -> Iterator[None]:
         """In this thread, let the next request use a permit that was given before."""

@@ -21,7 +21,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal
+from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
 from package_keeper.github.clock import Clock
 from package_keeper.github.governor import Governor, Permit, Use
 
@@ -95,7 +95,7 @@ class Retries:
         lost: Refusal | None = None
         self._ask_nothing_of_the_dead(use)
         while True:
-            permit = self._acquire(use, lost if use.writes else None)
+            permit = self._acquire_for_write(use, lost) if use.writes else self.governor.acquire(use)
             began = self._clock.monotonic()
             try:
                 answer = self._once(send, permit)
@@ -105,7 +105,8 @@ class Retries:
                 if setback.trouble is Trouble.LIMITED:
                     self.governor.refused(permit, setback.headers, setback.told)
                     if use.writes:
-                        raise Postponed(setback.refused, sent_before=lost is not None) from None
+                        wait = self.governor.wait(use)
+                        raise Postponed(setback.refused, wait, sent_before=lost is not None) from None
                     continue
                 trying += self._clock.monotonic() - began
                 pause = wait * random.uniform(*JITTER)  # noqa: S311  # reason: jitter
@@ -150,10 +151,15 @@ class Retries:
         finally:
             self.governor.back(permit, passed=passed)
 
-    def _acquire(self, use: Use, lost: Refusal | None) -> Permit:
-        """Wait for leave to send; nobody may note that an earlier try, whose answer was `lost`, was not carried out."""
-        if lost is not None and self.governor.wait(use) > LONGEST_WAIT:
-            raise Postponed(lost, sent_before=True)
+    def _acquire_for_write(self, use: Use, lost: Refusal | None) -> Permit:
+        """Wait a little for leave to send; what was decided on is not sent after a long wait, whatever happened in it.
+
+        Nobody may note that an earlier try, whose answer was `lost`, was not carried out.
+        """
+        wait = 0.0 if self.governor.holds_permit else self.governor.wait(use)
+        if wait > LONGEST_WAIT:
+            refused = lost or Refusal(RefusalKind.OTHER, f"a limit asks for a wait of {wait:.0f} s")
+            raise Postponed(refused, wait, sent_before=lost is not None)
         try:
             return self.governor.acquire(use)
         except Cancelled:

@@ -311,8 +311,22 @@ def test_the_time_is_over_before_anything_was_sent() -> None:
     pace.refuse(Use.READ, {"retry-after": "60"})
     script = Script(pace, "fine")
     with pytest.raises(OutOfTime):
-        pace.retries.carry(Use.DELETE, script)
+        pace.retries.carry(Use.READ, script)
     assert (script.tries, pace.clock.slept) == (0, [])
+
+
+@pytest.mark.parametrize("use", [Use.DELETE, Use.CREATE])
+def test_a_write_that_would_have_to_wait_long_is_not_sent_unseen(use: Use) -> None:
+    pace = Pace()
+    pace.refuse(Use.READ, {"retry-after": "60"})
+    script = Script(pace, "fine")
+    with pytest.raises(Postponed, match="a wait of 60 s") as caught:
+        pace.retries.carry(use, script)
+    assert (script.tries, pace.clock.slept) == (0, [])
+    assert (caught.value.wait, caught.value.sent_before) == (60, False)
+    pace.clock.elapsed += 57
+    assert pace.retries.carry(use, script) == "fine"
+    assert pace.clock.slept == [3]
 
 
 def test_a_limit_that_outlasts_the_time_ends_it_without_waiting() -> None:
