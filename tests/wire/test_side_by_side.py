@@ -134,9 +134,10 @@ def test_many_deletions_at_once_find_a_limit_that_nobody_announced(sim: Simulato
                     return
                 try:
                     writer.delete_version(key(0), version)
-                except Postponed:
+                except Postponed as postponed:
                     with lock:
                         todo.append(version)
+                    clock.sleep(postponed.wait)
 
         in_threads(8, work)
     assert [version.id for version in sim.package("acme", "npm", "app0").active()] == made[200:]

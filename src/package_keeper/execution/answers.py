@@ -29,17 +29,16 @@ class Answers:
         self.end: PackageKeeperError | None = None
         self._operation = operation
         self._unreachable = 0
-        self._is_blind = False
 
     def passed(self) -> None:
         """Note that a write was confirmed."""
         self._unreachable = 0
-        self._is_blind = False
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """The outcome of a write that was refused, and its message. May read."""
         is_done = self._is_done(write) if refused.kind is RefusalKind.UNREACHABLE and refused.sent_before else None
         if is_done:
+            self._unreachable = 0
             return Outcome.DONE, "GitHub failed to say so; a second look shows it"
         if is_done is False and refused.out_of_time:
             refused.sent_before = False
@@ -72,12 +71,7 @@ class Answers:
         return None
 
     def _is_done(self, write: PlannedWrite) -> bool | None:
-        """Look, unless the last look found nobody either: each takes half a minute to fail."""
-        if self._is_blind:
-            return None
         try:
-            found = self._operation.is_done(write)
+            return self._operation.is_done(write)
         except OutOfTime:
             return None
-        self._is_blind = found is None
-        return found

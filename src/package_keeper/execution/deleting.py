@@ -116,6 +116,9 @@ class Deletions(WriteOperation):
                 self._reader.package(write.package)
             elif write.kind is WriteKind.VERSION:
                 self._reader.version(write.package, write.version_id or 0)
+            else:
+                # what took a tag away looked for itself, and could not tell
+                return None
         except Refusal as refused:
             return None if refused.kind is RefusalKind.UNREACHABLE else refused.kind is RefusalKind.NOT_FOUND
         return False

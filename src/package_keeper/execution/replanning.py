@@ -9,9 +9,10 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.drift import FreshPlan, Replan
 from package_keeper.execution.evidence import Evidence, Found
 from package_keeper.execution.image_reading import ManifestReader
-from package_keeper.execution.images import ImageJudge, Judged
+from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.run import Run, plan_version_restorations
+from package_keeper.inventory.manifest import Obstacle
 from package_keeper.inventory.package import PackageName
 
 
@@ -48,8 +49,7 @@ class Replanning:
                 rules.timestamp,
                 {each.package: each.graph for each in judged if each.graph is not None},
             )
-            unreadable = Refusal(RefusalKind.UNREADABLE, "not all manifests can be read any more")
-            refused.update((each.package, unreadable) for each in judged if not each.readable)
+            refused.update((each.package, _unreadable(each.obstacles)) for each in judged if each.obstacles)
             wanted = {write.version_id for write in plan.writes} | set(left_over)
             fresh = {each.version.id: each.version for image in judged for each in image.judgements}
             return FreshPlan(
@@ -75,6 +75,7 @@ class Replanning:
             fresh = Run()
             wanted = [each for each in again if each[0].key in packages]
             plan_version_restorations(fresh, wanted, self.reader, rules, self.evidence.gather(again))
+            refused.update((each.package, each.refusal) for each in fresh.scope.problems if each.package)
             return FreshPlan(writes=fresh.plan.writes, refused=refused)
 
         return replan
@@ -91,3 +92,9 @@ class Replanning:
             versions = lists.get(package.key, known)
             again.append((package, known if isinstance(versions, Refusal) else versions))
         return again, refused
+
+
+def _unreadable(obstacles: Collection[Obstacle]) -> Refusal:
+    kinds = {OBSTACLE_KINDS.get(obstacle, RefusalKind.UNREADABLE) for obstacle in obstacles}
+    worst = next(kind for kind in (RefusalKind.UNREACHABLE, RefusalKind.NO_PERMISSION, *kinds) if kind in kinds)
+    return Refusal(worst, "not all manifests can be read any more")

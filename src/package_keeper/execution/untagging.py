@@ -76,19 +76,25 @@ class TagMoves:
                 name = self._tags.put(package, tag, stub)
                 self._finish(write, name, before)
             except (Refusal, Cancelled, OutOfTime) as error:
-                self._put_back(write, body, error)
-                raise
+                is_gone = self._put_back(write, body, error)
+                if is_gone and isinstance(error, Cancelled):
+                    # it is done, and a cancelled run cannot say so
+                    raise Cancelled(in_flight=True) from None
+                if not is_gone:
+                    raise
 
-    def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled | OutOfTime) -> None:
+    def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled | OutOfTime) -> bool:
         """Give the tag back to the image that lost it to a stub; it must not end there.
 
         Where that fails too, nobody knows where the tag is: the receipt must not say that nothing happened, so that
-        `undo` looks.
+        `undo` looks. Gives whether the tag is gone after all: then only the answer to the last step was lost.
         """
         package, tag = write.package, write.tag or ""
         try:
             current = self._tags.tag_digest(package, tag)
-            if current is not None and current != write.version_name and self._tags.is_stub(package, current):
+            if current is None:
+                return True
+            if current != write.version_name and self._tags.is_stub(package, current):
                 self._put_for_sure(package, tag, body)
                 self._remove_stub_quietly(package, current)
         except Cancelled:
@@ -98,6 +104,7 @@ class TagMoves:
                 raise Cancelled(in_flight=True) from None
             text = f"{error}; the tag may name an empty manifest now ({second}): restore with undo gives it back"
             raise Refusal(RefusalKind.OTHER, text, sent_before=True) from None
+        return False
 
     def retag(self, write: PlannedWrite) -> None:
         """Give `write.tag` back to the image, unless another image carries it by now. Raises `Refusal`."""

@@ -131,12 +131,13 @@ class PackagesReader(_Family):
         self, packages: Iterable[PackageName], *, deleted: bool = False
     ) -> dict[PackageName, list[Version] | Refusal]:
         """List all versions of several packages, side by side; a list that is refused has the refusal instead."""
+        state = _state(deleted=deleted)
         # a count is good for the list that is read after it, not for one that is read again after deletions
         counts = {} if deleted else {package: self._counts.pop(package, None) for package in packages}
         lists: dict[PackageName, Listing[Version]] = {
-            package: Listing(_id, expected=counts.get(package)) for package in packages
+            package: Listing(_id, counts.get(package), begun_before=(package, state) in self._ahead)
+            for package in packages
         }
-        state = _state(deleted=deleted)
 
         def page(package: PackageName, number: int, size: int) -> _Page:
             ahead = self._ahead.pop((package, state), None) if (number, size) == (1, PAGE_SIZE) else None

@@ -9,10 +9,10 @@
 | a rate limit, of a read | until it is over | what GitHub says; else 60 s, doubled up to 16 min; all threads pause |
 | a rate limit, of a write | - | handed back as `Postponed`: whoever sent it decides again when the pause is over |
 
-Nothing else is. A host from which three requests in a row got no answer is not asked for a minute: reads are refused at
-once. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose answer was
-lost is sent again, and whoever sent it learns from `Refusal.sent_before` that it may have been carried out the first
-time: it then looks, and assumes nothing.
+Nothing else is. A host from which three reads, one after the other, got no answer is not asked for a minute: reads are
+refused at once. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose
+answer was lost is sent again, and whoever sent it learns from `Refusal.sent_before` that it may have been carried out
+the first time: it then looks, and assumes nothing.
 """
 
 import random
@@ -30,7 +30,7 @@ RETRY_SECONDS = 30.0
 SPOILT_TRIES = 3
 """So often a read is sent whose answers are spoilt."""
 DEAD_AFTER = 3
-"""So many requests in a row without an answer, each tried for 30 s, and the host counts as dead."""
+"""So many reads one after the other without an answer, each tried for 30 s, and the host counts as dead."""
 DEAD_SECONDS = 60.0
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 8.0
@@ -93,7 +93,9 @@ class Retries:
         """
         trying, wait, spoilt = 0.0, FIRST_WAIT, 0
         lost: Refusal | None = None
-        self._ask_nothing_of_the_dead(use)
+        first = self._clock.monotonic()
+        if not use.writes:
+            self._ask_nothing_of_the_dead()
         while True:
             permit = self._acquire_for_write(use, lost) if use.writes else self.governor.acquire(use)
             began = self._clock.monotonic()
@@ -116,7 +118,8 @@ class Retries:
                 refused.sent_before = lost is not None
                 spoilt += setback.trouble is Trouble.SPOILT
                 if trying > RETRY_SECONDS or spoilt >= SPOILT_TRIES:
-                    self._silence(setback)
+                    if not use.writes and setback.trouble is not Trouble.SPOILT:
+                        self._note_silence(refused, first)
                     raise refused from None
                 self._warn(f"{refused}; trying again in {pause:.0f} s")
                 self._pause(pause, refused, use)
@@ -128,18 +131,19 @@ class Retries:
                 self._silent = 0
                 return answer
 
-    def _ask_nothing_of_the_dead(self, use: Use) -> None:
-        """Refuse a read at once where several in a row had no answer; after a minute one is tried again."""
+    def _ask_nothing_of_the_dead(self) -> None:
+        """Refuse a read at once where several, one after the other, had no answer; a minute later one is tried."""
         is_dead = self._silent >= DEAD_AFTER and self._clock.monotonic() < self._silent_since + DEAD_SECONDS
-        if is_dead and not use.writes and self._last_words is not None:
+        if is_dead and self._last_words is not None:
             words = self._last_words
             raise Refusal(words.kind, f"not asked, since others had no answer: {words.message}", status=words.status)
 
-    def _silence(self, setback: Setback) -> None:
-        if setback.trouble is not Trouble.SPOILT:
+    def _note_silence(self, refused: Refusal, first: float) -> None:
+        """A read had no answer, of which the first try was at `first`; those that go side by side count as one."""
+        if not self._silent or first >= self._silent_since:
             self._silent += 1
             self._silent_since = self._clock.monotonic()
-            self._last_words = setback.refused
+            self._last_words = refused
 
     def _once(self, send: Callable[[], _T], permit: Permit) -> _T:
         passed = True
