@@ -33,6 +33,7 @@ class Crew:
     widest: int = 0
     begun: list[int] = field(default_factory=list)
     winds_up: bool = False
+    returned: list[Leave] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -61,6 +62,9 @@ class Crew:
         self.waiting[key] = call
         self.begun.append(key)
         self.widest = max(self.widest, len(self.waiting))
+
+    def give_back(self, leave: Leave) -> None:
+        self.returned.append(leave)
 
     def landed(self) -> Sequence[Landed]:
         keys = self.random.sample(sorted(self.waiting), self.random.randint(1, len(self.waiting)))

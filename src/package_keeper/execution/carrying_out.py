@@ -103,7 +103,8 @@ class _Carrying:
             if place in self._records:
                 continue
             self._records[place] = cut_off(write) if place in self._sequences else not_tried(write, rest)
-        self._end_lines(self._receipt.left_open())
+            self._end_left_open(self._records[place])
+        self._end_lines(self._receipt.all_left_open())
         # the end of the time is no failure: what is left is recorded, and the operation goes on to its last look
         ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
         return Carried(records=[self._records[place] for place in range(len(self._writes))], ended_by=ended_by)
@@ -140,8 +141,10 @@ class _Carrying:
         try:
             self._crew.rest(seconds, restores=self._restores)
         except OutOfTime as over:
-            self._ended_by = over
-            self._crew.wind_up()
+            if self._to_finish is None:
+                self._finish_what_is_begun()
+            else:
+                self._ended_by = over
 
     def _finish_what_is_begun(self) -> None:
         """After `time-limit` images that are begun are finished, as far as that needs no wait; nothing else begins."""
@@ -213,6 +216,8 @@ class _Carrying:
         except PackageKeeperError as error:
             # nothing is sent without its line; what is under way already is still waited for
             self._ended_by = error
+            for _, leave in batch:
+                self._crew.give_back(leave)
             return
         self._begun.update(places)
         self._sequences.update(zip(places, numbers, strict=True))
@@ -282,6 +287,12 @@ class _Carrying:
         self._begun.discard(place)
         self._schedule.put_back(place)
 
+    def _end_left_open(self, record: WriteRecord) -> None:
+        """End the line of a write that a limit refused, and that was not sent again."""
+        number = self._receipt.left_open(record.write)
+        if number is not None:
+            self._end_lines([Ending(number, record.write, record.outcome, record.message)])
+
     def _note(self, landed: Sequence[Landed]) -> None:
         found = []
         endings = []
@@ -336,6 +347,7 @@ class _Carrying:
         record = WriteRecord(write=self._writes[place], outcome=outcome, message=message)
         self._records[place] = record
         self._schedule.end(place)
+        self._end_left_open(record)
         text = tell(record)
         if outcome.is_failed:
             self._log.error(text)

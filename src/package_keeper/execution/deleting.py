@@ -120,7 +120,7 @@ class Deletions(WriteOperation):
                 # what took a tag away looked for itself, and could not tell
                 return None
         except Refusal as refused:
-            return None if refused.kind is RefusalKind.UNREACHABLE else refused.kind is RefusalKind.NOT_FOUND
+            return True if refused.kind is RefusalKind.NOT_FOUND else None
         return False
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:

@@ -166,6 +166,10 @@ class Crew(Protocol):
         """Start a write that has leave."""
         ...
 
+    def give_back(self, leave: Any) -> None:
+        """Give back leave for a write that is not sent after all."""
+        ...
+
     def landed(self) -> Sequence[Landed]:
         """Wait a moment for writes that came back, and give those that did."""
         ...

@@ -61,8 +61,13 @@ class ReceiptWriter:
         """Note that a limit refused a write, so that it was not carried out, and may be started again."""
         self._open[_key(write)] = Ending(number, write, Outcome.OUT_OF_TIME)
 
-    def left_open(self) -> list["Ending"]:
-        """How those that were left open, and not started again, end; they are given once."""
+    def left_open(self, write: PlannedWrite) -> int | None:
+        """The number of a write that was left open and not started again, if it was; it is given once."""
+        left_open = self._open.pop(_key(write), None)
+        return left_open.number if left_open else None
+
+    def all_left_open(self) -> list["Ending"]:
+        """How all others that were left open end; they are given once."""
         endings, self._open = list(self._open.values()), {}
         return endings
 

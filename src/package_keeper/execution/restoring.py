@@ -52,8 +52,8 @@ class Restorations(WriteOperation):
             if write.kind is WriteKind.PACKAGE:
                 return _package(self._reader, write.package) is not None
             return self._is_active(write.package, write.version_id or 0) if write.kind is WriteKind.VERSION else None
-        except Refusal as refused:
-            return None if refused.kind is RefusalKind.UNREACHABLE else False
+        except Refusal:
+            return None
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """Look whether what was not found is active already, still deleted, or gone for good."""

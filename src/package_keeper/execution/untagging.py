@@ -71,11 +71,15 @@ class TagMoves:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")
+        name = ""
         with self._pause.finishing():
             try:
                 name = self._tags.put(package, tag, stub)
                 self._finish(write, name, before)
             except (Refusal, Cancelled, OutOfTime) as error:
+                if isinstance(error, Postponed) and not name and not error.sent_before:
+                    # nothing has moved, and the registry asks for a pause
+                    raise
                 is_gone = self._put_back(write, body, error)
                 if is_gone and isinstance(error, Cancelled):
                     # it is done, and a cancelled run cannot say so

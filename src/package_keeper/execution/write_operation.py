@@ -33,7 +33,7 @@ class WriteOperation:
         raise NotImplementedError
 
     def is_done(self, write: PlannedWrite) -> bool | None:
-        """Look whether a write that GitHub failed to answer was carried out; `None` when nobody answers that either."""
+        """Look whether a write that GitHub failed to answer was carried out; `None` when that cannot be told."""
         raise NotImplementedError
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:

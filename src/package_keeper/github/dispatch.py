@@ -49,6 +49,10 @@ class Dispatch:
 
         self._flight.start(key, send)
 
+    def give_back(self, leave: Permit) -> None:
+        """Give back leave for a write that is not sent after all."""
+        self._governor.back(leave, passed=False)
+
     def landed(self) -> list[Landed[int, None]]:
         """Wait a moment for writes that came back, and give those that did."""
         return self._flight.landed(POLL_SECONDS)

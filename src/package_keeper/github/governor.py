@@ -152,10 +152,21 @@ class Governor:
 
     def acquire(self, use: Use) -> Permit:
         """Wait until one request may be sent. Raises `OutOfTime` and `Cancelled`."""
+        found = self.acquire_soon(use, float("inf"))
+        if isinstance(found, Permit):
+            return found
+        raise AssertionError("no wait is longer than that")
+
+    def acquire_soon(self, use: Use, most: float) -> Permit | float:
+        """Wait until one request may be sent, `most` seconds at most; else give the seconds that are left to wait.
+
+        Raises `OutOfTime` and `Cancelled`.
+        """
         held: Permit | None = getattr(self._held, "permit", None)
         if held is not None:
             self._held.permit = None
             return held
+        until = self._clock.monotonic() + most
         while True:
             if self.is_over and not self.run_pace.winds_up:
                 raise OutOfTime
@@ -165,9 +176,13 @@ class Governor:
                 if wait <= 0:
                     if self._in_flight < self._width:
                         return self._give(use, now)
+                    if now > until:
+                        return ROOM_SECONDS
                     # after a refusal fewer may be in flight than were, and all of those want to come back at once
                     self._room.wait(ROOM_SECONDS)
                     continue
+                if now + wait > until:
+                    return wait
                 # each waits for a place of its own, or all would wake up for the next one
                 self._queued += use.points
             try:
@@ -175,11 +190,6 @@ class Governor:
             finally:
                 with self._lock:
                     self._queued -= use.points
-
-    @property
-    def holds_permit(self) -> bool:
-        """Whether this thread has a permit that its next request uses."""
-        return getattr(self._held, "permit", None) is not None
 
     @contextmanager
     def holding(self, permit: Permit) -> Iterator[None]:
@@ -254,7 +264,8 @@ class Governor:
                 self._calm = 0
                 self._width = max(self._width // 2, LEAST_IN_FLIGHT)
             kind = self._who
-            wait = told
+            # who goes on being refused after waits of milliseconds should not have been told those
+            wait = None if told is None else max(told, min(2.0 ** (self._refusals - 8), 5.0))
             if wait is None:
                 wait, word = limit_wait(headers, max(self._refusals, 1), self._clock.now())
                 kind = f"{self._who}'s {word}"
@@ -265,7 +276,7 @@ class Governor:
             if longer:
                 self._told_until = max(self._told_until, self._paused_until)
             # many short waits are a long one
-            self._untold = self._untold + wait if longer else self._untold
+            self._untold += wait if longer else 0.0
             tells = longer and (told is None or self._untold >= TOLD_SECONDS)
             if tells:
                 self._untold = 0.0

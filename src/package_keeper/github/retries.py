@@ -160,12 +160,8 @@ class Retries:
 
         Nobody may note that an earlier try, whose answer was `lost`, was not carried out.
         """
-        wait = 0.0 if self.governor.holds_permit else self.governor.wait(use)
-        if wait > LONGEST_WAIT:
-            refused = lost or Refusal(RefusalKind.OTHER, f"a limit asks for a wait of {wait:.0f} s")
-            raise Postponed(refused, wait, sent_before=lost is not None)
         try:
-            return self.governor.acquire(use)
+            found = self.governor.acquire_soon(use, LONGEST_WAIT)
         except Cancelled:
             raise Cancelled(in_flight=lost is not None) from None
         except OutOfTime:
@@ -173,6 +169,10 @@ class Retries:
                 raise
             lost.sent_before = lost.out_of_time = True
             raise lost from None
+        if isinstance(found, Permit):
+            return found
+        refused = lost or Refusal(RefusalKind.OTHER, f"a limit asks for a wait of {found:.0f} s")
+        raise Postponed(refused, found, sent_before=lost is not None)
 
     def _pause(self, seconds: float, refused: Refusal, use: Use) -> None:
         try:
