@@ -23,6 +23,8 @@ Replan = Callable[[Collection[PackageName], Collection[int]], "FreshPlan"]
 The versions of the second argument are parts of images that are gone already; who needs them is found out as well.
 """
 
+_Key = tuple[Decision, PackageName, int | None, str | None]
+
 FRESH_SECONDS = 300.0
 """An inventory older than this is read again before anything more is written."""
 
@@ -68,6 +70,7 @@ class Drift:
     read_from: float
     read_until: float
     read_again: bool = False
+    _given_up: dict[_Key, Objection] = field(default_factory=dict)
 
     def is_due(self) -> bool:
         """Whether the inventory is too old."""
@@ -83,29 +86,41 @@ class Drift:
 
         `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
         and they go unless something that stays needs them by now. Raises `NotAuthorized` when the token is not accepted
-        any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`.
+        any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`. What was objected to once
+        is not done later either, so that nothing counts on it.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
-        began = self.stopwatch.monotonic()
         self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
-        fresh = self.replan(packages, left_over)
-        _end_where_nobody_answers(packages, fresh.refused)
-        self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
+        fresh = self._look(packages, left_over)
+        if self.read_until - self.read_from > FRESH_SECONDS:
+            # a wait in the middle made the first of it old; lists that take so long by themselves are believed then
+            fresh = self._look(packages, left_over)
         planned = {_key(write): write for write in fresh.writes}
         found: list[Objection | None] = []
         for write in writes:
             again = planned.get(_key(write))
-            if (refused := fresh.refused.get(write.package)) is not None:
+            if (before := self._given_up.get(_key(write))) is not None:
+                found.append(before)
+            elif (refused := fresh.refused.get(write.package)) is not None:
                 found.append(_unread(refused))
             elif again is not None:
-                as_planned = again.refusal is write.refusal and set(again.tags) == set(write.tags)
-                found.append(None if as_planned else CHANGED)
+                # an earlier tag of the same version that this run took away changes nothing for the next one
+                same_tags = write.tag is not None or set(again.tags) == set(write.tags)
+                found.append(None if again.refusal is write.refusal and same_tags else CHANGED)
             elif write.version_id is not None and write.version_id in left_over:
                 found.append(None if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED)
             else:
                 found.append(CHANGED)
         _keep_what_stays_whole(writes, found, fresh.holders)
+        self._given_up.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
         return found
+
+    def _look(self, packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
+        began = self.stopwatch.monotonic()
+        fresh = self.replan(packages, left_over)
+        _end_where_nobody_answers(packages, fresh.refused)
+        self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
+        return fresh
 
 
 def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mapping[PackageName, Refusal]) -> None:
@@ -153,5 +168,5 @@ def _keep_what_stays_whole(
                 left = True
 
 
-def _key(write: PlannedWrite) -> tuple[Decision, PackageName, int | None, str | None]:
+def _key(write: PlannedWrite) -> _Key:
     return write.decision, write.package, write.version_id, write.tag

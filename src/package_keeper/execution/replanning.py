@@ -1,6 +1,6 @@
 """What a fresh look gives: packages read and judged again, for a run that goes on for long (`drift`)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from package_keeper.decisions.plan import holders_of, plan_deletions
@@ -9,9 +9,10 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.drift import FreshPlan, Replan
 from package_keeper.execution.evidence import Evidence, Found
 from package_keeper.execution.image_reading import ManifestReader
-from package_keeper.execution.images import ImageJudge, Judged
+from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.run import Run, plan_version_restorations
+from package_keeper.inventory.manifest import UnreadableManifest
 from package_keeper.inventory.package import PackageName
 
 
@@ -48,8 +49,7 @@ class Replanning:
                 rules.timestamp,
                 {each.package: each.graph for each in judged if each.graph is not None},
             )
-            unreadable = Refusal(RefusalKind.UNREADABLE, "not all manifests can be read any more")
-            refused.update((each.package, unreadable) for each in judged if not each.readable)
+            refused.update((each.package, _unreadable(each.unreadable)) for each in judged if each.unreadable)
             wanted = {write.version_id for write in plan.writes} | set(left_over)
             fresh = {each.version.id: each.version for image in judged for each in image.judgements}
             return FreshPlan(
@@ -75,6 +75,7 @@ class Replanning:
             fresh = Run()
             wanted = [each for each in again if each[0].key in packages]
             plan_version_restorations(fresh, wanted, self.reader, rules, self.evidence.gather(again))
+            refused.update((each.package, each.refusal) for each in fresh.scope.problems if each.package is not None)
             return FreshPlan(writes=fresh.plan.writes, refused=refused)
 
         return replan
@@ -91,3 +92,11 @@ class Replanning:
             versions = lists.get(package.key, known)
             again.append((package, known if isinstance(versions, Refusal) else versions))
         return again, refused
+
+
+def _unreadable(manifests: Sequence[UnreadableManifest]) -> Refusal:
+    """What stands in the way of judging a package; that the registry failed says more than that something is lost."""
+    failed = next((each for each in manifests if each.obstacle in OBSTACLE_KINDS), None)
+    if failed is None:
+        return Refusal(RefusalKind.UNREADABLE, "not all manifests can be read any more")
+    return Refusal(OBSTACLE_KINDS[failed.obstacle], f"not all manifests can be read: {failed.why}")

@@ -110,7 +110,7 @@ def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rul
         try:
             active = ActiveNames.of(reader.versions(package.key))
         except Refusal as refused:
-            run.fail(f"the active versions of {package.key}", refused)
+            run.fail(f"the active versions of {package.key}", refused, package.key)
             continue
         plan = plan_restorations(judged, active, rules.timestamp, tags_may_move=named)
         writes += plan.writes
