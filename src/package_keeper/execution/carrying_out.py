@@ -162,12 +162,14 @@ class _Carrying:
 
     def _begin_what_may(self) -> float | None:
         """Begin as many writes as may go now; gives the seconds to wait where pace alone holds the next one back."""
+        is_due = self._drift is not None and self._drift.is_due()
         if self._to_finish is not None:
-            began = self._begin_some(self._to_finish)[1]
+            # after the time nothing is read again, so that what is old by then stays
+            began = not is_due and self._begin_some(self._to_finish)[1]
             if not began and not self._crew.under_way and self._schedule.stage is not None:
                 self._ended_by = OutOfTime()
             return None
-        if self._drift is not None and self._drift.is_due() and len(self._begun) < len(self._writes):
+        if self._drift is not None and is_due and len(self._begun) < len(self._writes):
             if not self._crew.under_way:
                 self._look_again(self._drift)
             return None

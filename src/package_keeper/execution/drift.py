@@ -128,7 +128,7 @@ def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mappin
         if refusal.kind is RefusalKind.UNAUTHORIZED:
             raise NotAuthorized(f"GitHub no longer accepts the token: {refusal}\n{refusal.remedy}")
     lost = [refused[package] for package in packages if package in refused]
-    if len(lost) == len(packages) and all(refusal.kind is RefusalKind.UNREACHABLE for refusal in lost):
+    if lost and len(lost) == len(packages) and all(refusal.kind is RefusalKind.UNREACHABLE for refusal in lost):
         raise Unreachable(f"what is left to do could not be looked at again: {lost[-1]}")
 
 
