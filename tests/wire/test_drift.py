@@ -192,6 +192,33 @@ def test_two_tags_of_one_image_are_taken_away_whatever_time_passes(quick: Simula
     assert set(package.tags()) == {"v1"}
 
 
+def test_an_image_that_somebody_restores_meanwhile_keeps_its_parts(
+    quick: Simulator, package: Package, place: Place
+) -> None:
+    root = package.tags()["pr-1"]
+    parts = [package.find(name) for name in parts_of(package, root.name)]
+    for part in parts:
+        assert part is not None
+        refuse(quick, "DELETE", f"/versions/{part.id}$")
+    quick.on("DELETE", f"/versions/{parts[0] and parts[0].id}$", lambda *_: package.bring_back(root), times=1)
+    ended = run_quickly(quick, place, tags="pr-*")
+    assert ended.status == 0, ended.said
+    assert set(package.tags()) == {"v1", "pr-1"}
+    assert broken(package) == []
+    assert [part and part.is_active for part in parts] == [True, True]
+
+
+def test_a_list_that_lags_behind_ends_no_long_run(quick: Simulator, package: Package, place: Place) -> None:
+    quick.configure(deletions_listed_for=100_000.0)
+    part = package.find(parts_of(package, package.tags()["pr-1"].name)[0])
+    assert part is not None
+    refuse(quick, "DELETE", f"/versions/{part.id}$")
+    ended = run_quickly(quick, place, tags="pr-*")
+    assert AGAIN in ended.said
+    assert (ended.status, ended.count("deleted"), ended.count("skipped")) == (0, 12, 0), ended.said
+    assert set(package.tags()) == {"v1"}
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "outcome", "result"),
     [

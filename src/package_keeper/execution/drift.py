@@ -17,10 +17,11 @@ from package_keeper.execution.ports import Log, Stopwatch
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
 
-Replan = Callable[[Collection[PackageName], Collection[int]], "FreshPlan"]
+Replan = Callable[[Collection[PackageName], Collection[int], Collection[int]], "FreshPlan"]
 """Reads packages again and says what is to be done in them now.
 
 The versions of the second argument are parts of images that are gone already; who needs them is found out as well.
+Those of the third this run has deleted; should a list that lags behind still show them, they are looked up.
 """
 
 _Key = tuple[Decision, PackageName, int | None, str | None]
@@ -80,21 +81,24 @@ class Drift:
         return self.stopwatch.monotonic() > fresh_until
 
     def objections(
-        self, writes: Sequence[PlannedWrite], left_over: AbstractSet[int] = frozenset()
+        self,
+        writes: Sequence[PlannedWrite],
+        left_over: AbstractSet[int] = frozenset(),
+        gone: AbstractSet[int] = frozenset(),
     ) -> list[Objection | None]:
         """Read again, and say for each write why it is not to be done any more; `None` means that it is.
 
         `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
-        and they go unless something that stays needs them by now. Raises `NotAuthorized` when the token is not accepted
-        any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`. What was objected to once
-        is not done later either, so that nothing counts on it.
+        and they go unless something that stays needs them by now. `gone` are those that are deleted by now. What was
+        objected to once is not done later either, so that nothing counts on it. Raises `NotAuthorized` when the token
+        is not accepted any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
         self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
-        fresh = self._look(packages, left_over)
+        fresh = self._look(packages, left_over, gone)
         if self.read_until - self.read_from > FRESH_SECONDS:
             # a wait in the middle made the first of it old; lists that take so long by themselves are believed then
-            fresh = self._look(packages, left_over)
+            fresh = self._look(packages, left_over, gone)
         planned = {_key(write): write for write in fresh.writes}
         found: list[Objection | None] = []
         for write in writes:
@@ -115,9 +119,9 @@ class Drift:
         self._given_up.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
         return found
 
-    def _look(self, packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
+    def _look(self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
         began = self.stopwatch.monotonic()
-        fresh = self.replan(packages, left_over)
+        fresh = self.replan(packages, left_over, gone)
         _end_where_nobody_answers(packages, fresh.refused)
         self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
         return fresh

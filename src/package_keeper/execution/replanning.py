@@ -14,6 +14,7 @@ from package_keeper.execution.ports import Reader
 from package_keeper.execution.run import Run, plan_version_restorations
 from package_keeper.inventory.manifest import UnreadableManifest
 from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.version import Version
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Replanning:
     def deletions(self, rules: Rules, registry: ManifestReader) -> Replan:
         """How to find out what the rules delete now."""
 
-        def replan(packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
-            again, refused = self._read(packages)
+        def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
+            again, refused = self._read(packages, gone=gone)
             judge = ImageJudge(
                 rules=rules,
                 registry=registry,
@@ -69,8 +70,8 @@ class Replanning:
     def restorations(self, rules: Rules) -> Replan:
         """How to find out what is to be restored now."""
 
-        def replan(packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
-            del left_over  # what is restored stands alone
+        def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
+            del left_over, gone  # what is restored stands alone
             again, refused = self._read(packages, deleted=True)
             fresh = Run()
             wanted = [each for each in again if each[0].key in packages]
@@ -81,7 +82,7 @@ class Replanning:
         return replan
 
     def _read(
-        self, packages: Collection[PackageName], *, deleted: bool = False
+        self, packages: Collection[PackageName], *, deleted: bool = False, gone: Collection[int] = ()
     ) -> tuple[Found, dict[PackageName, Refusal]]:
         """All versions, those of `packages` fresh; and which of these could not be read."""
         self.evidence.forget()
@@ -89,9 +90,20 @@ class Replanning:
         refused = {key: versions for key, versions in lists.items() if isinstance(versions, Refusal)}
         again = []
         for package, known in self.found:
-            versions = lists.get(package.key, known)
-            again.append((package, known if isinstance(versions, Refusal) else versions))
+            versions = lists.get(package.key)
+            if versions is None or isinstance(versions, Refusal):
+                again.append((package, known))
+            else:
+                again.append((package, [each for each in versions if each.id not in gone or self._is_back(each)]))
         return again, refused
+
+    def _is_back(self, version: Version) -> bool:
+        """Whether a version that this run deleted is there again, and not only in a list that lags behind."""
+        try:
+            self.reader.version(version.package, version.id)
+        except Refusal as refused:
+            return refused.kind is not RefusalKind.NOT_FOUND
+        return True
 
 
 def _unreadable(manifests: Sequence[UnreadableManifest]) -> Refusal:

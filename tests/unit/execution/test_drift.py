@@ -48,7 +48,10 @@ class Looks:
     watch: Watch = field(default_factory=Watch)
     asked: list[tuple[list[PackageName], set[int]]] = field(default_factory=list)
 
-    def __call__(self, packages: Collection[PackageName], left_over: Collection[int]) -> FreshPlan:
+    def __call__(
+        self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]
+    ) -> FreshPlan:
+        del gone
         self.asked.append((list(packages), set(left_over)))
         self.watch.seconds += self.takes.pop(0) if self.takes else 0.0
         return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
