@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ TOKEN = "tok"
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CLOSE = b""
 """Instead of an answer: the connection is dropped."""
+TRICKLE = b"HTTP/1.1 200 Slowly\r\nContent-Length: 1000000\r\n\r\n"
+"""The head of an answer whose body comes byte by byte, for hours."""
 
 
 LANES = Lanes()
@@ -212,6 +215,9 @@ class Scripted:
             self.requests.append(" ".join(head.split()[:2]))
             given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             connection.sendall(given)
+            while given == TRICKLE:
+                connection.sendall(b" ")
+                time.sleep(0.02)
             if given == CLOSE or b"\r\n\r\n" not in given or b"connection: close" in given.lower():
                 return
             if _promised(given) > len(given.partition(b"\r\n\r\n")[2]):

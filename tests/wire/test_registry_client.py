@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github import transport
 from package_keeper.github.clock import Clock
 from package_keeper.github.manifests import LARGEST, STUB_ANNOTATION
 from package_keeper.github.registry import UNTOLD_WAIT, Registry, TagMover, derived_url
@@ -30,7 +31,7 @@ from package_keeper.inventory.manifest import (
 from package_keeper.inventory.package import PackageName, PackageType
 from package_keeper.runner.cache import ManifestCache
 from tests.simulator import Package, Simulator, push_image
-from tests.wire.machinery import CLOSE, LANES, Scripted, SimulatedClock, StillClock, answer, retries
+from tests.wire.machinery import CLOSE, LANES, TRICKLE, Scripted, SimulatedClock, StillClock, answer, retries
 
 TOKEN = "tok-of-a-test"
 APP = PackageName(type=PackageType.CONTAINER, name="Team/App")
@@ -328,6 +329,19 @@ def test_a_body_of_another_digest_is_not_believed() -> None:
         found = asked.one(digest_of(PLAIN))
         assert isinstance(found, UnreadableManifest)
         assert (found.obstacle, found.why) == (Obstacle.CONTENT, "has another digest than it is named by")
+
+
+def test_answers_that_trickle_are_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a minute, in which bytes come without a pause, has no other end
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.5)
+    with Scripted([]) as server, client(server.url) as asked:
+        refused, token = answer(401, b"", challenge(f"{server.url}/token")), answer(200, b'{"token": "t"}')
+        server.answers = [TRICKLE, refused, TRICKLE, refused, token, answer(200, PLAIN)]
+        assert not isinstance(asked.one(digest_of(PLAIN)), UnreadableManifest)
+        asked_for = [request.split("?")[0].rpartition("/")[2] for request in server.requests]
+        manifest = digest_of(PLAIN)
+        assert asked_for == [manifest, manifest, "token", manifest, "token", manifest]
+        assert len(asked.clock.slept) == 2
 
 
 def test_of_a_body_without_end_only_the_beginning_is_read() -> None:

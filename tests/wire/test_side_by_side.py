@@ -320,6 +320,22 @@ def test_what_changed_is_read_anew(sim: Simulator) -> None:
         assert sorted(ids(reader.versions(key(0)))) == sorted(left)
 
 
+def test_a_long_list_is_counted_again_before_it_is_read_again(sim: Simulator) -> None:
+    made = stocked(sim, 150)[key(0)]
+    package = sim.package("acme", "npm", "app0")
+    with side(sim.url, SimulatedClock(sim)) as ours:
+        reader = ours.reader
+        assert reader.package(key(0)).version_count == 150
+        assert sorted(ids(reader.versions(key(0)))) == made
+        # the first page is given, then one of it goes, and the first of the second page is on none
+        last = package.active()[0]
+        sim.on("GET", r"[?&]page=2&", lambda *_: package.remove(last), times=1)
+        assert set(made) - {last.id} <= set(ids(reader.versions(key(0))))
+        sim.forget_requests()
+        assert ids(reader.versions(key(0), deleted=True)) == [last.id]
+        assert len(sim.requests) == 1, "what was deleted has no count"
+
+
 def test_the_mark_of_a_page_is_sent_with_that_page_only() -> None:
     def page(first: int, count: int) -> bytes:
         return b"[" + b",".join(ENTRY % (number, number) for number in range(first, first + count)) + b"]"

@@ -5,15 +5,17 @@ Everything goes over real sockets; only time is made up.
 
 from __future__ import annotations
 
+import gzip
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.github import transport
 from package_keeper.github.retries import RETRY_SECONDS
 from package_keeper.github.waits import limit_wait
-from tests.wire.machinery import CLOSE, START, TOKEN, Scripted, answer, client
+from tests.wire.machinery import CLOSE, START, TOKEN, TRICKLE, Scripted, answer, client
 
 FINE = answer(200, b"[]")
 GONE = answer(204)
@@ -102,6 +104,41 @@ def test_connections_that_break_are_retried(broken: bytes) -> None:
 
 def test_content_that_cannot_be_decoded_is_retried() -> None:
     with Scripted([answer(200, b"no gzip", "Content-Encoding: gzip"), FINE]) as server, client(server.url) as ours:
+        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert len(server.requests) == 2
+
+
+def test_an_answer_that_trickles_is_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a minute, in which bytes come without a pause, has no other end
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.5)
+    with Scripted([TRICKLE, FINE]) as server, client(server.url) as ours:
+        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert server.requests == ["GET /x"] * 2
+        assert len(ours.clock.slept) == 1
+        assert "did not answer in time (reading)" in ours.said[0]
+
+
+LONG = b"".join(b"%d," % (number * number) for number in range(60_000))
+
+
+def chunked(body: bytes, size: int) -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", LONG])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("size", [0, 1_000, 200_000])
+def test_bodies_come_whole_however_they_are_packed(body: bytes, packed: bool, size: int) -> None:
+    headers = ["Connection: keep-alive"] + (["Content-Encoding: gzip"] if packed else [])
+    content = gzip.compress(body) if packed else body
+    if size:
+        lines = ["HTTP/1.1 200 OK", "Transfer-Encoding: chunked", *headers]
+        given = "\r\n".join(lines).encode() + b"\r\n\r\n" + chunked(content, size)
+    else:
+        given = answer(200, content, *headers)
+    with Scripted([given, FINE]) as server, client(server.url) as ours:
+        assert ours.transport.send("GET", "/x").body == body
         assert ours.transport.send("GET", "/x").body == b"[]"
         assert len(server.requests) == 2
 
@@ -209,6 +246,36 @@ def test_a_missing_permission_is_no_limit() -> None:
 def test_the_wait_until_a_reset_that_has_passed_is_short() -> None:
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(START.timestamp()) - 100)}
     assert limit_wait(headers, 1, START) == (1.0, "primary")
+
+
+@pytest.mark.parametrize("ahead", [-86_400, -600, 600, 86_400])
+def test_a_wrong_clock_of_this_machine_changes_no_wait(ahead: float) -> None:
+    theirs = START - timedelta(seconds=ahead)
+    reset = f"x-ratelimit-reset: {theirs.timestamp() + 40:.0f}"
+    date = f"Date: {format_datetime(theirs, usegmt=True)}"
+    until = f"Retry-After: {format_datetime(theirs + timedelta(seconds=90), usegmt=True)}"
+    exceeded = b'{"message": "API rate limit exceeded for user ID 1."}'
+    primary = answer(403, exceeded, "x-ratelimit-limit: 5000", "x-ratelimit-remaining: 0", reset, date)
+    with Scripted([primary, answer(429, b"", until, date), FINE]) as server, client(server.url) as ours:
+        ours.transport.send("GET", "/x")
+        # a date has whole seconds, so that one more may be waited
+        assert [round(seconds) for seconds in ours.clock.slept] == [41, 90]
+    used_up = answer(200, b"[]", "x-ratelimit-limit: 5000", "x-ratelimit-remaining: 0", reset, date)
+    with Scripted([used_up, FINE]) as server, client(server.url) as ours:
+        ours.transport.send("GET", "/x")
+        ours.transport.send("GET", "/x")
+        assert [round(seconds) for seconds in ours.clock.slept] == [41]
+
+
+@pytest.mark.parametrize("date", ["", "x", "Wed, 99 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +" + "9" * 30])
+def test_without_a_time_of_theirs_a_reset_that_has_passed_is_waited_for_longer_each_time(date: str) -> None:
+    headers = {
+        "date": date,
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(int(START.timestamp()) - 100),
+    }
+    waits = [limit_wait(headers, times, START) for times in (1, 2, 3, 7, 8, 100)]
+    assert waits == [(seconds, "primary") for seconds in (1.0, 2.0, 4.0, 64.0, 64.0, 64.0)]
 
 
 def test_credentials_of_the_machine_do_not_replace_the_token(

@@ -165,12 +165,14 @@ class _Carrying:
 
     def _begin_what_may(self) -> float | None:
         """Begin as many writes as may go now; gives the seconds to wait where pace alone holds the next one back."""
+        is_due = self._drift is not None and self._drift.is_due()
         if self._to_finish is not None:
-            began = self._begin_some(self._to_finish)[1]
+            # after the time nothing is read again, so that what is old by then stays
+            began = not is_due and self._begin_some(self._to_finish)[1]
             if not began and not self._crew.under_way and self._schedule.stage is not None:
                 self._ended_by = OutOfTime()
             return None
-        if self._drift is not None and self._drift.is_due() and len(self._begun) < len(self._writes):
+        if self._drift is not None and is_due and len(self._begun) < len(self._writes):
             if not self._crew.under_way:
                 self._look_again(self._drift)
             return None
@@ -361,13 +363,23 @@ class _Carrying:
         begun = {self._groups[place] for place in self._begun}
         return {place for place, group in enumerate(self._groups) if group in begun}
 
+    def _gone(self) -> set[int]:
+        """The versions that are deleted by now."""
+        return {
+            record.write.version_id
+            for record in self._records.values()
+            if record.write.version_id is not None
+            and record.write.decision is Decision.DELETE
+            and record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
+        }
+
     def _look_again(self, drift: Drift) -> None:
         """Read again what is old, and leave out what is no longer to be done."""
         waiting = [place for place in range(len(self._writes)) if place not in self._records]
         begun = self._unfinished_groups()
         left_over = {self._writes[place].version_id or 0 for place in waiting if place in begun}
         try:
-            objections = drift.objections([self._writes[place] for place in waiting], left_over)
+            objections = drift.objections([self._writes[place] for place in waiting], left_over, self._gone())
         except OutOfTime as over:
             self._ended_by = over
             self._crew.wind_up()

@@ -17,11 +17,14 @@ from package_keeper.execution.ports import Log, Stopwatch
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
 
-Replan = Callable[[Collection[PackageName], Collection[int]], "FreshPlan"]
+Replan = Callable[[Collection[PackageName], Collection[int], Collection[int]], "FreshPlan"]
 """Reads packages again and says what is to be done in them now.
 
 The versions of the second argument are parts of images that are gone already; who needs them is found out as well.
+Those of the third this run has deleted; should a list that lags behind still show them, they are looked up.
 """
+
+_Key = tuple[Decision, PackageName, int | None, str | None]
 
 FRESH_SECONDS = 300.0
 """An inventory older than this is read again before anything more is written."""
@@ -68,6 +71,7 @@ class Drift:
     read_from: float
     read_until: float
     read_again: bool = False
+    _given_up: dict[_Key, Objection] = field(default_factory=dict)
 
     def is_due(self) -> bool:
         """Whether the inventory is too old."""
@@ -77,35 +81,50 @@ class Drift:
         return self.stopwatch.monotonic() > fresh_until
 
     def objections(
-        self, writes: Sequence[PlannedWrite], left_over: AbstractSet[int] = frozenset()
+        self,
+        writes: Sequence[PlannedWrite],
+        left_over: AbstractSet[int] = frozenset(),
+        gone: AbstractSet[int] = frozenset(),
     ) -> list[Objection | None]:
         """Read again, and say for each write why it is not to be done any more; `None` means that it is.
 
         `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
-        and they go unless something that stays needs them by now. Raises `NotAuthorized` when the token is not accepted
-        any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`.
+        and they go unless something that stays needs them by now. `gone` are those that are deleted by now. What was
+        objected to once is not done later either, so that nothing counts on it. Raises `NotAuthorized` when the token
+        is not accepted any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
-        began = self.stopwatch.monotonic()
         self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
-        fresh = self.replan(packages, left_over)
-        _end_where_nobody_answers(packages, fresh.refused)
-        self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
+        fresh = self._look(packages, left_over, gone)
+        if self.read_until - self.read_from > FRESH_SECONDS:
+            # a wait in the middle made the first of it old; lists that take so long by themselves are believed then
+            fresh = self._look(packages, left_over, gone)
         planned = {_key(write): write for write in fresh.writes}
         found: list[Objection | None] = []
         for write in writes:
             again = planned.get(_key(write))
-            if (refused := fresh.refused.get(write.package)) is not None:
+            if (before := self._given_up.get(_key(write))) is not None:
+                found.append(before)
+            elif (refused := fresh.refused.get(write.package)) is not None:
                 found.append(_unread(refused))
             elif again is not None:
-                as_planned = again.refusal is write.refusal and set(again.tags) == set(write.tags)
-                found.append(None if as_planned else CHANGED)
+                # an earlier tag of the same version that this run took away changes nothing for the next one
+                same_tags = write.tag is not None or set(again.tags) == set(write.tags)
+                found.append(None if again.refusal is write.refusal and same_tags else CHANGED)
             elif write.version_id is not None and write.version_id in left_over:
                 found.append(None if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED)
             else:
                 found.append(CHANGED)
         _keep_what_stays_whole(writes, found, fresh.holders)
+        self._given_up.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
         return found
+
+    def _look(self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
+        began = self.stopwatch.monotonic()
+        fresh = self.replan(packages, left_over, gone)
+        _end_where_nobody_answers(packages, fresh.refused)
+        self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
+        return fresh
 
 
 def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mapping[PackageName, Refusal]) -> None:
@@ -113,7 +132,7 @@ def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mappin
         if refusal.kind is RefusalKind.UNAUTHORIZED:
             raise NotAuthorized(f"GitHub no longer accepts the token: {refusal}\n{refusal.remedy}")
     lost = [refused[package] for package in packages if package in refused]
-    if len(lost) == len(packages) and all(refusal.kind is RefusalKind.UNREACHABLE for refusal in lost):
+    if lost and len(lost) == len(packages) and all(refusal.kind is RefusalKind.UNREACHABLE for refusal in lost):
         raise Unreachable(f"what is left to do could not be looked at again: {lost[-1]}")
 
 
@@ -153,5 +172,5 @@ def _keep_what_stays_whole(
                 left = True
 
 
-def _key(write: PlannedWrite) -> tuple[Decision, PackageName, int | None, str | None]:
+def _key(write: PlannedWrite) -> _Key:
     return write.decision, write.package, write.version_id, write.tag

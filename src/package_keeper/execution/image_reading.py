@@ -112,9 +112,9 @@ def read_for_deletion(
     manifests.take(kept_tagged)
     # cosign's tags say what is referred to; that they name an index is unusual, and a question costs no download
     manifests.take_indexes(signatures)
-    # parts were known as such by the index that is gone
     manifests.take_unknown(version for version in others if version.id not in candidates and version.id not in parts)
-    manifests.take_unknown(version for version in others if version.id in candidates)
+    # a part of an image that is gone may refer to one that has been pushed anew since
+    manifests.take_unknown(version for version in others if version.id in candidates or version.id in parts)
 
 
 def read_tagged(manifests: Manifests, versions: Iterable[Version], digests: Iterable[str] = ()) -> None:

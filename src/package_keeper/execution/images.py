@@ -35,14 +35,14 @@ MANY = 5
 class Judged:
     """One package with everything that was decided about it.
 
-    `graph` is set where images were understood; it lacks what is behind the `obstacles`, manifests that were not read.
+    `graph` is set where images were understood; it lacks what is behind manifests that are `unreadable`.
     """
 
     package: PackageName
     images: tuple[Image, ...]
     judgements: tuple[Judgement, ...]
     graph: Graph | None = None
-    obstacles: frozenset[Obstacle] = frozenset()
+    unreadable: tuple[UnreadableManifest, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -80,7 +80,7 @@ class ImageJudge:
             images=tuple(images),
             judgements=tuple(judgements),
             graph=graph,
-            obstacles=frozenset(unreadable.obstacle for unreadable in manifests.unreadable.values()),
+            unreadable=tuple(manifests.unreadable.values()),
         )
 
     def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:

@@ -42,12 +42,12 @@ class Listing(Generic[_T]):
     """One list that is being read: which pages to ask for next, and what came of them.
 
     `expected` is how many entries GitHub has counted, or `None`: what is not as many is read a second time.
-    `begun_before` says that the first page may be older than that count, so that it is looked at again.
+    With `begun_ahead` the first page may be older than that count: what went in between would explain a gap.
     `complete` is false when GitHub refused to list to the end.
     """
 
     def __init__(
-        self, identity: Callable[[_T], Hashable], expected: int | None = None, *, begun_before: bool = False
+        self, identity: Callable[[_T], Hashable], expected: int | None = None, *, begun_ahead: bool = False
     ) -> None:
         self._identity = identity
         self._expected = expected
@@ -58,7 +58,7 @@ class Listing(Generic[_T]):
         """Goes up when all pages that are under way have become useless."""
         self._found: dict[Hashable, _T] = {}
         self._upwards = False
-        self._side_by_side = begun_before
+        self._side_by_side = begun_ahead
         self._again: set[Hashable] | None = None
         self._shifted = False
         self._first_page: list[Hashable] = []

@@ -85,10 +85,6 @@ class _Asked:
     media_type: str
 
 
-def _answer_of(response: requests.Response, body: bytes) -> _Answer:
-    return _Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
-
-
 def derived_url(api_url: str) -> str:
     """The registry that belongs to a REST base URL: `https://ghcr.io`, or `https://containers.HOST`.
 
@@ -246,11 +242,26 @@ class Registry:
             headers["Content-Type"] = asked.media_type
         return self._exchange(asked.method, asked.url, headers, asked.body), bearer
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> _Answer:
         with self._session.request(
-            method, url, headers=dict(headers), data=body, timeout=TIMEOUT, allow_redirects=False, stream=True
+            method,
+            url,
+            params=dict(query or {}),
+            headers=dict(headers),
+            data=body,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            stream=True,
         ) as response:
-            return _answer_of(response, body_of(response, LARGEST + 1))
+            found = body_of(response, LARGEST + 1)
+            return _Answer(response.status_code, CaseInsensitiveDict(response.headers), found)
 
     def _path(self, package: PackageName) -> str:
         # plain slashes and lower case here, unlike REST (GITHUB.md, "Registry")
@@ -276,20 +287,18 @@ class Registry:
         with self._renewing:
             if self._bearer(package, actions) != used:
                 return _Answer(200, {}, b"")
-            response = self._session.get(
-                realm, params=query, headers={"Authorization": f"Basic {basic}"}, timeout=TIMEOUT, allow_redirects=False
-            )
-            if response.status_code != 200:
-                return _answer_of(response, response.content)
+            given = self._exchange("GET", realm, {"Authorization": f"Basic {basic}"}, query=query)
+            if given.status != 200:
+                return given
             try:
-                found = msgspec.json.decode(response.content, type=_Token)
+                found = msgspec.json.decode(given.body, type=_Token)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 found = _Token()
             bearer = found.token or found.access_token
             if not bearer:
                 raise Setback(Trouble.SPOILT, Refusal(RefusalKind.NO_PERMISSION, "the registry gave out no token"))
             self._bearers[package.name, actions] = bearer
-            return _answer_of(response, b"")
+            return _Answer(200, {}, b"")
 
 
 class TagMover(Registry):

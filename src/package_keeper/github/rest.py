@@ -67,6 +67,7 @@ class PackagesReader(_Family):
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
         self._ahead: dict[tuple[PackageName, str], Flight[int, _Page]] = {}
         self._counts: dict[PackageName, int | None] = {}
+        self._long: set[PackageName] = set()
         self._lock = Lock()
         self.remarks: list[str] = []
 
@@ -132,11 +133,11 @@ class PackagesReader(_Family):
     ) -> dict[PackageName, list[Version] | Refusal]:
         """List all versions of several packages, side by side; a list that is refused has the refusal instead."""
         state = _state(deleted=deleted)
-        # a count is good for the list that is read after it, not for one that is read again after deletions
-        counts = {} if deleted else {package: self._counts.pop(package, None) for package in packages}
+        wanted = list(packages)
+        counts = {} if deleted else self._counted(wanted)
         lists: dict[PackageName, Listing[Version]] = {
-            package: Listing(_id, counts.get(package), begun_before=(package, state) in self._ahead)
-            for package in packages
+            package: Listing(_id, counts.get(package), begun_ahead=(package, state) in self._ahead)
+            for package in wanted
         }
 
         def page(package: PackageName, number: int, size: int) -> _Page:
@@ -152,7 +153,14 @@ class PackagesReader(_Family):
                 text = f"GitHub lists only {len(listing.entries)} versions of {package}"
                 problem = Refusal(RefusalKind.OTHER, text)
             found[package] = problem or listing.entries
+            if counts.get(package) is not None and len(listing.entries) > PAGE_SIZE:
+                self._long.add(package)
         return found
+
+    def _counted(self, packages: Sequence[PackageName]) -> dict[PackageName, int | None]:
+        """How many versions GitHub counts: for each reading anew, so that a long list is counted before the next."""
+        self.packages_named(package for package in packages if package in self._long and package not in self._counts)
+        return {package: self._counts.pop(package, None) for package in packages}
 
     def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
         """Begin to read the list of a package that is being looked up: its first page, which `versions_of` takes."""

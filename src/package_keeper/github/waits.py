@@ -20,7 +20,7 @@ def retry_after(text: str, now: datetime) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds(), 0.0)
 
@@ -29,7 +29,7 @@ def server_time(headers: Mapping[str, str], now: datetime) -> datetime:
     """The time by the clock of whoever answered, to which `x-ratelimit-reset` belongs; `now` where it does not say."""
     try:
         told = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return now
     return told.replace(tzinfo=told.tzinfo or UTC)
 

@@ -1,0 +1,236 @@
+"""A fresh look at a plan that has become old: what is still to be done, what stays, and when nothing can be said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.decisions.guards import Guards, guard
+from package_keeper.decisions.plan import Plan, PlannedWrite
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.errors import NotAuthorized, Refusal, RefusalKind, Unreachable
+from package_keeper.execution.carrying_out import Carrier
+from package_keeper.execution.drift import FRESH_SECONDS, Drift, FreshPlan
+from package_keeper.execution.receipt import ReceiptWriter
+from package_keeper.inventory.package import Owner, OwnerType, PackageName
+from package_keeper.runner.signals import Interruption
+from tests.unit.crew import Crew
+from tests.unit.execution.test_carrying_out import Listener, Script
+from tests.unit.execution.test_receipt import Noon, Paper, deletion
+from tests.unit.making import key, version
+
+CHANGED, FAILED = Outcome.CHANGED_SINCE_PLAN, Outcome.FAILED
+APP, LIB = key("container"), key("container", "lib")
+
+
+@dataclass
+class Watch:
+    """A stopwatch that somebody else moves on."""
+
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Looks:
+    """Gives one fresh plan after the other, the last one for ever; a look may take a while."""
+
+    plans: list[FreshPlan]
+    takes: list[float] = field(default_factory=list)
+    watch: Watch = field(default_factory=Watch)
+    asked: list[tuple[list[PackageName], set[int]]] = field(default_factory=list)
+
+    def __call__(
+        self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]
+    ) -> FreshPlan:
+        del gone
+        self.asked.append((list(packages), set(left_over)))
+        self.watch.seconds += self.takes.pop(0) if self.takes else 0.0
+        return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
+
+
+def drift(looks: Looks) -> Drift:
+    return Drift(replan=looks, stopwatch=looks.watch, log=Listener(), read_from=0.0, read_until=1.0)
+
+
+def objections(
+    writes: list[PlannedWrite], fresh: FreshPlan, left_over: AbstractSet[int] = frozenset()
+) -> list[Outcome | None]:
+    found = drift(Looks([fresh])).objections(writes, left_over)
+    return [each.outcome if each else None for each in found]
+
+
+def holding(**holders: Iterable[int]) -> dict[int, frozenset[int]]:
+    return {int(held.removeprefix("_")): frozenset(several) for held, several in holders.items()}
+
+
+# what is the same, and what is not
+
+
+def test_what_the_fresh_plan_names_too_goes() -> None:
+    writes = [deletion(1, tags=("a", "b")), deletion(2), deletion(3)]
+    fresh = FreshPlan(writes=[deletion(3), replace(writes[0], tags=("b", "a")), deletion(4)])
+    assert objections(writes, fresh) == [None, CHANGED, None]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        replace(deletion(1), tags=("latest",)),
+        replace(deletion(1), refusal=Outcome.PROTECTED_BY_DOWNLOADS),
+        replace(deletion(1), decision=Decision.UNTAG),
+        replace(deletion(1), tag="v1"),
+        replace(deletion(1), package=LIB),
+    ],
+)
+def test_what_is_another_write_by_now_stays(now: PlannedWrite) -> None:
+    assert objections([deletion(1)], FreshPlan(writes=[now])) == [CHANGED]
+
+
+def test_of_several_tags_that_go_each_goes_whatever_became_of_the_others() -> None:
+    untag = replace(deletion(1, tags=("v1", "pr-1", "pr-2")), decision=Decision.UNTAG, tag="pr-2")
+    assert objections([untag], FreshPlan(writes=[replace(untag, tags=("v1", "pr-2"))])) == [None]
+    assert objections([untag], FreshPlan(writes=[replace(untag, tag="pr-3")])) == [CHANGED]
+
+
+def test_parts_of_images_that_are_gone_go_without_a_rule_that_selects_them() -> None:
+    writes = [deletion(number) for number in range(1, 6)]
+    still = {1: version(1), 2: version(2, tags=("latest",)), 4: version(4)}
+    found = objections(writes, FreshPlan(left_over=still, holders=holding(_4=[9])), {1, 2, 3, 4})
+    # the third is gone, which its deletion will find out; of the fifth nobody said that its image is gone
+    assert found == [None, CHANGED, None, CHANGED, CHANGED]
+
+
+# who needs what
+
+
+def test_what_a_new_image_needs_stays_with_all_that_it_needs_itself() -> None:
+    writes = [deletion(number) for number in range(1, 5)]
+    fresh = FreshPlan(writes=[*writes, deletion(9)], holders=holding(_1=[9], _2=[1], _3=[2], _4=[]))
+    assert objections(writes, fresh) == [CHANGED, CHANGED, CHANGED, None]
+
+
+def test_what_an_image_needs_that_can_no_longer_go_stays() -> None:
+    writes = [deletion(1), deletion(2), replace(deletion(3), package=LIB)]
+    fresh = FreshPlan(writes=[deletion(2)], holders=holding(_2=[1, 2]), refused={LIB: Refusal(RefusalKind.OTHER, "no")})
+    assert objections(writes, fresh) == [CHANGED, CHANGED, FAILED]
+
+
+def subsets(of: Collection[int]) -> Iterable[frozenset[int]]:
+    return map(frozenset, chain.from_iterable(combinations(sorted(of), size) for size in range(len(of) + 1)))
+
+
+@given(
+    planned=st.sets(st.integers(1, 7)),
+    again=st.sets(st.integers(1, 10)),
+    left_over=st.sets(st.integers(1, 7)),
+    holders=st.dictionaries(st.integers(1, 7), st.frozensets(st.integers(1, 10), max_size=3)),
+    others=st.sets(st.integers(1, 7), max_size=2),
+)
+def test_nothing_that_goes_is_needed_by_something_that_stays_and_no_more_stays_than_must(
+    planned: set[int], again: set[int], left_over: set[int], holders: Mapping[int, frozenset[int]], others: set[int]
+) -> None:
+    # versions beyond seven are none of the plan; of `others` nothing is to be deleted but a tag
+    def write(number: int) -> PlannedWrite:
+        untag = replace(deletion(number), decision=Decision.UNTAG, tag="v1")
+        return untag if number in others else deletion(number)
+
+    writes = [write(number) for number in sorted(planned)]
+    fresh = FreshPlan(writes=[write(number) for number in sorted(again)], holders=holders)
+    found = objections(writes, fresh, left_over & planned)
+    going = {number for number, each in zip(sorted(planned), found, strict=True) if each is None} - others
+    may_go = (planned & (again | left_over)) - others
+    whole = [some for some in subsets(may_go) if all(holders.get(number, frozenset()) <= some for number in some)]
+    assert going == frozenset().union(*whole)
+
+
+def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
+    writes = [deletion(1), deletion(2)]
+    looks = Looks([FreshPlan(writes=writes[1:]), FreshPlan(writes=writes, holders=holding(_2=[1]))])
+    ours = drift(looks)
+    assert [each is None for each in ours.objections(writes)] == [False, True]
+    assert [each is None for each in ours.objections(writes)] == [False, False]
+
+
+# looks that fail
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        (RefusalKind.NOT_FOUND, CHANGED),
+        (RefusalKind.UNREADABLE, CHANGED),
+        (RefusalKind.NO_PERMISSION, Outcome.NO_PERMISSION),
+        (RefusalKind.OTHER, FAILED),
+        (RefusalKind.UNREACHABLE, FAILED),
+    ],
+)
+def test_what_could_not_be_looked_at_stays_and_says_so(kind: RefusalKind, outcome: Outcome) -> None:
+    other = replace(deletion(2), package=LIB)
+    fresh = FreshPlan(writes=[deletion(1), other], refused={APP: Refusal(kind, "no")})
+    assert objections([deletion(1), other], fresh) == [outcome, None]
+
+
+def test_a_token_that_is_over_and_a_github_that_is_gone_end_the_run() -> None:
+    over = Refusal(RefusalKind.UNAUTHORIZED, "Bad credentials", status=401)
+    writes = [deletion(1), replace(deletion(2), package=LIB)]
+    with pytest.raises(NotAuthorized, match="Bad credentials"):
+        objections(writes, FreshPlan(writes=writes, refused={LIB: over}))
+    gone = Refusal(RefusalKind.UNREACHABLE, "no answer")
+    with pytest.raises(Unreachable, match="no answer"):
+        objections(writes, FreshPlan(refused={APP: gone, LIB: gone}))
+
+
+# when
+
+
+def test_lists_are_fresh_for_five_minutes_or_as_long_as_they_took_again() -> None:
+    looks = Looks([FreshPlan()], takes=[1, 500, 400])
+    ours = drift(looks)
+    due: Callable[[], bool] = ours.is_due
+    looks.watch.seconds = FRESH_SECONDS
+    assert not due()
+    looks.watch.seconds += 1
+    assert due()
+    ours.objections([deletion(1)], {7})
+    assert looks.asked == [([APP], {7})]
+    looks.watch.seconds += FRESH_SECONDS - 1
+    assert not due()
+    looks.watch.seconds += 1
+    assert due()
+    ours.objections([deletion(1)])
+    assert len(looks.asked) == 3, "what took longer is read once more, since a wait may have been the reason"
+    looks.watch.seconds += 400
+    assert not due()
+    looks.watch.seconds += 1
+    assert due()
+
+
+@pytest.mark.parametrize(("age", "finished"), [(FRESH_SECONDS, True), (FRESH_SECONDS + 1, False)])
+def test_after_the_time_limit_what_is_begun_is_not_finished_on_old_lists(age: float, finished: bool) -> None:
+    @dataclass
+    class Slow(Script):
+        """The time is over, and the lists are as old as this, when the first write comes back."""
+
+        def attempt(self, write: PlannedWrite) -> None:
+            looks.watch.seconds = age
+            super().attempt(write)
+
+    image = tuple(replace(deletion(number), root="1.0.0") for number in (1, 2, 3))
+    looks, script = Looks([FreshPlan()]), Slow({})
+    book = ReceiptWriter(Paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    plan = guard(Plan(groups=(image, (deletion(4),))), Guards())
+    carried = Carrier(book, Listener(), Interruption(), Crew(most=1)).carry_out(plan, script, drift(looks))
+    assert script.seen == ([1, 2, 3] if finished else [1])
+    rest = [record.outcome for record in carried.records if record.write.version_id not in script.seen]
+    assert set(rest) == {Outcome.OUT_OF_TIME}
+    assert carried.ended_by is None
+    assert looks.asked == []
