@@ -112,9 +112,12 @@ class Deletions(WriteOperation):
     def is_done(self, write: PlannedWrite) -> bool | None:
         """Whether what was to be deleted is gone."""
         try:
+            if write.kind is WriteKind.TAG:
+                current = self._tags.current(write)
+                return None if current not in (None, write.version_name) else current is None
             if write.kind is WriteKind.PACKAGE:
                 self._reader.package(write.package)
-            elif write.kind is WriteKind.VERSION:
+            else:
                 self._reader.version(write.package, write.version_id or 0)
         except Refusal as refused:
             return None if refused.kind is RefusalKind.UNREACHABLE else refused.kind is RefusalKind.NOT_FOUND

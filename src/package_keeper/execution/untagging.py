@@ -72,13 +72,21 @@ class TagMoves:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")
-        with self._pause.finishing():
-            try:
-                name = self._tags.put(package, tag, stub)
+        put = False
+        try:
+            name = self._tags.put(package, tag, stub)
+            put = True
+            with self._pause.finishing():
                 self._finish(write, name, before)
-            except (Refusal, Cancelled, OutOfTime) as error:
-                self._put_back(write, body, error)
-                raise
+        except (Refusal, Cancelled, OutOfTime) as error:
+            if put or _may_be_done(error):
+                with self._pause.finishing():
+                    self._put_back(write, body, error)
+            raise
+
+    def current(self, write: PlannedWrite) -> str | None:
+        """The digest that `write.tag` names now. Raises `Refusal`."""
+        return self._tags.tag_digest(write.package, write.tag or "")
 
     def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled | OutOfTime) -> None:
         """Give the tag back to the image that lost it to a stub; it must not end there.
@@ -182,6 +190,13 @@ class TagMoves:
                     self._delete_stub(package, version)
         except (Refusal, OutOfTime) as refused:
             self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
+
+
+def _may_be_done(error: Refusal | Cancelled | OutOfTime) -> bool:
+    """Whether the one request that ended so may have been carried out."""
+    if isinstance(error, Refusal):
+        return error.sent_before
+    return isinstance(error, Cancelled) and error.in_flight
 
 
 def _pushed_meanwhile(
