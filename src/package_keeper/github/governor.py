@@ -256,16 +256,16 @@ class Governor:
                 if first and word == "secondary":
                     (self._writes[permit.use] if permit.use.writes else self._points).refuse(now)
             longer = now + wait > self._paused_until + 0.5
+            # many short waits are a long one
+            self._untold += max(now + wait - max(self._paused_until, now), 0.0)
             self._paused_until = max(self._paused_until, now + wait)
             if longer:
                 self._told_until = max(self._told_until, self._paused_until)
-            # many short waits are a long one
-            self._untold = self._untold + wait if longer else self._untold
-            tells = longer and (told is None or self._untold >= TOLD_SECONDS)
-            if tells:
-                self._untold = 0.0
+            tells = longer if told is None else self._untold >= TOLD_SECONDS
+            waited, self._untold = self._untold, 0.0 if tells else self._untold
         if tells:
-            self._warn(f"{kind} rate limit is reached; waiting {self.until(wait)}")
+            again = "" if waited < wait + 1.0 else f" again and again, for {waited:.0f} s in all"
+            self._warn(f"{kind} rate limit is reached{again}; waiting {self.until(wait)}")
 
     def _give(self, use: Use, now: float) -> Permit:
         self._in_flight += 1

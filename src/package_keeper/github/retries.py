@@ -9,7 +9,7 @@
 | a rate limit, of a read | until it is over | what GitHub says; else 60 s, doubled up to 16 min; all threads pause |
 | a rate limit, of a write | - | handed back as `Postponed`: whoever sent it decides again when the pause is over |
 
-Nothing else is. A host from which three requests in a row got no answer is not asked for a minute: reads are refused at
+Nothing else is. A host from which three reads in a row got no answer is not asked for a minute: reads are refused at
 once. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose answer was
 lost is sent again, and whoever sent it learns from `Refusal.sent_before` that it may have been carried out the first
 time: it then looks, and assumes nothing.
@@ -30,7 +30,8 @@ RETRY_SECONDS = 30.0
 SPOILT_TRIES = 3
 """So often a read is sent whose answers are spoilt."""
 DEAD_AFTER = 3
-"""So many requests in a row without an answer, each tried for 30 s, and the host counts as dead."""
+"""So many reads in a row without an answer, each tried for 30 s, and the host counts as dead. Writes tell nothing about
+reads: their second look is one."""
 DEAD_SECONDS = 60.0
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 8.0
@@ -115,7 +116,7 @@ class Retries:
                 refused.sent_before = lost is not None
                 spoilt += setback.trouble is Trouble.SPOILT
                 if trying > RETRY_SECONDS or spoilt >= SPOILT_TRIES:
-                    self._silence(setback)
+                    self._silence(setback, use)
                     raise refused from None
                 self._warn(f"{refused}; trying again in {pause:.0f} s")
                 self._pause(pause, refused, use)
@@ -134,8 +135,8 @@ class Retries:
             words = self._last_words
             raise Refusal(words.kind, f"not asked, since others had no answer: {words.message}", status=words.status)
 
-    def _silence(self, setback: Setback) -> None:
-        if setback.trouble is not Trouble.SPOILT:
+    def _silence(self, setback: Setback, use: Use) -> None:
+        if setback.trouble is not Trouble.SPOILT and not use.writes:
             self._silent += 1
             self._silent_since = self._clock.monotonic()
             self._last_words = setback.refused
