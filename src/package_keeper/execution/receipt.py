@@ -61,9 +61,10 @@ class ReceiptWriter:
         """Note that a limit refused a write, so that it was not carried out, and may be started again."""
         self._open[_key(write)] = Ending(number, write, Outcome.OUT_OF_TIME)
 
-    def left_open(self) -> list["Ending"]:
-        """How those that were left open, and not started again, would end."""
-        return list(self._open.values())
+    def close(self) -> list["Ending"]:
+        """How those end that were left open and not started again; from now on none is open."""
+        found, self._open = list(self._open.values()), {}
+        return found
 
     def ended(self, endings: Sequence["Ending"]) -> None:
         """Record what became of requests."""
