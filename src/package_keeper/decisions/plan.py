@@ -108,6 +108,17 @@ class GuardedPlan:
         return [numbers[id(write)] for write in self.now]
 
 
+def gone_versions(records: Iterable[WriteRecord]) -> set[int]:
+    """The ids of the versions that were deleted, or found gone."""
+    return {
+        record.write.version_id
+        for record in records
+        if record.write.version_id is not None
+        and record.write.decision is Decision.DELETE
+        and record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
+    }
+
+
 def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]) -> Plan:
     """Plan what the judgements delete or untag, oldest image first over all packages (contract, input `limit`).
 

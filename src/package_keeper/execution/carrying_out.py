@@ -6,11 +6,11 @@ stops the others. What stops the rest: a token that is no longer accepted, a Git
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteRecord
+from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteRecord, gone_versions
 from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import (
     Cancelled,
@@ -104,15 +104,14 @@ class _Carrying:
                 continue
             self._records[place] = cut_off(write) if place in self._sequences else not_tried(write, rest)
             self._end_left_open(self._records[place])
-        self._end_lines(self._receipt.all_left_open())
+        self._end_lines(self._receipt.close())
         # the end of the time is no failure: what is left is recorded, and the operation goes on to its last look
         ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
         return Carried(records=[self._records[place] for place in range(len(self._writes))], ended_by=ended_by)
 
     def _turn(self) -> bool:
         """Begin what may begin, take what came back; `False` when nothing is left to do."""
-        if self._to_finish is None and self._ended_by is None and self._crew.is_over:
-            self._finish_what_is_begun()
+        self._watch_the_time()
         if self._ended_by is None and self._interruption.is_requested:
             self._ended_by = Cancelled()
         wait = self._begin_what_may() if self._ended_by is None and not self._alone else None
@@ -126,6 +125,9 @@ class _Carrying:
                     outcome, message = self._go_on_alone(place, outcome, message)
                 except Postponed as postponed:
                     self._rest(postponed.wait)
+                    if self._to_finish is not None:
+                        # what has to be alone deletes a whole package: nothing of that is begun after `time-limit`
+                        self._ended_by = OutOfTime()
                     return True
             del self._alone[0]
             self._record(place, outcome, message)
@@ -146,6 +148,11 @@ class _Carrying:
             else:
                 self._ended_by = over
 
+    def _watch_the_time(self) -> None:
+        """After `time-limit` nothing new begins, but a second look at what came back may still be taken."""
+        if self._to_finish is None and self._crew.is_over:
+            self._finish_what_is_begun()
+
     def _finish_what_is_begun(self) -> None:
         """After `time-limit` images that are begun are finished, as far as that needs no wait; nothing else begins."""
         self._to_finish = set(range(len(self._writes))) if self._to_the_end else self._unfinished_groups()
@@ -165,18 +172,21 @@ class _Carrying:
 
     def _begin_what_may(self) -> float | None:
         """Begin as many writes as may go now; gives the seconds to wait where pace alone holds the next one back."""
-        is_due = self._drift is not None and self._drift.is_due()
-        if self._to_finish is not None:
-            # after the time nothing is read again, so that what is old by then stays
-            began = not is_due and self._begin_some(self._to_finish)[1]
-            if not began and not self._crew.under_way and self._schedule.stage is not None:
-                self._ended_by = OutOfTime()
-            return None
-        if self._drift is not None and is_due and len(self._begun) < len(self._writes):
+        if self._drift is not None and self._drift.is_due() and not self._begun.issuperset(self._wanted):
             if not self._crew.under_way:
                 self._look_again(self._drift)
             return None
-        return self._begin_some(None)[0]
+        if self._to_finish is None:
+            return self._begin_some(None)[0]
+        wait, began = self._begin_some(self._to_finish)
+        if not began and wait is None and not self._crew.under_way and self._schedule.stage is not None:
+            self._ended_by = OutOfTime()
+        return wait
+
+    @property
+    def _wanted(self) -> Collection[int]:
+        """The places of what is done before the run ends: everything, or what is finished after `time-limit`."""
+        return range(len(self._writes)) if self._to_finish is None else sorted(self._to_finish)
 
     def _begin_some(self, allowed: AbstractSet[int] | None) -> tuple[float | None, bool]:
         batch: list[tuple[int, Leave]] = []
@@ -262,6 +272,7 @@ class _Carrying:
             error: BaseException | None = None
         except (Refusal, Cancelled, OutOfTime) as ended:
             error = ended
+        self._watch_the_time()
         if isinstance(error, Postponed) and self._answers.was_not_done(write, error):
             self._receipt.leave_open(number, write)
             raise error
@@ -276,6 +287,7 @@ class _Carrying:
 
         What is done is noted before anything is looked into, for a second look may be cut off.
         """
+        self._watch_the_time()
         self._note([each for each in landed if each.error is None])
         for each in landed:
             if isinstance(each.error, Postponed) and self._answers.was_not_done(self._writes[each.key], each.error):
@@ -363,23 +375,15 @@ class _Carrying:
         begun = {self._groups[place] for place in self._begun}
         return {place for place, group in enumerate(self._groups) if group in begun}
 
-    def _gone(self) -> set[int]:
-        """The versions that are deleted by now."""
-        return {
-            record.write.version_id
-            for record in self._records.values()
-            if record.write.version_id is not None
-            and record.write.decision is Decision.DELETE
-            and record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
-        }
-
     def _look_again(self, drift: Drift) -> None:
         """Read again what is old, and leave out what is no longer to be done."""
-        waiting = [place for place in range(len(self._writes)) if place not in self._records]
+        waiting = [place for place in self._wanted if place not in self._records]
         begun = self._unfinished_groups()
         left_over = {self._writes[place].version_id or 0 for place in waiting if place in begun}
         try:
-            objections = drift.objections([self._writes[place] for place in waiting], left_over, self._gone())
+            objections = drift.objections(
+                [self._writes[place] for place in waiting], left_over, gone_versions(self._records.values())
+            )
         except OutOfTime as over:
             self._ended_by = over
             self._crew.wind_up()

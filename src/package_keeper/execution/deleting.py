@@ -112,13 +112,13 @@ class Deletions(WriteOperation):
     def is_done(self, write: PlannedWrite) -> bool | None:
         """Whether what was to be deleted is gone."""
         try:
+            if write.kind is WriteKind.TAG:
+                current = self._tags.current(write)
+                return None if current not in (None, write.version_name) else current is None
             if write.kind is WriteKind.PACKAGE:
                 self._reader.package(write.package)
-            elif write.kind is WriteKind.VERSION:
-                self._reader.version(write.package, write.version_id or 0)
             else:
-                # what took a tag away looked for itself, and could not tell
-                return None
+                self._reader.version(write.package, write.version_id or 0)
         except Refusal as refused:
             return True if refused.kind is RefusalKind.NOT_FOUND else None
         return False

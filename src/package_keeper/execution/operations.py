@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from package_keeper.decisions.guards import Guards, TooMuch, guard
-from package_keeper.decisions.plan import GuardedPlan, Plan, WriteRecord
+from package_keeper.decisions.plan import GuardedPlan, Plan, WriteRecord, gone_versions
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.sql import SqlProblem
 from package_keeper.decisions.vocabulary import Outcome
@@ -27,7 +27,7 @@ from package_keeper.execution.scope import PackageFilter, ThenRead, find_package
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, PackageName, PackageType
-from package_keeper.inventory.version import display_name
+from package_keeper.inventory.version import Version, display_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ def delete(task: Task, run: Run) -> None:
         )
     if run.records and run.ended_by is None:
         try:
-            run.broken = broken_since(run.judged, steps.gone_versions(run), task.reader, task.registry, task.log)
+            run.broken = broken_since(run.judged, gone_versions(run.records), task.reader, task.registry, task.log)
         except Refusal as refused:
             run.fail("the check after the run", refused)
         except OutOfTime:
@@ -310,6 +310,16 @@ def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> Non
     try:
         if run.ended_by is not None:
             raise run.ended_by
+        _restore_parts(writing, task, run, finder, restored)
+    except PackageKeeperError as ended:
+        task.log.warning(
+            f"{finder.package}: images are restored whose parts were not looked for any more: repair restores them"
+        )
+        run.ended_by = ended
+
+
+def _restore_parts(writing: Writing, task: Task, run: Run, finder: PartFinder, restored: Sequence[Version]) -> None:
+    try:
         for version in task.reader.versions(finder.package):
             finder.active.add(version.name)
             finder.tags.update(version.image_tags)
@@ -322,15 +332,10 @@ def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> Non
             restored = steps.restored_versions(run.records[known:]).get(finder.package, [])
     except Refusal as refused:
         run.fail(f"the parts of images in {finder.package}", refused)
-    except PackageKeeperError as ended:
-        task.log.warning(
-            f"{finder.package}: images are restored whose parts were not looked for any more: repair restores them"
-        )
-        run.ended_by = ended
 
 
 def _say_incomplete(task: Task, package: PackageName, records: Sequence[WriteRecord]) -> None:
-    lacking = {record.write.root for record in records if record.outcome.is_remaining}
+    lacking = {record.write.root for record in records if record.outcome.is_remaining or record.outcome.is_failed}
     if lacking:
         task.log.warning(f"{package}: {len(lacking)} restored images still lack parts: repair restores them")
 

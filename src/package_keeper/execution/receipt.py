@@ -66,10 +66,10 @@ class ReceiptWriter:
         left_open = self._open.pop(_key(write), None)
         return left_open.number if left_open else None
 
-    def all_left_open(self) -> list["Ending"]:
-        """How all others that were left open end; they are given once."""
-        endings, self._open = list(self._open.values()), {}
-        return endings
+    def close(self) -> list["Ending"]:
+        """How all others end that were left open and not started again; from now on none is open."""
+        found, self._open = list(self._open.values()), {}
+        return found
 
     def ended(self, endings: Sequence["Ending"]) -> None:
         """Record what became of requests."""

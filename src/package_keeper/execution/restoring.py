@@ -51,7 +51,9 @@ class Restorations(WriteOperation):
         try:
             if write.kind is WriteKind.PACKAGE:
                 return _package(self._reader, write.package) is not None
-            return self._is_active(write.package, write.version_id or 0) if write.kind is WriteKind.VERSION else None
+            if write.kind is WriteKind.TAG:
+                return self._tags.current(write) == write.version_name
+            return self._is_active(write.package, write.version_id or 0)
         except Refusal:
             return None
 

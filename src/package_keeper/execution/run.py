@@ -11,7 +11,14 @@ from typing import Any
 from package_keeper.decisions.deciding import Judgement, decide_deletions, decide_restorations
 from package_keeper.decisions.facts import Facts
 from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite, WriteRecord, plan_deletions
+from package_keeper.decisions.plan import (
+    GuardedPlan,
+    Plan,
+    PlannedWrite,
+    WriteRecord,
+    gone_versions,
+    plan_deletions,
+)
 from package_keeper.decisions.restoring import ActiveNames, plan_restorations
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.used import ImageReference
@@ -219,23 +226,12 @@ def _keep(run: Run, carried: Carried) -> None:
 
 def torn_images(run: Run) -> list[PlannedWrite]:
     """The deletions of images that are gone while some of their parts are still there, without a tag."""
-    gone = gone_versions(run)
+    gone = gone_versions(run.records)
     return [
         group[0]
         for group in run.plan.groups
         if group[0].version_id in gone and any(part.version_id not in gone for part in group[1:])
     ]
-
-
-def gone_versions(run: Run) -> set[int]:
-    """The ids of the versions that this run deleted, or found gone."""
-    return {
-        record.write.version_id
-        for record in run.records
-        if record.write.version_id is not None
-        and record.write.decision is Decision.DELETE
-        and record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
-    }
 
 
 def restored_versions(records: Iterable[WriteRecord]) -> dict[PackageName, list[Version]]:

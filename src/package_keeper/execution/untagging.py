@@ -71,21 +71,26 @@ class TagMoves:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")
-        name = ""
-        with self._pause.finishing():
-            try:
-                name = self._tags.put(package, tag, stub)
+        put = False
+        try:
+            name = self._tags.put(package, tag, stub)
+            put = True
+            with self._pause.finishing():
                 self._finish(write, name, before)
-            except (Refusal, Cancelled, OutOfTime) as error:
-                if isinstance(error, Postponed) and not name and not error.sent_before:
-                    # nothing has moved, and the registry asks for a pause
-                    raise
+        except (Refusal, Cancelled, OutOfTime) as error:
+            if not put and not _may_be_done(error):
+                raise
+            with self._pause.finishing():
                 is_gone = self._put_back(write, body, error)
-                if is_gone and isinstance(error, Cancelled):
-                    # it is done, and a cancelled run cannot say so
-                    raise Cancelled(in_flight=True) from None
-                if not is_gone:
-                    raise
+            if is_gone and isinstance(error, Cancelled):
+                # it is done, and a cancelled run cannot say so
+                raise Cancelled(in_flight=True) from None
+            if not is_gone:
+                raise
+
+    def current(self, write: PlannedWrite) -> str | None:
+        """The digest that `write.tag` names now. Raises `Refusal`."""
+        return self._tags.tag_digest(write.package, write.tag or "")
 
     def _put_back(self, write: PlannedWrite, body: bytes, error: Refusal | Cancelled | OutOfTime) -> bool:
         """Give the tag back to the image that lost it to a stub; it must not end there.
@@ -201,6 +206,13 @@ class TagMoves:
                     )
         except (Refusal, OutOfTime) as refused:
             self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
+
+
+def _may_be_done(error: Refusal | Cancelled | OutOfTime) -> bool:
+    """Whether the one request that ended so may have been carried out."""
+    if isinstance(error, Refusal):
+        return error.sent_before
+    return isinstance(error, Cancelled) and error.in_flight
 
 
 def _pushed_meanwhile(

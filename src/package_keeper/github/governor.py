@@ -265,23 +265,23 @@ class Governor:
                 self._width = max(self._width // 2, LEAST_IN_FLIGHT)
             kind = self._who
             # who goes on being refused after waits of milliseconds should not have been told those
-            wait = None if told is None else max(told, min(2.0 ** (self._refusals - 8), 5.0))
+            wait = None if told is None else max(told, min(2.0 ** (self._refusals - 8), 1.0))
             if wait is None:
                 wait, word = limit_wait(headers, max(self._refusals, 1), self._clock.now())
                 kind = f"{self._who}'s {word}"
                 if first and word == "secondary":
                     (self._writes[permit.use] if permit.use.writes else self._points).refuse(now)
             longer = now + wait > self._paused_until + 0.5
+            # many short waits are a long one
+            self._untold += max(now + wait - max(self._paused_until, now), 0.0)
             self._paused_until = max(self._paused_until, now + wait)
             if longer:
                 self._told_until = max(self._told_until, self._paused_until)
-            # many short waits are a long one
-            self._untold += wait if longer else 0.0
-            tells = longer and (told is None or self._untold >= TOLD_SECONDS)
-            if tells:
-                self._untold = 0.0
+            tells = longer if told is None else self._untold >= TOLD_SECONDS
+            waited, self._untold = self._untold, 0.0 if tells else self._untold
         if tells:
-            self._warn(f"{kind} rate limit is reached; waiting {self.until(wait)}")
+            again = "" if waited < wait + 1.0 else f" again and again, for {waited:.0f} s in all"
+            self._warn(f"{kind} rate limit is reached{again}; waiting {self.until(wait)}")
 
     def _give(self, use: Use, now: float) -> Permit:
         self._in_flight += 1

@@ -30,7 +30,8 @@ RETRY_SECONDS = 30.0
 SPOILT_TRIES = 3
 """So often a read is sent whose answers are spoilt."""
 DEAD_AFTER = 3
-"""So many reads one after the other without an answer, each tried for 30 s, and the host counts as dead."""
+"""So many reads one after the other without an answer, each tried for 30 s, and the host counts as dead. Writes tell
+nothing about reads: their second look is one."""
 DEAD_SECONDS = 60.0
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 8.0

@@ -99,6 +99,20 @@ WRITES = st.lists(
 )
 
 
+def test_what_a_limit_refused_goes_on_under_its_number_and_ends_once() -> None:
+    paper = Paper()
+    book = writer(paper)
+    first, second = deletion(1), deletion(2)
+    for number, write in zip(book.started([first, second]), (first, second), strict=True):
+        book.leave_open(number, write)
+    assert book.started([deletion(3), first]) == [3, 1]
+    book.ended([Ending(1, first, Outcome.DONE)])
+    book.ended(book.close())
+    book.ended(book.close())
+    told = [(line["seq"], line["outcome"]) for line in map(json.loads, paper.data.splitlines())]
+    assert told == [(1, "started"), (2, "started"), (3, "started"), (1, "done"), (2, "out-of-time")]
+
+
 def filled(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> Paper:
     paper = Paper()
     book = writer(paper)

@@ -14,11 +14,13 @@ from package_keeper.github.governor import (
     MOST_IN_FLIGHT,
     POINTS_A_MINUTE,
     RAMP,
+    Governor,
     Permit,
     Use,
 )
+from package_keeper.github.run_pace import RunPace
 from tests.unit.github.pace import Pace, at_once, budget
-from tests.wire.machinery import CrewClock
+from tests.wire.machinery import CrewClock, StillClock
 
 USES = list(Use)
 READ, DELETE, CREATE = Use.READ, Use.DELETE, Use.CREATE
@@ -227,6 +229,37 @@ def test_a_registry_that_names_its_wait_is_believed_and_short_waits_are_not_told
         assert pace.wait(READ) == pytest.approx(seconds)
         assert len(pace.warned) == warnings
         pace.clock.elapsed += seconds
+
+
+@pytest.mark.parametrize("seconds", [0.125, 0.4, 3.0])
+def test_many_short_waits_are_told_as_a_long_one(seconds: float) -> None:
+    pace = Pace(counts_points=False)
+    while pace.clock.elapsed < 60:
+        permit = pace.governor.acquire(READ)
+        pace.governor.back(permit, passed=False)
+        pace.governor.refused(permit, {}, seconds)
+    assert 9 <= len(pace.warned) <= 12, "about every five seconds of a minute"
+    assert len(pace.clock.slept) <= 70, "waits of milliseconds are not believed for ever"
+    assert all("rate limit is reached again and again" in text for text in pace.warned)
+
+
+def test_the_short_waits_of_one_moment_are_one() -> None:
+    pace = Pace(counts_points=False)
+    for permit in [pace.take(READ) for _ in range(20)]:
+        pace.governor.back(permit, passed=False)
+        pace.governor.refused(permit, {}, 3.0)
+    assert pace.warned == []
+
+
+def test_two_hosts_share_one_politeness() -> None:
+    clock, run_pace, said = StillClock(), RunPace(polite=True), list[str]()
+    hosts = [Governor(clock, warn=said.append, tell=said.append, run_pace=run_pace) for _ in range(2)]
+    moments = []
+    for number in range(6):
+        permit = hosts[number % 2].acquire(CREATE if number % 2 else DELETE)
+        moments.append(clock.monotonic())
+        hosts[number % 2].back(permit, passed=True)
+    assert moments == [0, 1, 2, 3, 4, 5]
 
 
 def test_fewer_are_in_flight_after_a_refusal_and_more_after_many_answers() -> None:

@@ -235,6 +235,14 @@ def test_after_a_minute_the_dead_are_asked_again() -> None:
         pace.retries.carry(Use.READ, silent)
 
 
+def test_lost_writes_do_not_keep_anybody_from_a_second_look() -> None:
+    pace = Pace()
+    for _ in range(DEAD_AFTER * 2):
+        with pytest.raises(Refusal, match="no luck"):
+            pace.retries.carry(Use.DELETE, Script(pace, setback(Trouble.LOST)))
+    assert pace.retries.carry(Use.READ, Script(pace, "it is gone")) == "it is gone"
+
+
 def test_refusals_are_answers() -> None:
     pace = Pace()
     for ending in [setback(Trouble.LOST), setback(Trouble.LOST), refusal(), setback(Trouble.LOST)] * 3:

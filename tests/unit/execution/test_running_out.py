@@ -1,0 +1,288 @@
+"""What a limit refused is sent again under its number or not at all, and what time cuts off leaves no torn image.
+
+The real machinery, with writes that come back in an order that a seed chooses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from package_keeper.decisions.guards import Guards, guard
+from package_keeper.decisions.plan import Plan, PlannedWrite
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
+from package_keeper.execution.carrying_out import Carried, Carrier
+from package_keeper.execution.drift import Drift, FreshPlan
+from package_keeper.execution.ports import Leave as AnyLeave
+from package_keeper.execution.receipt import ReceiptWriter, read_receipt
+from package_keeper.execution.scheduling import after_holders
+from package_keeper.execution.write_operation import WriteOperation
+from package_keeper.inventory.package import Owner, OwnerType, PackageName
+from package_keeper.runner.signals import Interruption
+from tests.unit.crew import Crew
+from tests.unit.execution.test_carrying_out import Listener
+from tests.unit.execution.test_receipt import Noon, Paper, deletion
+
+SEEDS = range(8)
+PARTS = 2
+
+
+@dataclass
+class Github(WriteOperation):
+    """Deletes versions; `trouble` holds what each is answered first, and whether it is carried out all the same."""
+
+    trouble: dict[int, list[tuple[Exception, bool]]] = field(default_factory=dict)
+    gone: list[int] = field(default_factory=list)
+    tries: Counter[int] = field(default_factory=Counter)
+    looks: bool = True
+
+    def waits_for(self, writes: Any) -> list[set[int]]:
+        return after_holders(writes)
+
+    def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
+        return None if write.after <= set(self.gone) else (Outcome.OVER_LIMIT, "stays")
+
+    def attempt(self, write: PlannedWrite) -> None:
+        assert write.version_id is not None
+        self.tries[write.version_id] += 1
+        trouble = self.trouble.get(write.version_id)
+        error, happens = trouble.pop(0) if trouble else (None, True)
+        if happens and write.version_id not in self.gone:
+            self.gone.append(write.version_id)
+        if error is not None:
+            raise error
+
+    def is_done(self, write: PlannedWrite) -> bool | None:
+        return write.version_id in self.gone if self.looks else None
+
+    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+        return Outcome.FAILED, str(refused)
+
+
+@dataclass
+class Hour(Crew):
+    """A crew whose hour is used up after so many writes; what is wound up may use a share of others of so many."""
+
+    used_up_after: int = 0
+    share: int = 0
+
+    def admit(self, *, restores: bool, more: int = 0) -> Any:
+        left = self.used_up_after + (self.share if self.winds_up else 0) - len(self.begun) - more
+        return super().admit(restores=restores, more=more) if left > 0 else 3600.0
+
+    def wait(self, *, restores: bool) -> float:
+        return 3600.0
+
+    def rest(self, seconds: float, *, restores: bool) -> None:
+        raise OutOfTime
+
+
+def limited(*, lost: bool = False) -> Postponed:
+    return Postponed(Refusal(RefusalKind.OTHER, "slow down", status=429), 60.0, sent_before=lost)
+
+
+def unanswered(*, out_of_time: bool) -> Refusal:
+    refused = Refusal(RefusalKind.UNREACHABLE, "no answer", sent_before=True)
+    refused.out_of_time = out_of_time
+    return refused
+
+
+def singles(number: int) -> Plan:
+    return Plan.of_singles([deletion(each) for each in range(1, number + 1)])
+
+
+def images(number: int) -> Plan:
+    """Images of a root and two parts: 10 with 11 and 12, 20 with 21 and 22."""
+    groups = []
+    for root in range(10, 10 * number + 10, 10):
+        parts = [replace(deletion(root + part), after=frozenset({root})) for part in range(1, PARTS + 1)]
+        groups.append((deletion(root), *parts))
+    return Plan(groups=tuple(groups))
+
+
+@dataclass
+class Done:
+    carried: Carried
+    lines: list[dict[str, Any]]
+    undone: set[int | None]
+
+    def outcome(self, version_id: int) -> Outcome:
+        (found,) = [each.outcome for each in self.carried.records if each.write.version_id == version_id]
+        return found
+
+    def of(self, outcome: Outcome) -> set[int | None]:
+        return {each.write.version_id for each in self.carried.records if each.outcome is outcome}
+
+
+def carry_out(github: Github, plan: Plan, crew: Crew, drift: Drift | None = None) -> Done:
+    """Carry out a plan; whatever happens, the receipt has two lines a write, and undo brings back what is gone."""
+    paper = Paper()
+    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    guarded = guard(plan, Guards())
+    carried = Carrier(book, Listener(), Interruption(), crew).carry_out(guarded, github, drift)
+    lines = [json.loads(line) for line in paper.data.splitlines()]
+    assert [each.write for each in carried.records] == list(guarded.now)
+    assert len({line["id"] for line in lines}) == len({line["seq"] for line in lines}) == len(github.tries)
+    assert len({(line["seq"], line["outcome"] == "started") for line in lines}) == len(lines)
+    entries = read_receipt(paper.data.decode()).entries if lines else ()
+    undone = {entry.version_id for entry in entries}
+    assert set(github.gone) <= undone, "undo brings back all that is gone"
+    return Done(carried, lines, undone)
+
+
+# refused by a limit
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_what_a_limit_refused_is_sent_again_under_the_same_number(width: int, seed: int) -> None:
+    github = Github({1: [(limited(), False)], 4: [(limited(), False)] * 3, 8: [(limited(), False)]})
+    done = carry_out(github, singles(8), Crew(width=width, seed=seed))
+    assert done.carried.ended_by is None
+    assert done.of(Outcome.DONE) == done.undone == set(range(1, 9))
+    assert github.tries == Counter({1: 2, 2: 1, 3: 1, 4: 4, 5: 1, 6: 1, 7: 1, 8: 2})
+    assert [line["outcome"] for line in done.lines].count("started") == 8
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_what_is_not_sent_again_before_the_time_is_over_ends_as_out_of_time(width: int, seed: int) -> None:
+    github = Github({number: [(limited(), False)] * 99 for number in (2, 3, 5)})
+    done = carry_out(github, singles(8), Hour(width=width, seed=seed, used_up_after=12))
+    assert done.carried.ended_by is None, "the end of the time is no failure"
+    assert done.of(Outcome.OUT_OF_TIME) | done.of(Outcome.DONE) == set(range(1, 9))
+    assert done.of(Outcome.DONE) == done.undone == set(github.gone)
+    ends = {line["id"]: line["outcome"] for line in done.lines}
+    assert {ends[number] for number in (2, 3, 5) if number in ends} <= {"out-of-time"}
+
+
+def test_a_wait_that_ends_past_the_time_leaves_it_for_the_next_run() -> None:
+    github = Github({1: [(limited(), False)]})
+    done = carry_out(github, singles(3), Hour(used_up_after=1))
+    assert done.of(Outcome.OUT_OF_TIME) == {1, 2, 3}
+    assert [line["outcome"] for line in done.lines] == ["started", "out-of-time"]
+    assert done.undone == set()
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_lost_answer_before_the_refusal_is_looked_into(happened: bool) -> None:
+    github = Github({2: [(limited(lost=True), happened)]})
+    done = carry_out(github, singles(3), Crew())
+    assert done.of(Outcome.DONE) == {1, 2, 3}
+    assert github.tries[2] == (1 if happened else 2), "what is gone is not sent again"
+
+
+def test_what_nobody_can_look_into_is_not_sent_again_and_may_be_undone() -> None:
+    github = Github({2: [(limited(lost=True), True)]}, looks=False)
+    done = carry_out(github, singles(3), Crew())
+    assert done.outcome(2) is Outcome.FAILED
+    assert github.tries[2] == 1
+    assert done.undone == {1, 2, 3}
+
+
+def test_a_run_that_is_cancelled_leaves_no_refused_write_open() -> None:
+    github = Github({1: [(limited(), False)] * 99, 2: [(Cancelled(), False)]})
+    done = carry_out(github, singles(4), Crew(width=2, seed=1))
+    assert isinstance(done.carried.ended_by, Cancelled)
+    assert done.of(Outcome.OUT_OF_TIME) == {1, 2, 3, 4}
+    assert [line["outcome"] for line in done.lines] == ["started", "started", "out-of-time", "out-of-time"]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_an_answer_that_was_lost_at_the_end_of_the_time_is_no_failure(happened: bool) -> None:
+    github = Github({2: [(unanswered(out_of_time=True), happened)]})
+    done = carry_out(github, singles(3), Crew())
+    assert done.outcome(2) is (Outcome.DONE if happened else Outcome.OUT_OF_TIME)
+    assert done.undone == set(github.gone)
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_an_answer_that_was_lost_for_good_is_looked_into(happened: bool) -> None:
+    github = Github({2: [(unanswered(out_of_time=False), happened)]})
+    done = carry_out(github, singles(3), Crew())
+    assert done.outcome(2) is (Outcome.DONE if happened else Outcome.FAILED)
+
+
+# images
+
+
+def whole(github: Github, number: int) -> bool:
+    """Whether each image is there or gone, with all its parts."""
+    gone = set(github.gone)
+    return all(
+        len(gone & set(range(root, root + PARTS + 1))) in (0, PARTS + 1) for root in range(10, 10 * number + 10, 10)
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_images_that_are_begun_are_finished_and_no_others_begun(width: int, most: int, seed: int) -> None:
+    github = Github()
+    done = carry_out(github, images(8), Crew(width=width, seed=seed, most=most))
+    assert whole(github, 8)
+    assert 0 < len(github.gone) < 8 * (PARTS + 1)
+    assert done.carried.ended_by is None
+    assert done.of(Outcome.DONE) == set(github.gone)
+    assert len(done.of(Outcome.OUT_OF_TIME)) == 8 * (PARTS + 1) - len(github.gone)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_where_there_is_no_time_to_wait_for_the_hour_images_are_finished_too(width: int, after: int, seed: int) -> None:
+    github = Github()
+    carry_out(github, images(8), Hour(width=width, seed=seed, used_up_after=after, share=99))
+    assert whole(github, 8)
+    assert after <= len(github.gone) < 8 * (PARTS + 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_cannot_be_finished_without_a_wait_is_left_and_the_run_ends(seed: int) -> None:
+    github = Github()
+    done = carry_out(github, images(8), Hour(width=3, seed=seed, used_up_after=4, share=1))
+    assert len(github.gone) == 5
+    assert len(done.of(Outcome.OUT_OF_TIME)) == 8 * (PARTS + 1) - 5
+
+
+@dataclass
+class Moments:
+    """Time that stands, unless a test moves it."""
+
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_old_is_looked_at_again_before_a_begun_image_is_finished(seed: int, needed: bool) -> None:
+    """Somebody pushed an image that shares a part, in the minutes that the last answers took."""
+    plan, moments = images(3), Moments()
+
+    def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
+        assert set(gone) == set(github.gone)
+        left = [write for write in plan.writes if write.version_id not in github.gone]
+        holders = {11: {99}} if needed else {}
+        return FreshPlan(writes=[write for write in left if write.version_id not in left_over], holders=holders)
+
+    @dataclass
+    class Slow(Crew):
+        def start(self, key: int, leave: AnyLeave, call: Any) -> None:
+            super().start(key, leave, call)  # type: ignore[arg-type]  # reason: the leave that it gave
+            moments.seconds = 400.0
+
+    github = Github()
+    drift = Drift(replan=replan, stopwatch=moments, log=Listener(), read_from=0.0, read_until=0.0)
+    done = carry_out(github, plan, Slow(seed=seed, most=1), drift)
+    assert sorted(github.gone) == ([10, 12] if needed else [10, 11, 12])
+    if needed:
+        assert done.outcome(11) is Outcome.CHANGED_SINCE_PLAN
+    assert {each.write.decision for each in done.carried.records} == {Decision.DELETE}
