@@ -76,7 +76,9 @@ class Deletions(WriteOperation):
 
     def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
         """Parts wait for what holds them, and the last of a package for all others."""
-        return after_holders(writes)
+        staying = [each.version for each in self._plan.plan.judgements if each.decision is not Decision.DELETE]
+        staying += [write.version for write in self._plan.later if write.version is not None]
+        return after_holders(writes, staying)
 
     def give_up(self, write: PlannedWrite, outcome: Outcome) -> None:
         """What stays keeps its parts."""

@@ -6,6 +6,10 @@ from collections.abc import Set as AbstractSet
 
 from package_keeper.decisions.plan import PlannedWrite
 from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.version import Version
+
+A_FEW = 20
+"""Deletions in one package."""
 
 
 class Schedule:
@@ -62,18 +66,25 @@ class Schedule:
                 heapq.heappush(self._ready[stage], follower)
 
 
-def after_holders(writes: Sequence[PlannedWrite]) -> list[set[int]]:
+def after_holders(writes: Sequence[PlannedWrite], staying: Iterable[Version] = ()) -> list[set[int]]:
     """For deletions: each waits for the confirmed end of what holds it, and the last of a package for all the others.
 
     GitHub refuses to delete the last version, and the last tagged one, of a package; side by side it would be left to
-    chance which one that is. It is the newest image (contract, input `on-last-version`).
+    chance which one that is. It is the newest image (contract, input `on-last-version`). Where something else is
+    `staying` in the package, and has tags, none of them is the last, and many need not wait for that one trip. A few
+    keep the order all the same: a run of a handful ends with the newest, as it would by hand.
     """
+    rest = {version.package: False for version in staying}
+    rest |= {version.package: True for version in staying if version.tags}
     places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
     waits = [{places[holder] for holder in write.after if holder in places} for write in writes]
-    for several in _by_package(writes, (place for place, write in enumerate(writes) if write.tags)):
-        waits[several[-1]].update(several[:-1])
-    for several in _by_package(writes, range(len(writes))):
-        waits[several[-1]].update(several[:-1])
+    tagged = [place for place, write in enumerate(writes) if write.tags]
+    for package, several in _by_package(writes, tagged).items():
+        if len(several) <= A_FEW or not rest.get(package, False):
+            waits[several[-1]].update(several[:-1])
+    for package, several in _by_package(writes, range(len(writes))).items():
+        if len(several) <= A_FEW or package not in rest:
+            waits[several[-1]].update(several[:-1])
     return waits
 
 
@@ -83,9 +94,9 @@ def after_named(writes: Sequence[PlannedWrite]) -> list[set[int]]:
     return [{places[other] for other in write.after if other in places} for write in writes]
 
 
-def _by_package(writes: Sequence[PlannedWrite], places: Iterable[int]) -> Iterable[list[int]]:
+def _by_package(writes: Sequence[PlannedWrite], places: Iterable[int]) -> dict[PackageName, list[int]]:
     found: dict[PackageName, list[int]] = {}
     for place in places:
         if writes[place].version_id is not None and writes[place].tag is None:
             found.setdefault(writes[place].package, []).append(place)
-    return found.values()
+    return found

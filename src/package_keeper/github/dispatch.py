@@ -1,5 +1,6 @@
 """Writes side by side, as fast as the governor lets: what the carrier of plans needs of the wire."""
 
+import time
 from collections.abc import Callable
 
 from package_keeper.github.governor import Governor, Permit, Use
@@ -7,6 +8,12 @@ from package_keeper.github.lanes import Flight, Landed, Lanes
 
 POLL_SECONDS = 0.1
 """Real seconds after which a wait for answers looks up, to see whether the run was asked to stop."""
+
+
+IN_STEP = 8
+"""So many writes under way at first are started one after the other."""
+STEP_SECONDS = 0.001
+"""Real seconds between two of those: time enough for a thread to send."""
 
 
 class Dispatch:
@@ -48,6 +55,9 @@ class Dispatch:
                 call()
 
         self._flight.start(key, send)
+        if len(self._flight.under_way) <= IN_STEP:
+            # a few arrive in their order, the oldest first, as far as that is ours to say
+            time.sleep(STEP_SECONDS)
 
     def give_back(self, leave: Permit) -> None:
         """Give back leave for a write that is not sent after all."""
