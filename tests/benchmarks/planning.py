@@ -188,9 +188,6 @@ class Hub:
     ) -> dict[PackageName, list[Version] | Refusal]:
         return {package: self.versions(package) for package in packages}
 
-    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
-        pass
-
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError
 

@@ -24,13 +24,13 @@ WINDOW_SCALE = 6.0
 CACHE = "manifests"
 
 OWNER = Stage(1, 1)
-PACKAGE = Stage(2, 1)
-"""With it the first page of its versions, which tells how many there are."""
+PACKAGE = Stage(1, 1)
+FIRST_PAGE = Stage(1, 1)
 OTHER_PAGES = Stage(10, 1)
 """Nine full ones, and the empty one that shows the end."""
 LOOK = Stage(1, 1)
 """At the first page again, since offset pages shift while others push."""
-LISTED = (OWNER, PACKAGE, OTHER_PAGES, LOOK)
+LISTED = (OWNER, PACKAGE, FIRST_PAGE, OTHER_PAGES, LOOK)
 UNTAGGED = {"tag-status": "untagged", "older-than": "1d", "dry-run": "false"}
 
 

@@ -192,40 +192,6 @@ def test_lists_of_many_packages_are_read_side_by_side(sim: Simulator) -> None:
     assert len(asked) <= sum(len(versions) // 100 + 1 for versions in made.values()) + len(made)
 
 
-@pytest.mark.parametrize("deleted", [False, True])
-def test_a_list_that_is_begun_ahead_is_taken_up_where_it_is_wanted(sim: Simulator, deleted: bool) -> None:
-    made = stocked(sim, 250)[key(0)]
-    if deleted:
-        package = sim.package("acme", "npm", "app0")
-        for version in package.active():
-            if version.id != made[0]:
-                package.remove(version)
-        made = made[1:]
-    with side(sim.url, SimulatedClock(sim)) as ours:
-        reader = ours.reader
-        reader.begin_versions(key(0), deleted=deleted)
-        assert sorted(ids(reader.versions(key(0), deleted=deleted))) == made
-        asked = [(request.query["page"], request.query["state"]) for request in sim.requests]
-        assert sorted(asked[1:-1]) == [("2", asked[0][1]), ("3", asked[0][1])]
-        assert asked[0] == asked[-1] == ("1", "deleted" if deleted else "active")
-        sim.forget_requests()
-        assert len(ids(reader.versions(key(0), deleted=not deleted))) == (1 if deleted else 0)
-        assert {request.query["state"] for request in sim.requests} == {"active" if deleted else "deleted"}
-
-
-def test_what_refuses_a_list_that_is_begun_ahead_shows_where_it_is_wanted(sim: Simulator) -> None:
-    stocked(sim, 5)
-    sim.faults.add("GET", "/app0/versions", status=403, message="Resource not accessible by integration", times=1)
-    with side(sim.url, StillClock()) as ours:
-        reader = ours.reader
-        reader.begin_versions(key(0))
-        assert reader.package(key(0)).version_count == 5
-        with pytest.raises(Refusal) as refused:
-            reader.versions(key(0))
-        assert refused.value.kind is RefusalKind.NO_PERMISSION
-        assert len(ids(reader.versions(key(0)))) == 5
-
-
 def ids(versions: object) -> list[int]:
     assert isinstance(versions, list), versions
     return [version.id for version in versions]

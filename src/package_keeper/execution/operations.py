@@ -23,7 +23,7 @@ from package_keeper.execution.receipt import Receipt
 from package_keeper.execution.replanning import Replanning
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
 from package_keeper.execution.run import Run
-from package_keeper.execution.scope import PackageFilter, ThenRead, find_packages
+from package_keeper.execution.scope import PackageFilter, find_packages
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, PackageName, PackageType
@@ -237,15 +237,13 @@ def _not_found(run: Run, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in tried and name not in found]
 
 
-def _find(task: Task, run: Run, then: ThenRead = ThenRead.NOTHING) -> None:
-    run.scope = find_packages(
-        task.reader, task.log, owner=task.owner.login, types=task.types, wanted=task.wanted, then=then
-    )
+def _find(task: Task, run: Run) -> None:
+    run.scope = find_packages(task.reader, task.log, owner=task.owner.login, types=task.types, wanted=task.wanted)
 
 
 def _read(task: Task, run: Run, *, deleted: bool = False) -> Found:
     """Find the packages and read their versions; say which of their images are in use."""
-    _find(task, run, ThenRead.DELETED if deleted else ThenRead.ACTIVE)
+    _find(task, run)
     found = steps.read_versions(run, task.reader, task.log, deleted=deleted)
     _tell_used(task, run, found)
     return found
@@ -272,7 +270,7 @@ def _find_containers(task: Task, run: Run) -> Found:
     if others:
         task.log.notice(f"only container images can be checked; {', '.join(others)} packages are passed over")
     if PackageType.CONTAINER in task.types:
-        _find(replace(task, types=(PackageType.CONTAINER,)), run, ThenRead.ACTIVE)
+        _find(replace(task, types=(PackageType.CONTAINER,)), run)
     found = steps.read_versions(run, task.reader, task.log)
     _tell_used(task, run, found)
     return found

@@ -44,10 +44,6 @@ class Reader(Protocol):
         """List all versions of several packages; a list that is refused has the refusal instead."""
         ...
 
-    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
-        """Begin to read the list of a package while it is looked up; what comes of it shows where it is listed."""
-        ...
-
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""
         ...

@@ -6,7 +6,6 @@ list. Nothing here stops at the first refusal.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from package_keeper.decisions.patterns import Pattern, Patterns
 from package_keeper.errors import NotAuthorized, Refusal, RefusalKind
@@ -89,24 +88,10 @@ def _names_exactly(patterns: Patterns) -> bool:
     return bool(patterns.includes) and all(pattern.is_exact for pattern in patterns.includes)
 
 
-class ThenRead(StrEnum):
-    """What is read of the packages once they are found."""
-
-    NOTHING = "nothing"
-    ACTIVE = "active versions"
-    DELETED = "deleted versions"
-
-
 def find_packages(
-    reader: Reader,
-    log: Log,
-    *,
-    owner: str,
-    types: Iterable[PackageType],
-    wanted: PackageFilter,
-    then: ThenRead = ThenRead.NOTHING,
+    reader: Reader, log: Log, *, owner: str, types: Iterable[PackageType], wanted: PackageFilter
 ) -> Scope:
-    """Find the packages that are `wanted`, over all `types`; one that is named alone is begun to be read meanwhile.
+    """Find the packages that are `wanted`, over all `types`.
 
     Raises `NotAuthorized` when the token itself is refused.
     """
@@ -119,7 +104,7 @@ def find_packages(
         wanted_names = [
             pattern for pattern in exact if not any(other.matches(pattern.text) for other in patterns.excludes)
         ]
-        search.look_ahead([pattern.text for pattern in wanted_names], then)
+        search.look_ahead([pattern.text for pattern in wanted_names])
         for pattern in wanted_names:
             search.named(pattern, patterns)
     scope = search.scope
@@ -170,12 +155,10 @@ class _Search:
         self.lists[package_type] = real
         return real
 
-    def look_ahead(self, names: Sequence[str], then: ThenRead) -> None:
+    def look_ahead(self, names: Sequence[str]) -> None:
         """Ask for several packages at once; what each answer means is judged one by one, in their order."""
         keys = [PackageName(type=package_type, name=name) for name in names for package_type in self.types]
-        if len(keys) == 1 and not self.lists and then is not ThenRead.NOTHING:
-            self.reader.begin_versions(keys[0], deleted=then is ThenRead.DELETED)
-        elif len(keys) > 1:
+        if len(keys) > 1:
             unknown = [key for key in keys if self.known(key) is None]
             self.answers.update(self.reader.packages_named(unknown))
 

@@ -42,13 +42,10 @@ class Listing(Generic[_T]):
     """One list that is being read: which pages to ask for next, and what came of them.
 
     `expected` is how many entries GitHub has counted, or `None`: what is not as many is read a second time.
-    With `begun_ahead` the first page may be older than that count: what went in between would explain a gap.
     `complete` is false when GitHub refused to list to the end.
     """
 
-    def __init__(
-        self, identity: Callable[[_T], Hashable], expected: int | None = None, *, begun_ahead: bool = False
-    ) -> None:
+    def __init__(self, identity: Callable[[_T], Hashable], expected: int | None = None) -> None:
         self._identity = identity
         self._expected = expected
         self.size = PAGE_SIZE
@@ -58,7 +55,7 @@ class Listing(Generic[_T]):
         """Goes up when all pages that are under way have become useless."""
         self._found: dict[Hashable, _T] = {}
         self._upwards = False
-        self._side_by_side = begun_ahead
+        self._side_by_side = False
         self._again: set[Hashable] | None = None
         self._shifted = False
         self._first_page: list[Hashable] = []
@@ -161,7 +158,7 @@ class Listing(Generic[_T]):
             raise Refusal(RefusalKind.UNREACHABLE, "GitHub's list repeats itself without an end")
 
     def _end(self) -> None:
-        if self._upwards or not self._side_by_side or self._taken == 1:
+        if self._upwards or not self._side_by_side:
             self._finish()
         elif self._shifted:
             self._read_again(upwards=True)

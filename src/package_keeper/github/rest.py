@@ -12,7 +12,7 @@ from urllib.parse import quote
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import wire
 from package_keeper.github.governor import Use
-from package_keeper.github.lanes import Flight, Lanes
+from package_keeper.github.lanes import Lanes
 from package_keeper.github.lists import read_lists
 from package_keeper.github.paging import PAGE_SIZE, Listing
 from package_keeper.github.transport import UNCHANGED, Answer, Transport
@@ -65,7 +65,6 @@ class PackagesReader(_Family):
         super().__init__(transport, owner)
         self._lanes = lanes
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
-        self._ahead: dict[tuple[PackageName, str], Flight[int, _Page]] = {}
         self._counts: dict[PackageName, int | None] = {}
         self._long: set[PackageName] = set()
         self._lock = Lock()
@@ -135,14 +134,10 @@ class PackagesReader(_Family):
         state = _state(deleted=deleted)
         wanted = list(packages)
         counts = {} if deleted else self._counted(wanted)
-        lists: dict[PackageName, Listing[Version]] = {
-            package: Listing(_id, counts.get(package), begun_ahead=(package, state) in self._ahead)
-            for package in wanted
-        }
+        lists: dict[PackageName, Listing[Version]] = {package: Listing(_id, counts.get(package)) for package in wanted}
 
         def page(package: PackageName, number: int, size: int) -> _Page:
-            ahead = self._ahead.pop((package, state), None) if (number, size) == (1, PAGE_SIZE) else None
-            return ahead.landed()[0].result() if ahead else self._page(package, state, number, size)
+            return self._page(package, state, number, size)
 
         refused = read_lists(lists, page, self._lanes, self._transport.governor)
         found: dict[PackageName, list[Version] | Refusal] = {}
@@ -161,13 +156,6 @@ class PackagesReader(_Family):
         """How many versions GitHub counts: for each reading anew, so that a long list is counted before the next."""
         self.packages_named(package for package in packages if package in self._long and package not in self._counts)
         return {package: self._counts.pop(package, None) for package in packages}
-
-    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
-        """Begin to read the list of a package that is being looked up: its first page, which `versions_of` takes."""
-        flight: Flight[int, _Page] = Flight(self._lanes, self._transport.governor)
-        state = _state(deleted=deleted)
-        self._ahead[package, state] = flight
-        flight.start(1, lambda: self._page(package, state, 1, PAGE_SIZE))
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""

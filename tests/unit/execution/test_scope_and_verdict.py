@@ -79,9 +79,6 @@ class Shelf:
     ) -> dict[PackageName, list[Version] | Refusal]:
         raise NotImplementedError
 
-    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
-        pass
-
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError
 

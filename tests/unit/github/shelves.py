@@ -53,13 +53,12 @@ def read(
     meanwhile: Callable[[Shelf], None] = lambda _: None,
     room: int = ROOM,
     expected: int | None = None,
-    ahead: Answer | None = None,
 ) -> Listing[int]:
     """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
 
-    Between any two answers `meanwhile` happens. `ahead` is the first page, where that was read before all others.
+    Between any two answers `meanwhile` happens.
     """
-    listing: Listing[int] = Listing(lambda entry: entry, expected, begun_ahead=ahead is not None)
+    listing: Listing[int] = Listing(lambda entry: entry, expected)
     under_way: list[tuple[int, int, int]] = []
     while not listing.finished:
         for number in listing.wanted()[: max(room - len(under_way), 0)]:
@@ -67,7 +66,7 @@ def read(
             shelf.asked.append((number, listing.size))
             under_way.append((listing.generation, number, listing.size))
         generation, number, size = under_way.pop(pick(len(under_way)) % len(under_way))
-        answer, ahead = ahead or shelf.page(number, size), None
+        answer = shelf.page(number, size)
         meanwhile(shelf)
         if generation != listing.generation:
             continue

@@ -135,25 +135,6 @@ def test_what_stays_is_never_missed_while_others_delete(
     assert set(shelf.entries) <= set(listing.entries)
 
 
-@given(
-    length=st.one_of(st.integers(0, 450), st.sampled_from([101, 150, 200, 300])),
-    link=st.booleans(),
-    pick=orders,
-    room=st.integers(1, ROOM),
-    places=st.lists(st.integers(0, 1_000), min_size=1, max_size=3),
-)
-def test_what_went_between_a_page_that_was_begun_ahead_and_the_count_hides_nothing(
-    length: int, link: bool, pick: Callable[[int], int], room: int, places: list[int]
-) -> None:
-    shelf = Shelf(list(range(length)), link)
-    ahead = take(shelf, 1)
-    for place in places:
-        if shelf.entries:
-            del shelf.entries[place % len(shelf.entries)]
-    listing = read(shelf, pick, room=room, expected=len(shelf.entries), ahead=ahead)
-    assert set(shelf.entries) <= set(listing.entries)
-
-
 pushes = st.lists(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 250)), min_size=1, max_size=30)
 
 

@@ -116,9 +116,6 @@ class Hub:
     ) -> dict[PackageName, list[Version] | Refusal]:
         return {package: self.versions(package, deleted=deleted) for package in packages}
 
-    def begin_versions(self, package: PackageName, *, deleted: bool = False) -> None:
-        pass
-
     def version(self, package: PackageName, version_id: int) -> Version:
         if version_id not in self.active:
             raise Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
