@@ -12,8 +12,8 @@ end (if it is as it was, that costs nothing of the primary budget), and where it
 whole list is read once more, upwards.
 
 A deletion moves entries to earlier pages: the first of the next page slips through, and no page shows it. What was
-found is then fewer than GitHub counted just before; so where the two differ, and there is more than one page, the list
-is read once more as well. What was found in either reading counts: what is believed to be there keeps what it needs.
+found is then fewer than GitHub counted just before; so where that is so, and there is more than one page, the list is
+read once more as well. What was found in either reading counts: what is believed to be there keeps what it needs.
 """
 
 import re
@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 class Listing(Generic[_T]):
     """One list that is being read: which pages to ask for next, and what came of them.
 
-    `expected` is how many entries GitHub has counted, or `None`: what is not as many is read a second time.
+    `expected` is how many entries GitHub has counted, or `None`: what is fewer is read a second time.
     `complete` is false when GitHub refused to list to the end.
     """
 
@@ -169,8 +169,8 @@ class Listing(Generic[_T]):
             self._asked = set()
 
     def _finish(self) -> None:
-        differs = self._expected is not None and len(self._found) != self._expected
-        if differs and self._again is None and self._taken > 1:
+        is_short = self._expected is not None and len(self._found) < self._expected
+        if is_short and self._again is None and self._taken > 1:
             self._read_again(upwards=False)
         else:
             self.finished = True
