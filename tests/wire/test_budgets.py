@@ -17,18 +17,10 @@ from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator
 from tests.simulator.images import push_image
 from tests.wire.test_interruptions import wait_until
+from tests.wire.world import TOKEN, furnished
 
-TOKEN = "tok-of-a-test"
 SCALED = Path(__file__).resolve().parents[1] / "benchmarks" / "scaled.py"
 OLD = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        made(simulator)
-        yield simulator
-    assert simulator.errors == []
 
 
 @pytest.fixture
@@ -36,19 +28,8 @@ def quick() -> Iterator[Simulator]:
     """A simulator in which five minutes last a second."""
     with Simulator(time_scale=300) as simulator:
         simulator.clock.shared = True
-        made(simulator)
-        yield simulator
+        yield furnished(simulator)
     assert simulator.errors == []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
-
-
-def made(simulator: Simulator) -> None:
-    simulator.add_owner("acme")
-    simulator.add_token(TOKEN)
 
 
 def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,8 @@ import pytest
 from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator
 from tests.simulator.images import INDEX, descriptor, index, push_image, push_referrer
-from tests.wire.test_budgets import OLD, made, names, run, run_quickly, versions
+from tests.wire.test_budgets import OLD, names, run, run_quickly, versions
+from tests.wire.world import furnished
 
 LIMIT = "You have exceeded a secondary rate limit."
 AGAIN = "the lists are more than five minutes old"
@@ -31,22 +31,8 @@ def quick() -> Iterator[Simulator]:
     """A simulator in which ten minutes last less than a second."""
     with Simulator(time_scale=1000) as simulator:
         simulator.clock.shared = True
-        made(simulator)
-        yield simulator
+        yield furnished(simulator)
     assert simulator.errors == []
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        made(simulator)
-        yield simulator
-    assert simulator.errors == []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
 
 
 @pytest.fixture

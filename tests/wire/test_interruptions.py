@@ -9,27 +9,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.scenarios.program import Place, receipt_lines
 from tests.simulator import Package, Simulator
+from tests.wire.world import TOKEN
 
 NUMBER = 8
-TOKEN = "tok-of-a-test"
 RECEIPT = "package-keeper-receipt.jsonl"
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
 
 
 @pytest.fixture
@@ -39,11 +29,6 @@ def package(sim: Simulator) -> Package:
         made.add_version(f"1.{number}.0", created_at=f"2026-01-{number + 1:02}T00:00:00Z")
     made.add_version("2.0.0", created_at="2026-02-01T00:00:00Z")
     return made
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
 
 
 def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,6 @@ from tests.scenarios.program import Place
 from tests.simulator import Package, Simulator, push_image
 from tests.wire.timed import (
     OLD,
-    TOKEN,
     outcomes,
     partial,
     passed,
@@ -20,20 +17,6 @@ from tests.wire.timed import (
     undone,
     with_two_tags,
 )
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
 
 
 @pytest.fixture

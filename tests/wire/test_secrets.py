@@ -6,15 +6,14 @@ The real program runs as a process; its log, outputs and summary, and every file
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.scenarios.program import Place, receipt_lines
 from tests.simulator import Simulator
-from tests.wire.test_budgets import NPM, TOKEN, made, run, versions
+from tests.wire.test_budgets import NPM, run, versions
+from tests.wire.world import TOKEN
 
 MASK = "::add-mask::"
 ENCODED = base64.b64encode(TOKEN.encode()).decode()
@@ -29,17 +28,8 @@ ECHOES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        made(simulator)
-        yield simulator
-    assert simulator.errors == []
-
-
 @pytest.mark.parametrize("echo", ECHOES)
-def test_a_token_that_is_echoed_is_left_nowhere(sim: Simulator, tmp_path: Path, echo: str) -> None:
-    place = Place.below(tmp_path)
+def test_a_token_that_is_echoed_is_left_nowhere(sim: Simulator, place: Place, echo: str) -> None:
     versions(sim, 4)
     sim.faults.add("DELETE", "/versions/", **ECHOES[echo])
     ended = run(sim, place, **NPM, log_level="debug", output_file="report.json")

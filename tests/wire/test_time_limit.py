@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from tests.wire.timed import (
     OLD,
     PLATFORMS,
     SECONDARY,
-    TOKEN,
     again,
     environment,
     outcomes,
@@ -29,21 +26,6 @@ from tests.wire.timed import (
     time_passes,
     undone,
 )
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
-
 
 # deleting images
 
@@ -262,3 +244,22 @@ def test_a_dry_run_that_is_out_of_time_says_that_it_was_one(sim: Simulator, plac
     ended = run(sim, place, tags="old", time_limit="5s", dry_run="true")
     partial(ended)
     assert any("This was a dry run: nothing was written." in text for text in ended.annotations["notice"])
+
+
+# whole packages
+
+
+def test_no_whole_package_is_deleted_after_the_time(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "npm", "app")
+    for number in range(3):
+        package.add_version(f"1.{number}.0", created_at=f"2026-01-0{number + 1}")
+    newest = max(version.id for version in package.active())
+    everything = {"package_type": "npm", "versions": "*", "on_last_version": "delete-package"}
+    time_passes(sim, place, 10, "DELETE", f"/versions/{newest}$")
+    ended = run(sim, place, **everything, time_limit="5s")
+    assert ended.status == 0, ended.said
+    assert [version.id for version in package.active()] == [newest]
+    assert sorted(outcomes(place, ended)) == ["done", "done", "last-version"]
+    rest = run(sim, place, **everything)
+    assert rest.status == 0, rest.said
+    assert sim.packages("acme") == []

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.scenarios.program import Place
 from tests.simulator import Package, Simulator
 from tests.wire.timed import (
-    TOKEN,
     again,
     last_lines,
     outcomes,
@@ -25,20 +22,6 @@ from tests.wire.timed import (
 )
 
 STUB = b"package-keeper.untagged"
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
 
 
 UNTAG = {"tags": "pr-*", "partial_match": "untag"}

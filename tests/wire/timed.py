@@ -11,8 +11,8 @@ from typing import Any
 from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator, push_image
 from tests.wire.directed import Passed
+from tests.wire.world import TOKEN
 
-TOKEN = "tok-of-a-test"
 DIRECTED = Path(__file__).resolve().with_name("directed.py")
 OLD = "2026-01-01T00:00:00Z"
 SECONDARY = "You have exceeded a secondary rate limit."

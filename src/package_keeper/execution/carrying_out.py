@@ -120,14 +120,12 @@ class _Carrying:
             return True
         if self._alone:
             place, outcome, message = self._alone[0]
-            if self._ended_by is None:
+            # what has to be alone deletes a whole package: that is not begun after `time-limit`
+            if self._ended_by is None and self._to_finish is None:
                 try:
                     outcome, message = self._go_on_alone(place, outcome, message)
                 except Postponed as postponed:
                     self._rest(postponed.wait)
-                    if self._to_finish is not None:
-                        # what has to be alone deletes a whole package: nothing of that is begun after `time-limit`
-                        self._ended_by = OutOfTime()
                     return True
             del self._alone[0]
             self._record(place, outcome, message)

@@ -311,7 +311,7 @@ class Governor:
             self._primary = None
             return 0.0, ""
         share, why = 0, "the requests of this hour are used up"
-        # what is begun is finished, if it takes one request from the share of others
+        # what is begun is finished (`RunPace.winds_up`), out of the share of others if need be
         if use.writes and not self.run_pace.winds_up:
             share = -(-primary.limit // SHARE_LEFT)
             why = f"{primary.remaining} of {primary.limit} requests of this hour are left, a tenth is left to others"
