@@ -102,6 +102,8 @@ class RefusalKind(StrEnum):
     """The answer came, and is not what was asked for."""
     CHANGED = "changed"
     """Not GitHub's word: a look right before the write shows that things are no longer as planned."""
+    UNCONFIRMED = "unconfirmed"
+    """A write was answered with a success that is not GitHub's: it may have been carried out."""
     OTHER = "other"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 
 
@@ -52,6 +53,10 @@ class Crew:
     def admit(self, *, restores: bool, more: int = 0) -> Leave | float:
         del restores
         return Leave() if len(self.waiting) + more < self.width else 0.1
+
+    def room(self, *, restores: bool) -> float:
+        del restores
+        return inf
 
     def wait(self, *, restores: bool) -> float:
         del restores

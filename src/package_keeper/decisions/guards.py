@@ -1,15 +1,18 @@
 """Guards and budgets: the last word before anything is written. Only `guard` makes a `GuardedPlan`."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite
-from package_keeper.decisions.vocabulary import Decision
+from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite, WriteKind
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.inventory.package import PackageName, PackageType
+from package_keeper.inventory.version import Timestamp, age_order
 
 
 class OnLastVersion(StrEnum):
-    """The input `on-last-version`: what to do when GitHub refuses to delete the last version of a package."""
+    """The input `on-last-version`: what to do when all would go and GitHub refuses to delete the last version."""
 
     KEEP = "keep"
     FAIL = "fail"
@@ -33,32 +36,107 @@ class TooMuch(Exception):
 
 
 def guard(plan: Plan, guards: Guards) -> GuardedPlan:
-    """Let a plan pass; what goes over `limit` is left for later. What cannot be written takes no place.
+    """Let a plan pass. What goes over `limit` is left for later; what cannot be written takes no place.
 
+    Where GitHub would refuse to delete the last version, the newest image stays whole, or goes with its package.
     Raises `TooMuch`, before any limit is looked at.
 
     An image is begun only if all of it fits. The first always is, so that an image larger than the limit does not
     stop the clean-up for good; then its root goes, as many parts as fit, and the others are left for later.
     """
     _check_share(plan, guards.max_delete_percent)
-    if not guards.limit:
-        return GuardedPlan(plan=plan, now=plan.writes)
+    last = last_images(plan)
+    whole: dict[PackageName, frozenset[int]] = {}
+    if guards.on_last_version is OnLastVersion.DELETE_PACKAGE:
+        staying = {
+            judgement.version.package for judgement in plan.judgements if judgement.decision is not Decision.DELETE
+        }
+        whole = {package: ids for package, ids in last.items() if package not in staying}
+    refusal = Outcome.FAILED if guards.on_last_version is OnLastVersion.FAIL else Outcome.LAST_VERSION
+    plan = hold_back(plan, {package: ids for package, ids in last.items() if package not in whole}, refusal)
     now: list[PlannedWrite] = []
     later: list[PlannedWrite] = []
     taken = 0
     for group in plan.groups:
         size = sum(write.refusal is None for write in group)
-        if later:
-            later += group
-        elif taken + size <= guards.limit:
+        if not guards.limit or (not later and taken + size <= guards.limit):
             taken += size
             now += group
-        elif taken == 0:
+        elif not later and taken == 0:
             now += group[: guards.limit]
             later += group[guards.limit :]
         else:
             later += group
-    return GuardedPlan(plan=plan, now=tuple(now), later=tuple(later))
+    # a package of which something is left for the next run is not empty yet
+    left = {write.package for write in later}
+    held = [write for write in now if write.version_id in whole.get(write.package, ())]
+    later += [write for write in held if write.package in left]
+    return GuardedPlan(
+        plan=plan,
+        now=tuple(write for write in now if write.version_id not in whole.get(write.package, ())),
+        later=tuple(later),
+        with_package=tuple(write for write in held if write.package not in left),
+    )
+
+
+def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
+    """The image that GitHub would refuse to delete last, by package: the ids of its versions that the plan deletes.
+
+    GitHub deletes neither the last version of a package nor the last tagged one of a container package, and tags of
+    signatures count (GITHUB.md, "Refusals, by exact text"). So where all of those would go, the newest image stays,
+    with all that belongs to it: a signature alone would be worth nothing.
+    """
+    deleted: dict[PackageName, list[tuple[PlannedWrite, ...]]] = {}
+    for group in plan.groups:
+        if group[0].kind is WriteKind.VERSION and group[0].decision is Decision.DELETE and group[0].refusal is None:
+            deleted.setdefault(group[0].package, []).append(group)
+    known = {judgement.version.package for judgement in plan.judgements}
+    staying = [judgement.version for judgement in plan.judgements if judgement.decision is not Decision.DELETE]
+    rest, tagged_rest = {each.package for each in staying}, {each.package for each in staying if each.tags}
+    found: dict[PackageName, frozenset[int]] = {}
+    for package, groups in deleted.items():
+        if package not in known:
+            continue
+        tagged = [group for group in groups if any(write.tags for write in group)]
+        if package.type is PackageType.CONTAINER and tagged and package not in tagged_rest:
+            found[package] = _image_of(_newest(tagged, plan.timestamp), groups)
+        elif package not in rest:
+            found[package] = _image_of(_newest(groups, plan.timestamp), groups)
+    return found
+
+
+def hold_back(plan: Plan, held: Mapping[PackageName, Collection[int]], refusal: Outcome = Outcome.LAST_VERSION) -> Plan:
+    """The plan in which the versions `held` have the outcome `refusal` already, so that nothing is sent for them."""
+    if not held:
+        return plan
+    groups = tuple(
+        tuple(
+            replace(write, refusal=refusal) if write.version_id in held.get(write.package, ()) else write
+            for write in group
+        )
+        for group in plan.groups
+    )
+    return replace(plan, groups=groups)
+
+
+def _newest(groups: Collection[tuple[PlannedWrite, ...]], timestamp: Timestamp) -> PlannedWrite:
+    """The root of the newest image; one that users can name comes before one that only its signature makes tagged."""
+
+    def order(root: PlannedWrite) -> tuple[bool, tuple[bool, float, int]]:
+        if root.version is None:
+            return False, (False, 0.0, root.version_id or 0)
+        return bool(root.version.image_tags), age_order(root.version, timestamp)
+
+    return max((group[0] for group in groups), key=order)
+
+
+def _image_of(root: PlannedWrite, groups: Collection[tuple[PlannedWrite, ...]]) -> frozenset[int]:
+    """The ids of `root` and of everything that the plan deletes after it because it belongs to it, at any depth."""
+    found = {root.version_id or 0}
+    for group in groups:
+        # whatever holds a version stands before it
+        found.update(write.version_id or 0 for write in group if not found.isdisjoint(write.after))
+    return frozenset(found)
 
 
 def _check_share(plan: Plan, percent: int) -> None:

@@ -78,10 +78,12 @@ class Plan:
     """All writes of one run and every judgement that led there.
 
     `groups` are images: a root and then its parts, oldest image first; a write that stands alone is a group of one.
+    `timestamp` is the time that says which image is the oldest.
     """
 
     groups: tuple[tuple[PlannedWrite, ...], ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    timestamp: Timestamp = Timestamp.UPDATED
 
     @property
     def writes(self) -> tuple[PlannedWrite, ...]:
@@ -96,11 +98,16 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class GuardedPlan:
-    """A plan that passed the guards: `now` is to be carried out, `later` is over the limit."""
+    """A plan that passed the guards.
+
+    `now` is what this run sends, `later` is over the limit. `with_package` is the newest image of packages that go as a
+    whole, once everything else in them is gone (`on-last-version: delete-package`).
+    """
 
     plan: Plan
     now: tuple[PlannedWrite, ...] = field(default=())
     later: tuple[PlannedWrite, ...] = field(default=())
+    with_package: tuple[PlannedWrite, ...] = field(default=())
 
     def groups_of_now(self) -> list[int]:
         """For each write of `now`, the number of its group in the plan: those of one image have one number."""
@@ -147,7 +154,7 @@ def plan_deletions(judgements: Iterable[Judgement], timestamp: Timestamp, graphs
             group.append(planned(judgement, after=(holders & behind) or NOTHING))
             behind.add(judgement.version.id)
         groups.append(tuple(group))
-    return Plan(groups=tuple(groups), judgements=judgements)
+    return Plan(groups=tuple(groups), judgements=judgements, timestamp=timestamp)
 
 
 def _holders_first(roots: list[Judgement], images: "_Images") -> list[Judgement]:

@@ -36,7 +36,8 @@ class Answers:
 
     def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """The outcome of a write that was refused, and its message. May read."""
-        is_done = self._is_done(write) if refused.kind is RefusalKind.UNREACHABLE and refused.sent_before else None
+        is_lost = refused.kind is RefusalKind.UNREACHABLE and refused.sent_before
+        is_done = self._is_done(write) if is_lost or refused.kind is RefusalKind.UNCONFIRMED else None
         if is_done:
             self._unreachable = 0
             return Outcome.DONE, "GitHub failed to say so; a second look shows it"

@@ -8,7 +8,7 @@ stops the others. What stops the rest: a token that is no longer accepted, a Git
 import traceback
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteRecord, gone_versions
 from package_keeper.decisions.vocabulary import Decision, Outcome
@@ -18,15 +18,20 @@ from package_keeper.errors import (
     PackageKeeperError,
     Postponed,
     Refusal,
+    RefusalKind,
     defect,
 )
 from package_keeper.execution.answers import Answers
-from package_keeper.execution.describing import CUT_OFF, cut_off, not_tried, tell
+from package_keeper.execution.describing import CUT_OFF, STILL_THERE, cut_off, describe, not_tried, tell
 from package_keeper.execution.drift import Drift, Objection
 from package_keeper.execution.ports import Crew, Interruption, Landed, Leave, Log
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.scheduling import Schedule
 from package_keeper.execution.write_operation import WriteOperation
+from package_keeper.inventory.package import PackageName
+
+MANY = 5
+"""So many versions are named, then how many there are."""
 
 
 @dataclass(kw_only=True)
@@ -45,6 +50,8 @@ class Carrier:
         self.log = log
         self.interruption = interruption
         self.crew = crew
+        self.seen_gone: set[int] = set()
+        """Versions that this run deleted and that a later look did not find any more."""
 
     def carry_out(
         self, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None = None, *, to_the_end: bool = False
@@ -58,6 +65,27 @@ class Carrier:
         carried.records += [WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in plan.later]
         return carried
 
+    def corrected(self, records: Sequence[WriteRecord], still_there: AbstractSet[int]) -> list[WriteRecord]:
+        """The records where GitHub confirmed deletions of versions that are `still_there`; receipt and log say so.
+
+        What was gone in between somebody else restored.
+        """
+        there = still_there - self.seen_gone
+        wrong = [
+            place
+            for place, record in enumerate(records)
+            if record.outcome is Outcome.DONE and record.write.version_id in there and record.write.tag is None
+        ]
+        found = list(records)
+        if wrong:
+            self.receipt.correct([records[place].write for place in wrong], STILL_THERE)
+            names = ", ".join(describe(records[place].write) for place in wrong[:MANY])
+            more = f" and {len(wrong) - MANY} more" if len(wrong) > MANY else ""
+            self.log.error(f"{names}{more}: {STILL_THERE}")
+        for place in wrong:
+            found[place] = replace(found[place], outcome=Outcome.FAILED, message=STILL_THERE)
+        return found
+
 
 class _Carrying:
     """One plan being carried out."""
@@ -65,6 +93,7 @@ class _Carrying:
     def __init__(
         self, carrier: Carrier, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None, *, to_the_end: bool
     ) -> None:
+        self._carrier = carrier
         self._writes = plan.now
         self._operation = operation
         self._drift = drift
@@ -72,14 +101,17 @@ class _Carrying:
         self._log = carrier.log
         self._interruption = carrier.interruption
         self._crew = carrier.crew
-        self._schedule = Schedule(operation.waits_for(self._writes), [operation.stage(write) for write in self._writes])
+        self._groups = plan.groups_of_now()
+        self._waits_for = operation.waits_for(self._writes)
+        self._batches = operation.batches(self._writes, self._groups, self._room)
+        self._schedule = Schedule()
+        self._forbidden: set[PackageName] = set()
+        """Packages on which the token has no permission: one refusal speaks for all versions of a package."""
         self._records: dict[int, WriteRecord] = {}
         self._sequences: dict[int, int] = {}
         """The numbers in the receipt of the writes that are under way, by place."""
         self._begun: set[int] = set()
         self._given_up: dict[int, Objection] = {}
-        self._groups = plan.groups_of_now()
-        self._alone: list[tuple[int, Outcome, str]] = []
         self._answers = Answers(operation)
         self._to_finish: set[int] | None = None
         """After `time-limit`, the places of what is finished all the same."""
@@ -105,6 +137,7 @@ class _Carrying:
             self._records[place] = cut_off(write) if place in self._sequences else not_tried(write, rest)
             self._end_left_open(self._records[place])
         self._end_lines(self._receipt.close())
+        self._tell_forbidden()
         # the end of the time is no failure: what is left is recorded, and the operation goes on to its last look
         ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
         return Carried(records=[self._records[place] for place in range(len(self._writes))], ended_by=ended_by)
@@ -114,27 +147,36 @@ class _Carrying:
         self._watch_the_time()
         if self._ended_by is None and self._interruption.is_requested:
             self._ended_by = Cancelled()
-        wait = self._begin_what_may() if self._ended_by is None and not self._alone else None
+        if self._ended_by is None and self._schedule.is_over and not self._next_batch():
+            return False
+        wait = self._begin_what_may() if self._ended_by is None else None
         if self._crew.under_way:
             self._take(self._crew.landed())
             return True
-        if self._alone:
-            place, outcome, message = self._alone[0]
-            # what has to be alone deletes a whole package: that is not begun after `time-limit`
-            if self._ended_by is None and self._to_finish is None:
-                try:
-                    outcome, message = self._go_on_alone(place, outcome, message)
-                except Postponed as postponed:
-                    self._rest(postponed.wait)
-                    return True
-            del self._alone[0]
-            self._record(place, outcome, message)
-            return True
-        if self._ended_by is not None or self._schedule.stage is None:
+        if self._ended_by is not None:
             return False
         if wait is not None:
             self._rest(wait)
         return True
+
+    def _next_batch(self) -> bool:
+        """Go on to the next batch with anything to do, after a look where it needs one; `False` at the end."""
+        for batch in self._batches:
+            wanted = self._wanted
+            places = [place for place in batch.places if place in wanted]
+            pending = [place for place in places if self._settled(place) is None]
+            if batch.needs_look and pending and self._drift is not None:
+                self._look_again(self._drift, pending)
+            if places:
+                self._schedule = Schedule(places, self._waits_for)
+                return True
+        if len(self._records) < len(self._writes):
+            # no time is left to finish another image
+            self._ended_by = OutOfTime()
+        return False
+
+    def _room(self) -> float:
+        return self._crew.room(restores=self._restores)
 
     def _rest(self, seconds: float) -> None:
         """Wait until a write may be sent; the time may be over before that."""
@@ -154,15 +196,8 @@ class _Carrying:
     def _finish_what_is_begun(self) -> None:
         """After `time-limit` images that are begun are finished, as far as that needs no wait; nothing else begins."""
         self._to_finish = set(range(len(self._writes))) if self._to_the_end else self._unfinished_groups()
+        self._schedule.keep_only(self._to_finish)
         self._crew.wind_up()
-
-    def _go_on_alone(self, place: int, outcome: Outcome, message: str) -> tuple[Outcome, str]:
-        try:
-            return self._operation.afterwards(self._writes[place], outcome, message, self._send)
-        except Cancelled as cancelled:
-            if cancelled.in_flight:
-                self._sequences[place] = 0
-            raise
 
     @property
     def _restores(self) -> bool:
@@ -174,23 +209,22 @@ class _Carrying:
             if not self._crew.under_way:
                 self._look_again(self._drift)
             return None
-        if self._to_finish is None:
-            return self._begin_some(None)[0]
-        wait, began = self._begin_some(self._to_finish)
-        if not began and wait is None and not self._crew.under_way and self._schedule.stage is not None:
+        wait, began = self._begin_some()
+        if not (began or self._crew.under_way or self._schedule.is_over) and wait is None:
+            # what could be finished waits for what was left out
             self._ended_by = OutOfTime()
         return wait
 
     @property
     def _wanted(self) -> Collection[int]:
         """The places of what is done before the run ends: everything, or what is finished after `time-limit`."""
-        return range(len(self._writes)) if self._to_finish is None else sorted(self._to_finish)
+        return range(len(self._writes)) if self._to_finish is None else self._to_finish
 
-    def _begin_some(self, allowed: AbstractSet[int] | None) -> tuple[float | None, bool]:
+    def _begin_some(self) -> tuple[float | None, bool]:
         batch: list[tuple[int, Leave]] = []
         wait: float | None = None
         settled_any = False
-        while (place := self._schedule.begin(allowed)) is not None:
+        while (place := self._schedule.begin()) is not None:
             write = self._writes[place]
             if (settled := self._settled(place)) is not None:
                 self._begun.add(place)
@@ -211,12 +245,13 @@ class _Carrying:
 
     def _settled(self, place: int) -> tuple[Outcome, str] | None:
         write = self._writes[place]
-        settled = self._operation.settled(write)
-        objection = self._given_up.get(place)
-        if settled is None and objection is not None:
-            self._operation.give_up(write, objection.outcome)
+        if (settled := self._operation.settled(write)) is not None:
+            return settled
+        if (objection := self._given_up.get(place)) is not None:
             return objection.outcome, objection.text
-        return settled
+        if write.package in self._forbidden:
+            return Outcome.NO_PERMISSION, "not sent, since the permission is missing for the whole package"
+        return None
 
     def _start(self, batch: Sequence[tuple[int, Leave]]) -> None:
         """Record that requests are about to be sent, on disk, and send them."""
@@ -259,7 +294,7 @@ class _Carrying:
         except OutOfTime:
             self._finish_what_is_begun()
             outcome, message = Outcome.OUT_OF_TIME, ""
-        self._record(place, *self._operation.afterwards(write, outcome, message, self._send))
+        self._record(place, outcome, message)
         return None, True
 
     def _send(self, write: PlannedWrite) -> tuple[Outcome, str]:
@@ -316,11 +351,7 @@ class _Carrying:
         self._end_lines(endings)
         for place, outcome, message in found:
             del self._sequences[place]
-            if self._operation.must_be_alone(outcome):
-                self._alone.append((place, outcome, message))
-            else:
-                write = self._writes[place]
-                self._record(place, *self._operation.afterwards(write, outcome, message, self._send))
+            self._record(place, outcome, message)
 
     def _understand(
         self, number: int, write: PlannedWrite, error: BaseException | None
@@ -331,7 +362,11 @@ class _Carrying:
             outcome, message = Outcome.DONE, ""
             self._answers.passed()
         elif isinstance(error, Refusal):
-            outcome, message = self._answers.meaning(write, error)
+            if error.kind is RefusalKind.NOT_FOUND and write.package in self._forbidden:
+                # GitHub says "not found" for want of a permission; a look at each version would find the same
+                outcome, message = Outcome.NO_PERMISSION, str(error)
+            else:
+                outcome, message = self._answers.meaning(write, error)
             self._ended_by = self._ended_by or self._answers.end
             certain = not (outcome is Outcome.FAILED and error.sent_before)
         elif isinstance(error, Cancelled):
@@ -356,36 +391,78 @@ class _Carrying:
             self._ended_by = self._ended_by or error
 
     def _record(self, place: int, outcome: Outcome, message: str) -> None:
-        record = WriteRecord(write=self._writes[place], outcome=outcome, message=message)
+        write = self._writes[place]
+        record = WriteRecord(write=write, outcome=outcome, message=message)
         self._records[place] = record
+        self._operation.note(write, outcome)
         self._schedule.end(place)
         self._end_left_open(record)
         text = tell(record)
-        if outcome.is_failed:
+        if outcome is Outcome.NO_PERMISSION and write.package in self._forbidden:
+            self._log.debug(text)
+        elif write.refusal is not None and write.decision is Decision.DELETE:
+            # said once for the package, when it was planned
+            self._log.info(text)
+        elif outcome.is_failed:
             self._log.error(text)
         elif outcome.is_skipped:
             self._log.warning(text)
         else:
             self._log.info(text)
+        if outcome is Outcome.NO_PERMISSION and self._ended_by is None:
+            self._forbidden.add(write.package)
+
+    def _tell_forbidden(self) -> None:
+        """Say how many versions one missing permission concerns; the first refusal said why."""
+        for package in sorted(self._forbidden, key=str):
+            number = sum(
+                record.outcome is Outcome.NO_PERMISSION and record.write.package == package
+                for record in self._records.values()
+            )
+            if number > 1:
+                self._log.error(f"{package}: {number} versions stay as they are for want of this permission")
 
     def _unfinished_groups(self) -> set[int]:
         """The places of all writes of images that are begun."""
         begun = {self._groups[place] for place in self._begun}
         return {place for place, group in enumerate(self._groups) if group in begun}
 
-    def _look_again(self, drift: Drift) -> None:
-        """Read again what is old, and leave out what is no longer to be done."""
-        waiting = [place for place in self._wanted if place not in self._records]
+    def _look_again(self, drift: Drift, parts: Sequence[int] = ()) -> None:
+        """Read packages again, and leave out what is no longer to be done.
+
+        With `parts`, those of their packages: their roots must be gone, and nothing new may need them. Else everything
+        that is left to do.
+        """
+        packages = {self._writes[place].package for place in parts}
+        waiting = [
+            place
+            for place in sorted(self._wanted)
+            if place not in self._records and (not packages or self._writes[place].package in packages)
+        ]
         begun = self._unfinished_groups()
         left_over = {self._writes[place].version_id or 0 for place in waiting if place in begun}
+        gone = gone_versions(
+            record for record in self._records.values() if not packages or record.write.package in packages
+        )
+        is_partial = bool(packages) and any(
+            self._writes[place].package not in packages for place in self._wanted if place not in self._records
+        )
         try:
-            objections = drift.objections(
-                [self._writes[place] for place in waiting], left_over, gone_versions(self._records.values())
-            )
+            look = drift.look([self._writes[place] for place in waiting], left_over, gone, is_partial=is_partial)
         except OutOfTime as over:
             self._ended_by = over
             self._crew.wind_up()
             return
+        self._correct(look.still_there)
+        self._carrier.seen_gone |= look.seen_gone
         self._given_up.update(
-            {place: each for place, each in zip(waiting, objections, strict=True) if each is not None}
+            {place: each for place, each in zip(waiting, look.objections, strict=True) if each is not None}
         )
+
+    def _correct(self, still_there: AbstractSet[int]) -> None:
+        """Take back what was called done: GitHub confirmed a deletion, and a look shows the version all the same."""
+        corrected = self._carrier.corrected(list(self._records.values()), still_there)
+        for place, record in zip(list(self._records), corrected, strict=True):
+            if record is not self._records[place]:
+                self._records[place] = record
+                self._operation.note(record.write, record.outcome)

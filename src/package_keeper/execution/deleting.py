@@ -1,17 +1,29 @@
 """Deleting versions, and whole packages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 from package_keeper.decisions.guards import OnLastVersion
-from package_keeper.decisions.plan import GuardedPlan, PlannedWrite, WriteKind
-from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.decisions.plan import GuardedPlan, Plan, PlannedWrite, WriteKind, WriteRecord
+from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
+from package_keeper.execution.drift import FreshPlan, Replan
 from package_keeper.execution.ports import Reader, Writer
-from package_keeper.execution.scheduling import after_holders
+from package_keeper.execution.scheduling import Batch, in_rounds
 from package_keeper.execution.untagging import TagMoves
-from package_keeper.execution.write_operation import Send, WriteOperation
+from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Version
+
+LEAST_IN_A_ROUND = 500
+"""Deletions after which the next image begins a new round, with a look of its own; a run that is cut off leaves no more
+parts behind than that."""
+LISTED_FOR_A_WRITE = 5
+"""In long lists a round is longer: a look reads a page of 100 versions for every 20 deletions at most."""
+PAGE = 100
+"""Versions on one page of a list."""
+
+LAST_VERSION = "GitHub refuses to delete the last version of a package, and the last tagged one of a container package"
 
 MISSING_PERMISSION = f"it is still there, so the token may read but not delete. {ADMIN_ROLE}"
 
@@ -60,7 +72,7 @@ def _gone(refused: Refusal) -> tuple[Outcome, str]:
 
 
 class Deletions(WriteOperation):
-    """The deletions of one run; knows which versions went with their whole package."""
+    """The deletions of one run."""
 
     def __init__(
         self, plan: GuardedPlan, reader: Reader, writer: Writer, tags: TagMoves, on_last_version: OnLastVersion
@@ -70,37 +82,47 @@ class Deletions(WriteOperation):
         self._writer = writer
         self._tags = tags
         self._on_last_version = on_last_version
-        self._went_with_package: set[int] = set()
         self._stayed: dict[int, Outcome] = {}
         self._gone: set[int] = set()
 
-    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
-        """Parts wait for what holds them, and the last of a package for all others."""
-        staying = [each.version for each in self._plan.plan.judgements if each.decision is not Decision.DELETE]
-        staying += [write.version for write in self._plan.later if write.version is not None]
-        return after_holders(writes, staying)
+    def batches(
+        self, writes: Sequence[PlannedWrite], groups: Sequence[int], room: Callable[[], float]
+    ) -> Iterator[Batch]:
+        """Roots of images and, after a look, their parts, in rounds; then whole packages and tags."""
+        versions = [place for place, write in enumerate(writes) if write.kind is WriteKind.VERSION]
+        listed = len(self._plan.plan.judgements)
+        most = max(LEAST_IN_A_ROUND, listed // LISTED_FOR_A_WRITE)
+        rounds = in_rounds(
+            [writes[place] for place in versions],
+            [groups[place] for place in versions],
+            most=most,
+            # the look before the parts reads the lists once more
+            room=lambda: room() - listed // PAGE - 2,
+        )
+        for batch in rounds:
+            yield Batch([versions[place] for place in batch.places], needs_look=batch.needs_look)
+        for kind in (WriteKind.PACKAGE, WriteKind.TAG):
+            yield Batch([place for place, write in enumerate(writes) if write.kind is kind])
 
-    def give_up(self, write: PlannedWrite, outcome: Outcome) -> None:
-        """What stays keeps its parts."""
-        if write.version_id is not None:
+    def note(self, write: PlannedWrite, outcome: Outcome) -> None:
+        """Remember what is gone; what stays keeps its parts."""
+        if write.kind is not WriteKind.VERSION or write.version_id is None:
+            return
+        if outcome in (Outcome.DONE, Outcome.ALREADY_GONE):
+            self._gone.add(write.version_id)
+        else:
+            self._gone.discard(write.version_id)
             self._stayed[write.version_id] = outcome
 
-    def must_be_alone(self, outcome: Outcome) -> bool:
-        """Whether the whole package may have to be deleted: then nothing else is under way in it."""
-        return outcome is Outcome.LAST_VERSION and self._on_last_version is OnLastVersion.DELETE_PACKAGE
-
     def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
-        """A version that went with its package needs no request, and a part of what is still there gets none."""
-        if write.version_id in self._went_with_package:
-            return Outcome.DONE, "with its package"
+        """What GitHub would refuse is not sent, and a part of what is still there is not either."""
+        if write.refusal is not None:
+            return write.refusal, LAST_VERSION
         holders = write.after - self._gone
         if holders:
             outcome = next((self._stayed[holder] for holder in sorted(holders) if holder in self._stayed), None)
-            outcome = outcome or Outcome.OVER_LIMIT
-            if write.version_id is not None:
-                self._stayed[write.version_id] = outcome
-            return outcome, "stays, since what it belongs to is still there"
-        return super().settled(write)
+            return outcome or Outcome.OVER_LIMIT, "stays, since what it belongs to is still there"
+        return None
 
     def attempt(self, write: PlannedWrite) -> None:
         """Delete one version, or one package."""
@@ -135,51 +157,57 @@ class Deletions(WriteOperation):
             return missing_package(self._reader, write.package, refused)
         return missing_version(self._reader, write.package, write.version_id, refused)
 
-    def afterwards(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
-        """Remember what is gone, and apply `on-last-version` to what GitHub refused to delete as the last one."""
-        outcome, message = self._last_version(write, outcome, message, send)
+
+def empty_packages(reader: Reader, plan: Plan, going: Sequence[PlannedWrite]) -> Replan:
+    """How to find out which packages of `plan` hold nothing but versions that are `going`, as they were planned."""
+    known: dict[PackageName, dict[int, PlannedWrite]] = {}
+    for write in going:
         if write.kind is WriteKind.VERSION and write.version_id is not None:
-            if outcome in (Outcome.DONE, Outcome.ALREADY_GONE):
-                self._gone.add(write.version_id)
-            else:
-                self._stayed[write.version_id] = outcome
-        return outcome, message
+            known.setdefault(write.package, {})[write.version_id] = write
 
-    def _last_version(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
-        if outcome is not Outcome.LAST_VERSION or write.kind is not WriteKind.VERSION:
-            return outcome, message
-        if self._on_last_version is OnLastVersion.DELETE_PACKAGE:
-            return self._delete_package(write, message, send)
-        return outcome, message
-
-    def _delete_package(self, write: PlannedWrite, message: str, send: Send) -> tuple[Outcome, str]:
-        """Delete the whole package, only when a fresh list shows nothing but what this run would delete."""
-        try:
-            fresh = self._reader.versions(write.package)
-        except Refusal as refused:
-            return Outcome.LAST_VERSION, f"{message}; its package could not be read again: {refused}"
-        planned = {
-            each.version_id: each
-            for each in self._plan.now
-            if each.package == write.package and each.version_id not in self._stayed
+    def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
+        del left_over, gone  # whole packages are looked at, whatever went before
+        lists = reader.versions_of(packages)
+        refused = {package: versions for package, versions in lists.items() if isinstance(versions, Refusal)}
+        empty = {
+            package
+            for package, versions in lists.items()
+            if not isinstance(versions, Refusal)
+            and versions
+            and all(_is_as_planned(version, known.get(package, {}).get(version.id)) for version in versions)
         }
-        if write.version_id not in {version.id for version in fresh}:
-            return Outcome.LAST_VERSION, f"{message}; a fresh list does not show it, so its package stays"
-        others = [version for version in fresh if not _is_as_planned(version, planned.get(version.id))]
-        if others:
-            return (
-                Outcome.LAST_VERSION,
-                f"{message}; its package stays, since it holds {len(others)} versions that this run does not delete",
-            )
-        package = PlannedWrite(decision=Decision.DELETE, reason=write.reason, rule=write.rule, package=write.package)
-        outcome, refusal = send(package)
-        if outcome is not Outcome.DONE:
-            return Outcome.LAST_VERSION, f"{message}; its package could not be deleted: {refusal}"
-        self._went_with_package.update(version.id for version in fresh)
+        return FreshPlan(writes=[write for write in plan.writes if write.package in empty], refused=refused)
+
+    return replan
+
+
+def with_packages(
+    records: Sequence[WriteRecord], held: Sequence[PlannedWrite], packages: Sequence[WriteRecord]
+) -> list[WriteRecord]:
+    """The records of a run whose last versions went with their packages, or stay with them."""
+    ends = {record.write.package: _end_with(record) for record in packages}
+    found = [
+        replace(record, outcome=ends[record.write.package][0], message=ends[record.write.package][1])
+        if record.outcome is Outcome.LAST_VERSION and record.write.refusal is None and record.write.package in ends
+        else record
+        for record in records
+    ]
+    return found + [
+        WriteRecord(write=write, outcome=ends[write.package][0], message=ends[write.package][1]) for write in held
+    ]
+
+
+def _end_with(package: WriteRecord) -> tuple[Outcome, str]:
+    """What became of the last versions of a package that was to be deleted whole."""
+    if package.outcome in (Outcome.DONE, Outcome.ALREADY_GONE):
         return Outcome.DONE, "with its package"
+    if package.outcome is Outcome.CHANGED_SINCE_PLAN:
+        text = "its package stays, since it holds something that this run does not delete"
+        return Outcome.LAST_VERSION, f"{LAST_VERSION}; {text}"
+    return package.outcome, f"its package could not be deleted: {package.message}" if package.message else ""
 
 
 def _is_as_planned(version: Version, write: PlannedWrite | None) -> bool:
-    if write is None or write.version is None or write.kind is not WriteKind.VERSION:
+    if write is None or write.version is None:
         return False
     return (write.version.tags, write.version.updated_at) == (version.tags, version.updated_at)

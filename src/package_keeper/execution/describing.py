@@ -5,6 +5,7 @@ from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import Cancelled, NotAuthorized, OutOfTime, PackageKeeperError
 from package_keeper.inventory.version import display_name
 
+STILL_THERE = "GitHub confirmed the deletion, but the version is still there"
 CUT_OFF = "cut off; nobody knows whether it happened"
 _DONE = {Decision.DELETE: "deleted", Decision.UNTAG: "untagged", Decision.RESTORE: "restored"}
 

@@ -36,12 +36,16 @@ class FreshPlan:
 
     `refused` are the packages that could not be read again, and why. `holders` are, by id, the versions that need a
     version directly, as far as it may go; `left_over` are the versions that were asked about and are still there.
+    Of the versions that this run deleted, `still_there` are those that GitHub still has, and `seen_gone` those that it
+    has no more; of the others nobody knows.
     """
 
     writes: Sequence[PlannedWrite] = ()
     refused: dict[PackageName, Refusal] = field(default_factory=dict)
     holders: Mapping[int, AbstractSet[int]] = field(default_factory=dict)
     left_over: Mapping[int, Version] = field(default_factory=dict)
+    still_there: frozenset[int] = frozenset()
+    seen_gone: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Objection:
     text: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a look found: for each write why it is not to be done any more, or `None`; the rest as in `FreshPlan`."""
+
+    objections: Sequence[Objection | None]
+    still_there: frozenset[int] = frozenset()
+    seen_gone: frozenset[int] = frozenset()
+
+
 CHANGED = Objection(Outcome.CHANGED_SINCE_PLAN, "it is no longer as it was planned")
 NEEDED = Objection(Outcome.CHANGED_SINCE_PLAN, "something that stays needs it by now")
 
@@ -60,9 +73,9 @@ NEEDED = Objection(Outcome.CHANGED_SINCE_PLAN, "something that stays needs it by
 class Drift:
     """Knows how old the inventory is, and how to get a fresh one.
 
-    `read_from` and `read_until` are monotonic seconds. A list that was read again stays fresh for at least as long as
-    that took, or a run with long lists would do nothing but read; the second time most pages are as they were, and cost
-    nothing of the primary budget.
+    `read_from` and `read_until` are monotonic seconds, `fresh_for` is how many seconds a list is trusted. A list that
+    was read again stays fresh for at least as long as that took, or a run with long lists would do nothing but read;
+    the second time most pages are as they were, and cost nothing of the primary budget.
     """
 
     replan: Replan
@@ -70,35 +83,42 @@ class Drift:
     log: Log
     read_from: float
     read_until: float
+    fresh_for: float = FRESH_SECONDS
     read_again: bool = False
     _given_up: dict[_Key, Objection] = field(default_factory=dict)
 
     def is_due(self) -> bool:
         """Whether the inventory is too old."""
-        fresh_until = self.read_from + FRESH_SECONDS
+        fresh_until = self.read_from + self.fresh_for
         if self.read_again:
             fresh_until = max(fresh_until, self.read_until + (self.read_until - self.read_from))
         return self.stopwatch.monotonic() > fresh_until
 
-    def objections(
+    def look(
         self,
         writes: Sequence[PlannedWrite],
         left_over: AbstractSet[int] = frozenset(),
         gone: AbstractSet[int] = frozenset(),
-    ) -> list[Objection | None]:
-        """Read again, and say for each write why it is not to be done any more; `None` means that it is.
+        *,
+        is_partial: bool = False,
+    ) -> Look:
+        """Read the packages of `writes` again, and say which writes are not to be done any more.
 
         `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
-        and they go unless something that stays needs them by now. `gone` are those that are deleted by now. What was
-        objected to once is not done later either, so that nothing counts on it. Raises `NotAuthorized` when the token
-        is not accepted any more, `Unreachable` when nothing could be read again, `OutOfTime` and `Cancelled`.
+        and they go unless something that stays needs them by now. `gone` are those that are deleted by now. A write
+        that was dropped once stays dropped. `is_partial` says that other packages are not read again, and do not become
+        fresh. Raises `NotAuthorized` when the token is not accepted any more, `Unreachable` when nothing could be read
+        again, `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
-        self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
-        fresh = self._look(packages, left_over, gone)
-        if self.read_until - self.read_from > FRESH_SECONDS:
+        if self.fresh_for and self.is_due() and not is_partial:
+            self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
+        began, fresh = self._read(packages, left_over, gone)
+        if self.stopwatch.monotonic() - began > FRESH_SECONDS:
             # a wait in the middle made the first of it old; lists that take so long by themselves are believed then
-            fresh = self._look(packages, left_over, gone)
+            began, fresh = self._read(packages, left_over, gone)
+        if not is_partial:
+            self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
         planned = {_key(write): write for write in fresh.writes}
         found: list[Objection | None] = []
         for write in writes:
@@ -117,14 +137,15 @@ class Drift:
                 found.append(CHANGED)
         _keep_what_stays_whole(writes, found, fresh.holders)
         self._given_up.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
-        return found
+        return Look(objections=found, still_there=fresh.still_there, seen_gone=fresh.seen_gone)
 
-    def _look(self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
+    def _read(
+        self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]
+    ) -> tuple[float, FreshPlan]:
         began = self.stopwatch.monotonic()
         fresh = self.replan(packages, left_over, gone)
         _end_where_nobody_answers(packages, fresh.refused)
-        self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
-        return fresh
+        return began, fresh
 
 
 def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mapping[PackageName, Refusal]) -> None:

@@ -38,11 +38,21 @@ class ManifestReader(Protocol):
 class Manifests:
     """The manifests of one package that have been read in this run; none is read twice."""
 
-    def __init__(self, package: PackageName, versions: Sequence[Version], reader: ManifestReader) -> None:
+    def __init__(
+        self,
+        package: PackageName,
+        versions: Sequence[Version],
+        reader: ManifestReader,
+        seen: Iterable[Manifest] = (),
+    ) -> None:
+        """`seen` are manifests that were read before: what they say of their children stays true."""
         self._package = package
         self._reader = reader
         self._active = {version.name for version in versions}
         self._descriptors: dict[str, list[Descriptor]] = {}
+        for manifest in seen:
+            for child in manifest.children:
+                self._descriptors.setdefault(child.digest, []).append(child)
         self.read: dict[str, Manifest] = {}
         self.unreadable: dict[str, UnreadableManifest] = {}
 

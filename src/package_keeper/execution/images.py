@@ -1,10 +1,11 @@
 """Container packages as images: read, judged, confirmed, and held against a fresh list afterwards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from package_keeper.decisions.deciding import Deciding, Judgement
 from package_keeper.decisions.facts import NO_FACTS, Facts
+from package_keeper.decisions.plan import WriteRecord, gone_versions
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.vocabulary import Decision, Reason
 from package_keeper.errors import Refusal, RefusalKind
@@ -13,7 +14,7 @@ from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import ScopeProblem
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.image import Condition, Image, independent_images
-from package_keeper.inventory.manifest import Obstacle, UnreadableManifest
+from package_keeper.inventory.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import Package, PackageName, PackageType
 from package_keeper.inventory.version import Version, display_name
 
@@ -29,6 +30,10 @@ _FIRST_AID = {
 
 MANY = 5
 """So many manifests that cannot be read are named, then how many there are."""
+
+
+SeenManifests = dict[PackageName, dict[str, Manifest]]
+"""The manifests that were read in this run, by package and digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,7 @@ class ImageJudge:
     asked_about: frozenset[int] = frozenset()
     """Versions that no rule selects, of which it must be known who needs them."""
     problems: list[ScopeProblem] = field(default_factory=list)
+    seen: SeenManifests = field(default_factory=dict)
 
     def judge(self, package: Package, versions: list[Version]) -> Judged:
         """Decide about every version of one package. May raise `Refusal`."""
@@ -67,8 +73,10 @@ class ImageJudge:
             if package.type is PackageType.CONTAINER:
                 self._warn_about_raw(package, versions, judgements)
             return Judged(package=package.key, images=tuple(alone), judgements=tuple(judgements))
-        manifests = Manifests(package.key, versions, self.registry)
+        seen = self.seen.setdefault(package.key, {})
+        manifests = Manifests(package.key, versions, self.registry, seen.values())
         read_for_deletion(manifests, versions, deciding.candidates(versions), self.asked_about)
+        seen.update(manifests.read)
         graph = Graph(versions, manifests.read)
         images = graph.images()
         judgements = deciding.deletions(images)
@@ -151,41 +159,58 @@ class ImageJudge:
         ]
 
 
-def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, registry: ManifestReader, log: Log) -> int:
-    """Hold fresh lists against the manifests read: the number of images that stay and lack a part that is gone.
+@dataclass(frozen=True, kw_only=True)
+class LastLook:
+    """What a look after the run found.
 
-    What was pushed meanwhile is read too, since it may be built from what this run deleted. No list is read of a
-    package in which nothing was deleted, or no image that stays has parts. May raise `Refusal`.
+    `broken` are the images that stay and lack something, by package and digest, each with the digests that it lacks.
+    `still_there` are the ids of versions that GitHub still has though it confirmed their deletion.
     """
-    broken = 0
+
+    broken: Mapping[tuple[PackageName, str], Sequence[str]] = field(default_factory=dict)
+    still_there: frozenset[int] = frozenset()
+
+
+def look_after(
+    judged: Iterable[Judged], records: Sequence[WriteRecord], reader: Reader, registry: ManifestReader
+) -> LastLook:
+    """Hold fresh lists against the manifests read: which images lack a part now?
+
+    What was pushed meanwhile is read too, since it may be built from what this run deleted; an image whose root GitHub
+    did not delete after all counts as well. No list is read of a package in which no part went and no image that stays
+    has parts. May raise `Refusal`.
+    """
+    gone = gone_versions(records)
+    parts = {record.write.version_id for record in records if record.write.root is not None} & gone
+    broken: dict[tuple[PackageName, str], Sequence[str]] = {}
+    still_there: set[int] = set()
     for package in judged:
-        known = {judgement.version.id for judgement in package.judgements}
-        staying = [image for image in package.images if image.parts and image.root.id not in gone]
-        if known.isdisjoint(gone) or not staying or package.graph is None:
+        known = {judgement.version.id: judgement.version for judgement in package.judgements}
+        deleted = known.keys() & gone
+        has_parts = any(image.parts and image.root.id not in gone for image in package.images)
+        if not deleted or package.graph is None or not (has_parts or deleted & parts):
             continue
-        fresh = reader.versions(package.package)
+        listed = reader.versions(package.package)
+        back = reader.are_active(version for version in listed if version.id in gone)
+        still_there.update(number for number, is_active in back.items() if is_active)
+        fresh = [version for version in listed if version.id not in gone or version.id in still_there]
         names = {version.name for version in fresh}
-        lost = {
-            image.root.name: [part.name for part in image.parts if part.name not in names]
-            for image in staying
-            if image.root.name in names
-        }
-        deleted = {judgement.version.name for judgement in package.judgements if judgement.version.id in gone}
-        manifests = Manifests(package.package, fresh, registry)
+        staying = [image for image in package.images if image.parts and image.root.name in names]
+        # a list may lag behind what is there
+        absent = {part.id: part for image in staying for part in image.parts if part.name not in names}
+        there = reader.are_active(part for part in absent.values() if part.id not in gone)
+        names.update(absent[number].name for number, is_active in there.items() if is_active)
         newcomers = [version for version in fresh if version.id not in known]
+        manifests = Manifests(package.package, fresh, registry)
         manifests.take(version.name for version in newcomers if version.image_tags)
         manifests.take_unknown(newcomers)
+        lost = {image.root.name: [part.name for part in image.parts if part.name not in names] for image in staying}
+        taken = {known[number].name for number in deleted} - names
         for image in Graph(fresh, manifests.read).images():
             if image.root.id not in known:
-                lost[image.root.name] = [digest for digest in image.missing if digest in deleted]
-        for root, digests in lost.items():
-            if digests:
-                broken += 1
-                log.error(
-                    f"{package.package}: the image {display_name(root)} lost"
-                    f" {', '.join(map(display_name, digests))}; operation repair brings them back"
-                )
-    return broken
+                lost[image.root.name] = [digest for digest in image.missing if digest in taken]
+        broken.update({(package.package, root): digests for root, digests in lost.items() if digests})
+    return LastLook(broken=broken, still_there=frozenset(still_there))
 
 
 def _named(several: list[UnreadableManifest]) -> str:

@@ -1,22 +1,23 @@
 """One function per operation: plan it, and, when there is a writer, carry it out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from package_keeper.decisions.guards import Guards, TooMuch, guard
-from package_keeper.decisions.plan import GuardedPlan, Plan, WriteRecord, gone_versions
+from package_keeper.decisions.guards import Guards, OnLastVersion, TooMuch, guard
+from package_keeper.decisions.plan import NOTHING, GuardedPlan, Plan, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.sql import SqlProblem
-from package_keeper.decisions.vocabulary import Outcome
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import BadInput, GuardRefused, OutOfTime, PackageKeeperError, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.checking import Checker, broken
-from package_keeper.execution.deleting import Deletions
+from package_keeper.execution.deleting import Deletions, empty_packages, with_packages
+from package_keeper.execution.describing import not_tried
 from package_keeper.execution.drift import Drift, Replan
 from package_keeper.execution.evidence import Evidence, Found, tell_used, used_here
 from package_keeper.execution.image_reading import ManifestReader
-from package_keeper.execution.images import ImageJudge, broken_since
+from package_keeper.execution.images import ImageJudge, LastLook, look_after
 from package_keeper.execution.mending import PartFinder, plan_repair
 from package_keeper.execution.ports import Log, Pause, Reader, Stopwatch, Writer
 from package_keeper.execution.receipt import Receipt
@@ -126,25 +127,125 @@ def delete(task: Task, run: Run) -> None:
     """Delete the selected versions."""
     began = task.clock.monotonic()
     found = _read(task, run)
-    drift = _drift(task, began, Replanning(task.reader, task.evidence, found).deletions(task.rules, task.registry))
-    steps.judge(run, found, _judge(task, found, task.rules))
+    judge = _judge(task, found, task.rules)
+    replan = Replanning(task.reader, task.evidence, found).deletions(task.rules, task.registry, judge.seen)
+    drift = _drift(task, began, replan)
+    steps.judge(run, found, judge)
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.tell_decisions(run, task.log)
-    _carry_out(task, run, _deletions(task), drift)
+    guarded = _guard(task, run)
+    steps.tell_last_images(run.plan, task.log)
+    _send(task, run, guarded, _deletions(task), drift)
+    if task.writing is None:
+        return
+    _delete_empty_packages(task, task.writing, run, guarded)
+    _look_after(task, task.writing, run)
     if torn := steps.torn_images(run):
         names = ", ".join(display_name(write.version_name) for write in torn[:3]) + (", ..." if len(torn) > 3 else "")
         task.log.warning(
             f"{len(torn)} images are deleted, but not all of their parts ({names}): the parts that stay have no tag any"
             " more, so that the same selection may not find them: tag-status: untagged selects them"
         )
-    if run.records and run.ended_by is None:
-        try:
-            run.broken = broken_since(run.judged, gone_versions(run.records), task.reader, task.registry, task.log)
-        except Refusal as refused:
-            run.fail("the check after the run", refused)
-        except OutOfTime:
-            task.log.warning("the images that stay were not looked at again: time-limit is reached")
+
+
+def _delete_empty_packages(task: Task, writing: Writing, run: Run, guarded: GuardedPlan) -> None:
+    """`on-last-version: delete-package`: delete packages of which only the newest image is left.
+
+    Lists are read right before: a package that holds anything that this run does not delete stays.
+    """
+    if task.guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
+        return
+    refused = [
+        record.write for record in run.records if record.outcome is Outcome.LAST_VERSION and not record.write.refusal
+    ]
+    last = {write.package: write for write in (*refused, *guarded.with_package)}
+    if run.ended_by is not None or not last:
+        run.records += [not_tried(write, run.ended_by or OutOfTime()) for write in guarded.with_package]
+        return
+    plan = Plan.of_singles(
+        PlannedWrite(decision=Decision.DELETE, reason=write.reason, rule=write.rule, package=package)
+        for package, write in last.items()
+    )
+    going = [*refused, *guarded.with_package]
+    going += [record.write for record in run.records if record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)]
+    now = task.clock.monotonic()
+    drift = Drift(
+        replan=empty_packages(task.reader, plan, going),
+        stopwatch=task.clock,
+        log=task.log,
+        read_from=now,
+        read_until=now,
+        fresh_for=0.0,
+    )
+    guarded_packages = guard(plan, Guards())
+    carried = writing.carrier.carry_out(guarded_packages, _deletions(task)(guarded_packages, writing), drift)
+    run.ended_by = carried.ended_by
+    run.records = with_packages(run.records, guarded.with_package, carried.records)
+
+
+def _look_after(task: Task, writing: Writing, run: Run) -> None:
+    """Look at the images that stay; what one that was pushed meanwhile needs is restored at once."""
+    if not run.records or run.ended_by is not None:
+        return
+    try:
+        look = look_after(run.judged, run.records, task.reader, task.registry)
+        run.records = writing.carrier.corrected(run.records, look.still_there)
+        broken = _give_back(task, writing, run, look)
+    except Refusal as refused:
+        run.fail("the check after the run", refused)
+        return
+    except OutOfTime:
+        task.log.warning("the images that stay were not looked at again: time-limit is reached")
+        return
+    run.broken = len(broken)
+    for (package, root), digests in broken.items():
+        task.log.error(
+            f"{package}: the image {display_name(root)} lost {', '.join(map(display_name, digests))};"
+            " operation repair brings them back"
+        )
+
+
+def _give_back(
+    task: Task, writing: Writing, run: Run, look: LastLook
+) -> Mapping[tuple[PackageName, str], Sequence[str]]:
+    """Restore what this run deleted and an image needs that was pushed meanwhile; gives the images that stay broken."""
+    needed = {(package, digest): root for (package, root), digests in look.broken.items() for digest in digests}
+    taken = {
+        place: record
+        for place, record in enumerate(run.records)
+        if record.outcome is Outcome.DONE
+        and record.write.kind is WriteKind.VERSION
+        and (record.write.package, record.write.version_name) in needed
+    }
+    if not taken:
+        return look.broken
+    plan = Plan.of_singles(
+        replace(
+            record.write,
+            decision=Decision.RESTORE,
+            reason=Reason.NEEDED_BY,
+            root=needed[record.write.package, record.write.version_name],
+            after=NOTHING,
+        )
+        for record in taken.values()
+    )
+    guarded = guard(plan, Guards())
+    carried = writing.carrier.carry_out(guarded, _restorations(task)(guarded, writing), to_the_end=True)
+    run.ended_by = carried.ended_by
+    back: set[tuple[PackageName, str]] = set()
+    for place, restored in zip(taken, carried.records, strict=True):
+        if restored.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE):
+            back.add((restored.write.package, restored.write.version_name))
+            text = "an image that was pushed meanwhile needs it, so it was restored"
+            run.records[place] = WriteRecord(write=taken[place].write, outcome=Outcome.CHANGED_SINCE_PLAN, message=text)
+    if back:
+        task.log.warning(f"{len(back)} parts are restored, since images that were pushed meanwhile need them")
+    return {
+        (package, root): left
+        for (package, root), digests in look.broken.items()
+        if (left := [digest for digest in digests if (package, digest) not in back])
+    }
 
 
 def restore(task: Task, run: Run) -> None:
@@ -362,10 +463,20 @@ def _restorations(task: Task) -> MakeOperation:
 
 def _carry_out(task: Task, run: Run, operation: MakeOperation, drift: Drift | None = None) -> None:
     """Pass the guards, and write, if there is anything to write with."""
+    _send(task, run, _guard(task, run), operation, drift)
+
+
+def _guard(task: Task, run: Run) -> GuardedPlan:
+    """Pass the guards; what they hold back is in the plan from then on."""
     try:
-        plan = guard(run.plan, task.guards)
+        guarded = guard(run.plan, task.guards)
     except TooMuch as refused:
         raise GuardRefused(str(refused)) from None
+    run.plan = guarded.plan
+    return guarded
+
+
+def _send(task: Task, run: Run, plan: GuardedPlan, operation: MakeOperation, drift: Drift | None) -> None:
     if task.writing is not None and run.plan.writes:
         if plan.now and plan.later and plan.now[-1].root is not None and plan.later[0].root == plan.now[-1].root:
             task.log.warning(

@@ -48,6 +48,10 @@ class Reader(Protocol):
         """Get one active version."""
         ...
 
+    def are_active(self, versions: Iterable[Version]) -> Mapping[int, bool | None]:
+        """Ask for each version by its id whether it is there, whatever lists say; `None` where that cannot be told."""
+        ...
+
 
 class RepositoryReader(Protocol):
     """Reads the life of repositories."""
@@ -152,6 +156,10 @@ class Crew(Protocol):
 
     def admit(self, *, restores: bool, more: int = 0) -> Leave | float:
         """Leave to send one write, or the seconds until asking again is worth it; `more` have leave already."""
+        ...
+
+    def room(self, *, restores: bool) -> float:
+        """How many writes can be sent before `time-limit` ends, as far as limits are known; infinite without one."""
         ...
 
     def wait(self, *, restores: bool) -> float:

@@ -41,6 +41,8 @@ class ReceiptWriter:
         self._clock = clock
         self._sequence = 0
         self._open: dict[_Key, Ending] = {}
+        self._done: dict[_Key, int] = {}
+        """The numbers of the writes that were called done."""
 
     def started(self, writes: Sequence[PlannedWrite]) -> list[int]:
         """Record that the requests for `writes` are about to be sent, and give their `seq`.
@@ -75,6 +77,8 @@ class ReceiptWriter:
         """Record what became of requests."""
         lines = []
         for each in endings:
+            if each.outcome is Outcome.DONE:
+                self._done[_key(each.write)] = each.number
             line = self._line(each.number, each.write, each.outcome)
             if each.message:
                 line["message"] = each.message
@@ -82,6 +86,17 @@ class ReceiptWriter:
                 line["certain"] = False
             lines.append(line)
         self._append(lines)
+
+    def correct(self, writes: Sequence[PlannedWrite], message: str) -> None:
+        """Record that writes were called done and were not: a third line under their number. The last line counts."""
+        numbers = [(self._done.pop(_key(write), None), write) for write in writes]
+        self.ended(
+            [
+                Ending(number, write, Outcome.FAILED, message, certain=False)
+                for number, write in numbers
+                if number is not None
+            ]
+        )
 
     def _append(self, lines: Sequence[dict[str, Any]]) -> None:
         """Several lines are on disk with one wait for it."""

@@ -3,18 +3,18 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from package_keeper.decisions.guards import hold_back, last_images
 from package_keeper.decisions.plan import holders_of, plan_deletions
 from package_keeper.decisions.rules import Rules
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.drift import FreshPlan, Replan
 from package_keeper.execution.evidence import Evidence, Found
 from package_keeper.execution.image_reading import ManifestReader
-from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged
+from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged, SeenManifests
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.run import Run, plan_version_restorations
 from package_keeper.inventory.manifest import UnreadableManifest
 from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import Version
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,16 @@ class Replanning:
     evidence: Evidence
     found: Found
 
-    def deletions(self, rules: Rules, registry: ManifestReader) -> Replan:
-        """How to find out what the rules delete now."""
+    def deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests) -> Replan:
+        """How to find out what the rules delete now. `seen` are the manifests that the first reading gave."""
 
         def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
-            again, refused = self._read(packages, gone=gone)
+            again, refused = self._read(packages)
+            back = self._still_active(again, packages, gone)
+            again = [
+                (package, [each for each in versions if each.id not in gone or back.get(each.id, False) is not False])
+                for package, versions in again
+            ]
             judge = ImageJudge(
                 rules=rules,
                 registry=registry,
@@ -37,6 +42,7 @@ class Replanning:
                 log=self.evidence.log,
                 facts=self.evidence.gather(again),
                 asked_about=frozenset(left_over),
+                seen=seen,
             )
             judged: list[Judged] = []
             for package, versions in again:
@@ -50,6 +56,8 @@ class Replanning:
                 rules.timestamp,
                 {each.package: each.graph for each in judged if each.graph is not None},
             )
+            # what GitHub would refuse by now, since others have deleted what was to stay, is dropped whole
+            plan = hold_back(plan, last_images(plan))
             refused.update((each.package, _unreadable(each.unreadable)) for each in judged if each.unreadable)
             wanted = {write.version_id for write in plan.writes} | set(left_over)
             fresh = {each.version.id: each.version for image in judged for each in image.judgements}
@@ -63,6 +71,8 @@ class Replanning:
                     if each.version.id in wanted
                 },
                 left_over={number: fresh[number] for number in left_over if number in fresh},
+                still_there=frozenset(number for number, is_active in back.items() if is_active),
+                seen_gone=frozenset(number for number in gone if back.get(number, False) is False),
             )
 
         return replan
@@ -82,7 +92,7 @@ class Replanning:
         return replan
 
     def _read(
-        self, packages: Collection[PackageName], *, deleted: bool = False, gone: Collection[int] = ()
+        self, packages: Collection[PackageName], *, deleted: bool = False
     ) -> tuple[Found, dict[PackageName, Refusal]]:
         """All versions, those of `packages` fresh; and which of these could not be read."""
         self.evidence.forget()
@@ -91,19 +101,21 @@ class Replanning:
         again = []
         for package, known in self.found:
             versions = lists.get(package.key)
-            if versions is None or isinstance(versions, Refusal):
-                again.append((package, known))
-            else:
-                again.append((package, [each for each in versions if each.id not in gone or self._is_back(each)]))
+            again.append((package, known if versions is None or isinstance(versions, Refusal) else versions))
         return again, refused
 
-    def _is_back(self, version: Version) -> bool:
-        """Whether a version that this run deleted is there again, and not only in a list that lags behind."""
-        try:
-            self.reader.version(version.package, version.id)
-        except Refusal as refused:
-            return refused.kind is not RefusalKind.NOT_FOUND
-        return True
+    def _still_active(
+        self, found: Found, packages: Collection[PackageName], gone: Collection[int]
+    ) -> dict[int, bool | None]:
+        """Of the deleted versions that fresh lists still show, which are there, and not only in a list that lags."""
+        listed = [
+            version
+            for package, versions in found
+            if package.key in packages
+            for version in versions
+            if version.id in gone
+        ]
+        return dict(self.reader.are_active(listed))
 
 
 def _unreadable(manifests: Sequence[UnreadableManifest]) -> Refusal:

@@ -11,9 +11,8 @@ from package_keeper.errors import ADMIN_ROLE, Refusal, RefusalKind
 from package_keeper.execution.deleting import plain_meaning
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.receipt import ReceiptEntry
-from package_keeper.execution.scheduling import after_named
 from package_keeper.execution.untagging import TagMoves
-from package_keeper.execution.write_operation import PACKAGES, WriteOperation
+from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version
 
@@ -28,14 +27,6 @@ class Restorations(WriteOperation):
         self._reader = reader
         self._writer = writer
         self._tags = tags
-
-    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
-        """Versions wait for those that went after them, which may be their parts."""
-        return after_named(writes)
-
-    def stage(self, write: PlannedWrite) -> int:
-        """Packages come back before what was in them."""
-        return PACKAGES if write.version_id is None else super().stage(write)
 
     def attempt(self, write: PlannedWrite) -> None:
         """Restore one version or one package, or give a tag back."""

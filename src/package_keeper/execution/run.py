@@ -205,6 +205,22 @@ def tell_decisions(run: Run, log: Log) -> None:
         log.info(f"{package}: {shown}")
 
 
+def tell_last_images(plan: Plan, log: Log) -> None:
+    """Say once for each package what stays, or goes with it, since GitHub would refuse to delete the last version."""
+    held: dict[PackageName, list[PlannedWrite]] = {}
+    for write in plan.writes:
+        if write.decision is Decision.DELETE and write.refusal is not None:
+            held.setdefault(write.package, []).append(write)
+    for package, writes in held.items():
+        name = display_name(writes[0].version_name)
+        tags = f" [{', '.join(writes[0].tags)}]" if writes[0].tags else ""
+        log.warning(
+            f"{package}: all would go, and GitHub refuses to delete the last version of a package, and the last tagged"
+            f" one of a container package. The newest stays: {name}{tags} ({len(writes)} versions). To let the package"
+            " go with it, use on-last-version: delete-package"
+        )
+
+
 def carry_out(
     run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation, drift: Drift | None = None
 ) -> None:

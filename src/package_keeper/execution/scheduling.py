@@ -1,102 +1,113 @@
 """Which writes may be sent at one moment, given which have ended: as many as possible, oldest first."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from package_keeper.decisions.plan import PlannedWrite
-from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import Version
 
-A_FEW = 20
-"""Deletions in one package."""
+
+@dataclass(frozen=True)
+class Batch:
+    """Writes that go side by side, by their places; the next batch begins when all of them have ended.
+
+    `needs_look` says that their packages are read again before any of them is sent.
+    """
+
+    places: Sequence[int]
+    needs_look: bool = False
 
 
 class Schedule:
-    """The order of writes that go side by side.
+    """The order within one batch. `waits_for` says for each write which others must have ended before it begins."""
 
-    `waits_for` says for each write, by its place, which places before it must have ended; `stages` are numbers: no
-    write of a stage begins before all of lower stages have ended.
-    """
-
-    def __init__(self, waits_for: Sequence[AbstractSet[int]], stages: Sequence[int]) -> None:
-        self._waits = [0] * len(waits_for)
+    def __init__(self, places: Sequence[int] = (), waits_for: Sequence[AbstractSet[int]] = ()) -> None:
+        self._left = set(places)
+        self._begun: set[int] = set()
+        self._waits: dict[int, int] = {}
         self._followers: dict[int, list[int]] = {}
-        for place, holders in enumerate(waits_for):
+        for place in places:
+            holders = waits_for[place] & self._left
+            self._waits[place] = len(holders)
             for holder in holders:
-                if holder < place and stages[holder] == stages[place]:
-                    self._followers.setdefault(holder, []).append(place)
-                    self._waits[place] += 1
-        self._stages = stages
-        self._left = {stage: stages.count(stage) for stage in sorted(set(stages))}
-        self._ready: dict[int, list[int]] = {stage: [] for stage in self._left}
-        for place, number in enumerate(self._waits):
-            if not number:
-                self._ready[stages[place]].append(place)
+                self._followers.setdefault(holder, []).append(place)
+        self._ready = [place for place in places if not self._waits[place]]
+        heapq.heapify(self._ready)
 
     @property
-    def stage(self) -> int | None:
-        """The stage that is under way, or `None` at the end."""
-        return next(iter(self._left), None)
+    def is_over(self) -> bool:
+        """Whether all have ended."""
+        return not self._left
 
-    def begin(self, allowed: AbstractSet[int] | None = None) -> int | None:
-        """The place of a write that may begin now, the first of them (of those `allowed`); it is given once."""
-        ready = self._ready.get(-1 if self.stage is None else self.stage, [])
-        if allowed is None:
-            return heapq.heappop(ready) if ready else None
-        place = min((each for each in ready if each in allowed), default=None)
-        if place is not None:
-            ready.remove(place)
-            heapq.heapify(ready)
+    def begin(self) -> int | None:
+        """The place of a write that may begin now, the first of them; it is given once."""
+        if not self._ready:
+            return None
+        place = heapq.heappop(self._ready)
+        self._begun.add(place)
         return place
 
     def put_back(self, place: int) -> None:
         """Take back a write that could not begin after all."""
-        heapq.heappush(self._ready[self._stages[place]], place)
+        self._begun.discard(place)
+        heapq.heappush(self._ready, place)
 
     def end(self, place: int) -> None:
         """Note that a write has ended, well or not."""
-        stage = self._stages[place]
-        self._left[stage] -= 1
-        if not self._left[stage]:
-            del self._left[stage]
+        self._left.discard(place)
+        self._begun.discard(place)
         for follower in self._followers.pop(place, ()):
             self._waits[follower] -= 1
-            if not self._waits[follower]:
-                heapq.heappush(self._ready[stage], follower)
+            if not self._waits[follower] and follower in self._left:
+                heapq.heappush(self._ready, follower)
 
-
-def after_holders(writes: Sequence[PlannedWrite], staying: Iterable[Version] = ()) -> list[set[int]]:
-    """For deletions: each waits for the confirmed end of what holds it, and the last of a package for all the others.
-
-    GitHub refuses to delete the last version, and the last tagged one, of a package; side by side it would be left to
-    chance which one that is. It is the newest image (contract, input `on-last-version`). Where something else is
-    `staying` in the package, and has tags, none of them is the last, and many need not wait for that one trip. A few
-    keep the order all the same: a run of a handful ends with the newest, as it would by hand.
-    """
-    rest = {version.package: False for version in staying}
-    rest |= {version.package: True for version in staying if version.tags}
-    places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
-    waits = [{places[holder] for holder in write.after if holder in places} for write in writes]
-    tagged = [place for place, write in enumerate(writes) if write.tags]
-    for package, several in _by_package(writes, tagged).items():
-        if len(several) <= A_FEW or not rest.get(package, False):
-            waits[several[-1]].update(several[:-1])
-    for package, several in _by_package(writes, range(len(writes))).items():
-        if len(several) <= A_FEW or package not in rest:
-            waits[several[-1]].update(several[:-1])
-    return waits
+    def keep_only(self, wanted: Container[int]) -> None:
+        """Leave out what has not begun and is not `wanted`."""
+        self._left = {place for place in self._left if place in wanted or place in self._begun}
+        self._ready = [place for place in self._ready if place in wanted]
+        heapq.heapify(self._ready)
 
 
 def after_named(writes: Sequence[PlannedWrite]) -> list[set[int]]:
-    """For restorations: each waits for those that it names, so that no root is ever there without its parts."""
+    """Each write waits for those that it names: a part for what holds it, a restored root for its parts."""
     places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
     return [{places[other] for other in write.after if other in places} for write in writes]
 
 
-def _by_package(writes: Sequence[PlannedWrite], places: Iterable[int]) -> dict[PackageName, list[int]]:
-    found: dict[PackageName, list[int]] = {}
-    for place in places:
-        if writes[place].version_id is not None and writes[place].tag is None:
-            found.setdefault(writes[place].package, []).append(place)
-    return found
+def in_rounds(
+    writes: Sequence[PlannedWrite], groups: Sequence[int], *, most: int, room: Callable[[], float]
+) -> Iterator[Batch]:
+    """Deletions in rounds: the roots of images, then, after a look that all of them share, their parts.
+
+    The look shows whether the roots are gone, and whether anything new needs the parts. `groups` says which image a
+    write belongs to. A round ends with the image with which it has `most` writes, so that a run that is cut off leaves
+    few parts behind; and `room` is how many writes are sure to be sent before `time-limit` ends: no image but the first
+    of all is begun that may not be finished.
+    """
+    images: list[list[int]] = []
+    for place in range(len(writes)):
+        if place and groups[place] == groups[place - 1]:
+            images[-1].append(place)
+        else:
+            images.append([place])
+    waiting = iter(images)
+    image = next(waiting, None)
+    is_first = True
+    while image is not None:
+        left = room()
+        taken: list[int] = []
+        has_parts = False
+        while image is not None and not (has_parts and len(taken) >= most):
+            if any(writes[place].after for place in image):
+                if len(taken) + len(image) > left and not is_first:
+                    break
+                has_parts = True
+            taken += image
+            is_first = False
+            image = next(waiting, None)
+        if not taken:
+            return
+        yield Batch([place for place in taken if not writes[place].after])
+        if has_parts:
+            yield Batch([place for place in taken if writes[place].after], needs_look=True)

@@ -1,16 +1,11 @@
 """How one operation writes: what waits for what, what is sent, and what a refusal means."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from package_keeper.decisions.plan import PlannedWrite
+from package_keeper.decisions.plan import PlannedWrite, WriteKind
 from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import Refusal
-
-Send = Callable[[PlannedWrite], tuple[Outcome, str]]
-"""Sends one write between its two lines of the receipt, and says what became of it."""
-
-PACKAGES, VERSIONS, TAGS = range(3)
-"""The stages of writes: whole packages come back before what is in them; a tag is moved in several steps."""
+from package_keeper.execution.scheduling import Batch, after_named
 
 
 class WriteOperation:
@@ -18,11 +13,18 @@ class WriteOperation:
 
     def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
         """For each write, by its place, the places before it that must have ended before it may begin."""
-        raise NotImplementedError
+        return after_named(writes)
 
-    def stage(self, write: PlannedWrite) -> int:
-        """Stages go one after the other, lower numbers first; within the last, that of tags, so do the writes."""
-        return TAGS if write.tag is not None else VERSIONS
+    def batches(
+        self, writes: Sequence[PlannedWrite], groups: Sequence[int], room: Callable[[], float]
+    ) -> Iterator[Batch]:
+        """The batches of writes, one after the other: whole packages, versions, then tags, which go one by one.
+
+        `groups` says which image each write belongs to; `room` is how many writes can be sent before `time-limit` ends.
+        """
+        del groups, room
+        for kind in (WriteKind.PACKAGE, WriteKind.VERSION, WriteKind.TAG):
+            yield Batch([place for place, write in enumerate(writes) if write.kind is kind])
 
     def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
         """The outcome of a write that needs no request any more."""
@@ -40,15 +42,5 @@ class WriteOperation:
         """Say what a refusal means for a write; may read, and may raise `Refusal` itself."""
         raise NotImplementedError
 
-    def give_up(self, write: PlannedWrite, outcome: Outcome) -> None:
-        """Note that a write is not done after all, and why: things have changed, or could not be looked at again."""
-
-    def must_be_alone(self, outcome: Outcome) -> bool:
-        """Whether nothing else may be under way while `afterwards` goes on after this outcome."""
-        del outcome
-        return False
-
-    def afterwards(self, write: PlannedWrite, outcome: Outcome, message: str, send: Send) -> tuple[Outcome, str]:
-        """Go on after a write that was sent, with further writes if need be; gives the outcome to report."""
-        del write, send
-        return outcome, message
+    def note(self, write: PlannedWrite, outcome: Outcome) -> None:
+        """Note what became of a write, so that others that depend on it are settled accordingly."""

@@ -43,6 +43,10 @@ class Dispatch:
             return POLL_SECONDS
         return self._governor.admit(Use.CREATE if restores else Use.DELETE)
 
+    def room(self, *, restores: bool) -> float:
+        """How many writes can be sent before `time-limit` ends, as far as limits are known; infinite without one."""
+        return self._governor.room(Use.CREATE if restores else Use.DELETE)
+
     def wait(self, *, restores: bool) -> float:
         """The seconds until a write may be sent, of which none is under way."""
         return self._governor.wait(Use.CREATE if restores else Use.DELETE)

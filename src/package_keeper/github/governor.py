@@ -12,12 +12,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from math import inf
 
 from package_keeper.errors import OutOfTime
 from package_keeper.github.clock import Clock
-from package_keeper.github.run_pace import RunPace
+from package_keeper.github.run_pace import POLITE_SECONDS, RunPace
 from package_keeper.github.waits import LONGEST, limit_wait, server_time
-from package_keeper.github.windows import Window
+from package_keeper.github.windows import SPAN, Window
 
 FIRST_IN_FLIGHT = 20
 """Requests in flight at the start; the published 100 are shared by everything that the user runs."""
@@ -136,6 +137,25 @@ class Governor:
         """The seconds until such a request may be sent, as far as can be told now."""
         with self._lock:
             return max(self._wait(use, self._clock.monotonic())[0], 0.0)
+
+    def room(self, use: Use) -> float:
+        """How many such requests can be sent before `time-limit` ends, as far as limits are known; else infinite."""
+        if self.run_pace.deadline is None:
+            return inf
+        with self._lock:
+            now = self._clock.monotonic()
+            left = max(self.run_pace.deadline - now, 0.0)
+            rooms = [left / POLITE_SECONDS] if self.run_pace.polite else []
+            if self._counts_points and self._announced:
+                minutes = left // SPAN
+                writes = self._writes[use]
+                rooms.append(writes.room(now) + minutes * writes.limit)
+                rooms.append((self._points.room(now) + minutes * self._points.limit) / use.points)
+            if (primary := self._primary) is not None:
+                share = -(-primary.limit // SHARE_LEFT)
+                hour = primary.limit - share if now + left > primary.resets else 0
+                rooms.append(primary.remaining - self._in_flight - share + hour)
+            return max(min(rooms, default=inf), 0.0)
 
     def rest(self, use: Use, seconds: float) -> None:
         """Wait until asking for such a request is worth it, and say why. Raises `OutOfTime` and `Cancelled`."""

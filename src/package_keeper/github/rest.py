@@ -161,6 +161,19 @@ class PackagesReader(_Family):
         """Get one active version."""
         return self._get(self._version(package, version_id), {}, lambda body: wire.version(body, package))[0]
 
+    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
+        """Ask for each version by its id whether it is there, side by side; `None` where that cannot be told."""
+
+        def ask(version: Version) -> bool | None:
+            try:
+                self.version(version.package, version.id)
+            except Refusal as refused:
+                return False if refused.kind is RefusalKind.NOT_FOUND else None
+            return True
+
+        wanted = {version.id: version for version in versions}
+        return self._lanes.all(wanted, lambda number: ask(wanted[number]), self._transport.governor)
+
     def _package_lists(
         self, wanted: Iterable[tuple[PackageType, str]]
     ) -> tuple[dict[tuple[PackageType, str], Listing[Package]], dict[tuple[PackageType, str], Refusal]]:
@@ -250,8 +263,11 @@ class PackagesWriter(_Family):
 
     def _send(self, method: str, path: str, use: Use, query: dict[str, str] | None = None) -> None:
         answer = self._transport.send(method, path, query, use=use)
-        if answer.status != 204 and answer.body.strip():
-            # GitHub confirms without a body; a page of a proxy confirms nothing
+        if answer.status != 204:
+            # only this is GitHub's word: a proxy may answer with a page of its own, or accept what it never passes on
             raise Refusal(
-                RefusalKind.OTHER, "the answer was no confirmation by GitHub", status=answer.status, sent_before=True
+                RefusalKind.UNCONFIRMED,
+                "the answer was no confirmation by GitHub",
+                status=answer.status,
+                sent_before=True,
             )

@@ -56,6 +56,11 @@ class Window:
         # what is under way fills it: that may be back any moment, and leaves a minute later
         return 0.05
 
+    def room(self, now: float) -> float:
+        """How much fits now."""
+        self._forget(now)
+        return max(self.limit - self._total - self._under_way, 0.0)
+
     def begin(self, now: float, cost: float) -> None:
         """Count a request that is about to be sent."""
         if self._round_ends is None:

@@ -252,6 +252,8 @@ def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
         decided["root"] = write.root
     if write.tag is not None:
         decided["tag"] = write.tag
+    if record is None and write.refusal is not None:
+        decided["expected"] = write.refusal
     if record is not None:
         decided["outcome"] = record.outcome
         if record.message:

@@ -116,7 +116,7 @@ def clean(hub: Busy, case: Case, crew: Crew) -> Carried:
         log=log,
     )
     plan = guard(planned(judged(hub, case.rules), case.rules), Guards())
-    replan = Replanning(hub, evidence, [(PACKAGE, versions)]).deletions(case.rules, hub)
+    replan = Replanning(hub, evidence, [(PACKAGE, versions)]).deletions(case.rules, hub, {})
     drift = Drift(replan=replan, stopwatch=hub.watch, log=log, read_from=0.0, read_until=0.0)
     operation = Deletions(plan, hub, hub, TagMoves(hub, hub, hub, hub, log), OnLastVersion.KEEP)
     return carrier(Paper(), log, crew).carry_out(plan, operation, drift)

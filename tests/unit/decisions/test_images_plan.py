@@ -18,6 +18,7 @@ from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.receipt import read_receipt
 from package_keeper.execution.restoring import plan_undo
+from package_keeper.inventory.version import Timestamp, age_order
 from tests.unit.inventory.cases import Case, draw_case
 from tests.unit.inventory.memory import Hub, Paper, Refuse, carried_out, judged, planned, restored
 from tests.unit.inventory.worlds import (
@@ -110,9 +111,32 @@ def test_without_refusals_and_limit_everything_planned_is_done(case: Case) -> No
     hub = Hub(case.world)
     plan = plan_of(case, hub)
     carried = carried_out(hub, plan)
-    outcomes = {record.outcome for record in carried.records if record.write.decision is Decision.DELETE}
-    assert outcomes <= {Outcome.DONE}
-    assert set(hub.deleted) == set(deletions(plan))
+    deleted = [record for record in carried.records if record.write.decision is Decision.DELETE]
+    held = {record.write.version_id for record in deleted if record.write.refusal is not None}
+    assert {record.outcome for record in deleted if record.write.version_id not in held} <= {Outcome.DONE}
+    assert set(hub.deleted) == set(deletions(plan)) - held
+
+
+@given(SMALL_CASES)
+def test_what_github_would_refuse_last_is_a_whole_image_and_the_newest(case: Case) -> None:
+    hub = Hub(case.world)
+    guarded = guard(plan_of(case, hub), Guards())
+    held = {write.version_id or 0 for write in guarded.now if write.refusal is not None}
+    going = {write.version_id or 0 for write in guarded.now if write.refusal is None and write.tag is None}
+    there = {version.id: version for version in case.world.versions}
+    left = [version for number, version in there.items() if number not in going]
+    assert left or not there, "GitHub deletes no last version"
+    had_tags = any(version.tags for version in there.values())
+    assert not had_tags or any(version.tags for version in left), "GitHub deletes no last tagged version"
+    assert torn(case.world, going, naive_needs(case.world)) == []
+    if held:
+        roots = [group[0] for group in guarded.plan.groups if group[0].version_id in held]
+        newest = max(age_order(root.version, Timestamp.UPDATED) for root in roots if root.version)
+        others = [group[0] for group in guarded.plan.groups if group[0].version_id in going]
+        for root in others:
+            assert root.version is not None
+            is_better = bool(root.version.image_tags) or not had_tags
+            assert not is_better or age_order(root.version, Timestamp.UPDATED) <= newest
 
 
 @given(SMALL_CASES, SEEDS)
@@ -236,19 +260,19 @@ def test_a_part_that_was_split_off_by_the_limit_stays_with_its_root_refused() ->
 
 
 def test_an_index_goes_before_the_older_tagged_images_that_it_holds() -> None:
-    world = World(
-        versions=(
-            container(1, A, "pr-1-amd64", days=52),
-            container(2, B, "pr-1-arm64", days=51),
-            container(3, C, "pr-1", days=50),
-        ),
-        manifests={A: plain(A), B: plain(B), C: index(C, child(plain(A)), child(plain(B)))},
-    )
+    children = (container(1, A, "pr-1-amd64", days=52), container(2, B, "pr-1-arm64", days=51))
+    root, other = container(3, C, "pr-1", days=50), container(4, D, "v1", days=49)
+    manifests = {A: plain(A), B: plain(B), C: index(C, child(plain(A)), child(plain(B))), D: plain(D)}
+    world = World(versions=(*children, root, other), manifests=manifests)
     hub = Hub(world)
     plan = plan_of(Case(world=world, rules=tags("pr-*")), hub)
     assert deletions(plan)[0] == 3
     carried = carried_out(hub, plan)
     assert [record.outcome for record in carried.records] == [Outcome.DONE] * 3
+    alone = World(versions=(*children, root), manifests=manifests)
+    hub = Hub(alone)
+    carried = carried_out(hub, plan_of(Case(world=alone, rules=tags("pr-*")), hub))
+    assert [record.outcome for record in carried.records] == [Outcome.LAST_VERSION] * 3, "the newest image stays whole"
 
 
 def test_nested_images_go_from_the_outside_in() -> None:

@@ -64,7 +64,7 @@ def drift(looks: Looks) -> Drift:
 def objections(
     writes: list[PlannedWrite], fresh: FreshPlan, left_over: AbstractSet[int] = frozenset()
 ) -> list[Outcome | None]:
-    found = drift(Looks([fresh])).objections(writes, left_over)
+    found = drift(Looks([fresh])).look(writes, left_over).objections
     return [each.outcome if each else None for each in found]
 
 
@@ -156,8 +156,8 @@ def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
     writes = [deletion(1), deletion(2)]
     looks = Looks([FreshPlan(writes=writes[1:]), FreshPlan(writes=writes, holders=holding(_2=[1]))])
     ours = drift(looks)
-    assert [each is None for each in ours.objections(writes)] == [False, True]
-    assert [each is None for each in ours.objections(writes)] == [False, False]
+    assert [each is None for each in ours.look(writes).objections] == [False, True]
+    assert [each is None for each in ours.look(writes).objections] == [False, False]
 
 
 # looks that fail
@@ -200,13 +200,13 @@ def test_lists_are_fresh_for_five_minutes_or_as_long_as_they_took_again() -> Non
     assert not due()
     looks.watch.seconds += 1
     assert due()
-    ours.objections([deletion(1)], {7})
+    ours.look([deletion(1)], {7})
     assert looks.asked == [([APP], {7})]
     looks.watch.seconds += FRESH_SECONDS - 1
     assert not due()
     looks.watch.seconds += 1
     assert due()
-    ours.objections([deletion(1)])
+    ours.look([deletion(1)])
     assert len(looks.asked) == 3, "what took longer is read once more, since a wait may have been the reason"
     looks.watch.seconds += 400
     assert not due()

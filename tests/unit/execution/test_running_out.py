@@ -21,7 +21,6 @@ from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.drift import Drift, FreshPlan
 from package_keeper.execution.ports import Leave as AnyLeave
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
-from package_keeper.execution.scheduling import after_holders
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, OwnerType, PackageName
 from package_keeper.runner.signals import Interruption
@@ -41,9 +40,6 @@ class Github(WriteOperation):
     gone: list[int] = field(default_factory=list)
     tries: Counter[int] = field(default_factory=Counter)
     looks: bool = True
-
-    def waits_for(self, writes: Any) -> list[set[int]]:
-        return after_holders(writes)
 
     def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
         return None if write.after <= set(self.gone) else (Outcome.OVER_LIMIT, "stays")

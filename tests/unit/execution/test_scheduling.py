@@ -1,49 +1,67 @@
-"""Which deletion waits for which: parts for what holds them, and the last of a package for all the others."""
+"""Which deletion waits for which: parts for what holds them, and for a look that many images share."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
-from package_keeper.execution.scheduling import A_FEW, after_holders
-from package_keeper.inventory.version import Version
+from package_keeper.decisions.plan import PlannedWrite
+from package_keeper.execution.scheduling import Schedule, after_named, in_rounds
 from tests.unit.execution.test_receipt import deletion
-from tests.unit.making import key, version
-
-UNTAGGED = [deletion(number) for number in range(1, A_FEW + 2)]
-TAGGED = [deletion(number, tags=(f"v{number}",)) for number in range(A_FEW + 2, 2 * A_FEW + 3)]
-WRITES = UNTAGGED + TAGGED
-LAST = len(WRITES) - 1
-PACKAGE = WRITES[0].package
-OTHER = key("container", "other")
 
 
-def waiting(staying: list[Version], count: int = len(WRITES)) -> dict[int, set[int]]:
-    """By the places of those that wait: the places that they wait for."""
-    return {place: wait for place, wait in enumerate(after_holders(WRITES[-count:], staying)) if wait}
+def images(*sizes: int) -> tuple[list[PlannedWrite], list[int]]:
+    """Images of so many versions each, and which image each version belongs to."""
+    writes: list[PlannedWrite] = []
+    groups: list[int] = []
+    for number, size in enumerate(sizes):
+        root = len(writes) + 1
+        writes.append(deletion(root))
+        writes += [replace(deletion(root + part), after=frozenset({root})) for part in range(1, size)]
+        groups += [number] * size
+    return writes, groups
 
 
-def test_the_newest_goes_last_where_a_whole_package_goes() -> None:
-    assert waiting([]) == {LAST: set(range(LAST))}
-    assert waiting([version(99, of=OTHER, tags=("stable",))]) == {LAST: set(range(LAST))}
+def test_a_part_waits_for_what_holds_it() -> None:
+    writes, _ = images(3, 1, 2)
+    assert after_named(writes) == [set(), {0}, {0}, set(), set(), {4}]
 
 
-def test_nothing_waits_where_a_tagged_version_stays() -> None:
-    assert waiting([version(99, of=PACKAGE, tags=("stable",))]) == {}
+def rounds(*sizes: int, most: int = 100, room: float = inf) -> list[list[int]]:
+    return [list(batch.places) for batch in in_rounds(*images(*sizes), most=most, room=lambda: room)]
 
 
-def test_the_last_tagged_one_waits_for_the_tagged_where_only_untagged_ones_stay() -> None:
-    assert waiting([version(99, of=PACKAGE)]) == {LAST: set(range(len(UNTAGGED), LAST))}
+def test_the_parts_of_many_images_wait_for_one_look() -> None:
+    assert rounds(3, 3, 1, 2) == [[0, 3, 6, 7], [1, 2, 4, 5, 8]]
+    assert [batch.needs_look for batch in in_rounds(*images(3, 2), most=9, room=lambda: inf)] == [False, True]
 
 
-@pytest.mark.parametrize("tags", [(), ("stable",)])
-def test_a_few_go_in_order_whatever_stays(tags: tuple[str, ...]) -> None:
-    assert waiting([version(99, of=PACKAGE, tags=tags)], 2) == {1: {0}}
+def test_an_image_is_in_one_round() -> None:
+    assert rounds(3, 3, 2, most=4) == [[0, 3], [1, 2, 4, 5], [6], [7]]
 
 
-@pytest.mark.parametrize("tags", [(), ("stable",)])
-def test_a_part_always_waits_for_what_holds_it(tags: tuple[str, ...]) -> None:
-    writes = [*WRITES]
-    writes[5] = replace(writes[5], after=frozenset({1, 3}))
-    assert after_holders(writes, [version(99, of=PACKAGE, tags=tags)])[5] == {0, 2}
+def test_versions_without_parts_need_no_rounds() -> None:
+    assert rounds(*[1] * 50, most=10) == [list(range(50))]
+
+
+def test_no_image_is_begun_that_the_time_may_not_finish_but_the_first() -> None:
+    assert rounds(3, 3, 3, room=7) == [[0, 3], [1, 2, 4, 5], [6], [7, 8]]
+    assert rounds(9, 3, room=2) == [[0], [1, 2, 3, 4, 5, 6, 7, 8]]
+    assert rounds(1, 9, 1, room=2) == [[0]]
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 100])
+def test_no_write_is_in_an_earlier_batch_than_what_it_waits_for(most: int) -> None:
+    writes, groups = images(4, 1, 2, 5, 1, 1, 3)
+    waits = after_named(writes)
+    begun: list[int] = []
+    for batch in in_rounds(writes, groups, most=most, room=lambda: inf):
+        schedule = Schedule(batch.places, waits)
+        while (place := schedule.begin()) is not None:
+            assert waits[place] <= set(begun)
+            begun.append(place)
+            schedule.end(place)
+        assert schedule.is_over
+    assert sorted(begun) == list(range(len(writes)))

@@ -121,6 +121,9 @@ class Hub:
             raise Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
         return self.active[version_id]
 
+    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
+        return {version.id: version.id in self.active for version in versions}
+
     # the protocol Writer
 
     def delete_version(self, package: PackageName, version_id: int) -> None:
