@@ -230,7 +230,7 @@ def without_commas(cell: str) -> str:
 
 def start(world: World, place: Place, inputs: dict[str, str]) -> Ended:
     inputs = {"token": world.token, "api-url": world.api_url, "registry-url": world.simulator.registry_url, **inputs}
-    return place.run([], place.action_environment(inputs, {"GITHUB_REPOSITORY": "acme/app"}))
+    return place.end(place.start([], place.action_environment(inputs, {"GITHUB_REPOSITORY": "acme/app"})))
 
 
 POLICIES = [section for section in sections_of("policies.md") if section.table("becomes")]

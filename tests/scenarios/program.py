@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from package_keeper.inputs.definitions import INPUTS
+from tests.program.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = ROOT / "entrypoint.py"
@@ -115,8 +116,7 @@ class Place:
         self, arguments: Sequence[str], environment: Mapping[str, str], program: Path = ENTRYPOINT
     ) -> subprocess.Popen[str]:
         """Start the program, isolated, in the workspace; the files of the runner are empty again."""
-        self.output_file().write_text("", encoding="utf-8")
-        self.summary_file().write_text("", encoding="utf-8")
+        self._empty_files()
         return subprocess.Popen(
             [sys.executable, "-I", str(program), *arguments],
             cwd=self.workspace,
@@ -128,9 +128,14 @@ class Place:
             encoding="utf-8",
         )
 
-    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Ended:
-        """Run the program to its end."""
-        return self.end(self.start(arguments, environment))
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str], program: Path = ENTRYPOINT) -> Ended:
+        """Run the program to its end, in a process of its own that is forked where all of it is imported."""
+        self._empty_files()
+        return self.end(Forked(program, arguments, self.workspace, environment))
+
+    def _empty_files(self) -> None:
+        self.output_file().write_text("", encoding="utf-8")
+        self.summary_file().write_text("", encoding="utf-8")
 
     def end(self, process: subprocess.Popen[str]) -> Ended:
         """Wait for the program's end, and read what it left."""

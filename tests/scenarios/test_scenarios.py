@@ -1,9 +1,12 @@
-"""Every folder here is one sentence of the public contract: a world, one or several runs, and what must come of them.
+"""Every file here is one sentence of the public contract: a world, one or several runs, and what must come of them.
 
 The real program runs as a process of its own against the simulated GitHub, through the Action's door, or with
 `command` through the command line. How to write a case: `world.py` and `repositories.py` read the part `given`,
 `expectations.py` the part `expect`, `files` are put into the workspace; texts may hold `{id:NAME}`, `{digest:NAME}`,
 `{receipt}` (of the run before) and `{url}`.
+
+A case is `NAME.yaml`, or `case.yaml` in a folder NAME. The first case of each operation starts the program as its
+users do; in all others it is forked where it is imported already (`tests/program`), which takes a tenth of the time.
 """
 
 from __future__ import annotations
@@ -17,14 +20,17 @@ import yaml
 
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from tests.scenarios.expectations import check, check_always
-from tests.scenarios.program import Ended, Place
+from tests.scenarios.program import Place
 from tests.scenarios.world import Tree, World, build, known
 from tests.simulator import Simulator
 
-CASES = sorted(Path(__file__).parent.glob("*/case.yaml"))
+HERE = Path(__file__).parent
+CASES = {path.stem: path for path in HERE.glob("*.yaml")} | {
+    path.parent.name: path for path in HERE.glob("*/case.yaml")
+}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Every scalar is the text that was written; a key that stands twice is an error."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the library's own form
@@ -43,27 +49,33 @@ def load(path: Path) -> Tree:
     return tree
 
 
+def operation(run: Tree) -> str:
+    """What a run does, and through which door."""
+    return run["inputs"].get("operation", "") if "inputs" in run else f"command {run['command'].partition(' ')[0]}"
+
+
 def _parameters() -> list[Any]:
-    found = []
-    for path in CASES:
-        reason = load(path).get("xfail")
-        marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-        found.append(pytest.param(path, id=path.parent.name, marks=marks))
+    found, started = [], set[str]()
+    for name, path in sorted(CASES.items()):
+        case = load(path)
+        marks = [pytest.mark.xfail(strict=True, reason=case["xfail"])] if "xfail" in case else []
+        starts = not started.issuperset(map(operation, case["run"]))
+        started.update(map(operation, case["run"]))
+        found.append(pytest.param(case, starts, id=name, marks=marks))
     return found
 
 
-@pytest.mark.parametrize("path", _parameters())
-def test_scenario(path: Path, tmp_path: Path) -> None:
-    case = load(path)
+@pytest.mark.parametrize(("case", "starts"), _parameters())
+def test_scenario(case: Tree, starts: bool, tmp_path: Path) -> None:
     assert case["title"]
     with Simulator() as simulator:
         world = build(simulator, case.get("given") or {})
         place = Place.below(tmp_path)
         for run in case["run"]:
-            _run(world, place, run)
+            _run(world, place, run, starts=starts)
 
 
-def _run(world: World, place: Place, run: Tree) -> None:
+def _run(world: World, place: Place, run: Tree, *, starts: bool) -> None:
     known(run, {"first", "inputs", "command", "environment", "files", "expect"}, "run")
     for action in run.get("first") or []:
         world.do(action)
@@ -73,21 +85,23 @@ def _run(world: World, place: Place, run: Tree) -> None:
         # `!!binary` is for files that are no text
         file.write_bytes(content if isinstance(content, bytes) else world.filled(content).encode())
     world.simulator.forget_requests()
-    ended = _started(world, place, run)
+    arguments, environment = _beginning(world, place, run)
+    ended = place.end(place.start(arguments, environment)) if starts else place.run(arguments, environment)
     requests = world.simulator.requests
     check_always(world, ended, requests, action="command" not in run)
     check(world, ended, run["expect"], requests)
     world.receipt = ended.outputs.get("receipt") or world.receipt
 
 
-def _started(world: World, place: Place, run: Tree) -> Ended:
+def _beginning(world: World, place: Place, run: Tree) -> tuple[list[str], dict[str, str]]:
+    """The arguments and the environment that the program begins with."""
     extra = {name: world.filled(text) for name, text in (run.get("environment") or {}).items()}
     if "command" in run:
         arguments = shlex.split(world.filled(run["command"]))
         environment = {"GH_TOKEN": world.token, "GITHUB_API_URL": world.api_url, "GITHUB_REPOSITORY_OWNER": "acme"}
-        return place.run(arguments, place.terminal_environment(environment | extra))
+        return arguments, place.terminal_environment(environment | extra)
     inputs = {"token": world.token, "owner": "acme", "api-url": world.api_url}
     if "registry-url" in INPUTS_BY_NAME:
         inputs["registry-url"] = world.simulator.registry_url
     inputs |= {name: world.filled(text) for name, text in run["inputs"].items()}
-    return place.run([], place.action_environment(inputs, extra))
+    return [], place.action_environment(inputs, extra)

@@ -52,7 +52,7 @@ def run(sim: Simulator, place: Place, **more: str) -> Ended:
 def run_quickly(sim: Simulator, place: Place, **more: str) -> Ended:
     now = sim.clock.now()
     arguments = [str(sim.clock.time_scale), str(sim.clock.moment(now)), now.isoformat()]
-    return place.end(place.start(arguments, environment(sim, place, **more), SCALED))
+    return place.run(arguments, environment(sim, place, **more), SCALED)
 
 
 def versions(sim: Simulator, number: int) -> Package:

@@ -57,7 +57,7 @@ def run(sim: Simulator, place: Place, **inputs: str) -> Ended:
     if inputs.pop("afresh", ""):
         file.unlink()
     passed(place)
-    return place.end(place.start([str(file)], environment(sim, place, inputs), DIRECTED))
+    return place.run([str(file)], environment(sim, place, inputs), DIRECTED)
 
 
 def again(sim: Simulator, place: Place, **inputs: str) -> Ended:
