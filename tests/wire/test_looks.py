@@ -216,7 +216,11 @@ def test_a_push_between_the_last_look_and_the_end_keeps_the_package(sim: Simulat
     push_image(package, "b", created_at="2026-01-02")
     # a limit refuses the deletion of the package, and somebody pushes while the run waits
     sim.faults.add("DELETE", "/container/app$", status=429, message="slow down", headers={"Retry-After": "1"})
-    sim.on("DELETE", "/container/app$", lambda *_: push_image(package, "c"), times=1)
+
+    def push(*_: object) -> None:
+        push_image(package, "c")
+
+    sim.on("DELETE", "/container/app$", push, times=1)
     ended = everything(sim, place, on_last_version="delete-package")
     assert ended.status == 0, ended.said
     assert set(package.tags()) == {"b", "c"}
