@@ -72,7 +72,7 @@ MAY_SAY_DRY_RUN = {
 LANES = "github/lanes.py"
 """The one module that starts threads."""
 
-LONGEST = 400
+LONGEST = 600
 
 
 @dataclass(frozen=True)
