@@ -21,7 +21,7 @@ from tests.simulator.scenarios import SCENARIOS, TOKEN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
 ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
 
