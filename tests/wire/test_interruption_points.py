@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.scenarios.program import Ended, Place
 from tests.simulator import Package, Simulator, Version, push_image, push_referrer
 from tests.simulator.images import INDEX, descriptor, index
+from tests.wire.world import TOKEN
 
-TOKEN = "tok-of-a-test"
 RECEIPT = "package-keeper-receipt.jsonl"
 OLD = "2026-01-01T00:00:00Z"
 WRITES = 8
 """Versions of the image that go: an index, an index in it, a manifest, two attestations, three referrers."""
 STAYING = 3
 """An index, the manifest that it shares, and its signature."""
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
 
 
 @pytest.fixture
@@ -49,19 +38,14 @@ def package(sim: Simulator) -> Package:
     return made
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
-
-
-def run(sim: Simulator, place: Place, **inputs: str) -> subprocess.Popen[str]:
+def environment(sim: Simulator, place: Place, inputs: dict[str, str]) -> dict[str, str]:
     given = {"token": TOKEN, "owner": "acme", "owner-type": "organization", "api-url": sim.url, "dry-run": "false"}
     given |= {"registry-url": sim.registry_url} | {name.replace("_", "-"): text for name, text in inputs.items()}
-    return place.start([], place.action_environment(given))
+    return place.action_environment(given)
 
 
 def ended(sim: Simulator, place: Place, **inputs: str) -> Ended:
-    return place.end(run(sim, place, **inputs))
+    return place.run([], environment(sim, place, inputs))
 
 
 def killed(sim: Simulator, place: Place, method: str, path: str, *, after: int, done: bool, **inputs: str) -> None:
@@ -70,7 +54,7 @@ def killed(sim: Simulator, place: Place, method: str, path: str, *, after: int, 
     rule = sim.on(method, path, lambda *_: processes[0].kill(), times=1, after=after)
     if not done:
         sim.faults.add(method, path, action="close", after=after)
-    processes.append(run(sim, place, **inputs))
+    processes.append(place.start([], environment(sim, place, inputs)))
     assert place.end(processes[0]).status == -9
     assert rule.hits == 1
     sim.faults.clear()

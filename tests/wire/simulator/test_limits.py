@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
 
 from tests.simulator import Simulator, push_image
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
-from tests.simulator.registry import MEDIA_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
-ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
+from tests.simulator.plain import Client, ClientFactory
 
 
 def test_the_primary_limit_is_a_window(client: Client, sim: Simulator) -> None:
