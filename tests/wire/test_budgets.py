@@ -15,22 +15,9 @@ from tests.simulator import Package, Simulator
 from tests.simulator.images import push_image
 from tests.wire import timed
 from tests.wire.test_interruptions import wait_until
-from tests.wire.world import TOKEN
+from tests.wire.world import TOKEN, environment
 
 OLD = "2026-01-01T00:00:00Z"
-
-
-def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
-    inputs = {
-        "token": TOKEN,
-        "owner": "acme",
-        "owner-type": "organization",
-        "api-url": sim.url,
-        "operation": "delete",
-        "package": "app",
-        "dry-run": "false",
-    }
-    return place.action_environment(inputs | {name.replace("_", "-"): text for name, text in more.items()})
 
 
 def run(sim: Simulator, place: Place, **more: str) -> Ended:

@@ -19,6 +19,7 @@ import pytest
 from tests.scenarios.program import SCALED, Place, receipt_lines, time_of
 from tests.simulator import Package, Simulator
 from tests.simulator.faults import Rule
+from tests.wire import world
 from tests.wire.world import TOKEN, furnished
 
 NUMBER = 8
@@ -50,20 +51,9 @@ def package(sim: Simulator) -> Package:
 
 
 def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
-    inputs = {
-        "token": TOKEN,
-        "owner": "acme",
-        "owner-type": "organization",
-        "api-url": sim.url,
-        "operation": "delete",
-        "package-type": "npm",
-        "package": "app",
-        "versions": "1.*",
-        "dry-run": "false",
-        # one after the other, so that it is known which write is under way
-        "pace": "polite",
-    }
-    return place.action_environment(inputs | {name.replace("_", "-"): text for name, text in more.items()})
+    # one after the other, so that it is known which write is under way
+    inputs = {"package_type": "npm", "versions": "1.*", "pace": "polite"}
+    return world.environment(sim, place, **(inputs | more))
 
 
 def start(sim: Simulator, place: Place, environment: dict[str, str]) -> subprocess.Popen[str]:
