@@ -13,9 +13,12 @@ from typing import Any
 
 from package_keeper.inputs.definitions import INPUTS
 from tests.program.forked import Forked
+from tests.simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = ROOT / "entrypoint.py"
+SCALED = ROOT / "tests" / "benchmarks" / "scaled.py"
+"""The Action in the time of a simulator; its arguments are what `time_of` gives."""
 COMMANDS = ("add-mask", "error", "warning", "notice", "group", "endgroup", "debug")
 SECONDS = 90
 
@@ -154,6 +157,14 @@ class Place:
             workspace=self.workspace,
             annotations=said_by_kind(stdout, stderr),
         )
+
+
+def time_of(simulator: Simulator) -> list[str]:
+    """The arguments with which `SCALED` lives in the time of a simulator, which tells it to its clients."""
+    clock = simulator.clock
+    clock.shared = True
+    now = clock.now()
+    return [str(clock.time_scale), str(clock.moment(now)), now.isoformat()]
 
 
 def read_outputs(text: str) -> dict[str, str]:

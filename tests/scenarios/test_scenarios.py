@@ -7,6 +7,7 @@ The real program runs as a process of its own against the simulated GitHub, thro
 
 A case is `NAME.yaml`, or `case.yaml` in a folder NAME. The first case of each operation starts the program as its
 users do; in all others it is forked where it is imported already (`tests/program`), which takes a tenth of the time.
+With `scale: 60` a minute lasts a second, for the program and for GitHub: for cases in which the program waits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import yaml
 
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from tests.scenarios.expectations import check, check_always
-from tests.scenarios.program import Place
+from tests.scenarios.program import SCALED, Place, time_of
 from tests.scenarios.world import Tree, World, build, known
 from tests.simulator import Simulator
 
@@ -45,7 +46,7 @@ class _Loader(yaml.CSafeLoader):
 def load(path: Path) -> Tree:
     """Read a case."""
     tree: Tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
-    known(tree, {"title", "note", "given", "run", "xfail", "until"}, str(path))
+    known(tree, {"title", "note", "given", "run", "xfail", "until", "scale"}, str(path))
     return tree
 
 
@@ -68,14 +69,14 @@ def _parameters() -> list[Any]:
 @pytest.mark.parametrize(("case", "starts"), _parameters())
 def test_scenario(case: Tree, starts: bool, tmp_path: Path) -> None:
     assert case["title"]
-    with Simulator() as simulator:
+    with Simulator(time_scale=float(case.get("scale", "1"))) as simulator:
         world = build(simulator, case.get("given") or {})
         place = Place.below(tmp_path)
         for run in case["run"]:
-            _run(world, place, run, starts=starts)
+            _run(world, place, run, starts=starts, scaled="scale" in case)
 
 
-def _run(world: World, place: Place, run: Tree, *, starts: bool) -> None:
+def _run(world: World, place: Place, run: Tree, *, starts: bool, scaled: bool) -> None:
     known(run, {"first", "inputs", "command", "environment", "files", "expect"}, "run")
     for action in run.get("first") or []:
         world.do(action)
@@ -86,7 +87,12 @@ def _run(world: World, place: Place, run: Tree, *, starts: bool) -> None:
         file.write_bytes(content if isinstance(content, bytes) else world.filled(content).encode())
     world.simulator.forget_requests()
     arguments, environment = _beginning(world, place, run)
-    ended = place.end(place.start(arguments, environment)) if starts else place.run(arguments, environment)
+    if scaled:
+        ended = place.run(time_of(world.simulator), environment, SCALED)
+    elif starts:
+        ended = place.end(place.start(arguments, environment))
+    else:
+        ended = place.run(arguments, environment)
     requests = world.simulator.requests
     check_always(world, ended, requests, action="command" not in run)
     check(world, ended, run["expect"], requests)

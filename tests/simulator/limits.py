@@ -89,6 +89,11 @@ class Limits:
             self._primary.clear()
             self._windows = {name: Window() for name in self._windows}
 
+    @property
+    def in_flight(self) -> int:
+        """How many REST requests are under way."""
+        return self._in_flight
+
     def enter(self) -> int:
         """Note a REST request that begins; tell how many there are now."""
         with self._lock:

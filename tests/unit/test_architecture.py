@@ -4,7 +4,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -353,10 +353,10 @@ HARMLESS: tuple[tuple[str, str], ...] = (
 )
 
 
-def modules() -> list[Module]:
-    return [
-        Module(file.relative_to(SRC).as_posix(), file.read_text(encoding="utf-8")) for file in sorted(SRC.rglob("*.py"))
-    ]
+@cache
+def modules(folder: Path = SRC) -> list[Module]:
+    files = sorted(folder.rglob("*.py"))
+    return [Module(file.relative_to(folder).as_posix(), file.read_text(encoding="utf-8")) for file in files]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -412,3 +412,11 @@ def test_imports_have_no_circle() -> None:
         for name in ready:
             del left[name]
     assert left == {}
+
+
+def test_no_unit_test_starts_a_process() -> None:
+    """A test that starts one belongs into `tests/wire` or `tests/contract`."""
+    starters = ("subprocess", "multiprocessing", "tests.program", "tests.scenarios.program.Place")
+    imports = [(module.path, name) for module in modules(Path(__file__).parent) for name, _ in module.imports]
+    assert ("test_architecture.py", "ast") in imports
+    assert [each for each in imports if any(is_of(each[1], starter) for starter in starters)] == []

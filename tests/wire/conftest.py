@@ -20,6 +20,7 @@ def sim() -> Iterator[Simulator]:
     with Simulator() as simulator:
         yield furnished(simulator)
     assert simulator.errors == []
+    assert [problem for problem in simulator.contract_violations if problem.side == "request"] == []
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from package_keeper.github.run_pace import RunPace
 from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType
 from tests.simulator import Simulator
+from tests.wire.world import TOKEN
 
-TOKEN = "tok"
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CLOSE = b""
 """Instead of an answer: the connection is dropped."""

@@ -1,58 +1,27 @@
 """Budgets, drift and many writes at once: what is left, what is said, and what the next run does.
 
-The real program runs as a process of its own. Where minutes must pass, it and the simulator live in time that passes
-faster (tests/benchmarks/scaled.py).
+The real program runs as a process of its own. Where minutes must pass, the test lets them pass (timed.py).
 """
 
 from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator
 from tests.simulator.images import push_image
+from tests.wire import timed
 from tests.wire.test_interruptions import wait_until
-from tests.wire.world import TOKEN, furnished
+from tests.wire.world import TOKEN, environment
 
-SCALED = Path(__file__).resolve().parents[1] / "benchmarks" / "scaled.py"
 OLD = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def quick() -> Iterator[Simulator]:
-    """A simulator in which five minutes last a second."""
-    with Simulator(time_scale=300) as simulator:
-        simulator.clock.shared = True
-        yield furnished(simulator)
-    assert simulator.errors == []
-
-
-def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
-    inputs = {
-        "token": TOKEN,
-        "owner": "acme",
-        "owner-type": "organization",
-        "api-url": sim.url,
-        "operation": "delete",
-        "package": "app",
-        "dry-run": "false",
-    }
-    return place.action_environment(inputs | {name.replace("_", "-"): text for name, text in more.items()})
 
 
 def run(sim: Simulator, place: Place, **more: str) -> Ended:
     return place.run([], environment(sim, place, **more))
-
-
-def run_quickly(sim: Simulator, place: Place, **more: str) -> Ended:
-    now = sim.clock.now()
-    arguments = [str(sim.clock.time_scale), str(sim.clock.moment(now)), now.isoformat()]
-    return place.run(arguments, environment(sim, place, **more), SCALED)
 
 
 def versions(sim: Simulator, number: int) -> Package:
@@ -71,7 +40,7 @@ NPM = {"package_type": "npm", "versions": "*"}
 
 def test_the_time_limit_ends_a_run_cleanly_and_the_next_goes_on(sim: Simulator, place: Place) -> None:
     package = versions(sim, 8)
-    ended = run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="3s", summary="true")
+    ended = timed.run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="3s")
     assert ended.status == 0, ended.said
     assert ended.outputs["result"] == "partial"
     done, left = ended.count("deleted"), ended.count("remaining")
@@ -89,7 +58,7 @@ def test_no_wait_ends_past_the_time_limit(sim: Simulator, place: Place) -> None:
     package = versions(sim, 5)
     message = "You have exceeded a secondary rate limit."
     sim.faults.add("DELETE", "/versions/", status=403, message=message, headers={"Retry-After": "60"}, after=2)
-    ended = run(sim, place, **NPM, pace="polite", time_limit="20s")
+    ended = timed.run(sim, place, **NPM, pace="polite", time_limit="20s")
     assert (ended.status, ended.outputs["result"]) == (0, "partial"), ended.said
     assert (ended.count("deleted"), ended.count("remaining")) == (2, 3)
     assert len(package.active()) == 3
@@ -162,7 +131,7 @@ def test_a_refusal_pauses_all_and_loses_nothing(sim: Simulator, place: Place) ->
         "DELETE", "/versions/", status=429, message="You have exceeded a secondary rate limit.",
         headers={"Retry-After": "2"}, after=10, times=5,
     )  # fmt: skip
-    ended = run(sim, place, **NPM, keep_latest="1")
+    ended = timed.run(sim, place, **NPM, keep_latest="1")
     assert (ended.status, ended.count("deleted"), ended.count("failed")) == (0, 39, 0), ended.said
     assert len(package.active()) == 1
     waits = [text for text in ended.annotations["warning"] if "rate limit is reached; waiting" in text]
@@ -171,20 +140,25 @@ def test_a_refusal_pauses_all_and_loses_nothing(sim: Simulator, place: Place) ->
 
 
 @pytest.fixture
-def images(quick: Simulator) -> Package:
-    """Six images of pull requests, of two platforms; each deletion takes two minutes, one after the other."""
-    package = quick.add_package("acme", "container", "app")
+def images(sim: Simulator) -> Package:
+    """Six images of pull requests, of two platforms."""
+    package = sim.add_package("acme", "container", "app")
     push_image(package, "v1", created_at=OLD)
     for number in range(1, 7):
         push_image(package, f"pr-{number}", platforms=["linux/amd64", "linux/arm64"], created_at=f"2026-01-0{number}")
-    quick.faults.add("DELETE", "/versions/", action="delay", delay=0.4, times=None)
     return package
 
 
-def test_a_tag_that_moves_during_a_long_run_keeps_its_image(quick: Simulator, images: Package, place: Place) -> None:
+def deletions_take_two_minutes(sim: Simulator, place: Place) -> None:
+    clock = timed.passed(place)
+    sim.on("DELETE", "/versions/", lambda *_: clock.until(clock.seconds + 120))
+
+
+def test_a_tag_that_moves_during_a_long_run_keeps_its_image(sim: Simulator, images: Package, place: Place) -> None:
+    deletions_take_two_minutes(sim, place)
     kept = images.tags()["pr-6"]
-    quick.on("DELETE", "/versions/", lambda *_: images.move_tag("stable", kept), after=2, times=1)
-    ended = run_quickly(quick, place, tags="pr-*", pace="polite")
+    sim.on("DELETE", "/versions/", lambda *_: images.move_tag("stable", kept), after=2, times=1)
+    ended = timed.run(sim, place, tags="pr-*", pace="polite")
     assert ended.status == 0, ended.said
     assert set(images.tags()) == {"v1", "pr-6", "stable"}
     outcomes = {version["outcome"] for version in ended.array("versions")}
@@ -195,8 +169,9 @@ def test_a_tag_that_moves_during_a_long_run_keeps_its_image(quick: Simulator, im
 
 
 def test_what_is_pushed_during_a_long_run_and_built_on_old_parts_stays_whole(
-    quick: Simulator, images: Package, place: Place
+    sim: Simulator, images: Package, place: Place
 ) -> None:
+    deletions_take_two_minutes(sim, place)
     index = images.manifests[images.tags()["pr-6"].name][0]
     parts = {child["digest"] for child in json.loads(index)["manifests"]}
     other = json.dumps(json.loads(index) | {"annotations": {"made": "later"}}).encode()
@@ -204,23 +179,23 @@ def test_what_is_pushed_during_a_long_run_and_built_on_old_parts_stays_whole(
     def push(*_: object) -> None:
         images.push(other, tag="v2")
 
-    quick.on("DELETE", "/versions/", push, after=2, times=1)
-    ended = run_quickly(quick, place, tags="pr-*", pace="polite")
+    sim.on("DELETE", "/versions/", push, after=2, times=1)
+    ended = timed.run(sim, place, tags="pr-*", pace="polite")
     assert ended.status == 0, ended.said
     assert set(images.tags()) == {"v1", "v2"}
     assert parts <= {version.name for version in images.active()}
     assert ended.count("broken") == 0
 
 
-def test_versions_that_went_meanwhile_are_not_asked_for(quick: Simulator, place: Place) -> None:
-    package = versions(quick, 8)
-    quick.faults.add("DELETE", "/versions/", action="delay", delay=0.6, times=None)
+def test_versions_that_went_meanwhile_are_not_asked_for(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 8)
+    deletions_take_two_minutes(sim, place)
     last = package.find("1.6.0")
     assert last is not None
-    quick.on("DELETE", "/versions/", lambda *_: package.remove(last), after=1, times=1)
-    ended = run_quickly(quick, place, package_type="npm", versions="*", keep_latest="1", pace="polite")
+    sim.on("DELETE", "/versions/", lambda *_: package.remove(last), after=1, times=1)
+    ended = timed.run(sim, place, package_type="npm", versions="*", keep_latest="1", pace="polite")
     assert ended.status == 0, ended.said
-    assert not any(str(last.id) in request.path for request in quick.writes)
+    assert not any(str(last.id) in request.path for request in sim.writes)
     found = {version["id"]: version["outcome"] for version in ended.array("versions")}
     assert found[last.id] == "changed-since-plan"
     assert set(found.values()) == {"done", "changed-since-plan"}

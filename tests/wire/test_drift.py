@@ -1,6 +1,6 @@
 """What others push, delete and break while a run waits for ten minutes in the middle of its work.
 
-The real program runs as a process of its own, in time that passes as fast as the simulator's. A limit refuses one of
+The real program runs as a process of its own, in time that passes where it waits. A limit refuses one of
 its requests, and while it waits somebody acts: nothing that is needed by then may go, and nothing is called done or
 changed that is not.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ import pytest
 from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator
 from tests.simulator.images import INDEX, descriptor, index, push_image, push_referrer
-from tests.wire.test_budgets import OLD, names, run, run_quickly, versions
-from tests.wire.world import furnished
+from tests.wire import timed
+from tests.wire.test_budgets import OLD, names, run, versions
 
 LIMIT = "You have exceeded a secondary rate limit."
 AGAIN = "the lists are more than five minutes old"
@@ -27,18 +26,9 @@ NPM = {"package_type": "npm", "versions": "*", "keep_latest": "1"}
 
 
 @pytest.fixture
-def quick() -> Iterator[Simulator]:
-    """A simulator in which ten minutes last less than a second."""
-    with Simulator(time_scale=1000) as simulator:
-        simulator.clock.shared = True
-        yield furnished(simulator)
-    assert simulator.errors == []
-
-
-@pytest.fixture
-def package(quick: Simulator) -> Package:
+def package(sim: Simulator) -> Package:
     """An image that stays, and four of pull requests, of two platforms each."""
-    package = quick.add_package("acme", "container", "app")
+    package = sim.add_package("acme", "container", "app")
     push_image(package, "v1", created_at=OLD)
     for number in range(1, 5):
         push_image(package, f"pr-{number}", platforms=PLATFORMS, created_at=f"2026-01-0{number}")
@@ -74,11 +64,11 @@ def reuse(package: Package, part: str, tag: str) -> None:
     package.push(index(*children, seed=tag), INDEX, tag)
 
 
-def test_a_deletion_that_a_limit_refused_is_decided_again(quick: Simulator, package: Package, place: Place) -> None:
+def test_a_deletion_that_a_limit_refused_is_decided_again(sim: Simulator, package: Package, place: Place) -> None:
     kept = package.tags()["pr-1"]
-    refuse(quick, "DELETE", f"/versions/{kept.id}$")
-    quick.on("DELETE", f"/versions/{kept.id}$", lambda *_: package.move_tag("latest", kept), times=1)
-    ended = run_quickly(quick, place, tags="pr-*", keep_tags="latest")
+    refuse(sim, "DELETE", f"/versions/{kept.id}$")
+    sim.on("DELETE", f"/versions/{kept.id}$", lambda *_: package.move_tag("latest", kept), times=1)
+    ended = timed.run(sim, place, tags="pr-*", keep_tags="latest")
     assert (ended.status, ended.outputs["result"]) == (0, "done"), ended.said
     assert AGAIN in ended.said
     assert set(package.tags()) == {"v1", "pr-1", "latest"}
@@ -89,19 +79,19 @@ def test_a_deletion_that_a_limit_refused_is_decided_again(quick: Simulator, pack
     assert of_kept == ["started", "changed-since-plan"], "it was not carried out: undo has nothing to bring back"
 
 
-def test_a_restoration_that_a_limit_refused_is_decided_again(quick: Simulator, place: Place) -> None:
-    package = quick.add_package("acme", "container", "app")
+def test_a_restoration_that_a_limit_refused_is_decided_again(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "container", "app")
     push_image(package, "v9", created_at=OLD)
     gone = [push_image(package, f"t{number}", created_at=OLD) for number in range(3)]
     for version in gone:
         package.remove(version)
-    refuse(quick, "POST", f"/versions/{gone[1].id}/restore")
+    refuse(sim, "POST", f"/versions/{gone[1].id}/restore")
 
     def push(*_: object) -> None:
         push_image(package, "t1", seed="anew")
 
-    quick.on("POST", f"/versions/{gone[1].id}/", push, times=1)
-    ended = run_quickly(quick, place, operation="restore", tags="t*")
+    sim.on("POST", f"/versions/{gone[1].id}/", push, times=1)
+    ended = timed.run(sim, place, operation="restore", tags="t*")
     assert ended.status == 0, ended.said
     assert AGAIN in ended.said
     assert [version.is_active for version in gone] == [True, False, True]
@@ -110,13 +100,13 @@ def test_a_restoration_that_a_limit_refused_is_decided_again(quick: Simulator, p
 
 @pytest.mark.parametrize("older_than", ["", "1d"])
 def test_a_part_that_a_new_image_needs_stays_though_the_rules_select_that_image_too(
-    quick: Simulator, package: Package, place: Place, older_than: str
+    sim: Simulator, package: Package, place: Place, older_than: str
 ) -> None:
     root = package.tags()["pr-4"]
     shared = parts_of(package, root.name)[0]
-    refuse(quick, "DELETE", f"/versions/{root.id}$")
-    quick.on("DELETE", f"/versions/{root.id}$", lambda *_: reuse(package, shared, "pr-99"), times=1)
-    ended = run_quickly(quick, place, tags="pr-*", older_than=older_than)
+    refuse(sim, "DELETE", f"/versions/{root.id}$")
+    sim.on("DELETE", f"/versions/{root.id}$", lambda *_: reuse(package, shared, "pr-99"), times=1)
+    ended = timed.run(sim, place, tags="pr-*", older_than=older_than)
     assert (ended.status, ended.count("broken")) == (0, 0), ended.said
     assert set(package.tags()) == {"v1", "pr-99"}
     assert package.find(shared) is not None
@@ -125,16 +115,16 @@ def test_a_part_that_a_new_image_needs_stays_though_the_rules_select_that_image_
 
 @pytest.mark.parametrize("older_than", ["", "1d"])
 def test_a_part_of_an_image_that_is_gone_stays_when_a_new_image_needs_it(
-    quick: Simulator, package: Package, place: Place, older_than: str
+    sim: Simulator, package: Package, place: Place, older_than: str
 ) -> None:
     parts = [package.find(name) for name in parts_of(package, package.tags()["pr-1"].name)]
     shared, other = parts
     assert shared is not None
     assert other is not None
     for part in (shared, other):
-        refuse(quick, "DELETE", f"/versions/{part.id}$")
-    quick.on("DELETE", f"/versions/{shared.id}$", lambda *_: reuse(package, shared.name, "release"), times=1)
-    ended = run_quickly(quick, place, tags="pr-*", older_than=older_than)
+        refuse(sim, "DELETE", f"/versions/{part.id}$")
+    sim.on("DELETE", f"/versions/{shared.id}$", lambda *_: reuse(package, shared.name, "release"), times=1)
+    ended = timed.run(sim, place, tags="pr-*", older_than=older_than)
     assert (ended.status, ended.count("broken")) == (0, 0), ended.said
     assert AGAIN in ended.said
     assert set(package.tags()) == {"v1", "release"}
@@ -143,22 +133,22 @@ def test_a_part_of_an_image_that_is_gone_stays_when_a_new_image_needs_it(
     assert broken(package) == []
 
 
-def test_what_refers_to_an_image_that_is_pushed_anew_stays(quick: Simulator, package: Package, place: Place) -> None:
+def test_what_refers_to_an_image_that_is_pushed_anew_stays(sim: Simulator, package: Package, place: Place) -> None:
     root = package.tags()["pr-1"]
     content, media_type = package.manifests[root.name]
     (referrer,) = push_referrer(package, root, created_at="2026-01-01")
-    refuse(quick, "DELETE", f"/versions/{referrer.id}$")
+    refuse(sim, "DELETE", f"/versions/{referrer.id}$")
 
     def push(*_: object) -> None:
         package.push(content, media_type, "v2")
 
-    quick.on("DELETE", f"/versions/{referrer.id}$", push, times=1)
+    sim.on("DELETE", f"/versions/{referrer.id}$", push, times=1)
     # the platforms are pushed with it, as every client does
     for name in parts_of(package, root.name):
         version = package.find(name)
         assert version is not None
-        refuse(quick, "DELETE", f"/versions/{version.id}$")
-    ended = run_quickly(quick, place, tags="pr-*")
+        refuse(sim, "DELETE", f"/versions/{version.id}$")
+    ended = timed.run(sim, place, tags="pr-*")
     assert ended.status == 0, ended.said
     assert not root.is_active
     assert set(package.tags()) == {"v1", "v2"}
@@ -166,40 +156,40 @@ def test_what_refers_to_an_image_that_is_pushed_anew_stays(quick: Simulator, pac
     assert broken(package) == []
 
 
-def test_two_tags_of_one_image_are_taken_away_whatever_time_passes(quick: Simulator, place: Place) -> None:
-    package = quick.add_package("acme", "container", "app")
+def test_two_tags_of_one_image_are_taken_away_whatever_time_passes(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "container", "app")
     image = push_image(package, "v1", created_at=OLD)
     for tag in ("pr-1", "pr-2"):
         package.move_tag(tag, image)
-    refuse(quick, "PUT", "/manifests/pr-2$")
-    ended = run_quickly(quick, place, tags="pr-*", partial_match="untag")
+    refuse(sim, "PUT", "/manifests/pr-2$")
+    ended = timed.run(sim, place, tags="pr-*", partial_match="untag")
     assert (ended.status, ended.count("untagged")) == (0, 2), ended.said
     assert AGAIN in ended.said
     assert set(package.tags()) == {"v1"}
 
 
 def test_an_image_that_somebody_restores_meanwhile_keeps_its_parts(
-    quick: Simulator, package: Package, place: Place
+    sim: Simulator, package: Package, place: Place
 ) -> None:
     root = package.tags()["pr-1"]
     parts = [package.find(name) for name in parts_of(package, root.name)]
     for part in parts:
         assert part is not None
-        refuse(quick, "DELETE", f"/versions/{part.id}$")
-    quick.on("DELETE", f"/versions/{parts[0] and parts[0].id}$", lambda *_: package.bring_back(root), times=1)
-    ended = run_quickly(quick, place, tags="pr-*")
+        refuse(sim, "DELETE", f"/versions/{part.id}$")
+    sim.on("DELETE", f"/versions/{parts[0] and parts[0].id}$", lambda *_: package.bring_back(root), times=1)
+    ended = timed.run(sim, place, tags="pr-*")
     assert ended.status == 0, ended.said
     assert set(package.tags()) == {"v1", "pr-1"}
     assert broken(package) == []
     assert [part and part.is_active for part in parts] == [True, True]
 
 
-def test_a_list_that_lags_behind_ends_no_long_run(quick: Simulator, package: Package, place: Place) -> None:
-    quick.configure(deletions_listed_for=100_000.0)
+def test_a_list_that_lags_behind_ends_no_long_run(sim: Simulator, package: Package, place: Place) -> None:
+    sim.configure(deletions_listed_for=100_000.0)
     part = package.find(parts_of(package, package.tags()["pr-1"].name)[0])
     assert part is not None
-    refuse(quick, "DELETE", f"/versions/{part.id}$")
-    ended = run_quickly(quick, place, tags="pr-*")
+    refuse(sim, "DELETE", f"/versions/{part.id}$")
+    ended = timed.run(sim, place, tags="pr-*")
     assert AGAIN in ended.said
     assert (ended.status, ended.count("deleted"), ended.count("skipped")) == (0, 12, 0), ended.said
     assert set(package.tags()) == {"v1"}
@@ -216,12 +206,12 @@ def test_a_list_that_lags_behind_ends_no_long_run(quick: Simulator, package: Pac
     ],
 )
 def test_lists_that_cannot_be_read_again_are_no_change(
-    quick: Simulator, place: Place, fault: dict[str, Any], status: int, outcome: str, result: str
+    sim: Simulator, place: Place, fault: dict[str, Any], status: int, outcome: str, result: str
 ) -> None:
-    package = versions(quick, 6)
-    refuse(quick, "DELETE", "/versions/", after=2)
-    quick.faults.add("GET", "/versions", after=1, times=None, **fault)
-    ended = run_quickly(quick, place, **NPM, pace="polite")
+    package = versions(sim, 6)
+    refuse(sim, "DELETE", "/versions/", after=2)
+    sim.faults.add("GET", "/versions", after=1, times=None, **fault)
+    ended = timed.run(sim, place, **NPM, pace="polite")
     assert (ended.status, ended.outputs["result"]) == (status, result), ended.said
     assert names(package) == [f"1.{number}.0" for number in range(2, 6)], "nothing goes without a fresh look"
     found = [version["outcome"] for version in ended.array("versions")]
@@ -230,17 +220,17 @@ def test_lists_that_cannot_be_read_again_are_no_change(
 
 @pytest.mark.parametrize("fault", [{"status": 502}, {"status": 403}])
 def test_a_registry_that_fails_at_the_second_look_is_no_change(
-    quick: Simulator, package: Package, place: Place, fault: dict[str, Any]
+    sim: Simulator, package: Package, place: Place, fault: dict[str, Any]
 ) -> None:
     root = package.tags()["pr-4"]
 
     def fail(*_: object) -> None:
         push_image(package, "new", platforms=PLATFORMS)
-        quick.faults.add("GET", "/manifests/", times=None, **fault)
+        sim.faults.add("GET", "/manifests/", times=None, **fault)
 
-    refuse(quick, "DELETE", f"/versions/{root.id}$")
-    quick.on("DELETE", f"/versions/{root.id}$", fail, times=1)
-    ended = run_quickly(quick, place, tags="pr-*")
+    refuse(sim, "DELETE", f"/versions/{root.id}$")
+    sim.on("DELETE", f"/versions/{root.id}$", fail, times=1)
+    ended = timed.run(sim, place, tags="pr-*")
     assert ended.status == (5 if fault["status"] == 502 else 1), ended.said
     assert ended.outputs["result"] == "failed"
     assert {"v1", "pr-4", "new"} <= set(package.tags())
@@ -248,17 +238,17 @@ def test_a_registry_that_fails_at_the_second_look_is_no_change(
     assert outcomes(ended)[root.id] == ("failed" if fault["status"] == 502 else "no-permission")
 
 
-def test_a_second_look_that_has_to_wait_itself_is_taken_once_more(quick: Simulator, place: Place) -> None:
-    package = quick.add_package("acme", "container", "app")
+def test_a_second_look_that_has_to_wait_itself_is_taken_once_more(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "container", "app")
     for minute in range(59):
         push_image(package, f"v{minute}", created_at=f"2026-01-01T00:{minute:02}:00Z")
         push_image(package, f"w{minute}", created_at=f"2026-01-01T01:{minute:02}:00Z")
     images = [push_image(package, f"pr-{number}", created_at=f"2026-01-02T00:{number:02}:00Z") for number in range(9)]
-    refuse(quick, "DELETE", "/versions/", after=3)
+    refuse(sim, "DELETE", "/versions/", after=3)
     # the first page is read, and shows the image without the tag; the second one has to wait
-    refuse(quick, "GET", r"[?&]page=2&", after=1)
-    quick.on("GET", r"[?&]page=2&", lambda *_: package.move_tag("latest", images[7]), after=1, times=1)
-    ended = run_quickly(quick, place, tags="pr-*", keep_tags="latest", pace="polite")
+    refuse(sim, "GET", r"[?&]page=2&", after=1)
+    sim.on("GET", r"[?&]page=2&", lambda *_: package.move_tag("latest", images[7]), after=1, times=1)
+    ended = timed.run(sim, place, tags="pr-*", keep_tags="latest", pace="polite")
     assert (ended.status, ended.count("deleted")) == (0, 8), ended.said
     assert images[7].is_active
     assert outcomes(ended)[images[7].id] == "changed-since-plan"

@@ -12,7 +12,8 @@ from package_keeper.github.identity import Identity
 from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType
 from tests.simulator import Simulator
-from tests.wire.machinery import TOKEN, Scripted, StillClock, answer, retries
+from tests.wire.machinery import Scripted, StillClock, answer, retries
+from tests.wire.world import TOKEN
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from package_keeper.inventory.package import OwnerType, PackageName, PackageType
 from package_keeper.report.documents import package_document, version_document
 from tests.simulator import Simulator
 from tests.simulator.openapi import packages_operations
-from tests.wire.machinery import TOKEN, Client, Scripted, answer, client
+from tests.wire.machinery import Client, Scripted, answer, client
+from tests.wire.world import TOKEN
 
 FAMILIES = [
     (OwnerType.ORGANIZATION, "acme", "orgs"),

@@ -10,19 +10,10 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github.rest import PackagesReader
 from package_keeper.inventory.package import Package, PackageName, PackageType
 from tests.simulator import Request, Simulator
-from tests.wire.machinery import TOKEN, Client, client
+from tests.wire.machinery import Client, client
+from tests.wire.world import TOKEN
 
 APP = PackageName(type=PackageType.NPM, name="app")
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
-    assert [problem for problem in simulator.contract_violations if problem.side == "request"] == []
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from package_keeper.inventory.package import PackageName, PackageType
 from package_keeper.runner.cache import ManifestCache
 from tests.simulator import Package, Simulator, push_image
 from tests.wire.machinery import CLOSE, LANES, TRICKLE, Scripted, SimulatedClock, StillClock, answer, retries
+from tests.wire.world import TOKEN
 
-TOKEN = "tok-of-a-test"
 APP = PackageName(type=PackageType.CONTAINER, name="Team/App")
 DIRECT = "Bearer " + base64.b64encode(TOKEN.encode()).decode()
 

@@ -16,20 +16,11 @@ from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.transport import Transport
 from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
 from tests.simulator import Request, Simulator
-from tests.wire.machinery import LANES, TOKEN, CrewClock, Scripted, SimulatedClock, StillClock, answer, client, retries
+from tests.wire.machinery import LANES, CrewClock, Scripted, SimulatedClock, StillClock, answer, client, retries
+from tests.wire.world import TOKEN
 
 ACME = Owner(login="acme", type=OwnerType.ORGANIZATION)
 ENTRY = b'{"id": %d, "name": "1.0.%d"}'
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
-    assert [problem for problem in simulator.contract_violations if problem.side == "request"] == []
 
 
 @dataclass

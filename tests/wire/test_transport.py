@@ -15,7 +15,8 @@ from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import transport
 from package_keeper.github.retries import RETRY_SECONDS
 from package_keeper.github.waits import limit_wait
-from tests.wire.machinery import CLOSE, START, TOKEN, TRICKLE, Scripted, answer, client
+from tests.wire.machinery import CLOSE, START, TRICKLE, Scripted, answer, client
+from tests.wire.world import TOKEN
 
 FINE = answer(200, b"[]")
 GONE = answer(204)

@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator, push_image
+from tests.wire import world
 from tests.wire.directed import Passed
-from tests.wire.world import TOKEN
 
 DIRECTED = Path(__file__).resolve().with_name("directed.py")
 OLD = "2026-01-01T00:00:00Z"
@@ -38,17 +38,7 @@ def refuse(sim: Simulator, method: str, path: str, seconds: int, times: int | No
 
 
 def environment(sim: Simulator, place: Place, inputs: dict[str, str]) -> dict[str, str]:
-    given = {
-        "token": TOKEN,
-        "owner": "acme",
-        "owner-type": "organization",
-        "api-url": sim.url,
-        "operation": "delete",
-        "package": "app",
-        "dry-run": "false",
-        "summary": "true",
-    }
-    return place.action_environment(given | {name.replace("_", "-"): text for name, text in inputs.items()})
+    return world.environment(sim, place, **({"summary": "true"} | inputs))
 
 
 def run(sim: Simulator, place: Place, **inputs: str) -> Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.scenarios.program import Place
 from tests.simulator import Simulator
 
 TOKEN = "tok-of-a-test"
@@ -12,3 +13,17 @@ def furnished(simulator: Simulator) -> Simulator:
     simulator.add_owner("acme")
     simulator.add_token(TOKEN)
     return simulator
+
+
+def environment(sim: Simulator, place: Place, **inputs: str) -> dict[str, str]:
+    """The environment of the Action, which deletes versions of the package `app`, unless `inputs` say otherwise."""
+    given = {
+        "token": TOKEN,
+        "owner": "acme",
+        "owner-type": "organization",
+        "api-url": sim.url,
+        "operation": "delete",
+        "package": "app",
+        "dry-run": "false",
+    }
+    return place.action_environment(given | {name.replace("_", "-"): text for name, text in inputs.items()})

@@ -115,7 +115,12 @@ def test_another_library_takes_the_same_for_versions(text: str) -> None:
     assert (semantic_version(text) is None) is (theirs is None)
 
 
-VERSIONS = MAYBE_SEMVER.filter(lambda text: semantic_version(text) is not None)
+VERSIONS = st.builds(
+    lambda numbers, prerelease, build: ".".join(map(str, numbers)) + prerelease + build,
+    st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    st.just("") | DOTTED.map("-{}".format),
+    st.just("") | DOTTED.map("+{}".format),
+).filter(lambda text: semantic_version(text) is not None)
 
 
 @given(VERSIONS, VERSIONS)

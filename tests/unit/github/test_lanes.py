@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +12,6 @@ from package_keeper.github.governor import FIRST_IN_FLIGHT, LEAST_IN_FLIGHT, MOS
 from package_keeper.github.lanes import Flight, Lanes
 from tests.unit.github.pace import Pace
 from tests.wire.machinery import LANES
-
-SRC = Path(__file__).resolve().parents[3] / "src"
 
 
 class Crowd:
@@ -165,18 +160,3 @@ def test_a_flight_gives_what_came_back_and_knows_what_is_under_way() -> None:
     gate.set()
     assert [(landed.key, landed.result()) for landed in flight.landed()] == [("slow", 2)]
     assert flight.room == FIRST_IN_FLIGHT
-
-
-def test_a_run_that_ends_does_not_wait_for_an_answer_that_never_comes() -> None:
-    program = (
-        "import sys, threading; sys.path.insert(0, sys.argv[1])\n"
-        "from package_keeper.github.lanes import Lanes\n"
-        "begun = threading.Event()\n"
-        "Lanes().run(lambda: (begun.set(), threading.Event().wait()))\n"
-        "begun.wait()\n"
-        "print('over')\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(SRC)], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert ended.stdout == "over\n"

@@ -7,8 +7,6 @@ import io
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,69 +253,6 @@ def test_a_wait_ends_when_the_run_is_cancelled(interruption: Interruption) -> No
         clock.sleep(30)
     timer.join()
     assert clock.monotonic() - began < 5
-
-
-AT_ANY_LINE = """
-import faulthandler, signal, sys
-
-sys.path.insert(0, sys.argv[1])
-from package_keeper.errors import Cancelled
-from package_keeper.runner.signals import Interruption
-
-faulthandler.dump_traceback_later(20, exit=True)
-
-
-def strikes(line, block):
-    # a signal at one of the lines that a block runs, those of the standard library included
-    left = [line]
-
-    def trace(frame, event, argument):
-        if event == "line":
-            left[0] -= 1
-            if left[0] == 0:
-                signal.raise_signal(signal.SIGTERM)
-        return trace
-
-    interruption = Interruption()
-    interruption.install()
-    ended = ""
-    sys.settrace(trace)
-    try:
-        block(interruption)
-    except Cancelled:
-        ended = "cancelled"
-    finally:
-        sys.settrace(None)
-    assert interruption.is_requested is (left[0] <= 0 or block is handler), line
-    assert ended or left[0] > 0, line
-    return left[0] <= 0
-
-
-def wait(interruption):
-    interruption.wait(0.001)
-    interruption.check()
-
-
-def handler(interruption):
-    with interruption.shield():
-        signal.raise_signal(signal.SIGINT)
-
-
-for block in (wait, handler):
-    line = 1
-    while strikes(line, block):
-        line += 1
-    assert line > 5, "the block has lines"
-"""
-
-
-def test_a_signal_at_any_moment_of_a_wait_or_of_another_signal_cancels_the_run() -> None:
-    """None finds a lock held that it waits for: the run would never end."""
-    source = Path(__file__).resolve().parents[3] / "src"
-    ended = subprocess.run(
-        [sys.executable, "-c", AT_ANY_LINE, str(source)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
 
 
 def test_nothing_cuts_a_report_off(interruption: Interruption) -> None:

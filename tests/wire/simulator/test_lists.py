@@ -4,37 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-import pytest
 import requests
 
 from tests.simulator import Simulator
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
-from tests.simulator.registry import MEDIA_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
-ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
+from tests.simulator.plain import Client
 
 
 def test_version_lists_have_links_and_package_lists_have_none(sim: Simulator, client: Client) -> None:

@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.scenarios.program import Ended, Place
 from tests.simulator import Package, Simulator, Version, push_image, push_referrer
 from tests.simulator.images import INDEX, descriptor, index
+from tests.wire.world import environment
 
-TOKEN = "tok-of-a-test"
 RECEIPT = "package-keeper-receipt.jsonl"
 OLD = "2026-01-01T00:00:00Z"
 WRITES = 8
 """Versions of the image that go: an index, an index in it, a manifest, two attestations, three referrers."""
 STAYING = 3
 """An index, the manifest that it shares, and its signature."""
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator() as simulator:
-        simulator.add_owner("acme")
-        simulator.add_token(TOKEN)
-        yield simulator
-    assert simulator.errors == []
 
 
 @pytest.fixture
@@ -49,19 +38,8 @@ def package(sim: Simulator) -> Package:
     return made
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place.below(tmp_path)
-
-
-def run(sim: Simulator, place: Place, **inputs: str) -> subprocess.Popen[str]:
-    given = {"token": TOKEN, "owner": "acme", "owner-type": "organization", "api-url": sim.url, "dry-run": "false"}
-    given |= {"registry-url": sim.registry_url} | {name.replace("_", "-"): text for name, text in inputs.items()}
-    return place.start([], place.action_environment(given))
-
-
 def ended(sim: Simulator, place: Place, **inputs: str) -> Ended:
-    return place.end(run(sim, place, **inputs))
+    return place.run([], environment(sim, place, **inputs))
 
 
 def killed(sim: Simulator, place: Place, method: str, path: str, *, after: int, done: bool, **inputs: str) -> None:
@@ -70,7 +48,7 @@ def killed(sim: Simulator, place: Place, method: str, path: str, *, after: int, 
     rule = sim.on(method, path, lambda *_: processes[0].kill(), times=1, after=after)
     if not done:
         sim.faults.add(method, path, action="close", after=after)
-    processes.append(run(sim, place, **inputs))
+    processes.append(place.start([], environment(sim, place, **inputs)))
     assert place.end(processes[0]).status == -9
     assert rule.hits == 1
     sim.faults.clear()
@@ -92,7 +70,8 @@ def tags_of(package: Package) -> dict[str, str]:
     return {tag: version.name for tag, version in package.tags().items()}
 
 
-DELETE = {"operation": "delete", "package": "app", "tags": "pr-*"}
+DELETE = {"tags": "pr-*"}
+UNDO = {"operation": "restore", "package": "", "undo": RECEIPT}
 
 
 @pytest.mark.parametrize("after", range(WRITES))
@@ -101,7 +80,7 @@ def test_a_kill_at_any_deletion(sim: Simulator, package: Package, place: Place, 
     assert len(before) == WRITES + STAYING
     killed(sim, place, "DELETE", "/versions/", after=after, done=after % 2 == 0, **DELETE)
     assert broken(package) == []
-    undone = ended(sim, place, operation="restore", undo=RECEIPT)
+    undone = ended(sim, place, **UNDO)
     assert undone.status == 0, undone.said
     assert {version.id: sorted(version.tags) for version in package.active()} == before
     # what else was under way may have been carried out as well
@@ -111,7 +90,7 @@ def test_a_kill_at_any_deletion(sim: Simulator, package: Package, place: Place, 
 @pytest.mark.parametrize("after", [1, 5])
 def test_the_next_run_does_the_rest(sim: Simulator, package: Package, place: Place, after: int) -> None:
     killed(sim, place, "DELETE", "/versions/", after=after, done=True, **DELETE)
-    rest = ended(sim, place, operation="delete", package="app", tag_status="untagged", older_than="1d")
+    rest = ended(sim, place, tag_status="untagged", older_than="1d")
     assert rest.status == 0, rest.said
     assert broken(package) == []
     assert len(package.active()) == STAYING
@@ -121,14 +100,14 @@ def test_the_next_run_does_the_rest(sim: Simulator, package: Package, place: Pla
 def test_an_undo_that_is_killed_can_be_repeated(sim: Simulator, package: Package, place: Place, after: int) -> None:
     before = {version.id: sorted(version.tags) for version in package.active()}
     assert ended(sim, place, **DELETE).status == 0
-    killed(sim, place, "POST", "/restore", after=after, done=True, operation="restore", undo=RECEIPT)
+    killed(sim, place, "POST", "/restore", after=after, done=True, **UNDO)
     assert broken(package) == [], "a root came back before its parts"
-    again = ended(sim, place, operation="restore", undo=RECEIPT)
+    again = ended(sim, place, **UNDO)
     assert again.status == 0, again.said
     assert {version.id: sorted(version.tags) for version in package.active()} == before
 
 
-UNTAG = {"operation": "delete", "package": "app", "tags": "pr-*", "partial_match": "untag"}
+UNTAG = {"tags": "pr-*", "partial_match": "untag"}
 MOMENTS = [("PUT", "/manifests/pr-1", 0), ("GET", "/app/versions", 2), ("DELETE", "/versions/", 0)]
 """While the stub is put; when it is looked for in the list, the third that is read; when it goes."""
 
@@ -151,7 +130,7 @@ def test_a_kill_while_a_tag_is_taken_away_is_undone(
     killed(sim, place, method, path, after=after, done=done, **UNTAG)
     assert broken(tagged) == []
     assert tags_of(tagged)["v1"] == tags["v1"]
-    undone = ended(sim, place, operation="restore", undo=RECEIPT)
+    undone = ended(sim, place, **UNDO)
     assert undone.status == 0, undone.said
     assert tags_of(tagged) == tags
     assert len(tagged.active()) == 4, "the empty manifest is left"
@@ -166,5 +145,5 @@ def test_a_kill_while_a_tag_is_taken_away_is_ended_by_the_next_run(
     assert rest.status == 0, rest.said
     assert sorted(tags_of(tagged)) == ["v1", "v2"]
     assert len(tagged.active()) == 4, "the empty manifest is left"
-    verified = ended(sim, place, operation="verify", package="app", dry_run="")
+    verified = ended(sim, place, operation="verify", dry_run="")
     assert (verified.status, verified.count("selected")) == (0, 2), verified.said

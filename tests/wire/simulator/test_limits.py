@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
 
 from tests.simulator import Simulator, push_image
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
-from tests.simulator.registry import MEDIA_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
-ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
+from tests.simulator.plain import Client, ClientFactory
 
 
 def test_the_primary_limit_is_a_window(client: Client, sim: Simulator) -> None:
@@ -54,7 +30,7 @@ def test_the_primary_limit_is_a_window(client: Client, sim: Simulator) -> None:
     assert refused.json()["message"].startswith("API rate limit exceeded")
     assert refused.headers["x-ratelimit-remaining"] == "0"
     assert client("GET", "/rate_limit").status_code == 200
-    time.sleep(1.05)
+    sim.clock.advance(3600)
     assert client("GET", path).status_code == 200
     assert sim.limits.refusals["primary"] == 2
 
@@ -72,7 +48,7 @@ def test_the_secondary_limit_counts_points(sim: Simulator, client: Client, retry
     assert int(refused.headers["x-ratelimit-remaining"]) > 0
     assert refused.headers.get("retry-after") == ("1" if retry_after else None)
     assert client("GET", path).status_code == status, "whoever does not wait is refused"
-    time.sleep(1.05)
+    sim.clock.advance(60)
     assert client("GET", path).status_code == 404
 
 

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from github import Auth, Github
 
 from tests.simulator import Repository, Simulator
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.simulator.plain import Client, ClientFactory
 
 PULLS = "/repos/acme/app/pulls"
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
 
 
 @pytest.fixture

@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tests.simulator import Simulator, push_image
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
-from tests.simulator.registry import MEDIA_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
-ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
+from tests.simulator.plain import Client, ClientFactory
 
 
 def test_popular_public_versions_stay(sim: Simulator, client: Client) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -14,33 +13,11 @@ from github import Auth, Github
 
 from tests.simulator import EXCEPTIONS, Simulator
 from tests.simulator.openapi import operations, packages_operations
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
-from tests.simulator.registry import MEDIA_TYPES
+from tests.simulator.plain import Client
 from tests.simulator.scenarios import SCENARIOS, TOKEN
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
-ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
 
 
 def test_the_description_has_27_packages_operations() -> None:

@@ -12,34 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.simulator import Simulator, push_image, push_referrer
-from tests.simulator.plain import Client, ClientFactory, checked, clients_of
+from tests.simulator.plain import Client, ClientFactory
 from tests.simulator.registry import MEDIA_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import requests
 
-TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
 ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
-
-
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with checked() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clients(sim: Simulator) -> Iterator[ClientFactory]:
-    with clients_of(sim) as factory:
-        yield factory
-
-
-@pytest.fixture
-def client(clients: ClientFactory) -> Client:
-    return clients()
 
 
 def registry_headers(token: str = "tok") -> dict[str, str]:
