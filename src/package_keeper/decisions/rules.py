@@ -5,7 +5,7 @@ no later one sees it; where none fits, the image stays. A new way to keep is a f
 way to select one of `Selection`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from package_keeper.decisions.facts import Facts
@@ -89,6 +89,12 @@ class Rules:
     def select_anything(self) -> bool:
         """Whether anything can ever be chosen."""
         return self.is_policy or self.inputs.selects_anything
+
+    @property
+    def only_selecting(self) -> "Rules":
+        """The same without anything that keeps what is selected: for what shows versions and decides nothing."""
+        bare = tuple(replace(rule, counts=Counts()) for rule in self.rules)
+        return replace(self, rules=bare, lists=KeepLists(), writing=False)
 
     @property
     def timestamp(self) -> Timestamp:

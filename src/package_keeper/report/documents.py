@@ -91,7 +91,7 @@ def versions(contents: Contents) -> Iterator[dict[str, Any]]:
     """The versions listed, planned or acted on."""
     if contents.listed is not None:
         for judgement in contents.listed:
-            yield _judged(judgement)
+            yield _listed(judgement, decided=contents.explained)
         return
     if contents.checked is not None and contents.operation == "verify":
         for image in sorted(contents.checked, key=lambda image: not image.is_broken):
@@ -161,13 +161,15 @@ def _checked(image: CheckedImage) -> dict[str, Any]:
     return version_document(image.root) | found | {"missing": missing, "unreadable": image.unreadable}
 
 
-def _judged(judgement: Judgement) -> dict[str, Any]:
-    decided: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.why}
+def _listed(judgement: Judgement, *, decided: bool) -> dict[str, Any]:
+    if not decided:
+        return version_document(judgement.version) | {"decision": "", "reason": ""}
+    found: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.why}
     if judgement.rule:
-        decided["rule"] = judgement.rule
+        found["rule"] = judgement.rule
     if judgement.root is not None:
-        decided["root"] = judgement.root.name
-    return version_document(judgement.version) | decided
+        found["root"] = judgement.root.name
+    return version_document(judgement.version) | found
 
 
 def _kept(contents: Contents) -> Iterator[dict[str, Any]]:
