@@ -5,7 +5,7 @@ list. Nothing here stops at the first refusal.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from string import ascii_lowercase
 
 from package_keeper.decisions.patterns import Pattern, Patterns
@@ -150,17 +150,22 @@ def find_packages(
     if not scope.problems:
         names = {pattern.text.lower() for pattern in exact} | {package.name.lower() for package in search.seen()}
         # a policy may exclude what is not asked about, unless everything is
-        tell_entries(log, wanted if reads_lists else replace(wanted, patterns=wanted.searched, also=None), names)
+        tell_entries(log, wanted, names, only=None if reads_lists else patterns)
     unique = {package.key: package for package in scope.packages}
     scope.packages = sorted(unique.values(), key=lambda package: (package.type, package.name))
     return scope
 
 
-def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str]) -> None:
-    """Say which entries match none of `names`, and which exclude more without the owner in front."""
+def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: Patterns | None = None) -> None:
+    """Say which entries match none of `names`, and which exclude more without the owner in front.
+
+    With `only`, that list alone is looked at.
+    """
     names = {*names, *(name.removeprefix(f"{owner}/") for name in names for owner in wanted.owners)}
     for label, patterns in (("package", wanted.patterns), ("packages of the policy", wanted.also)):
-        for entry in patterns.excludes if patterns else ():
+        if patterns is None or (only is not None and patterns is not only):
+            continue
+        for entry in patterns.excludes:
             meant = sorted(name for name in names if wanted.needs_owner(entry, name))
             if meant:
                 more = f" and {len(meant) - MANY} more" if len(meant) > MANY else ""
@@ -170,7 +175,7 @@ def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str]) -> Non
                 )
             elif not any(entry.matches(name) for name in names):
                 log.warning(f"{label}: '!{entry.text}' excludes nothing: no package that was looked at has such a name")
-        for entry in patterns.includes if patterns else ():
+        for entry in patterns.includes:
             idle = not entry.is_exact and not any(entry.matches(name) for name in names)
             if idle and any(wanted.needs_owner(entry, name) for name in names):
                 log.warning(f"{label}: '{entry.text}' matches nothing; write it without the owner in front")

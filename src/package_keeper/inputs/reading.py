@@ -79,7 +79,7 @@ class _Reader(Texts):
             owner_type=self.choice("owner-type"),
             package_types=types,
             package_types_given=self.is_given("package-type"),
-            packages=self.packages(self.text("package"), "package", owner, types),
+            packages=self.packages(self.text("package"), "package", owner, self.types_of_packages(types)),
             policy_packages=self.packages(policy.packages, policy.packages_label, owner, types) if policy else None,
             repository=self.repository(),
             visibility=self.choice("visibility"),
@@ -145,6 +145,10 @@ class _Reader(Texts):
         if _is_base_url(text) and urlsplit(text).path:
             self.problem("registry-url", text, "has a path; accepted is a host alone, such as https://ghcr.io")
         return text
+
+    def types_of_packages(self, types: tuple[PackageType, ...]) -> tuple[PackageType, ...]:
+        """The types that names of packages may be of: a receipt may hold all, unless types are given."""
+        return tuple(PackageType) if self.text("undo") and not self.is_given("package-type") else types
 
     def packages(self, text: str, label: str, owner: str, types: tuple[PackageType, ...]) -> Patterns | None:
         entries = []

@@ -266,6 +266,12 @@ def test_a_template_longer_than_a_tag_is_an_error() -> None:
     assert len(attempt(BASE | texts | {"gone": "p" * 128 + "{pull-request}"})[1]) == 1
 
 
+def test_a_receipt_may_hold_packages_of_every_type() -> None:
+    texts = {"operation": "restore", "undo": "receipt.jsonl", "package": "@acme/app"}
+    assert attempt(BASE | texts)[1] == []
+    assert len(attempt(BASE | texts | {"package-type": "docker"})[1]) == 1
+
+
 def test_the_owner_alone_names_no_package() -> None:
     for text in ("ghcr.io/acme/", "app,ghcr.io/acme/", "*,!ghcr.io/acme/"):
         assert attempt(BASE | {"package": text})[1] != []
