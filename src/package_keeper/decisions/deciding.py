@@ -216,7 +216,7 @@ def _stays_anyway(fit: _Fit, rules: Rules) -> Reason | None:
     image, rule = fit.image, fit.rule
     version = image.root
     if rule is None:
-        return Reason.PARTIAL_TAG_MATCH if fit.match is Match.PARTIAL else Reason.NOT_SELECTED
+        return Reason.PARTIAL_TAG_MATCH if fit.match.is_partial else Reason.NOT_SELECTED
     if version.package.type is PackageType.DOCKER and version.name == BASE_LAYER:
         return Reason.BASE_LAYER
     if reason := rules.lists.reason_to_keep(image):

@@ -51,6 +51,15 @@ class GoneTemplate:
             return found in life.gone_branches
         return int(found) in life.closed_pulls and int(found) not in life.open_pulls
 
+    def is_alive(self, tag: str, life: RepositoryLife) -> bool:
+        """Whether what `tag` is tied to lives for certain."""
+        found = self.variable_of(tag)
+        if found is None:
+            return False
+        if self.tie is Tie.BRANCH:
+            return found.lower() in life.living_branches
+        return int(found) in life.open_pulls
+
 
 @dataclass(frozen=True)
 class GoneTags:
@@ -64,9 +73,14 @@ class GoneTags:
             return when_unknown and self.concerns(tag) and not _is_release(tag)
         return (
             any(each.is_gone(tag, life) for each in self.templates)
+            and not self.is_alive(tag, life)
             and not _is_release(tag)
             and tag.lower() not in life.release_tags
         )
+
+    def is_alive(self, tag: str, life: RepositoryLife) -> bool:
+        """Whether one template shows that what `tag` is tied to lives, whatever the others show."""
+        return any(each.is_alive(tag, life) for each in self.templates)
 
     def concerns(self, tag: str) -> bool:
         """Whether `tag` has the form of a template, so that the repository has to be asked."""

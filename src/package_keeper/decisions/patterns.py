@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+_EXPRESSION_LIKE = re.compile(r"[\\^$|()]|[.)]\*|[.\])]\+|\{\d")
+
 
 class Searchable(Protocol):
     """What is needed of a compiled regular expression of RE2."""
@@ -38,6 +40,11 @@ class Pattern:
     def is_exact(self) -> bool:
         """Whether the entry names exactly one thing."""
         return self.expression is None and not any(character in self.text for character in "*?[")
+
+    @property
+    def looks_like_expression(self) -> bool:
+        """Whether a glob is written like a regular expression, whose slashes were forgotten."""
+        return self.expression is None and _EXPRESSION_LIKE.search(self.text) is not None
 
     def matches(self, name: str) -> bool:
         """Whether this entry accepts `name`."""

@@ -5,7 +5,7 @@ no later one sees it; where none fits, the image stays. A new way to keep is a f
 way to select one of `Selection`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from package_keeper.decisions.facts import Facts
@@ -43,27 +43,25 @@ class Rule:
         must match, unless `partial-match` says otherwise (contract, "Policy file").
         """
         match = self.selection.match(version, facts, when_unknown=self.keeps_all)
-        return Match.WHOLE if match is Match.PARTIAL and self.keeps_all else match
+        return Match.WHOLE if match.is_partial and self.keeps_all else match
 
     def passes_on(self, match: Match) -> bool:
         """Whether the next rule is asked about an image that matches so far."""
-        return match is Match.NONE or (match is Match.PARTIAL and self.selection.partial_match is None)
+        return match is Match.NONE or (match.is_partial and self.selection.partial_match is None)
 
     def untags(self, image: Image, match: Match) -> bool:
         """Whether only some tags of `image` go, and the image itself stays; only containers can lose single tags."""
         return (
-            match is Match.PARTIAL
+            match.is_partial
             and self.selection.partial_match is PartialMatch.UNTAG
             and image.root.package.type is PackageType.CONTAINER
         )
 
     def keeps_partial(self, image: Image, match: Match) -> bool:
-        """Whether `image` stays since only some of its tags match."""
-        return (
-            match is Match.PARTIAL
-            and self.selection.partial_match is not PartialMatch.DELETE
-            and not self.untags(image, match)
-        )
+        """Whether `image` stays since only some of its tags match; what lives keeps it even from `delete`."""
+        if not match.is_partial or self.untags(image, match):
+            return False
+        return match is Match.ALIVE or self.selection.partial_match is not PartialMatch.DELETE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +89,12 @@ class Rules:
     def select_anything(self) -> bool:
         """Whether anything can ever be chosen."""
         return self.is_policy or self.inputs.selects_anything
+
+    @property
+    def only_selecting(self) -> "Rules":
+        """The same without anything that keeps what is selected: for what shows versions and decides nothing."""
+        bare = tuple(replace(rule, counts=Counts()) for rule in self.rules)
+        return replace(self, rules=bare, lists=KeepLists(), writing=False)
 
     @property
     def timestamp(self) -> Timestamp:

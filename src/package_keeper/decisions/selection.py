@@ -39,7 +39,14 @@ class Match(Enum):
     NONE = 0
     PARTIAL = 1
     """Only some of its tags match: the image is asked for, and so is something that nobody asked for."""
-    WHOLE = 2
+    ALIVE = 2
+    """Only some of its tags match, and another one is tied to something that lives: the image stays."""
+    WHOLE = 3
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some of the tags match."""
+        return self is Match.PARTIAL or self is Match.ALIVE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +129,9 @@ class Selection:
         matching = self.matching_tags(version, facts, when_unknown=when_unknown)
         if not matching:
             return Match.NONE
-        return Match.WHOLE if len(matching) == len(tags) else Match.PARTIAL
+        if len(matching) == len(tags):
+            return Match.WHOLE
+        return Match.ALIVE if self._is_alive(version, facts) else Match.PARTIAL
 
     def matching_tags(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> tuple[str, ...]:
         """The tags of `version` that this selection is about."""
@@ -140,6 +149,13 @@ class Selection:
                     continue
             matching.append(tag)
         return tuple(matching)
+
+    def _is_alive(self, version: Version, facts: Facts) -> bool:
+        """Whether a tag of `version` is tied to something that lives (contract, input `gone`)."""
+        life = facts.lives.get(version.package)
+        if self.gone is None or life is None:
+            return False
+        return any(self.gone.is_alive(tag, life) for tag in version.image_tags)
 
     def _accepts_version(self, text: str) -> bool:
         version = semantic_version(text)

@@ -24,7 +24,7 @@ from package_keeper.execution.receipt import Receipt
 from package_keeper.execution.replanning import Replanning
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
 from package_keeper.execution.run import Run
-from package_keeper.execution.scope import PackageFilter, find_packages
+from package_keeper.execution.scope import PackageFilter, find_packages, tell_entries
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, PackageName, PackageType
@@ -77,7 +77,7 @@ def list_packages(task: Task, run: Run) -> None:
 def list_versions(task: Task, run: Run) -> None:
     """List the versions that the selection and the age accept, or explain every one of them."""
     found = _read(task, run, deleted=task.deleted_state)
-    rules = task.rules if task.explains else replace(task.rules, writing=False)
+    rules = task.rules if task.explains else task.rules.only_selecting
     judge = _judge(task, found, rules)
     if task.explains:
         steps.explain_versions(run, found, judge)
@@ -280,6 +280,7 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
         for entry in receipt.entries
         if task.wanted.accepts_name(entry.package.name) and (not task.types_given or entry.package.type in task.types)
     ]
+    tell_entries(task.log, task.wanted, {entry.package.name.lower() for entry in receipt.entries})
     run.plan, run.scope.packages = plan_undo(task.reader, entries, run.fail)
     _carry_out(task, run, _restorations(task))
 
@@ -287,13 +288,9 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
 def delete_package(task: Task, run: Run) -> None:
     """Delete whole packages."""
     _find(task, run)
-    patterns = task.wanted.patterns
-    exact = [pattern for pattern in (patterns.includes if patterns else ()) if pattern.is_exact]
-    ambiguous = {
-        name: keys
-        for name, keys in steps.packages_by_name(run.scope.packages).items()
-        if len(keys) > 1 and any(pattern.matches(name) for pattern in exact)
-    }
+    # by the names that were found: one may be written with the owner in front
+    named = [package for package in run.scope.packages if package.key in run.scope.named]
+    ambiguous = {name: keys for name, keys in steps.packages_by_name(named).items() if len(keys) > 1}
     if ambiguous:
         raise BadInput(
             [
@@ -312,13 +309,16 @@ def restore_package(task: Task, run: Run) -> None:
         pattern.text for pattern in (patterns.includes if patterns else ()) if task.wanted.accepts_name(pattern.text)
     ]
     names = list({name.lower(): name for name in wanted}.values())
+    tell_entries(task.log, task.wanted, {pattern.text.lower() for pattern in (patterns.includes if patterns else ())})
     keys = [PackageName(type=package_type, name=name) for name in names for package_type in task.types]
     run.plan = plan_package_restorations(task.reader, keys, run.fail)
     _carry_out(task, run, _restorations(task))
     missing = _not_found(run, names)
     prefix = f"{task.owner.login.lower()}/"
     bare = {
-        name: name[len(prefix) :] for name in missing if name.lower().startswith(prefix) and len(name) > len(prefix)
+        name: rest
+        for name in missing
+        if name.lower().startswith(prefix) and (rest := name[len(prefix) :]) and not task.wanted.excludes(rest)
     }
     if bare and task.writing is not None:
         task.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from package_keeper.decisions.deciding import Judgement, decide_deletions, decide_restorations
+from package_keeper.decisions.deciding import Judgement, decide_restorations
 from package_keeper.decisions.facts import Facts
 from package_keeper.decisions.guards import Guards, guard
 from package_keeper.decisions.plan import (
@@ -27,12 +27,12 @@ from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, Re
 from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
+from package_keeper.execution.idle_patterns import warn_about_idle_patterns
 from package_keeper.execution.images import ImageJudge, Judged
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import Scope, ScopeProblem
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.health import CheckedImage
-from package_keeper.inventory.image import independent_images
 from package_keeper.inventory.package import Package, PackageName
 from package_keeper.inventory.version import Version, age_order, display_name
 
@@ -135,25 +135,20 @@ def plan_package_deletions(run: Run) -> None:
 
 
 def list_versions(run: Run, found: Found, images: ImageJudge, *, deleted: bool) -> None:
-    """List what the selection and the age accept, each with the decision that a deletion or restoration would make.
+    """List what the selection and the age accept, and decide nothing.
 
     Manifests are read only when a condition of images is asked for; without that each version stands for itself.
     """
-    rules, facts = images.rules, images.facts
     judgements: list[Judgement] = []
-    if deleted:
-        for _, versions in found:
-            judgements += decide_restorations(versions, rules, facts)
-    elif rules.judge_health:
+    if images.rules.judge_health and not deleted:
         judge(run, found, images)
         judgements = [judgement for package in run.judged for judgement in package.judgements]
     else:
         for _, versions in found:
-            judgements += decide_deletions(independent_images(versions), replace(rules, raw=True), facts)
-    run.plan = Plan(judgements=tuple(judgements))
+            judgements += decide_restorations(versions, images.rules, images.facts)
     left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
     run.listed = tuple(
-        judgement for judgement in judgements if not rules.select_anything or judgement.reason not in left_out
+        judgement for judgement in judgements if not images.rules.select_anything or judgement.reason not in left_out
     )
 
 
@@ -174,7 +169,9 @@ def packages_by_name(packages: Iterable[Package]) -> dict[str, list[PackageName]
 
 
 def warn_about_unseen(run: Run, rules: Rules, log: Log) -> None:
-    """Say which ids and digests that the user named were found nowhere, or are parts of something that stays."""
+    """Say what the user named and is found nowhere, or is a part of something that stays."""
+    if run.scope.packages:
+        warn_about_idle_patterns(run.versions, rules, log)
     ids = {version.id for version in run.versions}
     names = {version.name for version in run.versions}
     names |= {digest for package in run.judged for image in package.images for digest in image.missing}

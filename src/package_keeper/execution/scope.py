@@ -4,13 +4,17 @@ Exact names are asked for by name, since `GITHUB_TOKEN` cannot list container pa
 list. Nothing here stops at the first refusal.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from string import ascii_lowercase
 
 from package_keeper.decisions.patterns import Pattern, Patterns
 from package_keeper.errors import NotAuthorized, Refusal, RefusalKind
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.inventory.package import Package, PackageName, PackageType
+
+MANY = 5
+"""So many names are named, then how many there are."""
 
 TOMBSTONE = "deleted_"
 """Lists may hold packages under this prefix that are deleted already (GITHUB.md, "Endpoints")."""
@@ -45,13 +49,15 @@ class PackageFilter:
     """Which packages a run is about, besides their type.
 
     `patterns` and `also` (those of a policy) must both accept the name; `None` accepts all. `repository` is the
-    `owner/name` of the repository that the package must be linked to, or empty.
+    `owner/name` of the repository that the package must be linked to, or empty. `owners` are the texts that may stand
+    in front of a name, with a slash between: an exclusion means the name with and without them.
     """
 
     patterns: Patterns | None = None
     also: Patterns | None = None
     visibility: str = "any"
     repository: str = ""
+    owners: tuple[str, ...] = ()
 
     @property
     def searched(self) -> Patterns | None:
@@ -63,12 +69,35 @@ class PackageFilter:
 
     def accepts_name(self, name: str) -> bool:
         """Whether a package of this name is meant."""
-        return all(patterns is None or patterns.accepts(name) for patterns in (self.patterns, self.also))
+        return all(self._accepts(patterns, name) for patterns in (self.patterns, self.also))
 
     def others_accept(self, name: str) -> bool:
         """Whether the patterns that are not searched by accept `name`."""
         others = [patterns for patterns in (self.patterns, self.also) if patterns is not self.searched]
-        return all(patterns is None or patterns.accepts(name) for patterns in others)
+        return all(self._accepts(patterns, name) for patterns in others)
+
+    def _accepts(self, patterns: Patterns | None, name: str) -> bool:
+        return patterns is None or (patterns.accepts(name) and not self.excluded(patterns, name))
+
+    def excluded(self, patterns: Patterns, name: str) -> bool:
+        """Whether an entry of `patterns` excludes `name`, or the name with its owner in front."""
+        return any(entry.matches(name) or self.needs_owner(entry, name) for entry in patterns.excludes)
+
+    def excludes(self, name: str) -> bool:
+        """Whether any list excludes `name`, whatever it includes."""
+        return any(patterns is not None and self.excluded(patterns, name) for patterns in (self.patterns, self.also))
+
+    def needs_owner(self, entry: Pattern, name: str) -> bool:
+        """Whether `entry` means `name` with its owner in front, which is no part of it.
+
+        The owner and the slash must count: `acme*` and `*/base` mean names that really are so.
+        """
+        return not entry.matches(name) and any(
+            entry.matches(f"{owner}/{name}")
+            and not entry.matches(f"{_somebody_else(owner)}/{name}")
+            and not entry.matches(f"{owner.replace('/', '-')}-{name}")
+            for owner in self.owners
+        )
 
     def objection(self, package: Package) -> str:
         """Why a package of the right name is not meant after all, or an empty string. What is unknown is not meant."""
@@ -82,6 +111,17 @@ class PackageFilter:
     def accepts(self, package: Package) -> bool:
         """Whether the package is meant."""
         return self.accepts_name(package.name) and not self.objection(package)
+
+
+def owners_in_front(logins: Iterable[str], registry: str) -> tuple[str, ...]:
+    """What users write in front of the name of a package: the owner, as npm does, and with a registry before it."""
+    found = dict.fromkeys(login.lower() for login in logins if login)
+    hosts = dict.fromkeys(("ghcr.io", registry.lower()))
+    return tuple(f"{before}{login}" for login in found for before in ("", "@", *(f"{host}/" for host in hosts)))
+
+
+def _somebody_else(owner: str) -> str:
+    return next((letter for letter in ascii_lowercase if letter not in owner), "_") * len(owner)
 
 
 def _names_exactly(patterns: Patterns) -> bool:
@@ -98,19 +138,47 @@ def find_packages(
     search = _Search(reader, log, owner, tuple(types), wanted)
     patterns = wanted.searched
     exact = [pattern for pattern in (patterns.includes if patterns else ()) if pattern.is_exact]
-    if patterns is None or len(exact) < len(patterns.includes) or not patterns.includes:
+    reads_lists = patterns is None or len(exact) < len(patterns.includes) or not patterns.includes
+    if reads_lists:
         search.listed()
     if patterns is not None:
-        wanted_names = [
-            pattern for pattern in exact if not any(other.matches(pattern.text) for other in patterns.excludes)
-        ]
+        wanted_names = [pattern for pattern in exact if not wanted.excluded(patterns, pattern.text)]
         search.look_ahead([pattern.text for pattern in wanted_names])
         for pattern in wanted_names:
             search.named(pattern, patterns)
     scope = search.scope
+    if not scope.problems:
+        names = {pattern.text.lower() for pattern in exact} | {package.name.lower() for package in search.seen()}
+        # a policy may exclude what is not asked about, unless everything is
+        tell_entries(log, wanted, names, only=None if reads_lists else patterns)
     unique = {package.key: package for package in scope.packages}
     scope.packages = sorted(unique.values(), key=lambda package: (package.type, package.name))
     return scope
+
+
+def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: Patterns | None = None) -> None:
+    """Say which entries match none of `names`, and which exclude more without the owner in front.
+
+    With `only`, that list alone is looked at.
+    """
+    names = {*names, *(name.removeprefix(f"{owner}/") for name in names for owner in wanted.owners)}
+    for label, patterns in (("package", wanted.patterns), ("packages of the policy", wanted.also)):
+        if patterns is None or (only is not None and patterns is not only):
+            continue
+        for entry in patterns.excludes:
+            meant = sorted(name for name in names if wanted.needs_owner(entry, name))
+            if meant:
+                more = f" and {len(meant) - MANY} more" if len(meant) > MANY else ""
+                log.notice(
+                    f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes"
+                    f" {', '.join(meant[:MANY])}{more}"
+                )
+            elif not any(entry.matches(name) for name in names):
+                log.warning(f"{label}: '!{entry.text}' excludes nothing: no package that was looked at has such a name")
+        for entry in patterns.includes:
+            idle = not entry.is_exact and not any(entry.matches(name) for name in names)
+            if idle and any(wanted.needs_owner(entry, name) for name in names):
+                log.warning(f"{label}: '{entry.text}' matches nothing; write it without the owner in front")
 
 
 class _Search:
@@ -155,6 +223,12 @@ class _Search:
         self.lists[package_type] = real
         return real
 
+    def seen(self) -> Iterator[Package]:
+        """All packages that are known, in scope or not."""
+        for packages in self.lists.values():
+            yield from packages or ()
+        yield from self.scope.packages
+
     def look_ahead(self, names: Sequence[str]) -> None:
         """Ask for several packages at once; what each answer means is judged one by one, in their order."""
         keys = [PackageName(type=package_type, name=name) for name in names for package_type in self.types]
@@ -175,8 +249,9 @@ class _Search:
             return
         prefix, slash, rest = name.partition("/")
         if slash and rest and prefix.lower() == self.owner.lower():
-            excluded = any(other.matches(rest) for other in patterns.excludes)
-            if not excluded and self.find(rest):
+            if self.wanted.excluded(patterns, rest):
+                return
+            if self.find(rest):
                 self.log.notice(f"package: nothing is named '{name}'; taken as '{rest}', without the owner")
                 return
         if len(self.scope.problems) == problems:

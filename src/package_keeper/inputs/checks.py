@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.digest_reach import can_match_digest
 from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.rule_reading import AGE_INPUTS, RULE_INPUTS, SELECTION_INPUTS, digest_problem
+from package_keeper.inputs.rule_reading import AGE_INPUTS, COUNT_INPUTS, RULE_INPUTS, SELECTION_INPUTS, version_problems
 from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import PackageType
 
@@ -16,6 +15,11 @@ _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
 
 CHOOSING = tuple(name for name in RULE_INPUTS if name not in ("partial-match", "age-of", "keep-latest-per"))
 """The inputs that choose something by themselves; the others say how."""
+
+
+_KEEP_LISTS = ("keep-tags", "keep-versions", "keep-digests", "keep-used-in")
+_SELECTING = frozenset((*CHOOSING, *_KEEP_LISTS, "policy"))
+_DECIDING = frozenset((*COUNT_INPUTS, "partial-match", "keep-tags", "keep-versions", "keep-digests"))
 
 
 def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[list[str], list[str]]:
@@ -28,14 +32,36 @@ def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[
     problems: list[str] = []
     warnings: list[str] = []
     for name in sorted(given, key=list(INPUTS_BY_NAME).index):
+        if name == "dry-run" and not settings.operation.writes:
+            # what is no operation at all is a problem already
+            problems += [] if "operation" in wrong else [_writes_nothing(settings, given)]
+            continue
         problem, warning = _without_effect(settings, name)
         problems += problem
         warnings += warning
     problems += _scope(settings)
     problems += _selection(settings, given, wrong)
-    problems += _digest_patterns(settings)
+    kept, types = settings.rules.lists.versions, set(settings.package_types)
+    problems += version_problems("keep-versions", kept, types, tags="keep-tags")
     warnings += _warnings(settings, given)
     return problems, warnings
+
+
+def _writes_nothing(settings: Settings, given: set[str]) -> str:
+    """The problem with an explicit `dry-run: false`: somebody means to write, and this operation does not."""
+    operation = "explain" if settings.explains and "policy" not in given else settings.operation
+    match settings.operation:
+        case Operation.VERIFY:
+            meant = "operation: repair, which was probably meant, or "
+        case Operation.CONFLICTS:
+            meant = ""
+        case _ if settings.undo or settings.deleted_state:
+            meant = "operation: restore, which was probably meant, or "
+        case _ if settings.explains or not given.isdisjoint(_SELECTING):
+            meant = "operation: delete, which was probably meant, or "
+        case _:
+            meant = "operation: delete with a selection, or operation: delete-package, or "
+    return f"dry-run: 'false': the operation {operation} writes nothing; write {meant}dry-run: true"
 
 
 def with_warnings(settings: Settings, warnings: list[str]) -> Settings:
@@ -119,17 +145,15 @@ def _selection(settings: Settings, given: set[str], wrong: set[str]) -> Iterator
         yield "images: 'raw' is accepted only with version-ids or versions, which name what may be torn out of an image"
 
 
-def _digest_patterns(settings: Settings) -> Iterator[str]:
-    if any(kind is not PackageType.CONTAINER for kind in settings.package_types):
-        return
-    patterns = settings.rules.lists.versions
-    for pattern in patterns.entries if patterns else ():
-        if not can_match_digest(pattern):
-            yield digest_problem("keep-versions", pattern.text, "keep-tags")
-
-
 def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
     rule = settings.rules.inputs
+    if settings.operation is Operation.LIST and not settings.explains:
+        idle = [name for name in INPUTS_BY_NAME if name in given and name in _DECIDING]
+        if idle:
+            yield (
+                f"{', '.join(idle)}: has no effect on list, which decides nothing without a policy; explain on the"
+                " command line, or delete as a dry run, shows what stays"
+            )
     if "partial-match" in given and not rule.selection.judges_tags and settings.operation is Operation.DELETE:
         yield "partial-match: has no effect without tags, semver, prerelease or gone"
     if "age-of" in given and not (

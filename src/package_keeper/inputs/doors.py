@@ -73,7 +73,7 @@ def from_action(environ: Mapping[str, str]) -> Request:
             continue
         known = name.lower()
         if known not in INPUTS_BY_NAME:
-            problems.append(unknown_input(name, known))
+            problems.append(unknown_input(name, known or variable))
         elif texts.get(known, text) != text:
             problems.append(f"{known}: given twice, in different capitals and with different values")
         else:

@@ -18,14 +18,18 @@ OUTPUTS: dict[str, str] = {
     "packages": "JSON array of the packages in scope, with every field of GitHub's schema.",
     "versions": (
         "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"
-        " schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`."
+        " schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`. `list`"
+        " without `policy` decides nothing: both are empty."
     ),
     "matrix": (
         'The packages in scope for a matrix job: `{"include": [{"package": …, "package-type": …}]}`, at most 256'
         " entries; beyond that several names stand in one entry, separated by commas."
     ),
-    "rows": "JSON array of the result of `query`, an object a row.",
+    "rows": "JSON array of the result of `query`, an object a row; `[]` without one.",
     "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",
     "file": "Path of `output-file`, relative to the workspace.",
-    "truncated": "`true` when a JSON output was cut to GitHub's size limit; files are always whole.",
+    "truncated": (
+        "`true` when a JSON output was cut to GitHub's size limit; files are always whole. Room that one output leaves"
+        " free is used by the others."
+    ),
 }

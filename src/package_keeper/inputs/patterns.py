@@ -5,7 +5,8 @@ and all. `!` before an entry excludes.
 """
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import re2
@@ -21,6 +22,11 @@ def _options(*, ignore_case: bool) -> re2.Options:
     return options
 
 
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What shows nothing, although Unicode does not call it a blank, a control or a format character."""
+
 _JOINED_EXPRESSIONS = re.compile(r"/\s*,\s*!?/")
 
 
@@ -28,8 +34,13 @@ class PatternProblem(ValueError):
     """One entry is no pattern; the message names it and says what is accepted."""
 
 
-def parse_patterns(text: str, *, ignore_case: bool = False) -> tuple[Patterns | None, list[str]]:
-    """Read a pattern list: the patterns (`None` when there is no entry at all) and all problems."""
+def parse_patterns(
+    text: str, *, ignore_case: bool = False, objection: Callable[[Pattern], str] = lambda _: ""
+) -> tuple[Patterns | None, list[str]]:
+    """Read a pattern list: the patterns (`None` when there is no entry at all) and all problems.
+
+    `objection` says why a pattern is wrong in this list, or nothing.
+    """
     includes: list[Pattern] = []
     excludes: list[Pattern] = []
     problems: list[str] = []
@@ -37,6 +48,7 @@ def parse_patterns(text: str, *, ignore_case: bool = False) -> tuple[Patterns | 
         excluding = entry.startswith("!")
         try:
             pattern = _parse_entry(entry[1:] if excluding else entry, ignore_case=ignore_case)
+            _refuse(objection(pattern))
         except PatternProblem as problem:
             problems.append(f"'{entry}': {problem}")
         else:
@@ -54,20 +66,35 @@ def split_entries(text: str) -> Iterator[str]:
         yield from (entry.strip() for entry in entries if entry.strip())
 
 
+def _refuse(why: str) -> None:
+    if why:
+        raise PatternProblem(why)
+
+
 def _parse_entry(entry: str, *, ignore_case: bool) -> Pattern:
     if not entry:
         raise PatternProblem("nothing stands after the exclamation mark")
     if re.search(r"\s", entry):
+        hint = "; write the entry without the dash in front" if entry.startswith("- ") else ""
         raise PatternProblem(
             "a blank inside an entry; put each entry on a line of its own or separate entries with commas"
-            " (in a regular expression write \\s)"
+            f" (in a regular expression write \\s){hint}"
         )
+    for character in entry:
+        if not character.isprintable() or _INVISIBLE.match(character):
+            raise PatternProblem(f"an invisible character inside an entry (U+{ord(character):04X}); write it anew")
+    if len(entry) > 1 and _is_quote(entry[0]) and _is_quote(entry[-1]):
+        raise PatternProblem(f"quotes around an entry belong to no name; write {entry[1:-1]}")
     if entry.startswith("/"):
         return Pattern(entry, expression=compile_expression(entry, ignore_case=ignore_case))
     if entry.startswith("!"):
         raise PatternProblem("one exclamation mark is enough")
     _check_classes(entry)
     return Pattern(entry, ignore_case=ignore_case)
+
+
+def _is_quote(character: str) -> bool:
+    return character in "\"'`" or unicodedata.category(character) in ("Pi", "Pf")
 
 
 def compile_expression(entry: str, *, ignore_case: bool = False) -> Any:

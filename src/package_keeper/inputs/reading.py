@@ -16,6 +16,7 @@ from package_keeper.decisions.used import ImageReference
 from package_keeper.errors import BadInput
 from package_keeper.inputs import checks
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
+from package_keeper.inputs.name_forms import package_problem
 from package_keeper.inputs.operations import Operation
 from package_keeper.inputs.patterns import parse_patterns, split_entries
 from package_keeper.inputs.rule_reading import RULE_INPUTS, read_rule, rule_problems
@@ -78,8 +79,8 @@ class _Reader(Texts):
             owner_type=self.choice("owner-type"),
             package_types=types,
             package_types_given=self.is_given("package-type"),
-            packages=self.packages(self.text("package"), "package", owner),
-            policy_packages=self.packages(policy.packages, policy.packages_label, owner) if policy else None,
+            packages=self.packages(self.text("package"), "package", owner, self.types_of_packages(types)),
+            policy_packages=self.packages(policy.packages, policy.packages_label, owner, types) if policy else None,
             repository=self.repository(),
             visibility=self.choice("visibility"),
             api_url=self.url("api-url"),
@@ -145,7 +146,11 @@ class _Reader(Texts):
             self.problem("registry-url", text, "has a path; accepted is a host alone, such as https://ghcr.io")
         return text
 
-    def packages(self, text: str, label: str, owner: str) -> Patterns | None:
+    def types_of_packages(self, types: tuple[PackageType, ...]) -> tuple[PackageType, ...]:
+        """The types that names of packages may be of: a receipt may hold all, unless types are given."""
+        return tuple(PackageType) if self.text("undo") and not self.is_given("package-type") else types
+
+    def packages(self, text: str, label: str, owner: str, types: tuple[PackageType, ...]) -> Patterns | None:
         entries = []
         for entry in split_entries(text):
             prefix = _PREFIX.match(entry)
@@ -153,8 +158,14 @@ class _Reader(Texts):
                 self.problems.append(
                     f"{label}: '{entry}' is a package of {prefix[2]}, but the owner is {owner or 'not given'}"
                 )
+            if prefix and prefix.end() == len(entry):
+                self.problems.append(f"{label}: '{entry}' names no package; write its name behind the owner")
             entries.append(_PREFIX.sub(r"\1", entry) if prefix else entry)
-        patterns, problems = parse_patterns("\n".join(entries), ignore_case=True)
+        patterns, problems = parse_patterns(
+            "\n".join(entries), ignore_case=True, objection=lambda pattern: package_problem(pattern, types)
+        )
+        if not entries and text.strip():
+            self.problems.append(f"{label}: has no entry, and must not come to mean everything")
         self.problems += [f"{label}: {problem}" for problem in problems]
         return patterns
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
+from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.retention import Counts
 from package_keeper.decisions.rules import Rule
 from package_keeper.decisions.selection import Age, PartialMatch, Selection, TagStatus
 from package_keeper.decisions.semver import Prerelease
 from package_keeper.decisions.sql import check_expression
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.digest_reach import can_match_digest
+from package_keeper.inputs.name_forms import version_problem
 from package_keeper.inputs.texts import Texts
 from package_keeper.inventory.image import Condition
 from package_keeper.inventory.package import PackageType
@@ -78,10 +79,7 @@ def rule_problems(rule: Rule, texts: Texts, *, types: AbstractSet[PackageType], 
         yield f"{label('age-of')}: 'deleted': active versions have no time of deletion; accepted are updated, created"
     if texts.is_given("keep-latest-per") and not rule.counts.latest:
         yield f"{label('keep-latest-per')}: protects nothing without a number of latest to keep"
-    if types == {PackageType.CONTAINER} and selection.versions is not None:
-        for pattern in selection.versions.entries:
-            if not can_match_digest(pattern):
-                yield digest_problem(label("versions"), pattern.text, "tags")
+    yield from version_problems(label("versions"), selection.versions, types, tags="tags")
 
 
 def _never_selected(rule: Rule, texts: Texts, types: AbstractSet[PackageType]) -> Iterator[str]:
@@ -114,12 +112,13 @@ def type_problems(texts: Texts, types: tuple[PackageType, ...]) -> Iterator[str]
             yield f"{texts.label(name)}: has no effect on {shown}; only container versions form images"
 
 
-def digest_problem(label: str, text: str, instead: str) -> str:
-    """The problem with a pattern on version names that no container version can match."""
-    return (
-        f"{label}: '{text}' can match no container version, whose name is a digest (sha256:…); for tags use the input"
-        f" {instead}"
-    )
+def version_problems(
+    label: str, patterns: Patterns | None, types: AbstractSet[PackageType], *, tags: str
+) -> Iterator[str]:
+    """The patterns on version names that no version of `types` can match; `tags` is the input for tags."""
+    for pattern in patterns.entries if patterns is not None else ():
+        if why := version_problem(pattern, sorted(types), tags):
+            yield f"{label}: '{pattern.text}' {why}"
 
 
 def _conditions(texts: Texts) -> frozenset[Condition] | None:

@@ -13,7 +13,7 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         kind=Kind.BOOLEAN,
         default="true",
         operations=WRITING,
-        meaning="Plan, show, write nothing. Operations that write do so only with `false`.",
+        meaning="Plan, show, write nothing. Operations that write do so only with `false`; the others refuse it.",
     ),
     Input(
         name="images",

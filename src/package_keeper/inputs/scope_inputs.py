@@ -55,7 +55,8 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         meaning=(
             "Name patterns of packages. Empty means all, for operations that write nothing; the others need an entry"
             " that includes (`*` is all, said explicitly). `delete-package` takes exact names or `*`,"
-            " `restore-package` exact names. `ghcr.io/OWNER/` in front is stripped."
+            " `restore-package` exact names. `ghcr.io/OWNER/` in front is stripped; `OWNER/` only when no package has"
+            " the longer name. An exclusion with the owner in front excludes both."
         ),
     ),
     Input(

@@ -83,7 +83,8 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         meaning=(
             "Tag templates tied to the repository's life: `pr-{pull-request}`, tags of closed pull requests;"
             " `{branch}`, `branch-{branch}`, tags of branches that are gone, on the evidence of a closed pull request."
-            " Never versions, `latest` or git tags. Needs `contents: read` and `pull-requests: read`."
+            " Never versions, `latest` or git tags. What is alive keeps its image, whatever `partial-match` says. Needs"
+            " `contents: read` and `pull-requests: read`."
         ),
     ),
     Input(

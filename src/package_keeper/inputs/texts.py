@@ -12,6 +12,7 @@ from package_keeper.decisions.semver import SemverRange
 from package_keeper.decisions.sql import SqlProblem
 from package_keeper.inputs import ages
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
+from package_keeper.inputs.name_forms import TAG, tag_problem
 from package_keeper.inputs.patterns import PatternProblem, compile_expression, parse_patterns, split_entries
 from package_keeper.inputs.semver_ranges import ACCEPTED as ACCEPTED_RANGES
 from package_keeper.inputs.semver_ranges import RangeProblem, parse_range
@@ -21,6 +22,10 @@ BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": F
 NUMBER = r"[0-9]{1,12}"
 
 _TEMPLATE = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?\{(branch|pull-request)\}([A-Za-z0-9_.-]*)", re.ASCII)
+
+
+_OBJECTIONS = {"tags": tag_problem, "keep-tags": tag_problem}
+"""What is wrong with patterns of these lists; of version names it depends on the types in scope."""
 
 
 def nearest(word: str, accepted: Iterable[str]) -> str:
@@ -111,7 +116,7 @@ class Texts:
 
     def patterns(self, name: str) -> Patterns | None:
         """A pattern list."""
-        patterns, problems = parse_patterns(self.text(name))
+        patterns, problems = parse_patterns(self.text(name), objection=_OBJECTIONS.get(name, lambda _: ""))
         self.problems += [f"{self.label(name)}: {problem}" for problem in problems]
         return patterns
 
@@ -185,6 +190,8 @@ class Texts:
                     "is no tag template; accepted are one {pull-request} or {branch} and the rest of the tag:"
                     " pr-{pull-request}, {branch}, branch-{branch}",
                 )
+            elif len(found[1] or "") + len(found[3]) >= TAG.longest:
+                self.problem(name, entry, f"is longer than a tag can be ({TAG.longest} characters)")
             else:
                 templates.append(GoneTemplate(tie=Tie(found[2]), before=found[1] or "", behind=found[3]))
         return GoneTags(tuple(templates)) if templates else None

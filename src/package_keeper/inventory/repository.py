@@ -30,9 +30,13 @@ class RepositoryLife:
         A branch is gone when a closed pull request had it as its head and nothing that lives is spelt alike, whatever
         the spelling.
         """
-        living = {spelling.lower() for name in self.branches | self.open_heads for spelling in _spellings(name)}
         spelt = {mangled(name) for name in self.closed_heads if name not in self.branches}
-        return frozenset(name for name in spelt if name.lower() not in living)
+        return frozenset(name for name in spelt if name.lower() not in self.living_branches)
+
+    @cached_property
+    def living_branches(self) -> frozenset[str]:
+        """The branches that live, and the heads of open pull requests, as image tags spell them, in lower case."""
+        return frozenset(spelling.lower() for name in self.branches | self.open_heads for spelling in _spellings(name))
 
     @cached_property
     def release_tags(self) -> frozenset[str]:

@@ -66,6 +66,8 @@ class Reporter:
             found = outputs(contents)
             if not found["matrix"]:
                 self.log.warning("the output matrix is empty: so many packages do not fit into it; use output-file")
+            if found["truncated"] == "true" and self.environ.get("GITHUB_OUTPUT"):
+                self.log.notice("outputs are cut to GitHub's size limit; output-file has the whole result")
             write_outputs(self.environ, {name: self._masked(text) for name, text in found.items()})
         except OSError as error:
             self.log.error(f"the outputs cannot be written: {error}")  # noqa: TRY400  # reason: as above

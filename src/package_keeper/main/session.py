@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from package_keeper.decisions.used import UsedImages
 from package_keeper.decisions.vocabulary import Outcome
@@ -26,7 +27,7 @@ from package_keeper.execution.evidence import Evidence
 from package_keeper.execution.operations import Task, Writing
 from package_keeper.execution.receipt import Receipt, ReceiptWriter
 from package_keeper.execution.run import Run
-from package_keeper.execution.scope import PackageFilter
+from package_keeper.execution.scope import PackageFilter, owners_in_front
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.verdict import Verdict, result_of, verdict
 from package_keeper.github.asking import Asker
@@ -187,6 +188,7 @@ class Session:
                 also=settings.policy_packages,
                 visibility=settings.visibility,
                 repository=repository,
+                owners=owners_in_front((owner.login, settings.owner), urlsplit(_registry_url(settings)).netloc),
             ),
             rules=rules,
             evidence=Evidence(
@@ -247,7 +249,7 @@ class Session:
         # what can move tags is made only for a run that may write
         kind = TagMover if settings.writes else Registry
         return kind(
-            settings.registry_url or derived_url(settings.api_url),
+            _registry_url(settings),
             owner.login,
             settings.token.text,
             retries=self._registry_retries,
@@ -327,6 +329,10 @@ def _ending(refused: Refusal) -> PackageKeeperError:
     if refused.kind in (RefusalKind.UNAUTHORIZED, RefusalKind.NO_PERMISSION, RefusalKind.LISTING_REFUSED):
         return NotAuthorized(text)
     return PackageKeeperError(text)
+
+
+def _registry_url(settings: Settings) -> str:
+    return settings.registry_url or derived_url(settings.api_url)
 
 
 def _full_name(repository: str, owner: Owner) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import Plan, WriteRecord
 from package_keeper.decisions.used import ImageReference
-from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Owner, Package
 
@@ -17,7 +17,8 @@ class Contents:
     """Everything that a report says about one run.
 
     `concerns_packages` is true for operations on whole packages, whose counts are packages. `listed` is what `list`
-    shows, `explained` that it is every version with the decision of a deletion, `rows` what a query gave, `used` the
+    shows, `explained` that it is every version with the decision of a deletion (else nothing is decided about what is
+    listed), `rows` what a query gave, `used` the
     references that protect images, `checked` what `verify` and `repair` found, `broken` how many images are broken.
     `owner` is `None` when the run ended before the owner was known. `messages` are problems and remarks.
     """
@@ -75,14 +76,10 @@ class Counts:
 def count(contents: Contents) -> Counts:
     """Count what was selected, planned and done."""
     kept = sum(judgement.decision is Decision.KEEP for judgement in contents.plan.judgements)
+    if contents.listed is not None and not contents.explained:
+        return Counts(selected=len(contents.listed))
     if contents.listed is not None:
-        # without any rule nothing is chosen, and everything listed was asked for
-        selected = sum(
-            judgement.decision is not Decision.KEEP
-            or (judgement.reason is Reason.NOT_SELECTED and not contents.explained)
-            for judgement in contents.listed
-        )
-        return Counts(selected=selected, kept=len(contents.plan.judgements) - selected)
+        return Counts(selected=len(contents.listed) - kept, kept=kept)
     if contents.checked is not None and contents.operation == "verify":
         return Counts(selected=len(contents.checked), broken=contents.broken)
     if not contents.plan.writes and contents.concerns_packages:

@@ -1,7 +1,7 @@
 """The run as JSON: every field of GitHub's schemas, and what was decided and done."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,6 @@ OUTPUT_LIMIT = 1_000_000
 """Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (GITHUB.md, "The Actions
 runner"), counted that way."""
 
-_SMALL_OUTPUTS = 8_000
-"""Bytes set aside for the outputs that are no JSON arrays."""
-
 
 def result_document(contents: Contents) -> dict[str, Any]:
     """The whole result under the names of the outputs, with nothing cut."""
@@ -38,7 +35,7 @@ def result_document(contents: Contents) -> dict[str, Any]:
         "kept": [] if contents.listed is not None else list(_kept(contents)),
         "used": [_used_document(reference) for reference in contents.used],
         "matrix": package_matrix(contents),
-        "rows": contents.rows,
+        "rows": contents.rows or [],
         "receipt": contents.receipt,
         "file": contents.file,
         "messages": list(contents.messages),
@@ -48,30 +45,18 @@ def result_document(contents: Contents) -> dict[str, Any]:
 def outputs(contents: Contents) -> dict[str, str]:
     """The outputs of the step. JSON arrays are cut after a whole entry where GitHub's limit demands it."""
     found = {"result": contents.result} | {name: str(number) for name, number in count(contents).by_output().items()}
-    room = OUTPUT_LIMIT - _SMALL_OUTPUTS
-    all_packages = list(packages(contents))
-    any_versions = next(versions(contents), None) is not None
+    found |= {"receipt": contents.receipt, "file": contents.file}
+    arrays = {"packages": packages(contents), "versions": versions(contents), "rows": contents.rows or ()}
+    room = OUTPUT_LIMIT - sum(map(_size, [*found.values(), "false", *("[]" for _ in arrays)]))
     matrix_text = dumps(package_matrix(contents))
-    cut_matrix = _size(matrix_text) > room // 4
+    cut_matrix = _size(matrix_text) > room
     # part of a matrix would leave out packages without a word
-    matrix_text = "" if cut_matrix else matrix_text
-    room -= _size(matrix_text)
-    # a quarter for packages when versions need the rest; all that packages leave for versions
-    packages_text, cut_packages = _array(all_packages, room // 4 if any_versions else room)
-    rows_text, cut_rows = "", False
-    if contents.rows is not None:
-        # half for the rows when they were asked for: they are the answer
-        rows_text, cut_rows = _array(contents.rows, (room - _size(packages_text)) // 2 if any_versions else room // 2)
-    versions_text, cut_versions = _array(versions(contents), room - _size(packages_text) - _size(rows_text))
-    return found | {
-        "packages": packages_text,
-        "versions": versions_text,
-        "matrix": matrix_text,
-        "rows": rows_text,
-        "receipt": contents.receipt,
-        "file": contents.file,
-        "truncated": "true" if cut_packages or cut_versions or cut_rows or cut_matrix else "false",
-    }
+    found["matrix"] = "" if cut_matrix else matrix_text
+    room -= _size(found["matrix"])
+    texts = [_Array(entries, room) for entries in arrays.values()]
+    _share(texts, room)
+    found |= {name: str(text) for name, text in zip(arrays, texts, strict=True)}
+    return found | {"truncated": "true" if cut_matrix or any(text.is_cut for text in texts) else "false"}
 
 
 def dumps(document: object) -> str:
@@ -106,7 +91,7 @@ def versions(contents: Contents) -> Iterator[dict[str, Any]]:
     """The versions listed, planned or acted on."""
     if contents.listed is not None:
         for judgement in contents.listed:
-            yield _judged(judgement)
+            yield _listed(judgement, decided=contents.explained)
         return
     if contents.checked is not None and contents.operation == "verify":
         for image in sorted(contents.checked, key=lambda image: not image.is_broken):
@@ -176,13 +161,15 @@ def _checked(image: CheckedImage) -> dict[str, Any]:
     return version_document(image.root) | found | {"missing": missing, "unreadable": image.unreadable}
 
 
-def _judged(judgement: Judgement) -> dict[str, Any]:
-    decided: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.why}
+def _listed(judgement: Judgement, *, decided: bool) -> dict[str, Any]:
+    if not decided:
+        return version_document(judgement.version) | {"decision": "", "reason": ""}
+    found: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.why}
     if judgement.rule:
-        decided["rule"] = judgement.rule
+        found["rule"] = judgement.rule
     if judgement.root is not None:
-        decided["root"] = judgement.root.name
-    return version_document(judgement.version) | decided
+        found["root"] = judgement.root.name
+    return version_document(judgement.version) | found
 
 
 def _kept(contents: Contents) -> Iterator[dict[str, Any]]:
@@ -261,17 +248,48 @@ def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
     return decided
 
 
-def _array(entries: Iterable[dict[str, Any]], room: int) -> tuple[str, bool]:
-    """A JSON array of as many leading entries as fit into `room` bytes of UTF-16, and whether any was cut."""
-    taken: list[str] = []
-    used = _size("[]")
-    for entry in entries:
-        text = dumps(entry)
-        used += _size(text) + _size(",")
-        if used > room:
-            return f"[{','.join(taken)}]", True
-        taken.append(text)
-    return f"[{','.join(taken)}]", False
+class _Array:
+    """A JSON array of as many leading entries as it is given room for."""
+
+    def __init__(self, entries: Iterable[dict[str, Any]], most: int) -> None:
+        self._texts: list[str] = []
+        self._taken = 0
+        self.wanted = 0
+        """Bytes that all entries take; when these are more than `most`, those of the first that are too many."""
+        for entry in entries:
+            self._texts.append(dumps(entry))
+            self.wanted += self._cost(len(self._texts) - 1)
+            if self.wanted > most:
+                break
+
+    def take(self, room: int) -> int:
+        """Take further entries that fit into `room`, and give the room left."""
+        while self.is_cut and self._cost(self._taken) <= room:
+            room -= self._cost(self._taken)
+            self._taken += 1
+        return room
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether entries are left out."""
+        return self._taken < len(self._texts)
+
+    def _cost(self, place: int) -> int:
+        return _size(self._texts[place]) + (_size(",") if place else 0)
+
+    def __str__(self) -> str:
+        """The array as JSON."""
+        return f"[{','.join(self._texts[: self._taken])}]"
+
+
+def _share(arrays: Sequence[_Array], room: int) -> None:
+    """Give each array an equal share of `room`, and what one leaves free to the others."""
+    smallest_first = sorted(arrays, key=lambda array: array.wanted)
+    for place, array in enumerate(smallest_first):
+        share = room // (len(arrays) - place)
+        room -= share - array.take(share)
+    for array in smallest_first:
+        room = array.take(room)
 
 
 def _size(text: str) -> int:

@@ -110,17 +110,19 @@ def _listed(contents: Contents) -> str:
             for package in contents.packages
         ]
         return _long_table(["package", "versions", "visibility"], packages)
-    header = ["package", "version", "tags", "decision", "reason"]
+    header = ["package", "version", "tags"]
     rows = [
         [
             code(str(judgement.version.package)),
             code(f"{display_name(judgement.version.name)} ({judgement.version.id})"),
             code(", ".join(judgement.version.tags)),
-            judgement.decision,
-            escape(judgement.why),
         ]
         for judgement in contents.listed
     ]
+    if not contents.explained:
+        return _long_table(header, rows)
+    header += ["decision", "reason"]
+    rows = [[*row, each.decision, escape(each.why)] for row, each in zip(rows, contents.listed, strict=True)]
     if any(judgement.rule for judgement in contents.listed):
         header.append("rule")
         rows = [[*row, escape(each.rule)] for row, each in zip(rows, contents.listed, strict=True)]

@@ -35,7 +35,7 @@ def result_tables(contents: Contents, *, width: int, most: int | None = None) ->
     At most `most` rows of each, then how many there are.
     """
     if contents.listed is not None:
-        yield from _tables(*_listed(contents.listed), width, most)
+        yield from _tables(*_listed(contents.listed, decided=contents.explained), width, most)
     elif contents.plan.writes:
         yield from _tables(*_writes(contents), width, most)
     elif contents.concerns_packages:
@@ -62,8 +62,11 @@ def one_line(text: str) -> str:
 _Table = tuple[list[str], Iterator[Sequence[str]]]
 
 
-def _listed(judgements: Sequence[Judgement]) -> _Table:
-    header = ["package", "id", "version", "tags", "updated", "decision", "reason"]
+def _listed(judgements: Sequence[Judgement], *, decided: bool) -> _Table:
+    header = ["package", "id", "version", "tags", "updated"]
+    if not decided:
+        return header, (_version_cells(each.version) for each in judgements)
+    header += ["decision", "reason"]
     if not any(each.rule for each in judgements):
         return header, ([*_version_cells(each.version), each.decision, each.why] for each in judgements)
     # a count or an age of a rule keeps under its own name

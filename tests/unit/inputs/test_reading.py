@@ -62,9 +62,36 @@ def test_anything_else_stops_the_run(text: str) -> None:
     assert any(problem.startswith("dry-run: ") for problem in problems(**delete(dry_run=text)))
 
 
-@pytest.mark.parametrize("operation", ["list", "conflicts"])
+@pytest.mark.parametrize("operation", ["list", "conflicts", "verify"])
 def test_what_only_reads_never_writes(operation: str) -> None:
-    assert not read(operation=operation, dry_run="false").writes
+    assert not read(operation=operation, dry_run="true").writes
+
+
+@pytest.mark.parametrize(
+    ("texts", "meant"),
+    [
+        ({}, "delete-package"),
+        ({"operation": "list", "package": "app"}, "delete-package"),
+        ({"package": "app", "tags": "pr-*"}, "operation: delete,"),
+        ({"package": "app", "older-than": "30d"}, "operation: delete,"),
+        ({"package": "app", "keep-latest": "3"}, "operation: delete,"),
+        ({"package": "app", "keep-tags": "v*"}, "operation: delete,"),
+        ({"package": "app", "state": "deleted", "tags": "v*"}, "operation: restore,"),
+        ({"undo": "receipt.jsonl"}, "operation: restore,"),
+        ({"operation": "verify", "package": "app"}, "operation: repair,"),
+        ({"operation": "conflicts"}, "conflicts writes nothing"),
+    ],
+)
+def test_what_only_reads_refuses_to_write_and_names_what_was_meant(texts: dict[str, str], meant: str) -> None:
+    _, found = attempt(BASE | texts | {"dry-run": "false"})
+    assert len(found) == 1
+    assert found[0].startswith("dry-run: 'false'")
+    assert meant in found[0]
+
+
+def test_a_misspelt_operation_is_the_one_problem() -> None:
+    _, found = attempt(BASE | {"operation": "delet", "dry-run": "false", "package": "app", "tags": "x"})
+    assert [problem.partition(":")[0] for problem in found] == ["operation"]
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "1e3", "ten", "0x10", "٣", "1 000", "+1", "9" * 5_000])

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from package_keeper.decisions.patterns import Pattern
-from package_keeper.inputs.digest_reach import can_match_digest
+from package_keeper.inputs.name_forms import DIGEST
 from package_keeper.inputs.patterns import parse_patterns
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map(lambda text: f"sha256:{text}")
@@ -26,7 +26,7 @@ def pattern(text: str) -> Pattern | None:
 def reach(text: str) -> bool:
     found = pattern(text)
     assert found is not None
-    return can_match_digest(found)
+    return DIGEST.can_match(found)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_glob_that_matches_a_digest_is_said_to(glob: str) -> None:
     found = pattern(glob)
     assert found is not None
     if any(found.matches(digest) for digest in SOME_DIGESTS):
-        assert can_match_digest(found)
+        assert DIGEST.can_match(found)
 
 
 @given(DIGESTS, st.randoms(use_true_random=False))
@@ -133,7 +133,7 @@ def test_a_glob_made_from_a_digest_is_said_to_match(digest: str, chance: random.
     found = pattern(glob)
     assert found is not None
     assert found.matches(digest)
-    assert can_match_digest(found)
+    assert DIGEST.can_match(found)
 
 
 @given(st.lists(GLOB_PARTS.filter(lambda part: part != "*"), min_size=1, max_size=8))
@@ -186,7 +186,7 @@ def test_an_expression_that_matches_a_digest_is_said_to(source: str) -> None:
     assume(found is not None)
     assert found is not None
     if any(found.matches(digest) for digest in SOME_DIGESTS):
-        assert can_match_digest(found)
+        assert DIGEST.can_match(found)
 
 
 @pytest.mark.parametrize("text", ["/^sha256:[[:xdigit:]]{64}$/", "/^sha256:[[:alnum:]]+$/"])
@@ -194,18 +194,18 @@ def test_classes_that_only_re2_knows_have_their_effect(text: str) -> None:
     found = pattern(text)
     assert found is not None
     assert found.matches(ONE)
-    assert can_match_digest(found)
+    assert DIGEST.can_match(found)
 
 
 def test_a_caret_in_a_globs_bracket_excludes_nothing() -> None:
     found = pattern("[^s]ha256:*")
     assert found is not None
     assert found.matches(ONE)
-    assert can_match_digest(found)
+    assert DIGEST.can_match(found)
 
 
 def test_a_backslash_in_a_globs_bracket_escapes_nothing() -> None:
     found = pattern("[\\s]ha256:*")
     assert found is not None
     assert found.matches(ONE)
-    assert can_match_digest(found)
+    assert DIGEST.can_match(found)

@@ -1,0 +1,138 @@
+"""An exclusion means what the user meant, with the owner in front or without; one that means nothing is said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.execution.scope import PackageFilter, find_packages, owners_in_front
+from package_keeper.inputs.patterns import parse_patterns
+from package_keeper.inventory.package import PackageType
+from tests.unit.execution.test_carrying_out import Listener
+from tests.unit.execution.test_scope_and_verdict import LISTING, Shelf
+from tests.unit.making import package
+
+OWNERS = owners_in_front(("Acme", "old-acme"), "containers.ghes.example")
+NAMES = ["acme-web", "app", "base", "base-2", "team/base"]
+
+
+def names(text: str, policy: str = "", there: list[str] | None = None) -> tuple[list[str], Listener]:
+    log = Listener()
+    shelf = Shelf([package(name, number=number) for number, name in enumerate(NAMES if there is None else there)])
+    lists = [parse_patterns(each, ignore_case=True) for each in (text, policy)]
+    assert [problems for _, problems in lists] == [[], []]
+    wanted = PackageFilter(patterns=lists[0][0], also=lists[1][0], owners=OWNERS)
+    scope = find_packages(shelf, log, owner="Acme", types=[PackageType.NPM], wanted=wanted)
+    assert scope.problems == []
+    return [one.name for one in scope.packages], log
+
+
+def said(log: Listener, kind: str) -> list[str]:
+    return [text for one, text in log.said if one == kind]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "acme/base",
+        "ACME/base",
+        "Acme/BASE",
+        "@acme/base",
+        "ghcr.io/acme/base",
+        "GHCR.IO/Acme/base",
+        "containers.ghes.example/acme/base",
+        "old-acme/base",
+        "acme/bas?",
+        "acme/[b]ase",
+        "ac*/base",
+        "/^acme\\/base$/",
+        "/^acme/base$/",
+        "/^(acme|other)\\/base$/",
+        "/acme\\/base$/",
+        "/^ghcr\\.io\\/acme\\/base$/",
+    ],
+)
+def test_an_exclusion_with_the_owner_in_front_excludes(entry: str) -> None:
+    rest = ["acme-web", "app", "base-2", "team/base"]
+    for text, policy in ((f"*\n!{entry}", ""), (f"!{entry}", ""), ("*", f"!{entry}"), ("", f"*\n!{entry}")):
+        found, log = names(text, policy)
+        assert found == rest, (text, policy)
+        assert len(said(log, "notice")) == 1
+        assert said(log, "warning") == []
+    assert names(f"base\n!{entry}")[0] == []
+    assert names(f"acme/base\n!{entry}")[0] == []
+    assert names("base,app", f"!{entry}")[0] == ["app"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "left"),
+    [
+        ("acme/*", []),
+        ("ghcr.io/*", []),
+        ("acme/base*", ["acme-web", "app", "team/base"]),
+        ("acme/team/base", ["acme-web", "app", "base", "base-2"]),
+        ("acme*", ["app", "base", "base-2", "team/base"]),
+        ("/^acme/", ["app", "base", "base-2", "team/base"]),
+        ("/^a.*/", ["base", "base-2", "team/base"]),
+        ("*/base", ["acme-web", "app", "base", "base-2"]),
+        ("*/*", ["acme-web", "app", "base", "base-2"]),
+        ("/^[a-z]+\\/base$/", ["acme-web", "app", "base", "base-2"]),
+        ("team/*", ["acme-web", "app", "base", "base-2"]),
+    ],
+)
+def test_the_owner_in_front_counts_only_where_it_is_meant(entry: str, left: list[str]) -> None:
+    assert names(f"*\n!{entry}")[0] == left
+
+
+def test_both_readings_are_excluded() -> None:
+    found, log = names("*,!acme/base", there=["acme/base", "base", "app"])
+    assert found == ["app"]
+    assert len(said(log, "notice")) == 1
+
+
+@pytest.mark.parametrize("entry", ["nothing", "acme/nothing", "other/base", "bases", "/^x/"])
+def test_an_exclusion_that_matches_nothing_is_warned_about(entry: str) -> None:
+    for text, policy in ((f"*\n!{entry}", ""), ("*", f"!{entry}")):
+        found, log = names(text, policy)
+        assert found == NAMES
+        (warning,) = said(log, "warning")
+        assert f"'!{entry}' excludes nothing" in warning
+
+
+def test_a_policy_that_excludes_what_is_not_asked_about_is_not_warned_about() -> None:
+    found, log = names("app", "*,!base")
+    assert found == ["app"]
+    assert log.said == []
+
+
+def test_without_a_list_nothing_is_said_about_exclusions() -> None:
+    log = Listener()
+    patterns, _ = parse_patterns("*,!nothing")
+    wanted = PackageFilter(patterns=patterns, owners=OWNERS)
+    find_packages(Shelf([], refused={"npm": LISTING}), log, owner="Acme", types=[PackageType.NPM], wanted=wanted)
+    assert log.said == []
+
+
+def test_a_glob_that_includes_is_not_taken_without_the_owner() -> None:
+    """It would become more than was written: `acme/*` is no `*`."""
+    found, log = names("acme/b*")
+    assert found == []
+    assert len(said(log, "warning")) == 1
+
+
+PACKAGES = st.from_regex(r"[a-d]([-/]?[a-d]){0,4}", fullmatch=True)
+
+
+@given(
+    st.lists(PACKAGES, min_size=1, max_size=8, unique=True),
+    st.data(),
+    st.sampled_from(["acme/", "ACME/", "@acme/", "ghcr.io/acme/", ""]),
+    st.sampled_from(["{}", "{}*", "*{}", "/^{}$/", "/{}$/"]),
+)
+def test_what_is_excluded_is_never_in_scope(there: list[str], data: st.DataObject, prefix: str, form: str) -> None:
+    name = data.draw(st.sampled_from(there))
+    entry = form.format(prefix + name)
+    assert name not in names(f"*\n!{entry}", there=there)[0]
+    assert name not in names(f"{name}\n!{entry}", there=there)[0]
+    assert name not in names("*", f"!{entry}", there=there)[0]
