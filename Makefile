@@ -50,6 +50,7 @@ lint-python: ready ## the Python code only; needs no Node.js
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy $(python_files)
+	$(RUN) tools/lint_complexity.py
 
 .PHONY: lint-files
 lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the documentation, stray paths

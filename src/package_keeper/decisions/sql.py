@@ -140,14 +140,16 @@ class Inventory:
             connection.executemany(_insert("packages"), (_package_row(each, self.owner) for each in self.packages))
         if "versions" in tables:
             columns = [name for name in _VERSION if name == "id" or ("versions", name) in read.columns]
-            read_of = [_VERSION[name] for name in columns]
-            rows = ([value(each, self) for value in read_of] for each in self.versions)
-            connection.executemany(_insert("versions", columns), rows)
+            connection.executemany(_insert("versions", columns), self._version_rows(columns))
         if "tags" in tables:
             connection.executemany(_insert("tags"), _tag_rows(self.versions))
         _confine(connection, _Read())
         connection.set_progress_handler(lambda: not self.may_go_on(), STEPS)
         return connection
+
+    def _version_rows(self, columns: Sequence[str]) -> Iterator[list[object]]:
+        values = [_VERSION[name] for name in columns]
+        return ([value(version, self) for value in values] for version in self.versions)
 
 
 def check_expression(expression: str) -> None:
