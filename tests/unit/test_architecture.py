@@ -14,6 +14,7 @@ OURS = "package_keeper"
 
 MAY_IMPORT = {
     "__init__": frozenset[str](),
+    "__main__": frozenset({"main"}),
     "errors": frozenset[str](),
     "inventory": frozenset[str](),
     "decisions": frozenset({"inventory"}),
