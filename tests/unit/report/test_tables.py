@@ -21,7 +21,7 @@ def listed(*texts: tuple[str, tuple[str, ...]]) -> Contents:
         Judgement(version=version(number, name=name, tags=tags), decision=Decision.DELETE, reason=Reason.SELECTED)
         for number, (name, tags) in enumerate(texts)
     )
-    return contents([], listed=judged, operation="list")
+    return contents([], listed=judged, operation="list", explained=True)
 
 
 @pytest.mark.parametrize(
