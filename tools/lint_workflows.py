@@ -47,19 +47,21 @@ class Workflow:
 def completed(text: str) -> tuple[str, int] | None:
     """What to put before a block to make a workflow of it, or None when it is nothing of the kind."""
     content = yaml.safe_load(text)
-    keys = set(content) if isinstance(content, dict) else set()
-    # YAML 1.1 reads the key `on` as a boolean
-    keys = {"on" if key is True else key for key in keys}
+    if isinstance(content, list):
+        return STEPS if any(isinstance(item, dict) and {"uses", "run"} & set(item) for item in content) else None
+    keys = keys_of(content)
     if "jobs" in keys:
         return ("", 0) if "on" in keys else JOBS
     if "steps" in keys or "runs-on" in keys:
         return JOB
     if keys and keys <= {"on", "permissions", "concurrency", "env", "name"}:
         return HEAD if "on" in keys else ("on: workflow_dispatch\n" + HEAD[0], 0)
-    items = content if isinstance(content, list) else []
-    if any(isinstance(item, dict) and {"uses", "run"} & set(item) for item in items):
-        return STEPS
     return None
+
+
+def keys_of(content: Any) -> set[Any]:
+    """The keys of a mapping; YAML 1.1 reads the key `on` as a boolean."""
+    return {"on" if key is True else key for key in content} if isinstance(content, dict) else set()
 
 
 def blocks_of(file: pathlib.Path) -> Iterator[Workflow]:

@@ -36,7 +36,6 @@ SHADOWS = (
     "isodate/__init__.py",
     "json.py",
     "msgspec.py",
-    "prettytable/__init__.py",
     "re.py",
     "re2/__init__.py",
     "requests.py",

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 import yaml
 
-from package_keeper.decisions.sql import TABLES
+from package_keeper.decisions.sql import JSON_TABLES, TABLES
+from package_keeper.decisions.sql_functions import ALLOWED_FUNCTIONS, CURRENT
 from tests.scenarios.program import Ended, Place
 from tests.scenarios.world import Tree, World, build
 from tests.simulator import Simulator
@@ -375,6 +376,11 @@ def test_the_page_has_all_columns_of_the_tables() -> None:
         if section.heading.strip("`") in TABLES and (table := section.table("column")) is not None:
             told[section.heading.strip("`")] = [row["column"].strip("`") for row in table.rows]
     assert told == columns
+
+
+def test_the_page_has_all_functions_that_sql_may_call() -> None:
+    told = {name.strip("`") for row in sql_table("functions").rows for name in row["functions"].split()}
+    assert told == (ALLOWED_FUNCTIONS | {*JSON_TABLES}) - {*CURRENT}
 
 
 def test_the_page_has_queries_of_every_kind() -> None:

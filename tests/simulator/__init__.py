@@ -1,6 +1,6 @@
 """A faithful GitHub Packages (REST and registry) on loopback, for tests, demo and benchmarks.
 
-See GITHUB.md for the facts it follows and DESIGN.md, "The simulator", for what it is for.
+It follows GITHUB.md. What it is for: docs/decisions/0007-tests-and-simulator.md.
 """
 
 from .clock import Clock

@@ -1,6 +1,6 @@
 """What exists: owners, repositories, packages, versions, and the bytes behind container versions.
 
-Deletion is soft for 30 days; content follows versions (GITHUB.md, "Endpoints"; DESIGN.md, "The simulator").
+Deletion is soft for 30 days; content follows versions (GITHUB.md, "Endpoints" and "Registry").
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ OURS = "package_keeper"
 
 MAY_IMPORT = {
     "__init__": frozenset[str](),
+    "__main__": frozenset({"main"}),
     "errors": frozenset[str](),
     "inventory": frozenset[str](),
     "decisions": frozenset({"inventory"}),
@@ -47,7 +48,6 @@ LIBRARIES = {
     "actions_toolkit": frozenset({"runner"}),
     "re2": frozenset({"inputs"}),
     "isodate": frozenset({"inputs"}),
-    "prettytable": frozenset({"report"}),
     "semver": frozenset({"decisions", "inputs"}),
     "yaml": frozenset({"inputs"}),
     "jsonschema": frozenset({"inputs"}),
@@ -339,7 +339,7 @@ HARMLESS: tuple[tuple[str, str], ...] = (
         "decisions/a.py",
         "import re\nfrom datetime import datetime, timedelta\nfrom package_keeper.inventory import image",
     ),
-    ("report/a.py", "import json\nfrom urllib.parse import quote\nfrom prettytable import PrettyTable"),
+    ("report/a.py", "import json\nfrom urllib.parse import quote\nimport unicodedata"),
     ("inputs/a.py", "from package_keeper import __version__\nimport re2\nDEFAULT = 'delete'"),
     ("inputs/a.py", "import yaml\nfrom semver import Version\n\n\ndef f():\n    from jsonschema import exceptions"),
     ("decisions/a.py", "import sqlite3\nimport json\nfrom semver import Version"),

@@ -1,7 +1,8 @@
 """SQL over the inventory (contract, "SQL columns"): `where` selects versions, `query` answers questions.
 
 Everything happens in an SQLite database in memory that holds three tables and lets nothing but reading them through:
-no write, attach, pragma, extension or file. What runs away is stopped, by time (the caller's) and by memory.
+no write, attach, pragma, extension or file, and no function but those of `sql_functions`. What runs away is stopped, by
+time (the caller's) and by memory.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from package_keeper.decisions.sql_functions import ALLOWED_FUNCTIONS, RunClock
 from package_keeper.inventory.package import Package
 from package_keeper.inventory.version import Timestamp, Version
 
@@ -39,8 +41,6 @@ JSON_TABLES = ("json_each", "json_tree")
 
 READABLE = frozenset({*TABLES, *JSON_TABLES})
 """All whose columns may be read."""
-
-FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "sqlite_log"})
 
 LONGEST_VALUE = 1_000_000
 """Bytes of one value or statement."""
@@ -107,7 +107,9 @@ class Inventory:
         rows: list[tuple[Any, ...]] = []
         size = 0
         statement = _with_names(statement)
-        connection = self._filled(_prepare(statement))
+        read = _prepare(statement)
+        clock = RunClock(self.now)
+        connection = self._filled(read, clock)
         try:
             cursor = connection.execute(statement)
             names = [column[0] for column in cursor.description]
@@ -121,29 +123,33 @@ class Inventory:
         except sqlite3.Error as error:
             if "interrupted" in str(error):
                 raise SqlProblem("takes too long and was stopped; make it simpler") from None
-            raise SqlProblem(str(error)) from None
+            raise SqlProblem(clock.problem or str(error)) from None
         finally:
             connection.close()
+            clock.close()
         if size > LARGEST_RESULT:
             raise SqlProblem(f"gives more than {LARGEST_RESULT >> 20} MB; add a LIMIT or a condition")
         return rows, names
 
-    def _filled(self, read: _Read) -> sqlite3.Connection:
+    def _filled(self, read: _Read, clock: RunClock) -> sqlite3.Connection:
         """The tables, with what the statement reads of them."""
         connection = _empty()
+        clock.install(connection)
         tables = read.tables()
         if "packages" in tables:
             connection.executemany(_insert("packages"), (_package_row(each, self.owner) for each in self.packages))
         if "versions" in tables:
             columns = [name for name in _VERSION if name == "id" or ("versions", name) in read.columns]
-            read_of = [_VERSION[name] for name in columns]
-            rows = ([value(each, self) for value in read_of] for each in self.versions)
-            connection.executemany(_insert("versions", columns), rows)
+            connection.executemany(_insert("versions", columns), self._version_rows(columns))
         if "tags" in tables:
             connection.executemany(_insert("tags"), _tag_rows(self.versions))
         _confine(connection, _Read())
         connection.set_progress_handler(lambda: not self.may_go_on(), STEPS)
         return connection
+
+    def _version_rows(self, columns: Sequence[str]) -> Iterator[list[object]]:
+        values = [_VERSION[name] for name in columns]
+        return ([value(version, self) for value in values] for version in self.versions)
 
 
 def check_expression(expression: str) -> None:
@@ -225,7 +231,7 @@ def _confine(connection: sqlite3.Connection, read: _Read) -> None:
             # without a column it counts the rows of what the statement itself defines, or of one of these
             allowed = first in READABLE or (not second and not (first or "sqlite_").startswith("sqlite_"))
         elif action == sqlite3.SQLITE_FUNCTION:
-            allowed = (second or "").lower() not in FORBIDDEN_FUNCTIONS
+            allowed = (second or "").lower() in ALLOWED_FUNCTIONS
         elif action == sqlite3.SQLITE_SELECT:
             read.is_select = allowed = True
         elif action == sqlite3.SQLITE_RECURSIVE:

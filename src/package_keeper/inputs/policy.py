@@ -1,7 +1,7 @@
 """The policy file (contract, "Policy file"): YAML ─▶ ordered rules, or all problems with line and path."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,29 +36,106 @@ class Policy:
 
 def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: datetime, problems: list[str]) -> Policy:
     """Read the policy in `text`, which stands in `file`. What is wrong is added to `problems`."""
-    found: list[str] = []
     try:
         document = read_yaml(text)
     except YamlProblem as problem:
-        problems.append(f"policy: {file}: {problem}")
+        problems.append(f"policy: {file}, {problem}")
         return Policy()
-    found += document.problems
-    wrong = schema_problems(schema("policy"), document)
-    found += [f"{document.at(path)}: {problem}" for path, problem in wrong]
-    about = _About(types=types, now=now, problems=found, wrong=frozenset(path for path, _ in wrong))
-    rules: list[Rule] = []
-    for place, rule in _rules_of(document):
-        if isinstance(rule, dict):
-            # also what stands beside something wrong is read, so that all problems are told at once
-            rules.append(_Rule(document, ("rules", place), rule, about).read())
-    found += _names(document)
-    found.sort(key=_line)
-    problems += [f"policy: {file}, {problem}" for problem in found]
-    if found:
+    reader = _Reader(document, types, now)
+    rules = reader.read()
+    problems += [f"policy: {file}, {problem}" for problem in sorted(reader.problems, key=_line)]
+    if reader.problems:
         return Policy()
-    packages = document.value.get("packages")
     label = f"policy: {file}, {document.at(('packages',))}"
-    return Policy(rules=tuple(rules), packages=_lines(packages) if packages else "", packages_label=label)
+    return Policy(rules=rules, packages=_text(document.value.get("packages", "")), packages_label=label)
+
+
+class _Reader:
+    """Reads one document. Also what stands beside something wrong is read, so that all problems are told at once."""
+
+    def __init__(self, document: Document, types: tuple[PackageType, ...], now: datetime) -> None:
+        self.problems = document.problems
+        self._document = document
+        self._types = types
+        self._now = now
+        self._refused: set[Path] = set()
+        """Where the schema refused a value: such a value is not read."""
+
+    def read(self) -> tuple[Rule, ...]:
+        for path, problem in schema_problems(schema("policy"), self._document):
+            self._problem(path, problem)
+            self._refused.add(path)
+        rules = self._document.value.get("rules") if isinstance(self._document.value, dict) else None
+        found = [(("rules", place), rule) for place, rule in enumerate(rules if isinstance(rules, list) else ())]
+        read = tuple(self._rule(path, rule) for path, rule in found if isinstance(rule, dict))
+        self._names(found)
+        return read
+
+    def _names(self, rules: Sequence[tuple[Path, Any]]) -> None:
+        seen: dict[str, int] = {}
+        for place, (path, rule) in enumerate(rules):
+            name = rule.get("name") if isinstance(rule, dict) else None
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                self._problem((*path, "name"), f"'{name}' is the name of rules[{seen[name]}] too")
+            elif not name.isprintable():
+                self._problem((*path, "name"), "has characters that cannot be shown")
+            seen.setdefault(name, place)
+
+    def _rule(self, path: Path, rule: Mapping[str, Any]) -> Rule:
+        values = self._values(path, rule)
+        known = len(self.problems)
+        texts = Texts(
+            {name: _text(value) for name, (value, _) in values.items()},
+            self.problems,
+            now=self._now,
+            labels={name: self._document.at(place) for name, (_, place) in values.items()},
+        )
+        found = read_rule(texts, name=str(rule.get("name") or "?"), keeps_all=rule.get("keep") == "all")
+        self.problems += rule_problems(found, texts, types=set(self._types), deleted=False)
+        self.problems += type_problems(texts, self._types)
+        for name, text in texts.texts.items():
+            if not any(split_entries(text)):
+                self.problems.append(f"{texts.label(name)}: has no entry, and must not come to mean everything")
+        if not self._is_refused(path):
+            as_meant = len(self.problems) == known
+            self._contradictions(path, rule, found, as_meant=as_meant)
+            if as_meant and "partial-match" in values and not found.selection.judges_tags:
+                place = values["partial-match"][1]
+                self._problem(place, "has no effect without tags, semver, prerelease or gone")
+        return found
+
+    def _values(self, path: Path, rule: Mapping[str, Any]) -> dict[str, tuple[Any, Path]]:
+        """What a rule says, by the names of inputs, each with its path; what the schema refused is left out."""
+        found: list[tuple[str, Any, Path]] = []
+        for part in ("match", "keep", "delete"):
+            values = rule.get(part)
+            for key, value in values.items() if isinstance(values, dict) else ():
+                found.append((_INPUT_OF.get(str(key), str(key)), value, (*path, part, key)))
+        if "partial-match" in rule:
+            if any(name == "partial-match" for name, _, _ in found):
+                self._problem((*path, "partial-match"), "stands in match too; once is enough")
+            found.append(("partial-match", rule["partial-match"], (*path, "partial-match")))
+        return {name: (value, place) for name, value, place in found if not self._is_refused(place)}
+
+    def _is_refused(self, path: Path) -> bool:
+        return any(refused[: len(path)] == path for refused in self._refused)
+
+    def _contradictions(self, path: Path, rule: Mapping[str, Any], found: Rule, *, as_meant: bool) -> None:
+        """What a rule says that is not what its author can mean; where it is read `as_meant`, with no problem."""
+        keep, delete = rule.get("keep"), rule.get("delete")
+        if isinstance(keep, dict) and not found.counts.is_given:
+            self._problem((*path, "keep"), "keeps nothing; write delete: all where that is meant")
+        elif as_meant and keep is None and isinstance(delete, dict) and not found.age.is_given:
+            self._problem((*path, "delete"), "names no age; write delete: all where that is meant")
+        elif as_meant and keep is None and not found.selection.is_given and not found.age.is_given:
+            self._problem(
+                (*path, "match"), "selects nothing on purpose, and must not mean everything (versions: '*' does)"
+            )
+
+    def _problem(self, path: Path, text: str) -> None:
+        self.problems.append(f"{self._document.at(path)}: {text}")
 
 
 def _line(problem: str) -> int:
@@ -67,105 +144,6 @@ def _line(problem: str) -> int:
     return int(number[1]) if number else 0
 
 
-def _rules_of(document: Document) -> Iterator[tuple[int, Any]]:
-    rules = document.value.get("rules") if isinstance(document.value, dict) else None
-    yield from enumerate(rules if isinstance(rules, list) else ())
-
-
-def _names(document: Document) -> Iterator[str]:
-    seen: dict[str, int] = {}
-    for place, rule in _rules_of(document):
-        name = rule.get("name") if isinstance(rule, dict) else None
-        if not isinstance(name, str):
-            continue
-        where = document.at(("rules", place, "name"))
-        if name in seen:
-            yield f"{where}: '{name}' is the name of rules[{seen[name]}] too"
-        elif not name.isprintable():
-            yield f"{where}: has characters that cannot be shown"
-        seen.setdefault(name, place)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _About:
-    """What the rules are about: the types in scope, the moment of the run, and the problems found so far.
-
-    `wrong` are the paths of values that the schema refused.
-    """
-
-    types: tuple[PackageType, ...]
-    now: datetime
-    problems: list[str]
-    wrong: frozenset[Path]
-
-
-class _Rule:
-    """One rule of a policy on its way to a `Rule`."""
-
-    def __init__(self, document: Document, path: Path, rule: Mapping[str, Any], about: "_About") -> None:
-        self._document = document
-        self._path = path
-        self._rule = rule
-        self._types = about.types
-        self._now = about.now
-        self._problems = about.problems
-        self._wrong = [path for path in about.wrong if path[:2] == self._path]
-
-    def _values(self) -> dict[str, tuple[Any, Path]]:
-        """What the rule says, by the names of inputs, each with its path; what the schema refused is left out."""
-        found: list[tuple[str, Any, Path]] = []
-        for part in ("match", "keep", "delete"):
-            values = self._rule.get(part)
-            for key, value in values.items() if isinstance(values, dict) else ():
-                found.append((_INPUT_OF.get(str(key), str(key)), value, (*self._path, part, key)))
-        if "partial-match" in self._rule:
-            if any(name == "partial-match" for name, _, _ in found):
-                self._problem(("partial-match",), "stands in match too; once is enough")
-            found.append(("partial-match", self._rule["partial-match"], (*self._path, "partial-match")))
-        return {
-            name: (value, path)
-            for name, value, path in found
-            if not any(wrong[: len(path)] == path for wrong in self._wrong)
-        }
-
-    def read(self) -> Rule:
-        rule, values, known = self._rule, self._values(), len(self._problems)
-        texts = Texts(
-            {name: _lines(value) for name, (value, _) in values.items()},
-            self._problems,
-            now=self._now,
-            labels={name: self._document.at(path) for name, (_, path) in values.items()},
-        )
-        found = read_rule(texts, name=str(rule.get("name") or "?"), keeps_all=rule.get("keep") == "all")
-        self._problems += rule_problems(found, texts, types=set(self._types), deleted=False)
-        self._problems += type_problems(texts, self._types)
-        self._empty_lists(texts)
-        if not self._wrong:
-            self._contradictions(found, texts, as_meant=len(self._problems) == known)
-        return found
-
-    def _empty_lists(self, texts: Texts) -> None:
-        for name, text in texts.texts.items():
-            if not any(split_entries(text)):
-                self._problems.append(f"{texts.label(name)}: has no entry, and must not come to mean everything")
-
-    def _contradictions(self, found: Rule, texts: Texts, *, as_meant: bool) -> None:
-        keep, delete = self._rule.get("keep"), self._rule.get("delete")
-        if isinstance(keep, dict) and not found.counts.is_given:
-            self._problem(("keep",), "keeps nothing; write delete: all where that is meant")
-        elif as_meant and keep is None and isinstance(delete, dict) and not found.age.is_given:
-            self._problem(("delete",), "names no age; write delete: all where that is meant")
-        elif as_meant and keep is None and not found.selection.is_given and not found.age.is_given:
-            self._problem(("match",), "selects nothing on purpose, and must not mean everything (versions: '*' does)")
-        if as_meant and "partial-match" in texts.texts and not found.selection.judges_tags:
-            self._problems.append(
-                f"{texts.label('partial-match')}: has no effect without tags, semver, prerelease or gone"
-            )
-
-    def _problem(self, path: Path, text: str) -> None:
-        self._problems.append(f"{self._document.at((*self._path, *path))}: {text}")
-
-
-def _lines(value: Any) -> str:
+def _text(value: Any) -> str:
     """A value as the text of an input: the entries of a list on lines of their own."""
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -103,7 +103,6 @@ class _Reader(Texts):
             fail_on=self.choice("fail-on"),
             receipt=self.text("receipt"),
             undo=self.text("undo"),
-            output_file=self.text("output-file"),
             manifest_cache=self.text("manifest-cache"),
             summary=self.boolean("summary"),
             log_level=self.choice("log-level"),

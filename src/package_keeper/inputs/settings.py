@@ -59,7 +59,6 @@ class Settings:
     fail_on: str
     receipt: str
     undo: str
-    output_file: str
     manifest_cache: str
     summary: bool
     log_level: str

@@ -1,11 +1,12 @@
 """YAML ─▶ plain values, each with the line where it stands.
 
-PyYAML reads the syntax; what the scalars mean is YAML 1.2's core schema, as editors have it, so that `no` is a word and
-a date stays text. Nothing is built but mappings, lists, texts, numbers, booleans and null.
+PyYAML reads the syntax. What plain scalars mean is YAML 1.2's core schema, as editors have it: `no` is a word, and a
+date is text. Numbers that YAML 1.1 reads otherwise (`010`, `0o10`, `1_000`, `1:30`) stay text, which is an error where
+a number is wanted. Nothing is built but mappings, lists, texts, numbers, booleans and null.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,21 +15,34 @@ import yaml
 Path = tuple[str | int, ...]
 """Where a value stands: keys and places, from the top."""
 
-MOST_NODES = 100_000
+MOST_VALUES = 100_000
 """More values come from no hand: aliases of aliases can stand for billions."""
 
-_NUMBER = re.compile(r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)", re.ASCII)
-_RESOLVER: Any = yaml.resolver.Resolver()
-_INTEGER = re.compile(r"[-+]?[0-9]+", re.ASCII)
-_WORDS: dict[str, bool | None] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
+_CORE = "tag:yaml.org,2002:"
+_SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    f"{_CORE}null": ("~|null|Null|NULL|", lambda _: None),
+    f"{_CORE}bool": ("true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
+    f"{_CORE}int": ("[-+]?(0|[1-9][0-9]{0,17})", int),
+    f"{_CORE}float": (r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", float),
+    f"{_CORE}str": (".*", str),
 }
+"""The tags of scalars, in the order in which they are tried: how each is written, and how it is read."""
 
 
-class YamlProblem(ValueError):
-    """The text is no YAML that can be read; the message has the line."""
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a pair of UTF-16: an escape can write it, and no file can hold it."""
+
+
+class _Loader(yaml.BaseLoader):
+    """Tags plain scalars by `_SCALARS`, and nothing else."""
+
+
+for _tag, (_written, _) in _SCALARS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"({_written})\Z", re.DOTALL), None)
+
+
+class YamlProblem(Exception):
+    """The text is no YAML that can be read; the message begins with the line."""
 
 
 @dataclass(kw_only=True)
@@ -44,88 +58,84 @@ class Document:
         known = path
         while known and known not in self.lines:
             known = known[:-1]
-        shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        return f"line {self.lines.get(known, 1)}: {shown}" if shown else f"line {self.lines.get((), 1)}"
+        return f"line {self.lines.get(known, 1)}{_shown(path)}"
 
 
 def read_yaml(text: str) -> Document:
     """Read one document. Raises `YamlProblem`."""
-    try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        raise YamlProblem(f"{line}{getattr(error, 'problem', None) or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise YamlProblem(str(error)) from None
-    if len(nodes) > 1:
-        raise YamlProblem(f"line {nodes[1].start_mark.line + 1}: a second document; accepted is one")
     document = Document()
-    if nodes and nodes[0] is not None:
-        document.value = _Builder(document).build(nodes[0], ())
+    try:
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        if len(nodes) > 1:
+            raise YamlProblem(f"line {_line(nodes[1])}: a second document; accepted is one")
+        for node in nodes:
+            document.value = _value(document, node, ())
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlProblem(f"line {line}: the character U+{int(error.character):04X} is not allowed") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise YamlProblem(f"line {line}: {error.problem}") from None
+    except RecursionError:
+        raise YamlProblem("line 1: nested too deeply") from None
+    except (OverflowError, ValueError):
+        raise YamlProblem("line 1: somewhere an escape (\\U and eight digits) is no character") from None
     return document
 
 
-class _Builder:
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._above: list[yaml.Node] = []
-        self._count = 0
-
-    def build(self, node: Any, path: Path) -> Any:
-        self._count += 1
-        line = node.start_mark.line + 1
-        if self._count > MOST_NODES or any(node is above for above in self._above):
-            raise YamlProblem(f"line {line}: aliases that stand for too much")
-        self._document.lines[path] = line
-        self._above.append(node)
-        try:
-            return self._value(node, path)
-        finally:
-            self._above.pop()
-
-    def _value(self, node: Any, path: Path) -> Any:
-        if isinstance(node, yaml.MappingNode):
-            return dict(self._entries(node, path))
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(entry, (*path, place)) for place, entry in enumerate(node.value)]
-        if node.style is None and node.tag != "tag:yaml.org,2002:str" and not _is_implicit(node):
-            self._problem(path, f"the tag {node.tag} means nothing here")
-        if node.style is not None or not isinstance(node.value, str):
-            return node.value
-        return _scalar(node.value)
-
-    def _entries(self, node: Any, path: Path) -> Iterator[tuple[str, Any]]:
-        seen: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._problem(path, f"a key on line {line} that is no text")
-                continue
-            key = key_node.value
-            if key in seen:
-                self._problem((*path, key), f"given twice, first on line {seen[key]}", line)
-                continue
-            seen[key] = line
-            value = self.build(value_node, (*path, key))
-            # the line of the key is where people look
-            self._document.lines[(*path, key)] = line
-            yield key, value
-
-    def _problem(self, path: Path, text: str, line: int | None = None) -> None:
-        if line is not None:
-            self._document.lines[path] = line
-        self._document.problems.append(f"{self._document.at(path)}: {text}")
+def _value(document: Document, node: yaml.Node, path: Path) -> Any:
+    if len(document.lines) >= MOST_VALUES:
+        raise YamlProblem(f"line {_line(node)}: aliases that stand for too much")
+    document.lines.setdefault(path, _line(node))
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(document, node, path)
+    if node.tag not in (f"{_CORE}map", f"{_CORE}seq"):
+        _refuse_tag(document, node, path)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(document, node, path)
+    return [_value(document, entry, (*path, place)) for place, entry in enumerate(node.value)]
 
 
-def _is_implicit(node: Any) -> bool:
-    """Whether PyYAML guessed the tag; an explicit one of another kind would change what the text means."""
-    return bool(node.tag == _RESOLVER.resolve(yaml.ScalarNode, node.value, (True, False)))
+def _mapping(document: Document, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = _line(key_node)
+        scalar = isinstance(key_node, yaml.ScalarNode)
+        key = _scalar(document, key_node, path) if scalar else None
+        if not isinstance(key, str):
+            named = f"the key '{key_node.value}' is" if scalar else "a key that is"
+            document.problems.append(f"line {line}{_shown(path)}: {named} no text (text stands in quotes)")
+        elif key in found:
+            first = document.lines[*path, key]
+            document.problems.append(f"line {line}{_shown((*path, key))}: given twice, first on line {first}")
+        else:
+            # where the key stands is where people look for its value
+            document.lines[*path, key] = line
+            found[key] = _value(document, value_node, (*path, key))
+    return found
 
 
-def _scalar(text: str) -> Any:
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text) if len(text) < 20 else text
-    return float(text) if _NUMBER.fullmatch(text) and not text.lstrip("+-").startswith(("0x", "0o")) else text
+def _scalar(document: Document, node: yaml.ScalarNode, path: Path) -> Any:
+    if _HALF.search(node.value):
+        document.problems.append(f"line {_line(node)}{_shown(path)}: has half a character (\\uD800 to \\uDFFF)")
+        return ""
+    written, read = _SCALARS.get(node.tag, ("", str))
+    if not re.fullmatch(written, node.value, re.DOTALL):
+        _refuse_tag(document, node, path)
+        return node.value
+    return read(node.value)
+
+
+def _refuse_tag(document: Document, node: yaml.Node, path: Path) -> None:
+    tag = node.tag.replace(_CORE, "!!")
+    document.problems.append(f"line {_line(node)}{_shown(path)}: the tag {tag} means nothing here")
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _shown(path: Path) -> str:
+    """A path behind a line: `: rules[0].match`, nothing for the whole document."""
+    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return f": {shown}" if shown else ""

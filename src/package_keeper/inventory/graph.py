@@ -7,7 +7,7 @@ replaced; it belongs to that subject too.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from package_keeper.inventory.image import Condition, Image
@@ -191,8 +191,3 @@ def tagged_subjects(version: Version) -> list[str]:
     """The digests that a version refers to by its tags."""
     found = [REFERRER_TAG.fullmatch(tag) for tag in version.tags]
     return [f"sha256:{match[1]}" for match in found if match]
-
-
-def missing_parts(images: Iterable[Image]) -> set[str]:
-    """All digests that some image needs and that no active version has."""
-    return {digest for image in images for digest in image.missing}

@@ -50,7 +50,6 @@ from package_keeper.inputs.settings import Settings
 from package_keeper.inventory.package import Owner
 from package_keeper.main.named_files import NamedFiles
 from package_keeper.main.reporting import Reporter, State
-from package_keeper.report.tables import get_ready
 from package_keeper.runner.actions import run_identity
 from package_keeper.runner.cache import ManifestCache
 from package_keeper.runner.files import ReceiptFile, Workspace
@@ -151,8 +150,6 @@ class Session:
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
         transport = Transport(settings.api_url, settings.token.text, self._retries)
         asker = Asker(settings.api_url, settings.token.text, self._retries)
-        # in the time of the first answer, instead of at the end
-        self._lanes.run(get_ready)
         try:
             self._operate_for(self._owner(settings, receipt, transport), settings, receipt, transport, asker)
         finally:

@@ -1,11 +1,10 @@
 """Tables for a terminal and for the log."""
 
+import textwrap
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime
-from itertools import islice
-
-from prettytable import PrettyTable, TableStyle
+from itertools import islice, zip_longest
 
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.inventory.package import Package
@@ -20,17 +19,8 @@ ROWS = 1_000
 """Rows of one table; a longer one is shown in several, since a table must be known whole before it is drawn."""
 
 
-def get_ready() -> None:
-    """Load what measures the width of text, which takes a while and can be done while others wait for an answer.
-
-    Raises nothing: a run may end meanwhile, and Python with it.
-    """
-    with suppress(Exception):
-        _table(["package"], [["app"]], ROWS)
-
-
 def result_tables(contents: Contents, *, width: int, most: int | None = None) -> Iterator[str]:
-    """The result as tables no wider than `width` columns: packages or versions, then the counts.
+    """The result as tables, packages or versions, then the counts. Tags are wrapped to suit `width` columns.
 
     At most `most` rows of each, then how many there are.
     """
@@ -105,13 +95,39 @@ def _tables(header: list[str], rows: Iterable[Sequence[str]], width: int, most: 
 
 
 def _table(header: list[str], rows: Iterable[Sequence[str]], width: int) -> str:
-    table = PrettyTable(header, align="l")
-    # tags give way; ids and names stay whole, to be copied
-    if "tags" in header:
-        table.max_width["tags"] = max(width - 110, 24)
-    table.set_style(TableStyle.SINGLE_BORDER)
-    table.add_rows([[one_line(cell) for cell in row] for row in rows])
-    return table.get_string()
+    """A table in a frame. It is wrapped between tags; each tag, id and name stays whole, to be copied."""
+    limits = [max(width - 110, 24) if name == "tags" else 0 for name in header]
+    wrapped = [
+        [_wrap(one_line(cell), limit) for cell, limit in zip(row, limits, strict=True)] for row in (header, *rows)
+    ]
+    widths = [max(columns(line) for lines in column for line in lines) for column in zip(*wrapped, strict=True)]
+    top, middle, bottom = (ends.join("─" * (width + 2) for width in widths) for ends in "┬┼┴")
+    first, *rest = ("\n".join(_lines(row, widths)) for row in wrapped)
+    return "\n".join([f"┌{top}┐", first, f"├{middle}┤", *rest, f"└{bottom}┘"])
+
+
+def _wrap(cell: str, limit: int) -> list[str]:
+    return (textwrap.wrap(cell, limit, break_long_words=False, break_on_hyphens=False) if limit else []) or [cell]
+
+
+def _lines(row: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    """The lines of a row, as many as its highest cell has."""
+    for line in zip_longest(*row, fillvalue=""):
+        cells = (f" {text}{' ' * (width - columns(text))} " for text, width in zip(line, widths, strict=True))
+        yield f"│{'│'.join(cells)}│"
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal takes for text: two for a wide character, none for one that joins another."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns_of_one, unicodedata.normalize("NFC", text)))
+
+
+def _columns_of_one(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _version_cells(version: Version) -> list[str]:

@@ -11,7 +11,7 @@ def spare_the_collector() -> None:
     """Let Python look for circles of dead objects less often.
 
     A large inventory is millions of objects that all stay, and no circles: looking for those takes a quarter of all
-    time (docs/benchmarks.md, "planning").
+    time (docs/benchmarks.md, "Planning").
     """
     gc.set_threshold(200_000, 20, 100)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 
-from package_keeper.inventory.graph import Graph, missing_parts, tagged_subjects
+from package_keeper.inventory.graph import Graph, tagged_subjects
 from package_keeper.inventory.image import Condition, Image
 from package_keeper.inventory.manifest import Manifest
 from package_keeper.inventory.version import Version
@@ -82,7 +82,6 @@ def test_what_is_missing_is_what_no_active_version_has(world: World) -> None:
             assert active.isdisjoint(direct)
         if each.condition is Condition.WHOLE:
             assert not each.missing
-    assert missing_parts(images) == {name for each in images for name in each.missing}
 
 
 @given(WORLDS)

@@ -1,4 +1,4 @@
-"""The simulator refuses as GITHUB.md says ("Refusals" and "Tokens"), by exact text."""
+"""The simulator refuses by exact text (GITHUB.md, "Refusals" and "Tokens")."""
 
 from __future__ import annotations
 
