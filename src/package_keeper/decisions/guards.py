@@ -86,22 +86,27 @@ def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
     signatures count (GITHUB.md, "Refusals, by exact text"). So where all of those would go, the newest image stays,
     with all that belongs to it: a signature alone would be worth nothing.
     """
-    deleted: dict[PackageName, list[tuple[PlannedWrite, ...]]] = {}
-    for group in plan.groups:
-        if group[0].kind is WriteKind.VERSION and group[0].decision is Decision.DELETE and group[0].refusal is None:
-            deleted.setdefault(group[0].package, []).append(group)
     known = {judgement.version.package for judgement in plan.judgements}
     staying = [judgement.version for judgement in plan.judgements if judgement.decision is not Decision.DELETE]
     rest, tagged_rest = {each.package for each in staying}, {each.package for each in staying if each.tags}
     found: dict[PackageName, frozenset[int]] = {}
-    for package, groups in deleted.items():
+    for package, groups in _deleted_images(plan).items():
+        tagged = [group for group in groups if any(write.tags for write in group)]
         if package not in known:
             continue
-        tagged = [group for group in groups if any(write.tags for write in group)]
         if package.type is PackageType.CONTAINER and tagged and package not in tagged_rest:
             found[package] = _image_of(_newest(tagged, plan.timestamp), groups)
         elif package not in rest:
             found[package] = _image_of(_newest(groups, plan.timestamp), groups)
+    return found
+
+
+def _deleted_images(plan: Plan) -> dict[PackageName, list[tuple[PlannedWrite, ...]]]:
+    found: dict[PackageName, list[tuple[PlannedWrite, ...]]] = {}
+    for group in plan.groups:
+        root = group[0]
+        if root.kind is WriteKind.VERSION and root.decision is Decision.DELETE and root.refusal is None:
+            found.setdefault(root.package, []).append(group)
     return found
 
 

@@ -120,24 +120,26 @@ class Drift:
         if not is_partial:
             self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
         planned = {_key(write): write for write in fresh.writes}
-        found: list[Objection | None] = []
-        for write in writes:
-            again = planned.get(_key(write))
-            if (before := self._given_up.get(_key(write))) is not None:
-                found.append(before)
-            elif (refused := fresh.refused.get(write.package)) is not None:
-                found.append(_unread(refused))
-            elif again is not None:
-                # an earlier tag of the same version that this run took away changes nothing for the next one
-                same_tags = write.tag is not None or set(again.tags) == set(write.tags)
-                found.append(None if again.refusal is write.refusal and same_tags else CHANGED)
-            elif write.version_id is not None and write.version_id in left_over:
-                found.append(None if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED)
-            else:
-                found.append(CHANGED)
+        found = [self._objection(write, planned.get(_key(write)), fresh, left_over) for write in writes]
         _keep_what_stays_whole(writes, found, fresh.holders)
         self._given_up.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
         return Look(objections=found, still_there=fresh.still_there, seen_gone=fresh.seen_gone)
+
+    def _objection(
+        self, write: PlannedWrite, again: PlannedWrite | None, fresh: FreshPlan, left_over: AbstractSet[int]
+    ) -> Objection | None:
+        """Why a write is not to be done any more; `again` is the same write in the fresh plan."""
+        if (before := self._given_up.get(_key(write))) is not None:
+            return before
+        if (refused := fresh.refused.get(write.package)) is not None:
+            return _unread(refused)
+        if again is not None:
+            # an earlier tag of the same version that this run took away changes nothing for the next one
+            same_tags = write.tag is not None or set(again.tags) == set(write.tags)
+            return None if again.refusal is write.refusal and same_tags else CHANGED
+        if write.version_id is not None and write.version_id in left_over:
+            return None if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED
+        return CHANGED
 
     def _read(
         self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]

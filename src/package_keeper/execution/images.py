@@ -1,6 +1,7 @@
 """Container packages as images: read, judged, confirmed, and held against a fresh list afterwards."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from package_keeper.decisions.deciding import Deciding, Judgement
@@ -185,32 +186,50 @@ def look_after(
     broken: dict[tuple[PackageName, str], Sequence[str]] = {}
     still_there: set[int] = set()
     for package in judged:
-        known = {judgement.version.id: judgement.version for judgement in package.judgements}
-        deleted = known.keys() & gone
-        has_parts = any(image.parts and image.root.id not in gone for image in package.images)
-        if not deleted or package.graph is None or not (has_parts or deleted & parts):
+        deleted = {each.version.id for each in package.judgements if each.version.id in gone}
+        if not (deleted & parts or (deleted and _keeps_parts(package, gone))):
             continue
         listed = reader.versions(package.package)
         back = reader.are_active(version for version in listed if version.id in gone)
         still_there.update(number for number, is_active in back.items() if is_active)
         fresh = [version for version in listed if version.id not in gone or version.id in still_there]
-        names = {version.name for version in fresh}
-        staying = [image for image in package.images if image.parts and image.root.name in names]
-        # a list may lag behind what is there
-        absent = {part.id: part for image in staying for part in image.parts if part.name not in names}
-        there = reader.are_active(part for part in absent.values() if part.id not in gone)
-        names.update(absent[number].name for number, is_active in there.items() if is_active)
-        newcomers = [version for version in fresh if version.id not in known]
-        manifests = Manifests(package.package, fresh, registry)
-        manifests.take(version.name for version in newcomers if version.image_tags)
-        manifests.take_unknown(newcomers)
-        lost = {image.root.name: [part.name for part in image.parts if part.name not in names] for image in staying}
-        taken = {known[number].name for number in deleted} - names
-        for image in Graph(fresh, manifests.read).images():
-            if image.root.id not in known:
-                lost[image.root.name] = [digest for digest in image.missing if digest in taken]
+        lost = _lost_parts(package, fresh, reader, gone) | _lost_to_newcomers(package, fresh, registry, deleted)
         broken.update({(package.package, root): digests for root, digests in lost.items() if digests})
     return LastLook(broken=broken, still_there=frozenset(still_there))
+
+
+def _keeps_parts(package: Judged, gone: AbstractSet[int]) -> bool:
+    """Whether an image with parts stays in the package."""
+    return package.graph is not None and any(image.parts and image.root.id not in gone for image in package.images)
+
+
+def _lost_parts(
+    package: Judged, fresh: Sequence[Version], reader: Reader, gone: AbstractSet[int]
+) -> dict[str, list[str]]:
+    """For each image that was there before, which of its parts are gone. A list may lag behind what is there."""
+    names = {version.name for version in fresh}
+    staying = [image for image in package.images if image.parts and image.root.name in names]
+    absent = {part.id: part for image in staying for part in image.parts if part.name not in names}
+    there = reader.are_active(part for part in absent.values() if part.id not in gone)
+    names.update(absent[number].name for number, is_active in there.items() if is_active)
+    return {image.root.name: [part.name for part in image.parts if part.name not in names] for image in staying}
+
+
+def _lost_to_newcomers(
+    package: Judged, fresh: Sequence[Version], registry: ManifestReader, deleted: AbstractSet[int]
+) -> dict[str, list[str]]:
+    """For each image that was pushed meanwhile, which of the versions that this run deleted it needs."""
+    known = {judgement.version.id: judgement.version for judgement in package.judgements}
+    newcomers = [version for version in fresh if version.id not in known]
+    manifests = Manifests(package.package, fresh, registry)
+    manifests.take(version.name for version in newcomers if version.image_tags)
+    manifests.take_unknown(newcomers)
+    taken = {known[number].name for number in deleted} - {version.name for version in fresh}
+    return {
+        image.root.name: [digest for digest in image.missing if digest in taken]
+        for image in Graph(fresh, manifests.read).images()
+        if image.root.id not in known
+    }
 
 
 def _named(several: list[UnreadableManifest]) -> str:

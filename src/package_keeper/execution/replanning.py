@@ -1,7 +1,8 @@
 """What a fresh look gives: packages read and judged again, for a run that goes on for long (`drift`)."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from package_keeper.decisions.guards import hold_back, last_images
 from package_keeper.decisions.plan import holders_of, plan_deletions
@@ -27,55 +28,40 @@ class Replanning:
 
     def deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests) -> Replan:
         """How to find out what the rules delete now. `seen` are the manifests that the first reading gave."""
+        judge = ImageJudge(rules=rules, registry=registry, reader=self.reader, log=self.evidence.log, seen=seen)
+        return partial(self._deletions, judge)
 
-        def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
-            again, refused = self._read(packages)
-            back = self._still_active(again, packages, gone)
-            again = [
-                (package, [each for each in versions if each.id not in gone or back.get(each.id, False) is not False])
-                for package, versions in again
-            ]
-            judge = ImageJudge(
-                rules=rules,
-                registry=registry,
-                reader=self.reader,
-                log=self.evidence.log,
-                facts=self.evidence.gather(again),
-                asked_about=frozenset(left_over),
-                seen=seen,
-            )
-            judged: list[Judged] = []
-            for package, versions in again:
-                if package.key in packages and package.key not in refused:
-                    try:
-                        judged.append(judge.judge(package, versions))
-                    except Refusal as refusal:
-                        refused[package.key] = refusal
-            plan = plan_deletions(
-                [judgement for each in judged for judgement in each.judgements],
-                rules.timestamp,
-                {each.package: each.graph for each in judged if each.graph is not None},
-            )
-            # what GitHub would refuse by now, since others have deleted what was to stay, is dropped whole
-            plan = hold_back(plan, last_images(plan))
-            refused.update((each.package, _unreadable(each.unreadable)) for each in judged if each.unreadable)
-            wanted = {write.version_id for write in plan.writes} | set(left_over)
-            fresh = {each.version.id: each.version for image in judged for each in image.judgements}
-            return FreshPlan(
-                writes=plan.writes,
-                refused=refused,
-                holders={
-                    each.version.id: holders_of(image.graph, each.version)
-                    for image in judged
-                    for each in image.judgements
-                    if each.version.id in wanted
-                },
-                left_over={number: fresh[number] for number in left_over if number in fresh},
-                still_there=frozenset(number for number, is_active in back.items() if is_active),
-                seen_gone=frozenset(number for number in gone if back.get(number, False) is False),
-            )
-
-        return replan
+    def _deletions(
+        self, judge: ImageJudge, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]
+    ) -> FreshPlan:
+        again, refused = self._read(packages)
+        back = self._still_active(again, packages, gone)
+        # what a list still shows and GitHub has no more is gone; where that cannot be told it is there
+        again = [
+            (package, [each for each in versions if each.id not in gone or back.get(each.id, False) is not False])
+            for package, versions in again
+        ]
+        judge = replace(judge, facts=self.evidence.gather(again), asked_about=frozenset(left_over))
+        judged, unjudged = _judged(
+            judge, [each for each in again if each[0].key in packages and each[0].key not in refused]
+        )
+        plan = plan_deletions(
+            [judgement for each in judged for judgement in each.judgements],
+            judge.rules.timestamp,
+            {each.package: each.graph for each in judged if each.graph is not None},
+        )
+        # what GitHub would refuse by now, since others have deleted what was to stay, is dropped whole
+        plan = hold_back(plan, last_images(plan))
+        wanted = {write.version_id for write in plan.writes} | set(left_over)
+        fresh = {each.version.id: (image.graph, each.version) for image in judged for each in image.judgements}
+        return FreshPlan(
+            writes=plan.writes,
+            refused=refused | unjudged,
+            holders={number: holders_of(*place) for number, place in fresh.items() if number in wanted},
+            left_over={number: fresh[number][1] for number in left_over if number in fresh},
+            still_there=frozenset(number for number, is_active in back.items() if is_active),
+            seen_gone=frozenset(number for number in gone if back.get(number, False) is False),
+        )
 
     def restorations(self, rules: Rules) -> Replan:
         """How to find out what is to be restored now."""
@@ -116,6 +102,19 @@ class Replanning:
             if version.id in gone
         ]
         return dict(self.reader.are_active(listed))
+
+
+def _judged(judge: ImageJudge, found: Found) -> tuple[list[Judged], dict[PackageName, Refusal]]:
+    """The packages that can be judged, and why the others cannot; what is unreadable in a package speaks for all."""
+    judged: list[Judged] = []
+    refused: dict[PackageName, Refusal] = {}
+    for package, versions in found:
+        try:
+            judged.append(judge.judge(package, versions))
+        except Refusal as refusal:
+            refused[package.key] = refusal
+    refused.update((each.package, _unreadable(each.unreadable)) for each in judged if each.unreadable)
+    return judged, refused
 
 
 def _unreadable(manifests: Sequence[UnreadableManifest]) -> Refusal:

@@ -1,9 +1,11 @@
 """Which writes may be sent at one moment, given which have ended: as many as possible, oldest first."""
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import groupby
 
 from package_keeper.decisions.plan import PlannedWrite
 
@@ -85,29 +87,26 @@ def in_rounds(
     few parts behind; and `room` is how many writes are sure to be sent before `time-limit` ends: no image but the first
     of all is begun that may not be finished.
     """
-    images: list[list[int]] = []
-    for place in range(len(writes)):
-        if place and groups[place] == groups[place - 1]:
-            images[-1].append(place)
-        else:
-            images.append([place])
-    waiting = iter(images)
-    image = next(waiting, None)
+    images = deque(_images(groups))
     is_first = True
-    while image is not None:
+    while images:
         left = room()
         taken: list[int] = []
         has_parts = False
-        while image is not None and not (has_parts and len(taken) >= most):
-            if any(writes[place].after for place in image):
-                if len(taken) + len(image) > left and not is_first:
-                    break
-                has_parts = True
-            taken += image
+        while images and not (has_parts and len(taken) >= most):
+            is_whole = not any(writes[place].after for place in images[0])
+            if not (is_whole or is_first) and len(taken) + len(images[0]) > left:
+                break
+            has_parts = has_parts or not is_whole
             is_first = False
-            image = next(waiting, None)
+            taken += images.popleft()
         if not taken:
             return
         yield Batch([place for place in taken if not writes[place].after])
         if has_parts:
             yield Batch([place for place in taken if writes[place].after], needs_look=True)
+
+
+def _images(groups: Sequence[int]) -> list[list[int]]:
+    """The places of each image, which stand together."""
+    return [[place for place, _ in several] for _, several in groupby(enumerate(groups), key=lambda each: each[1])]
