@@ -54,29 +54,38 @@ def guard(plan: Plan, guards: Guards) -> GuardedPlan:
         whole = {package: ids for package, ids in last.items() if package not in staying}
     refusal = Outcome.FAILED if guards.on_last_version is OnLastVersion.FAIL else Outcome.LAST_VERSION
     plan = hold_back(plan, {package: ids for package, ids in last.items() if package not in whole}, refusal)
+    now, later = _within_limit(plan, guards.limit)
+    # a package of which something is left for the next run is not empty yet
+    left = {write.package for write in later}
+    held = [write for write in now if write.version_id in whole.get(write.package, ())]
+    return GuardedPlan(
+        plan=plan,
+        now=tuple(write for write in now if write.version_id not in whole.get(write.package, ())),
+        later=tuple(later + [write for write in held if write.package in left]),
+        with_package=tuple(write for write in held if write.package not in left),
+    )
+
+
+def _within_limit(plan: Plan, limit: int) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
+    """What is sent now, and what is left for later."""
+    if not limit:
+        return list(plan.writes), []
     now: list[PlannedWrite] = []
     later: list[PlannedWrite] = []
     taken = 0
     for group in plan.groups:
         size = sum(write.refusal is None for write in group)
-        if not guards.limit or (not later and taken + size <= guards.limit):
+        if later:
+            later += group
+        elif taken + size <= limit:
             taken += size
             now += group
-        elif not later and taken == 0:
-            now += group[: guards.limit]
-            later += group[guards.limit :]
+        elif taken == 0:
+            now += group[:limit]
+            later += group[limit:]
         else:
             later += group
-    # a package of which something is left for the next run is not empty yet
-    left = {write.package for write in later}
-    held = [write for write in now if write.version_id in whole.get(write.package, ())]
-    later += [write for write in held if write.package in left]
-    return GuardedPlan(
-        plan=plan,
-        now=tuple(write for write in now if write.version_id not in whole.get(write.package, ())),
-        later=tuple(later),
-        with_package=tuple(write for write in held if write.package not in left),
-    )
+    return now, later
 
 
 def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
@@ -92,12 +101,9 @@ def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
     found: dict[PackageName, frozenset[int]] = {}
     for package, groups in _deleted_images(plan).items():
         tagged = [group for group in groups if any(write.tags for write in group)]
-        if package not in known:
-            continue
-        if package.type is PackageType.CONTAINER and tagged and package not in tagged_rest:
-            found[package] = _image_of(_newest(tagged, plan.timestamp), groups)
-        elif package not in rest:
-            found[package] = _image_of(_newest(groups, plan.timestamp), groups)
+        last_tag = bool(tagged) and package.type is PackageType.CONTAINER and package not in tagged_rest
+        if package in known and (last_tag or package not in rest):
+            found[package] = _image_of(_newest(tagged if last_tag else groups, plan.timestamp), groups)
     return found
 
 

@@ -191,10 +191,11 @@ def look_after(
             continue
         listed = reader.versions(package.package)
         back = reader.are_active(version for version in listed if version.id in gone)
-        still_there.update(number for number, is_active in back.items() if is_active)
-        fresh = [version for version in listed if version.id not in gone or version.id in still_there]
+        there = {number for number, is_active in back.items() if is_active}
+        fresh = [version for version in listed if version.id not in gone or version.id in there]
         lost = _lost_parts(package, fresh, reader, gone) | _lost_to_newcomers(package, fresh, registry, deleted)
-        broken.update({(package.package, root): digests for root, digests in lost.items() if digests})
+        broken |= {(package.package, root): digests for root, digests in lost.items() if digests}
+        still_there |= there
     return LastLook(broken=broken, still_there=frozenset(still_there))
 
 
