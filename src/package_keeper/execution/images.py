@@ -61,10 +61,15 @@ class ImageJudge:
     def judge(self, package: Package, versions: list[Version]) -> Judged:
         """Decide about every version of one package. May raise `Refusal`."""
         deciding = Deciding(self.rules, self.facts)
-        if package.type is not PackageType.CONTAINER or self.rules.raw:
+        # what was held back may need anything that is there; then nothing goes, and no manifest need be read
+        stays = self.rules.writing and self.reader.is_incomplete(package.key)
+        if package.type is not PackageType.CONTAINER or self.rules.raw or stays:
             alone = independent_images(versions)
             judgements = deciding.deletions(alone)
-            if package.type is PackageType.CONTAINER:
+            self._tell_unknown_tags(package, judgements)
+            if stays:
+                judgements = all_kept(judgements)
+            elif package.type is PackageType.CONTAINER:
                 self._warn_about_raw(package, versions, judgements)
             return Judged(package=package.key, images=tuple(alone), judgements=tuple(judgements))
         manifests = Manifests(package.key, versions, self.registry)
@@ -72,6 +77,7 @@ class ImageJudge:
         graph = Graph(versions, manifests.read)
         images = graph.images()
         judgements = deciding.deletions(images)
+        self._tell_unknown_tags(package, judgements)
         if manifests.unreadable:
             judgements = self._stopped(package, manifests, judgements)
         judgements = self._confirmed(package, images, judgements)
@@ -82,6 +88,20 @@ class ImageJudge:
             graph=graph,
             unreadable=tuple(manifests.unreadable.values()),
         )
+
+    def _tell_unknown_tags(self, package: Package, judgements: Iterable[Judgement]) -> None:
+        """Say what stays since GitHub does not tell its tags."""
+        stays = [
+            str(judgement.version.id)
+            for judgement in judgements
+            if judgement.reason is Reason.UNREADABLE and not judgement.version.tags_known
+        ]
+        if stays and self.rules.writing:
+            more = f" and {len(stays) - MANY} more" if len(stays) > MANY else ""
+            self.log.warning(
+                f"{package.key}: {len(stays)} versions stay, since GitHub does not tell their tags (ids"
+                f" {', '.join(stays[:MANY])}{more}). To delete one all the same, name it in version-ids"
+            )
 
     def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:
         """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""
@@ -191,6 +211,16 @@ def broken_since(judged: Iterable[Judged], gone: set[int], reader: Reader, regis
 def _named(several: list[UnreadableManifest]) -> str:
     names = ", ".join(display_name(unreadable.digest) for unreadable in several[:MANY])
     return f"{names} and {len(several) - MANY} more" if len(several) > MANY else names
+
+
+def all_kept(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """The same, but nothing goes, not even a tag, since it is not known what is there."""
+    return [
+        judgement
+        if judgement.decision is Decision.KEEP
+        else replace(judgement, decision=Decision.KEEP, reason=Reason.UNREADABLE, root=None, untag=())
+        for judgement in judgements
+    ]
 
 
 def _kept(judgement: Judgement, reason: Reason) -> Judgement:

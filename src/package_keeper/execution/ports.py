@@ -39,9 +39,26 @@ class Reader(Protocol):
         ...
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
     ) -> Mapping[PackageName, list[Version] | Refusal]:
-        """List all versions of several packages; a list that is refused has the refusal instead."""
+        """List all versions of several packages; a list that is refused has the refusal instead.
+
+        The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
+        several pages is read until two readings in a row show the same ids, and one that changes too fast for that, or
+        that GitHub calls incomplete, is refused.
+        """
+        ...
+
+    def is_long(self, package: PackageName) -> bool:
+        """Whether the list of its active versions took several pages when it was read last."""
+        ...
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        """Whether GitHub has said in this run that it does not list all versions of a package."""
         ...
 
     def version(self, package: PackageName, version_id: int) -> Version:

@@ -13,7 +13,7 @@ from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.run import Run, plan_version_restorations
 from package_keeper.inventory.manifest import UnreadableManifest
-from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.package import PackageName, PackageType
 from package_keeper.inventory.version import Version
 
 
@@ -86,7 +86,12 @@ class Replanning:
     ) -> tuple[Found, dict[PackageName, Refusal]]:
         """All versions, those of `packages` fresh; and which of these could not be read."""
         self.evidence.forget()
-        lists = self.reader.versions_of(packages, deleted=deleted)
+        seen = {
+            package.key: {version.id for version in known}.difference(gone)
+            for package, known in self.found
+            if package.type is PackageType.CONTAINER and not deleted
+        }
+        lists = self.reader.versions_of(packages, deleted=deleted, seen=seen)
         refused = {key: versions for key, versions in lists.items() if isinstance(versions, Refusal)}
         again = []
         for package, known in self.found:

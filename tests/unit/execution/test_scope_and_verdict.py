@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import pytest
@@ -75,9 +76,19 @@ class Shelf:
         raise NotImplementedError
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
     ) -> dict[PackageName, list[Version] | Refusal]:
         raise NotImplementedError
+
+    def is_long(self, package: PackageName) -> bool:
+        return False
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        return False
 
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError
