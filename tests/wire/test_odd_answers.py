@@ -108,14 +108,44 @@ def test_tags_that_are_no_list_make_their_package_unreadable(
     assert "defect" not in ended.said
 
 
+ODD_PACKAGES: list[Any] = [
+    {"id": 2**63, "name": "odd", "package_type": "npm"},
+    {"id": "7", "name": "odd"},
+    {"id": 7, "name": "odd", "repository": {"full_name": 5}},
+    {"id": 7, "name": "odd", "visibility": []},
+    {"id": 7, "name": 5},
+    5,
+]
+
+
 def test_a_package_that_is_odd_itself_is_unreadable_and_the_others_go_on(sim: Simulator, place: Place) -> None:
     package = versions(sim, 2)
     sim.add_package("acme", "npm", "odd").add_version("1.0.0", created_at=OLD)
-    sim.faults.add("GET", "/odd$", status=200, body={"id": 2**63, "name": "odd", "package_type": "npm"}, times=None)
+    sim.faults.add("GET", "/odd$", status=200, body=ODD_PACKAGES[0], times=None)
     ended = run(sim, place, package_type="npm", package="odd,app", versions="*", keep_latest="1")
     assert (ended.status, ended.count("deleted")) == (1, 1), ended.said
     assert names(package) == ["1.1.0"]
     assert any("npm/odd" in each for each in ended.annotations["error"]), ended.annotations
+
+
+@pytest.mark.parametrize("odd", ODD_PACKAGES, ids=str)
+def test_an_odd_entry_in_a_list_of_packages_is_unreadable_and_the_others_go_on(
+    sim: Simulator, place: Place, odd: Any
+) -> None:
+    package = versions(sim, 2)
+    body = [odd, {"id": package.id, "name": "app", "package_type": "npm", "version_count": 2}]
+    sim.faults.add("GET", "/packages[?]", status=200, body=body, times=None)
+    ended = run(sim, place, package_type="npm", package="*", versions="*", keep_latest="1")
+    assert (ended.status, ended.count("deleted")) == (1, 1), ended.said
+    assert names(package) == ["1.1.0"]
+    name = odd.get("name") if isinstance(odd, dict) else None
+    what = f"npm/{name}" if isinstance(name, str) else "an entry in the list of npm packages"
+    assert any(what in each for each in ended.annotations["error"]), ended.annotations
+    listed = run(
+        sim, place, operation="list", dry_run="", package_type="npm", package="app*", query="SELECT * FROM packages"
+    )
+    assert listed.status == (0 if what == "npm/odd" else 1), "one of another name is none of ours"
+    assert [row["name"] for row in listed.array("rows")] == ["app"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +155,6 @@ def test_a_package_that_is_odd_itself_is_unreadable_and_the_others_go_on(sim: Si
         {"version_count": 2**64},
         {"created_at": "0001-01-01T00:00:00+05:00"},
         {"updated_at": 5},
-        {"repository": {"full_name": 5}},
     ],
 )
 def test_what_nothing_depends_on_may_be_odd(sim: Simulator, place: Place, fields: dict[str, Any]) -> None:

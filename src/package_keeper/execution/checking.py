@@ -69,7 +69,9 @@ class Checker:
                 say(f"{name} cannot be pulled: {image.unreadable}")
             for part in image.missing:
                 until = part.restorable_until
-                if part.deleted is None:
+                if part.deleted is None and self.reader.is_incomplete(package.key):
+                    fate = "whether it can be restored is not known: GitHub lists only a part of the versions"
+                elif part.deleted is None:
                     fate = "it is not among the versions deleted in the last 30 days; build the image anew"
                 elif until is None:
                     fate = "it can be restored (operation repair)"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from package_keeper.errors import Refusal
-from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.package import Package, PackageName, PackageType, UnreadablePackage
 from package_keeper.inventory.repository import RepositoryLife
 from package_keeper.inventory.version import Version
 
@@ -22,7 +22,9 @@ class Reader(Protocol):
         """List packages with a Docker-migration conflict."""
         ...
 
-    def packages(self, package_types: Sequence[PackageType]) -> Mapping[PackageType, list[Package] | Refusal]:
+    def packages(
+        self, package_types: Sequence[PackageType]
+    ) -> Mapping[PackageType, Sequence[Package | UnreadablePackage] | Refusal]:
         """List all packages of several types; a type whose list is refused has the refusal instead."""
         ...
 

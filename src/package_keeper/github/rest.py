@@ -17,12 +17,21 @@ from package_keeper.github.lanes import Lanes
 from package_keeper.github.lists import read_lists
 from package_keeper.github.paging import CHANGES_TOO_FAST, Listing
 from package_keeper.github.transport import UNCHANGED, Answer, Transport
-from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
+from package_keeper.inventory.package import (
+    Owner,
+    OwnerType,
+    Package,
+    PackageName,
+    PackageType,
+    UnreadablePackage,
+)
 from package_keeper.inventory.version import Version
 
 _T = TypeVar("_T")
 
 _Page = tuple[list[Version], Mapping[str, str]]
+
+_Entry = Package | UnreadablePackage
 
 _VISIBILITIES = ("public", "private", "internal")
 
@@ -67,6 +76,7 @@ class PackagesReader(_Family):
         self._lanes = lanes
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
         self._counts: dict[PackageName, int | None] = {}
+        self._countable: set[PackageName] = set()
         self._long: set[PackageName] = set()
         self._incomplete: dict[PackageName, str] = {}
         self._lock = Lock()
@@ -87,16 +97,20 @@ class PackagesReader(_Family):
 
     def conflicts(self) -> list[Package]:
         """List the packages with a conflict from the Docker migration."""
-        return self._get(f"{self._base}/docker/conflicts", {}, lambda body: wire.packages(body, None))[0]
+        entries = self._get(f"{self._base}/docker/conflicts", {}, lambda body: wire.packages(body, None))[0]
+        for entry in entries:
+            if isinstance(entry, UnreadablePackage):
+                raise Refusal(RefusalKind.OTHER, entry.why)
+        return [entry for entry in entries if isinstance(entry, Package)]
 
-    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[_Entry] | Refusal]:
         """List all packages of several types, side by side; a type whose list is refused has the refusal instead.
 
         Above 10,000 packages GitHub lists no further (400); then each visibility is listed by itself, and what is
         still missing is remarked on.
         """
         lists, refused = self._package_lists([(package_type, "") for package_type in package_types])
-        found: dict[PackageType, list[Package] | Refusal] = {}
+        found: dict[PackageType, list[_Entry] | Refusal] = {}
         for package_type in package_types:
             if problem := refused.get((package_type, "")):
                 found[package_type] = problem
@@ -105,12 +119,12 @@ class PackagesReader(_Family):
             found[package_type] = whole.entries if whole.complete else self._by_visibility(package_type, whole.entries)
         return found
 
-    def _by_visibility(self, package_type: PackageType, known: list[Package]) -> list[Package] | Refusal:
+    def _by_visibility(self, package_type: PackageType, known: list[_Entry]) -> list[_Entry] | Refusal:
         parts, refused = self._package_lists([(package_type, visibility) for visibility in _VISIBILITIES])
         for problem in refused.values():
             return problem
-        unique = {package.id: package for package in known}
-        unique.update((package.id, package) for part in parts.values() for package in part.entries)
+        unique = {_identity(package): package for package in known}
+        unique.update((_identity(package), package) for part in parts.values() for package in part.entries)
         if not all(part.complete for part in parts.values()):
             self._remark(
                 f"GitHub lists no more than {len(unique)} {package_type} packages of this owner; others were not seen"
@@ -179,6 +193,8 @@ class PackagesReader(_Family):
             found[package] = problem or listing.entries
             if not deleted:
                 (self._long.add if listing.is_long else self._long.discard)(package)
+            if counts.get(package) is not None:
+                self._countable.add(package)
         return found
 
     def _doubt(self, package: PackageName, listing: Listing[Version]) -> Refusal | None:
@@ -200,7 +216,8 @@ class PackagesReader(_Family):
 
     def _counted(self, packages: Sequence[PackageName]) -> dict[PackageName, int | None]:
         """How many versions GitHub counts: for each reading anew, so that a long list is counted before the next."""
-        self.packages_named(package for package in packages if package in self._long and package not in self._counts)
+        long = self._long & self._countable
+        self.packages_named(package for package in packages if package in long and package not in self._counts)
         return {package: self._counts.pop(package, None) for package in packages}
 
     def version(self, package: PackageName, version_id: int) -> Version:
@@ -209,11 +226,11 @@ class PackagesReader(_Family):
 
     def _package_lists(
         self, wanted: Iterable[tuple[PackageType, str]]
-    ) -> tuple[dict[tuple[PackageType, str], Listing[Package]], dict[tuple[PackageType, str], Refusal]]:
+    ) -> tuple[dict[tuple[PackageType, str], Listing[_Entry]], dict[tuple[PackageType, str], Refusal]]:
         """The lists of types, each of all visibilities (an empty word) or of one."""
-        lists: dict[tuple[PackageType, str], Listing[Package]] = {key: Listing(_id) for key in wanted}
+        lists: dict[tuple[PackageType, str], Listing[_Entry]] = {key: Listing(_identity) for key in wanted}
 
-        def page(key: tuple[PackageType, str], number: int, size: int) -> tuple[list[Package], Mapping[str, str]]:
+        def page(key: tuple[PackageType, str], number: int, size: int) -> tuple[list[_Entry], Mapping[str, str]]:
             package_type, visibility = key
             query = {"package_type": str(package_type), "page": str(number), "per_page": str(size)}
             if visibility:
@@ -223,7 +240,9 @@ class PackagesReader(_Family):
 
         refused = read_lists(lists, page, self._lanes, self._transport.governor)
         for listing in lists.values():
-            self._counts.update((package.key, package.version_count) for package in listing.entries)
+            self._counts.update(
+                (package.key, package.version_count) for package in listing.entries if isinstance(package, Package)
+            )
         return lists, refused
 
     def _page(self, package: PackageName, state: str, number: int, size: int) -> _Page:
@@ -285,8 +304,12 @@ def _state(*, deleted: bool) -> str:
     return "deleted" if deleted else "active"
 
 
-def _id(entry: Package | Version) -> int:
-    return entry.id
+def _id(version: Version) -> int:
+    return version.id
+
+
+def _identity(entry: _Entry) -> object:
+    return entry.id if isinstance(entry, Package) else entry
 
 
 class PackagesWriter(_Family):

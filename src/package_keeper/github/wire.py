@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.package import Package, PackageName, PackageType, UnreadablePackage
 from package_keeper.inventory.version import Version
 
 LARGEST_ID = 2**63 - 1
@@ -42,6 +42,10 @@ class _Package(msgspec.Struct):
     repository: dict[str, Any] | None = None
 
 
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
 class _Version(msgspec.Struct):
     id: _Id
     name: str
@@ -58,17 +62,29 @@ class _Version(msgspec.Struct):
 
 _T = TypeVar("_T")
 
-_PACKAGES = msgspec.json.Decoder(list[_Package])
+_PACKAGES = msgspec.json.Decoder(list[msgspec.Raw])
 _PACKAGE = msgspec.json.Decoder(_Package)
+_NAMED = msgspec.json.Decoder(_Named)
 _VERSIONS = msgspec.json.Decoder(list[_Version])
 _VERSION = msgspec.json.Decoder(_Version)
 _METADATA = msgspec.json.Decoder(Any)
 
 
-def packages(body: bytes, asked_for: PackageType | None) -> list[Package]:
+def packages(body: bytes, asked_for: PackageType | None) -> list[Package | UnreadablePackage]:
     """Decode a list of packages; those of a type that nobody knows are left out."""
-    decoded = (_package(wire, asked_for) for wire in _decode(_PACKAGES, body))
+    decoded = (_entry(bytes(written), asked_for) for written in _decode(_PACKAGES, body))
     return [package for package in decoded if package is not None]
+
+
+def _entry(written: bytes, asked_for: PackageType | None) -> Package | UnreadablePackage | None:
+    try:
+        return _package(_decode(_PACKAGE, written), asked_for)
+    except Refusal as refused:
+        try:
+            name = _decode(_NAMED, written).name
+        except Refusal:
+            name = ""
+        return UnreadablePackage(name=name, why=refused.message)
 
 
 def package(body: bytes, asked_for: PackageType) -> Package:
@@ -129,7 +145,10 @@ def _package(wire: _Package, asked_for: PackageType | None) -> Package | None:
         return None
     for passed_on in (wire.owner, wire.repository):
         _check_depth(passed_on)
-    repository_name = (wire.repository or {}).get("full_name")
+    repository_name = None if wire.repository is None else wire.repository.get("full_name")
+    if wire.repository is not None and not isinstance(repository_name, str):
+        # it belongs to a repository, and nobody knows to which
+        raise _odd("a repository without a name")
     counted = type(wire.version_count) is int and 0 <= wire.version_count <= LARGEST_ID
     return Package(
         id=wire.id,
@@ -142,7 +161,7 @@ def _package(wire: _Package, asked_for: PackageType | None) -> Package | None:
         html_url=wire.html_url,
         owner=wire.owner,
         repository=wire.repository,
-        repository_name=repository_name if isinstance(repository_name, str) else None,
+        repository_name=repository_name,
     )
 
 
