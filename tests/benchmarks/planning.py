@@ -18,6 +18,7 @@ import pstats
 import resource
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -184,12 +185,23 @@ class Hub:
         return list(self.lists[package])
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | Refusal]:
         return {package: self.versions(package) for package in packages}
 
     def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
         raise AssertionError("nobody asks for versions")
+
+    def is_long(self, package: PackageName) -> bool:
+        return False
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        return False
 
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError

@@ -31,6 +31,8 @@ OTHER_PAGES = Stage(10, 1)
 LOOK = Stage(1, 1)
 """At the first page again, since offset pages shift while others push."""
 LISTED = (OWNER, PACKAGE, FIRST_PAGE, OTHER_PAGES, LOOK)
+AGAIN = Stage(11, 1)
+"""All pages at once, before anything without a tag is deleted: only two readings that agree are believed."""
 UNTAGGED = {"tag-status": "untagged", "older-than": "1d", "dry-run": "false"}
 
 
@@ -57,8 +59,8 @@ CASES = {
         title="1,000 single-arch, 100 untagged deleted, cold",
         world=SINGLE,
         inputs=UNTAGGED,
-        needs=(*LISTED, Stage(1000, 0), Stage(100, 5)),
-        most_requests=1115,
+        needs=(*LISTED, Stage(1000, 0), AGAIN, Stage(100, 5)),
+        most_requests=1126,
         most_reads=1000,
         most_ratio=1.15,
     ),
@@ -66,8 +68,8 @@ CASES = {
         title="the same, manifest cache warm",
         world=SINGLE,
         inputs=UNTAGGED | {"manifest-cache": CACHE},
-        needs=(*LISTED, Stage(100, 5)),
-        most_requests=115,
+        needs=(*LISTED, AGAIN, Stage(100, 5)),
+        most_requests=126,
         most_reads=0,
         # the plain bound is less than the requests take that follow from each other (docs/benchmarks.md)
         most_in_order=1.25,
@@ -85,7 +87,7 @@ CASES = {
         world=World(kind="multi", images=200, latency=LATENCY / WINDOW_SCALE, scale=WINDOW_SCALE),
         inputs={"tags": "old-*", "dry-run": "false"},
         # the last five pages are the fresh list that is held against the manifests
-        needs=(*LISTED, Stage(200, 0), Stage(500, 5), Stage(5, 1)),
+        needs=(*LISTED, Stage(200, 0), AGAIN, Stage(500, 5), Stage(5, 1)),
         most_requests=750,
         most_reads=200,
         most_ratio=1.10,

@@ -31,7 +31,21 @@ WORLD_KEYS = {
     "meanwhile",
     "enterprise",
 }
-VERSION_KEYS = {"age", "created", "updated", "deleted", "tags", "downloads", "id", "name", "without", "description"}
+VERSION_KEYS = {
+    "age",
+    "created",
+    "updated",
+    "deleted",
+    "tags",
+    "downloads",
+    "id",
+    "name",
+    "without",
+    "description",
+    "metadata",
+    "held_back",
+}
+"""`metadata` is JSON that GitHub answers instead of its own; `held_back` is for what lists leave out, and say so."""
 IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content"}
 """What a container version is: an index of new platforms or of named versions, a referrer `of` one, or any bytes."""
 PACKAGE_KEYS = {"versions", "owner", "visibility", "conflict", "deleted", "repository", "created", "without"}
@@ -109,7 +123,7 @@ class World:
                 self.packages[package].undelete()
             case ["delete-package", package]:
                 self.packages[package].delete()
-            case ["lose" | "damage" as way, "manifest", "of", name]:
+            case ["lose" | "damage" as way, "manifest", "of", name] | ["hold-back" as way, name]:
                 self._harm(way, self.versions[name])
             case ["in", repository, *words]:
                 repositories.do(self.simulator, repository, words)
@@ -121,7 +135,13 @@ class World:
                 raise ValueError(f"nobody can {action}")
 
     def _harm(self, way: str, version: Version) -> None:
-        """Let the registry lose the bytes of a version that is still listed, or have others under its digest."""
+        """Let the registry lose the bytes of a version that is still listed, or have others under its digest.
+
+        Or let lists hold the version back.
+        """
+        if way == "hold-back":
+            version.package.held_back.add(version.id)
+            return
         manifests = version.package.manifests
         content, media_type = manifests.pop(version.name)
         if way == "damage":
@@ -143,8 +163,11 @@ class World:
             updated_at=updated,
             downloads=int(given.get("downloads", "0")),
             extra=dict.fromkeys(given.get("without", "").split())
-            | {name: given[name] for name in ("description",) if name in given},
+            | {name: given[name] for name in ("description",) if name in given}
+            | {name: json.loads(given[name]) for name in ("metadata",) if name in given},
         )
+        if boolean(given.get("held_back", "false")):
+            package.held_back.add(version.id)
         if "deleted" in given:
             package.remove(version)
             version.deleted_at = None

@@ -63,6 +63,8 @@ class Package:
         self.conflict = False
         self.without: frozenset[str] = frozenset()
         """Fields that are missing in its JSON."""
+        self.held_back: set[int] = set()
+        """Ids of versions that lists leave out, and say so: the token is not authorized for them."""
         self.versions: dict[int, Version] = {}
         self.manifests: dict[str, tuple[bytes, str]] = {}
         self.blobs: dict[str, bytes] = {}

@@ -238,6 +238,10 @@ def _list_versions(call: Call) -> Answer:
     if state not in ("active", "deleted"):
         raise Refusal(400, wire.INVALID_ARGUMENT)
     found = package.listed(state, unknowns.pushes_listed_after, unknowns.deletions_listed_for)
+    held_back = [version for version in found if version.id in package.held_back]
+    if held_back:
+        found = [version for version in found if version not in held_back]
+        call.sso["x-github-sso"] = f"partial-results; organizations={package.owner.id}"
     page = paging.page(request)
     chunk = paging.cut(paging.order(found), page)
     path = _path(call, f"/packages/{package.type}/{quote(package.name, safe='')}/versions")

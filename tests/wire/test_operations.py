@@ -12,7 +12,7 @@ import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import refusals, wire
-from package_keeper.inventory.package import OwnerType, PackageName, PackageType
+from package_keeper.inventory.package import OwnerType, Package, PackageName, PackageType
 from package_keeper.report.documents import package_document, version_document
 from tests.simulator import Simulator
 from tests.simulator.openapi import packages_operations
@@ -60,7 +60,7 @@ def test_all_nine_operations_of_a_family(
     assert reader.packages([package_type]) == {package_type: [reader.package(key)]}
     shown, hidden = (package_type, "public"), (package_type, "private")
     lists, refused = reader._package_lists([shown, hidden])
-    assert ([one.key for one in lists[shown].entries], lists[hidden].entries, refused) == ([key], [], {})
+    assert (lists[shown].entries, lists[hidden].entries, refused) == ([reader.package(key)], [], {})
     assert reader.package(key).version_count == 2
     assert {one.name for one in reader.versions(key)} == {version.name for version in package.active()}
     found = reader.version(key, first.id)
@@ -143,6 +143,7 @@ def test_the_examples_of_githubs_documentation_decode_whole(path: Path) -> None:
         kind = PackageType(entries[0]["package_type"])
         packages = wire.packages(body, kind) if isinstance(given, list) else [wire.package(body, kind)]
         for entry, package in zip(entries, packages, strict=True):
+            assert isinstance(package, Package)
             assert _same(entry, package_document(package))
 
 
@@ -196,18 +197,25 @@ def test_tags_are_found_wherever_github_puts_them(kind: str, metadata: object, t
     assert sorted(found.tags) == sorted(tags)
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[", b"null", b'{"id": "x", "name": "y"}', b"\xff\xfe", b"<html>", b"[{}]"]
-)
-def test_what_is_no_package_is_no_answer(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"[", b"\xff\xfe", b"<html>"])
+def test_what_is_no_json_is_no_answer(body: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         wire.package(body, PackageType.NPM)
     assert caught.value.kind is RefusalKind.UNREACHABLE
 
 
+@pytest.mark.parametrize("body", [b"{}", b"null", b'{"id": "x", "name": "y"}', b"[{}]"])
+def test_what_is_json_and_no_package_is_an_answer_that_cannot_be_read(body: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        wire.package(body, PackageType.NPM)
+    assert caught.value.kind is RefusalKind.OTHER
+
+
 def test_packages_of_a_type_that_nobody_knows_are_left_out() -> None:
     body = json.dumps([PACKAGE | {"package_type": "crate"}, PACKAGE | {"id": 2}]).encode()
-    assert [package.id for package in wire.packages(body, PackageType.NPM)] == [2]
+    (package,) = wire.packages(body, PackageType.NPM)
+    assert isinstance(package, Package)
+    assert package.id == 2
 
 
 REFUSALS = [

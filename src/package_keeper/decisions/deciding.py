@@ -184,6 +184,8 @@ def decide_restorations(versions: Iterable[Version], rules: Rules, facts: Facts 
     judgements = []
     for version in versions:
         kept = Reason.NOT_SELECTED if rule.selection.match(version, facts) is Match.NONE else None
+        if kept is None and not version.tags_known and rule.selection.asks_about_tags:
+            kept = Reason.UNREADABLE
         kept = kept or _unknown_age(version, rule) or _kept_by_age(version, rule.age)
         if kept is not None:
             judgements.append(_keep(version, kept))
@@ -221,6 +223,8 @@ def _stays_anyway(fit: _Fit, rules: Rules) -> Reason | None:
         return Reason.BASE_LAYER
     if reason := rules.lists.reason_to_keep(image):
         return reason
+    if not version.tags_known and not _is_named(version, rule, rules):
+        return Reason.UNREADABLE
     if rule.keeps_all:
         return Reason.RULE
     if rule.keeps_partial(image, fit.match):
@@ -228,6 +232,12 @@ def _stays_anyway(fit: _Fit, rules: Rules) -> Reason | None:
     if not image.readable:
         return Reason.UNREADABLE
     return _unknown_age(version, rule)
+
+
+def _is_named(version: Version, rule: Rule, rules: Rules) -> bool:
+    """Whether `rule` selects `version` by its id, and nothing is asked about its tags: then they need not be known."""
+    asked = rule.selection.asks_about_tags or rules.lists.ask_about_tags(version.package)
+    return rule.selection.version_ids is not None and not asked
 
 
 def _unknown_age(version: Version, rule: Rule) -> Reason | None:

@@ -5,11 +5,11 @@ the version (contract, "Receipt and plan").
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import Plan, PlannedWrite, planned
-from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.inventory.version import Timestamp, Version, age_order
 
 
@@ -20,6 +20,8 @@ class ActiveNames:
     ids: set[int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
+    tags_known: bool = True
+    """Whether these are all tags that are in use."""
 
     @classmethod
     def of(cls, versions: Iterable[Version]) -> "ActiveNames":
@@ -34,6 +36,7 @@ class ActiveNames:
         self.ids.add(version.id)
         self.names.add(version.name)
         self.tags.update(version.image_tags)
+        self.tags_known = self.tags_known and version.tags_known
 
 
 def plan_restorations(
@@ -42,8 +45,10 @@ def plan_restorations(
     """Plan the restorations of one package.
 
     Of several deleted versions with one tag or name, the newest has it; the others are refused as they would be
-    once the newest is back. `active` is added to.
+    once the newest is back. `active` is added to. Where not all tags in use are known, nothing with a tag comes back.
     """
+    if not (active.tags_known or tags_may_move):
+        judgements = map(_kept_if_tagged, judgements)
     judgements = tuple(judgements)
     chosen = [judgement for judgement in judgements if judgement.decision is Decision.RESTORE]
     chosen.sort(key=lambda judgement: age_order(judgement.version, timestamp), reverse=True)
@@ -60,3 +65,9 @@ def plan_restorations(
         writes.append(planned(judgement, refusal))
     writes.reverse()
     return Plan.of_singles(writes, judgements)
+
+
+def _kept_if_tagged(judgement: Judgement) -> Judgement:
+    if judgement.decision is Decision.KEEP or not judgement.version.image_tags:
+        return judgement
+    return replace(judgement, decision=Decision.KEEP, reason=Reason.UNREADABLE)

@@ -16,6 +16,7 @@ from package_keeper.decisions.semver import semantic_version
 from package_keeper.decisions.used import UsedImages
 from package_keeper.decisions.vocabulary import Reason
 from package_keeper.inventory.image import Image
+from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import Timestamp, Version, age_order
 
 
@@ -27,6 +28,10 @@ class KeepLists:
     versions: Patterns | None = None
     digests: frozenset[str] = field(default_factory=frozenset)
     used: UsedImages = field(default_factory=UsedImages)
+
+    def ask_about_tags(self, package: PackageName) -> bool:
+        """Whether a tag might keep an image of `package`."""
+        return self.tags is not None or self.used.name_tags_of(package)
 
     def reason_to_keep(self, image: Image) -> Reason | None:
         """The list that keeps `image`, or `None`.

@@ -92,6 +92,11 @@ class Selection:
         return self.semver is not None or self.prerelease is not Prerelease.ANY
 
     @property
+    def asks_about_tags(self) -> bool:
+        """Whether nothing can be said about a version whose tags are not known."""
+        return self.judges_tags or self.tag_status is not TagStatus.ANY
+
+    @property
     def names_exactly(self) -> bool:
         """Whether the user named what is selected one by one, by id or whole name."""
         names = self.versions.includes if self.versions is not None else ()
@@ -107,21 +112,26 @@ class Selection:
         return not image.foreign or self.versions is not None or self.version_ids is not None
 
     def match(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> Match:
-        """How far this selection accepts `version`, whatever the health of its image."""
+        """How far this selection accepts `version`, whatever the health of its image.
+
+        Tags that are not known may be any: they are passed over here, and whoever acts on it must ask `tags_known`.
+        """
         tags = version.image_tags
-        if self.judges_tags and not tags and version.package.type.has_tags:
+        if self.judges_tags and not tags and version.package.type.has_tags and version.tags_known:
             return Match.NONE
         if self.version_ids is not None and version.id not in self.version_ids:
             return Match.NONE
         if self.versions is not None and not self.versions.accepts(version.name):
             return Match.NONE
-        if self.tag_status is not TagStatus.ANY and (
-            not version.package.type.has_tags or bool(tags) is not (self.tag_status is TagStatus.TAGGED)
+        if (
+            self.tag_status is not TagStatus.ANY
+            and version.tags_known
+            and (not version.package.type.has_tags or bool(tags) is not (self.tag_status is TagStatus.TAGGED))
         ):
             return Match.NONE
         if self.where is not None and version.id not in facts.selected.get(self.where, ()):
             return Match.NONE
-        if not self.judges_tags:
+        if not self.judges_tags or not version.tags_known:
             return Match.WHOLE
         if not version.package.type.has_tags:
             by_tag = self.tags is not None or self.gone is not None

@@ -268,8 +268,8 @@ _VERSION: dict[str, Callable[[Version, Inventory], object]] = {
     "package": lambda version, _: version.package.name,
     "type": lambda version, _: version.package.type.value,
     "name": lambda version, _: version.name,
-    "tagged": lambda version, _: bool(version.image_tags) if version.package.type.has_tags else None,
-    "tags": lambda version, _: json.dumps(version.tags, ensure_ascii=False) if version.tags else "[]",
+    "tagged": lambda version, _: _tagged(version),
+    "tags": lambda version, _: _tags(version),
     "created_at": lambda version, _: _time(version.created_at),
     "updated_at": lambda version, _: _time(version.updated_at),
     "deleted_at": lambda version, _: _time(version.deleted_at),
@@ -284,6 +284,18 @@ _VERSION: dict[str, Callable[[Version, Inventory], object]] = {
     ),
 }
 """The columns of `versions`; only those that a statement reads are worked out."""
+
+
+def _tagged(version: Version) -> bool | None:
+    """Whether it has a tag; nothing for types without tags, and where GitHub does not tell."""
+    return bool(version.image_tags) if version.package.type.has_tags and version.tags_known else None
+
+
+def _tags(version: Version) -> str | None:
+    """Its tags as a JSON array; nothing where GitHub does not tell all of them."""
+    if not version.tags_known:
+        return None
+    return json.dumps(version.tags, ensure_ascii=False) if version.tags else "[]"
 
 
 def _days(now: datetime, moment: datetime | None) -> float | None:

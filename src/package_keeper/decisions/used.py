@@ -92,6 +92,10 @@ class UsedImages:
             return [use] if use is not None else []
         return [use for path, use in self._named.items() if _fits(path, package)]
 
+    def name_tags_of(self, package: PackageName) -> bool:
+        """Whether any tag of `package` is named."""
+        return any(use.tags for use in self._uses(package))
+
     def digests(self) -> frozenset[str]:
         """All digests that are named."""
         return frozenset(digest for use in self._named.values() for digest in use.digests)

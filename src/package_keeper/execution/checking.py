@@ -30,18 +30,20 @@ class Checker:
         *,
         about_to_mend: bool = False,
     ) -> list[CheckedImage]:
-        """Check every tagged image, and those named by `digests`. May raise `Refusal`.
+        """Check every image that is or may be tagged, and those named by `digests`. May raise `Refusal`.
 
         `roots` are the ids of the versions that are looked at, all without it. What is missing is confirmed by a fresh
         list and the registry before it is called missing.
         """
         named = set(digests)
+        unknown = {each.name for each in versions if not each.tags_known}
         manifests = Manifests(package.key, versions, self.registry)
-        read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), named)
+        read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), named | unknown)
         images = [
             image
             for image in Graph(versions, manifests.read).images()
-            if (image.is_tagged or not named.isdisjoint(image.digests)) and (roots is None or image.root.id in roots)
+            if image.may_be_tagged or not named.isdisjoint(image.digests)
+            if roots is None or image.root.id in roots
         ]
         for unreadable in manifests.unreadable.values():
             kind = OBSTACLE_KINDS.get(unreadable.obstacle)
@@ -67,7 +69,9 @@ class Checker:
                 say(f"{name} cannot be pulled: {image.unreadable}")
             for part in image.missing:
                 until = part.restorable_until
-                if part.deleted is None:
+                if part.deleted is None and self.reader.is_incomplete(package.key):
+                    fate = "whether it can be restored is not known: GitHub lists only a part of the versions"
+                elif part.deleted is None:
                     fate = "it is not among the versions deleted in the last 30 days; build the image anew"
                 elif until is None:
                     fate = "it can be restored (operation repair)"

@@ -158,16 +158,21 @@ class Deletions(WriteOperation):
         return missing_version(self._reader, write.package, write.version_id, refused)
 
 
-def empty_packages(reader: Reader, plan: Plan, going: Sequence[PlannedWrite]) -> Replan:
-    """How to find out which packages of `plan` hold nothing but versions that are `going`, as they were planned."""
+def empty_packages(reader: Reader, plan: Plan, last: Sequence[PlannedWrite], deleted: Sequence[PlannedWrite]) -> Replan:
+    """How to find out which packages of `plan` hold nothing but the `last` versions, as they were planned.
+
+    A list that lags may show `deleted` ones.
+    """
+    gone = frozenset(write.version_id for write in deleted if write.version_id is not None)
     known: dict[PackageName, dict[int, PlannedWrite]] = {}
-    for write in going:
+    for write in (*last, *deleted):
         if write.kind is WriteKind.VERSION and write.version_id is not None:
             known.setdefault(write.package, {})[write.version_id] = write
 
-    def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
-        del left_over, gone  # whole packages are looked at, whatever went before
-        lists = reader.versions_of(packages)
+    def replan(packages: Collection[PackageName], left_over: Collection[int], _: Collection[int]) -> FreshPlan:
+        del left_over  # whole packages are looked at
+        seen = {package: known.get(package, {}).keys() for package in packages}
+        lists = reader.versions_of(packages, seen=seen, gone=gone)
         refused = {package: versions for package, versions in lists.items() if isinstance(versions, Refusal)}
         empty = {
             package

@@ -68,10 +68,15 @@ class ImageJudge:
     def judge(self, package: Package, versions: list[Version]) -> Judged:
         """Decide about every version of one package. May raise `Refusal`."""
         deciding = Deciding(self.rules, self.facts)
-        if package.type is not PackageType.CONTAINER or self.rules.raw:
+        # what was held back may need anything that is there; then nothing goes, and no manifest need be read
+        stays = self.rules.writing and self.reader.is_incomplete(package.key)
+        if package.type is not PackageType.CONTAINER or self.rules.raw or stays:
             alone = independent_images(versions)
             judgements = deciding.deletions(alone)
-            if package.type is PackageType.CONTAINER:
+            self._tell_unknown_tags(package, judgements)
+            if stays:
+                judgements = all_kept(judgements)
+            elif package.type is PackageType.CONTAINER:
                 self._warn_about_raw(package, versions, judgements)
             return Judged(package=package.key, images=tuple(alone), judgements=tuple(judgements))
         seen = self.seen.setdefault(package.key, {})
@@ -81,6 +86,7 @@ class ImageJudge:
         graph = Graph(versions, manifests.read)
         images = graph.images()
         judgements = deciding.deletions(images)
+        self._tell_unknown_tags(package, judgements)
         if manifests.unreadable:
             judgements = self._stopped(package, manifests, judgements)
         judgements = self._confirmed(package, images, judgements)
@@ -91,6 +97,20 @@ class ImageJudge:
             graph=graph,
             unreadable=tuple(manifests.unreadable.values()),
         )
+
+    def _tell_unknown_tags(self, package: Package, judgements: Iterable[Judgement]) -> None:
+        """Say what stays since GitHub does not tell its tags."""
+        stays = [
+            str(judgement.version.id)
+            for judgement in judgements
+            if judgement.reason is Reason.UNREADABLE and not judgement.version.tags_known
+        ]
+        if stays and self.rules.writing:
+            more = f" and {len(stays) - MANY} more" if len(stays) > MANY else ""
+            self.log.warning(
+                f"{package.key}: {len(stays)} versions stay, since GitHub does not tell their tags (ids"
+                f" {', '.join(stays[:MANY])}{more}). To delete one all the same, name it in version-ids"
+            )
 
     def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:
         """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""
@@ -189,7 +209,11 @@ def look_after(
         deleted = {each.version.id for each in package.judgements if each.version.id in gone}
         if not (deleted & parts or (deleted and _keeps_parts(package, gone))):
             continue
-        listed = reader.versions(package.package)
+        known = {judgement.version.id for judgement in package.judgements}
+        answer = reader.versions_of([package.package], seen={package.package: known}, gone=gone)
+        listed = answer[package.package]
+        if isinstance(listed, Refusal):
+            raise listed
         back = reader.are_active(version for version in listed if version.id in gone)
         there = {number for number, is_active in back.items() if is_active}
         fresh = [version for version in listed if version.id not in gone or version.id in there]
@@ -236,6 +260,16 @@ def _lost_to_newcomers(
 def _named(several: list[UnreadableManifest]) -> str:
     names = ", ".join(display_name(unreadable.digest) for unreadable in several[:MANY])
     return f"{names} and {len(several) - MANY} more" if len(several) > MANY else names
+
+
+def all_kept(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """The same, but nothing goes, not even a tag, since it is not known what is there."""
+    return [
+        judgement
+        if judgement.decision is Decision.KEEP
+        else replace(judgement, decision=Decision.KEEP, reason=Reason.UNREADABLE, root=None, untag=())
+        for judgement in judgements
+    ]
 
 
 def _kept(judgement: Judgement, reason: Reason) -> Judgement:

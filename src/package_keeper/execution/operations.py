@@ -128,9 +128,11 @@ def delete(task: Task, run: Run) -> None:
     began = task.clock.monotonic()
     found = _read(task, run)
     judge = _judge(task, found, task.rules)
+    steps.judge(run, found, judge)
+    if task.writing is not None:
+        found = _make_certain(task, run, found)
     replan = Replanning(task.reader, task.evidence, found).deletions(task.rules, task.registry, judge.seen)
     drift = _drift(task, began, replan)
-    steps.judge(run, found, judge)
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.tell_decisions(run, task.log)
@@ -167,11 +169,10 @@ def _delete_empty_packages(task: Task, writing: Writing, run: Run, guarded: Guar
         PlannedWrite(decision=Decision.DELETE, reason=write.reason, rule=write.rule, package=package)
         for package, write in last.items()
     )
-    going = [*refused, *guarded.with_package]
-    going += [record.write for record in run.records if record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)]
+    deleted = [record.write for record in run.records if record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)]
     now = task.clock.monotonic()
     drift = Drift(
-        replan=empty_packages(task.reader, plan, going),
+        replan=empty_packages(task.reader, plan, [*refused, *guarded.with_package], deleted),
         stopwatch=task.clock,
         log=task.log,
         read_from=now,
@@ -255,6 +256,7 @@ def restore(task: Task, run: Run) -> None:
     drift = _drift(task, began, Replanning(task.reader, task.evidence, found).restorations(task.rules))
     steps.plan_version_restorations(run, found, task.reader, task.rules, task.evidence.gather(found))
     steps.warn_about_unseen(run, task.rules, task.log)
+    steps.warn_about_unknown_tags(run, task.log)
     steps.tell_decisions(run, task.log)
     _carry_out(task, run, _restorations(task), drift)
     if task.writing is not None and not task.rules.raw:
@@ -348,6 +350,23 @@ def _read(task: Task, run: Run, *, deleted: bool = False) -> Found:
     found = steps.read_versions(run, task.reader, task.log, deleted=deleted)
     _tell_used(task, run, found)
     return found
+
+
+def _make_certain(task: Task, run: Run, found: Found) -> Found:
+    """Read long lists by which something without a tag goes until they are certain; judge again what has changed.
+
+    Between two pages a push and a deletion can hide an image, whose parts then look like leftovers.
+    """
+    certain: set[PackageName] = set()
+    while True:
+        packages = [key for key in steps.losing_untagged(run) if task.reader.is_long(key) and key not in certain]
+        if not packages:
+            return found
+        certain.update(packages)
+        seen = {package.key: {each.id for each in versions} for package, versions in found if package.key in packages}
+        found, changed = steps.take_fresh(run, found, task.reader.versions_of(packages, seen=seen), task.log)
+        if changed:
+            steps.judge(run, changed, _judge(task, found, task.rules))
 
 
 def _tell_used(task: Task, run: Run, found: Found) -> None:

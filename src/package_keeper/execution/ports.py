@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from package_keeper.errors import Refusal
-from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.package import Package, PackageName, PackageType, UnreadablePackage
 from package_keeper.inventory.repository import RepositoryLife
 from package_keeper.inventory.version import Version
 
@@ -22,7 +22,9 @@ class Reader(Protocol):
         """List packages with a Docker-migration conflict."""
         ...
 
-    def packages(self, package_types: Sequence[PackageType]) -> Mapping[PackageType, list[Package] | Refusal]:
+    def packages(
+        self, package_types: Sequence[PackageType]
+    ) -> Mapping[PackageType, Sequence[Package | UnreadablePackage] | Refusal]:
         """List all packages of several types; a type whose list is refused has the refusal instead."""
         ...
 
@@ -39,9 +41,28 @@ class Reader(Protocol):
         ...
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
     ) -> Mapping[PackageName, list[Version] | Refusal]:
-        """List all versions of several packages; a list that is refused has the refusal instead."""
+        """List all versions of several packages; a list that is refused has the refusal instead.
+
+        The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
+        several pages is read until two readings in a row show the same ids, and one that changes too fast for that, or
+        that GitHub calls incomplete, is refused. `gone` are the ids that this run deleted: a list that lags may go on
+        showing them.
+        """
+        ...
+
+    def is_long(self, package: PackageName) -> bool:
+        """Whether the list of its active versions took several pages when it was read last."""
+        ...
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        """Whether GitHub has said in this run that it does not list all versions of a package."""
         ...
 
     def version(self, package: PackageName, version_id: int) -> Version:

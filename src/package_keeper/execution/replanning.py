@@ -15,7 +15,7 @@ from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged, 
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.run import Run, plan_version_restorations
 from package_keeper.inventory.manifest import UnreadableManifest
-from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.package import PackageName, PackageType
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Replanning:
     def _deletions(
         self, judge: ImageJudge, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]
     ) -> FreshPlan:
-        again, refused = self._read(packages)
+        again, refused = self._read(packages, gone=gone)
         back = self._still_active(again, packages, gone)
         # what a list still shows and GitHub has no more is gone; where that cannot be told it is there
         again = [
@@ -78,11 +78,16 @@ class Replanning:
         return replan
 
     def _read(
-        self, packages: Collection[PackageName], *, deleted: bool = False
+        self, packages: Collection[PackageName], *, deleted: bool = False, gone: Collection[int] = ()
     ) -> tuple[Found, dict[PackageName, Refusal]]:
         """All versions, those of `packages` fresh; and which of these could not be read."""
         self.evidence.forget()
-        lists = self.reader.versions_of(packages, deleted=deleted)
+        seen = {
+            package.key: {version.id for version in known}
+            for package, known in self.found
+            if package.type is PackageType.CONTAINER and not deleted
+        }
+        lists = self.reader.versions_of(packages, deleted=deleted, seen=seen, gone=frozenset(gone))
         refused = {key: versions for key, versions in lists.items() if isinstance(versions, Refusal)}
         again = []
         for package, known in self.found:

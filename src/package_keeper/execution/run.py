@@ -4,7 +4,7 @@ Planning reads; carrying out writes. A dry run ends after planning, since it is 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.idle_patterns import warn_about_idle_patterns
-from package_keeper.execution.images import ImageJudge, Judged
+from package_keeper.execution.images import ImageJudge, Judged, all_kept
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import Scope, ScopeProblem
 from package_keeper.execution.write_operation import WriteOperation
@@ -72,17 +72,21 @@ def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) 
         versions = lists[package.key]
         if isinstance(versions, Refusal):
             run.scope.packages.remove(package)
-            if versions.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
-                log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
-            elif versions.kind is RefusalKind.NOT_FOUND:
-                run.scope.missing.append(str(package.key))
-            else:
-                run.fail(f"the versions of {package.key}", versions)
+            _note_unread(run, package, versions, log)
             continue
         log.debug(f"{package.key}: {len(versions)} {'deleted' if deleted else 'active'} versions")
         run.versions += versions
         found.append((package, versions))
     return found
+
+
+def _note_unread(run: Run, package: Package, refused: Refusal, log: Log) -> None:
+    if refused.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
+        log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
+    elif refused.kind is RefusalKind.NOT_FOUND:
+        run.scope.missing.append(str(package.key))
+    else:
+        run.fail(f"the versions of {package.key}", refused, package.key)
 
 
 def judge(run: Run, found: Found, judge_of: ImageJudge) -> None:
@@ -93,6 +97,48 @@ def judge(run: Run, found: Found, judge_of: ImageJudge) -> None:
         except Refusal as refused:
             run.fail(str(package.key), refused, package.key)
     run.scope.problems += judge_of.problems
+
+
+def losing_untagged(run: Run) -> list[PackageName]:
+    """The container packages from which something without a tag is about to go."""
+    return [
+        each.package
+        for each in run.judged
+        if each.graph is not None
+        and any(
+            judgement.decision is Decision.DELETE and not judgement.version.image_tags for judgement in each.judgements
+        )
+    ]
+
+
+def take_fresh(
+    run: Run, found: Found, lists: Mapping[PackageName, list[Version] | Refusal], log: Log
+) -> tuple[Found, Found]:
+    """Take packages that were read again: everything with the fresh lists, and those of them that have changed.
+
+    What was decided about the changed ones is dropped; where a list is refused nothing goes.
+    """
+    fresh: list[tuple[Package, list[Version]]] = []
+    changed: list[tuple[Package, list[Version]]] = []
+    unread: set[PackageName] = set()
+    for package, known in found:
+        versions = lists.get(package.key, known)
+        if isinstance(versions, Refusal):
+            unread.add(package.key)
+            _note_unread(run, package, versions, log)
+            versions = known
+        elif {each.id: each for each in versions} != {each.id: each for each in known}:
+            changed.append((package, versions))
+        fresh.append((package, versions))
+    dropped = {package.key for package, _ in changed}
+    run.versions = [version for _, versions in fresh for version in versions]
+    run.scope.problems = [problem for problem in run.scope.problems if problem.package not in dropped]
+    run.judged = [
+        replace(each, judgements=tuple(all_kept(each.judgements))) if each.package in unread else each
+        for each in run.judged
+        if each.package not in dropped
+    ]
+    return fresh, changed
 
 
 def plan_version_deletions(run: Run, rules: Rules) -> None:
@@ -119,9 +165,10 @@ def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rul
         except Refusal as refused:
             run.fail(f"the active versions of {package.key}", refused, package.key)
             continue
+        active.tags_known = active.tags_known and not reader.is_incomplete(package.key)
         plan = plan_restorations(judged, active, rules.timestamp, tags_may_move=named)
         writes += plan.writes
-        judgements += judged
+        judgements += plan.judgements
     writes.sort(key=lambda write: age_order(write.version, rules.timestamp) if write.version else (True, 0.0, 0))
     run.plan = Plan.of_singles(writes, judgements)
 
@@ -183,6 +230,16 @@ def warn_about_unseen(run: Run, rules: Rules, log: Log) -> None:
         if judgement.version.id in rules.version_ids and judgement.reason is Reason.NEEDED_BY:
             root = display_name(judgement.root.name) if judgement.root else "an image"
             log.warning(f"version-ids: {judgement.version.id} stays, since the image {root} needs it")
+
+
+def warn_about_unknown_tags(run: Run, log: Log) -> None:
+    """Say what is not restored since tags are not known: its own, or those that are in use."""
+    left = sum(judgement.reason is Reason.UNREADABLE for judgement in run.plan.judgements)
+    if left:
+        log.warning(
+            f"{left} versions are not restored, since GitHub does not tell which tags they had, or which are in use by"
+            " now. To restore one all the same, name it in version-ids"
+        )
 
 
 def tell_decisions(run: Run, log: Log) -> None:

@@ -11,7 +11,7 @@ from string import ascii_lowercase
 from package_keeper.decisions.patterns import Pattern, Patterns
 from package_keeper.errors import NotAuthorized, Refusal, RefusalKind
 from package_keeper.execution.ports import Log, Reader
-from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.inventory.package import Package, PackageName, PackageType, UnreadablePackage
 
 MANY = 5
 """So many names are named, then how many there are."""
@@ -209,7 +209,11 @@ class _Search:
         return self.lists[package_type]
 
     def take_list(
-        self, package_type: PackageType, packages: list[Package] | Refusal, *, quietly: bool = False
+        self,
+        package_type: PackageType,
+        packages: Sequence[Package | UnreadablePackage] | Refusal,
+        *,
+        quietly: bool = False,
     ) -> list[Package] | None:
         if isinstance(packages, Refusal):
             _stop_if_unauthorized(packages)
@@ -217,9 +221,13 @@ class _Search:
             if not quietly:
                 self.scope.problems.append(ScopeProblem(what=f"the list of {package_type} packages", refusal=packages))
             return None
-        real = [package for package in packages if not package.name.startswith(TOMBSTONE)]
-        if len(real) < len(packages):
-            self.log.info(f"{len(packages) - len(real)} {package_type} packages are deleted already; left out")
+        readable = [package for package in packages if isinstance(package, Package)]
+        for package in packages:
+            if isinstance(package, UnreadablePackage) and not quietly:
+                self.note_unreadable(package_type, package)
+        real = [package for package in readable if not package.name.startswith(TOMBSTONE)]
+        if len(real) < len(readable):
+            self.log.info(f"{len(readable) - len(real)} {package_type} packages are deleted already; left out")
         self.lists[package_type] = real
         return real
 
@@ -228,6 +236,14 @@ class _Search:
         for packages in self.lists.values():
             yield from packages or ()
         yield from self.scope.packages
+
+    def note_unreadable(self, package_type: PackageType, package: UnreadablePackage) -> None:
+        """It may be one that is wanted; then it stays as it is, and that is no success."""
+        if not package.name or self.wanted.accepts_name(package.name):
+            what = (
+                f"{package_type}/{package.name}" if package.name else f"an entry in the list of {package_type} packages"
+            )
+            self.scope.problems.append(ScopeProblem(what=what, refusal=Refusal(RefusalKind.OTHER, package.why)))
 
     def look_ahead(self, names: Sequence[str]) -> None:
         """Ask for several packages at once; what each answer means is judged one by one, in their order."""

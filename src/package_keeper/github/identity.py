@@ -86,7 +86,7 @@ class _Account(msgspec.Struct):
 def _login_and_type(body: bytes) -> tuple[str, str]:
     try:
         account = msgspec.json.decode(body, type=_Account)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(RefusalKind.UNREACHABLE, f"GitHub's answer could not be read ({error})") from None
     if not account.login or account.type not in ACCOUNT_TYPES:
         raise Refusal(RefusalKind.UNREACHABLE, "GitHub's answer is no account")

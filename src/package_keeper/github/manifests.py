@@ -75,7 +75,7 @@ def stub(body: bytes, unique: str) -> bytes:
     """
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NotAManifest("is not the JSON of a manifest") from None
     for name in ("manifests", "layers"):
         if name in document:
@@ -89,7 +89,7 @@ def media_type_of(body: bytes) -> str:
     """The media type by which a manifest is put back. Raises `NotAManifest`."""
     try:
         return _media_type(_DECODER.decode(body))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NotAManifest("is not the JSON of a manifest") from None
 
 

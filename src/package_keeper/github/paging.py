@@ -14,10 +14,16 @@ whole list is read once more, upwards.
 A deletion moves entries to earlier pages: the first of the next page slips through, and no page shows it. What was
 found is then fewer than GitHub counted just before; so where that is so, and there is more than one page, the list is
 read once more as well. What was found in either reading counts: what is believed to be there keeps what it needs.
+
+A push before the first page can make up for that deletion. So a list of several pages that must be certain, since
+something is deleted by it, is read until two readings in a row show the same entries. What a deletion makes slip
+through shows, for what was deleted is in the one reading and not in the other. An entry that an earlier reading showed
+and the last ones do not is asked for by itself: it is gone, or it slipped through both.
 """
 
 import re
 from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 from package_keeper.errors import Refusal, RefusalKind
@@ -34,6 +40,13 @@ SURE = 3
 """After so many full pages without a Link header, pages are asked for ahead of the last one."""
 AHEAD = 8
 """So many pages are asked for ahead, at most."""
+READINGS = 5
+"""A list that must be certain is read so often, at most."""
+
+CHANGES_TOO_FAST = (
+    f"the list changes too fast: {READINGS} readings do not agree on what is there; try again when less is pushed and"
+    " deleted"
+)
 
 _T = TypeVar("_T")
 
@@ -41,13 +54,26 @@ _T = TypeVar("_T")
 class Listing(Generic[_T]):
     """One list that is being read: which pages to ask for next, and what came of them.
 
-    `expected` is how many entries GitHub has counted, or `None`: what is fewer is read a second time.
-    `complete` is false when GitHub refused to list to the end.
+    `expected` is how many entries GitHub has counted, or `None`: what is fewer is read a second time. `seen` is what
+    the reading before showed, for a list that must be certain: several pages are read again until they show the same
+    as the time before, whatever they show of `gone`, which was deleted in between: a list may lag. `complete` is false
+    when GitHub refused to list to the end.
     """
 
-    def __init__(self, identity: Callable[[_T], Hashable], expected: int | None = None) -> None:
+    def __init__(
+        self,
+        identity: Callable[[_T], Hashable],
+        expected: int | None = None,
+        seen: AbstractSet[Hashable] | None = None,
+        gone: AbstractSet[Hashable] = frozenset(),
+    ) -> None:
         self._identity = identity
         self._expected = expected
+        self._seen = seen
+        self._gone = gone
+        self._readings = 1
+        self.vanished: set[Hashable] = set()
+        """What an earlier reading of a list that must be certain showed, and the last ones do not."""
         self.size = PAGE_SIZE
         self.complete = True
         self.finished = False
@@ -75,6 +101,11 @@ class Listing(Generic[_T]):
         self._before: list[Hashable] = []
 
     @property
+    def is_long(self) -> bool:
+        """Whether it takes several pages."""
+        return self._taken > 1
+
+    @property
     def entries(self) -> list[_T]:
         """What was found; of two entries of one thing that of the later page."""
         return list(self._found.values())
@@ -86,7 +117,11 @@ class Listing(Generic[_T]):
         if self._checking:
             return [] if self._asked else [1]
         full = self._taken - self._first
-        if self._upwards or full == 0:
+        known = len(self._seen) // self.size + 1 if self._seen is not None else 0
+        if self._taken < known:
+            # all at once: so many pages there were the last time
+            reach = known
+        elif self._upwards or full == 0:
             reach = self._taken + 1
         elif self._last:
             # beyond the page that GitHub calls the last there is hardly ever one
@@ -158,7 +193,9 @@ class Listing(Generic[_T]):
             raise Refusal(RefusalKind.UNREACHABLE, "GitHub's list repeats itself without an end")
 
     def _end(self) -> None:
-        if self._upwards or not self._side_by_side:
+        if self._seen is not None:
+            self._compare(self._seen)
+        elif self._upwards or not self._side_by_side:
             self._finish()
         elif self._shifted:
             self._read_again(upwards=True)
@@ -167,6 +204,22 @@ class Listing(Generic[_T]):
             self.generation += 1
             self._checking = True
             self._asked = set()
+
+    def _compare(self, seen: AbstractSet[Hashable]) -> None:
+        """Believe a single page, and several that show what the reading before showed."""
+        if not self.is_long:
+            self.vanished.clear()
+            self.finished = True
+        elif self._found.keys() - self._gone == seen - self._gone:
+            self.vanished -= seen
+            self.finished = True
+        elif self._readings < READINGS:
+            self._readings += 1
+            self.vanished |= seen - self._gone
+            self._seen, self._found = self._found.keys(), {}
+            self._begin(0)
+        else:
+            raise Refusal(RefusalKind.OTHER, CHANGES_TOO_FAST)
 
     def _finish(self) -> None:
         is_short = self._expected is not None and len(self._found) < self._expected

@@ -19,6 +19,9 @@ _BY_MESSAGE = (
 )
 
 
+SSO = "x-github-sso"
+"""The header by which GitHub speaks of SAML single sign-on."""
+
 _LIMITS = ("rate limit", "abuse detection", "toomanyrequests")
 """Words of REST, of older servers for the secondary limit, and of the registry's errors."""
 
@@ -31,7 +34,7 @@ def message_of(body: bytes) -> str:
     """GitHub's own message, or an empty string when the body is none of GitHub's."""
     try:
         return msgspec.json.decode(body, type=_ErrorBody).message
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
 
 
@@ -81,18 +84,21 @@ def is_rate_limit(status: int, headers: Mapping[str, str], body: bytes) -> bool:
 
 def _permission_remedy(message: str, headers: Mapping[str, str]) -> str:
     if "saml" in message:
-        url = _sso_url(headers.get("x-github-sso", ""))
-        return (
-            f"Authorize the token for the organization: {url}" if url else "Authorize the token for the organization."
-        )
+        return sso_remedy(headers)
     if "scope" in message:
         return f"Give the token the missing scope: {CLASSIC_SCOPES}."
     return ADMIN_ROLE
 
 
-def _sso_url(header: str) -> str:
-    for part in header.split(";"):
+def is_incomplete(headers: Mapping[str, str]) -> bool:
+    """Whether a list lacks what the token is not authorized for by SAML single sign-on."""
+    return "partial-results" in headers.get(SSO, "")
+
+
+def sso_remedy(headers: Mapping[str, str]) -> str:
+    """How to authorize the token, at the address that GitHub names if it names one."""
+    for part in headers.get(SSO, "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == "url" and value.startswith("https://"):
-            return value
-    return ""
+            return f"Authorize the token for the organization: {value}"
+    return "Authorize the token for the organization: Settings, Personal access tokens, Configure SSO."

@@ -292,7 +292,7 @@ class Registry:
                 return given
             try:
                 found = msgspec.json.decode(given.body, type=_Token)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 found = _Token()
             bearer = found.token or found.access_token
             if not bearer:

@@ -4,26 +4,39 @@ Reading and writing are two classes. A dry run is given no `PackagesWriter`, so 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
 from urllib.parse import quote
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import wire
+from package_keeper.github import refusals, wire
 from package_keeper.github.governor import Use
 from package_keeper.github.lanes import Lanes
 from package_keeper.github.lists import read_lists
-from package_keeper.github.paging import PAGE_SIZE, Listing
+from package_keeper.github.paging import CHANGES_TOO_FAST, Listing
 from package_keeper.github.transport import UNCHANGED, Answer, Transport
-from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
+from package_keeper.inventory.package import (
+    Owner,
+    OwnerType,
+    Package,
+    PackageName,
+    PackageType,
+    UnreadablePackage,
+)
 from package_keeper.inventory.version import Version
 
 _T = TypeVar("_T")
 
 _Page = tuple[list[Version], Mapping[str, str]]
 
+_Entry = Package | UnreadablePackage
+
 _VISIBILITIES = ("public", "private", "internal")
+
+MANY = 5
+"""So many packages are named, then how many there are."""
 
 
 def _base(owner: Owner) -> str:
@@ -56,32 +69,48 @@ class _Family:
 
 
 class PackagesReader(_Family):
-    """The five operations that read. Every method may raise `Refusal`.
-
-    `remarks` are what the user should know about the lists: GitHub held something back without refusing.
-    """
+    """The five operations that read. Every method may raise `Refusal`."""
 
     def __init__(self, transport: Transport, owner: Owner, lanes: Lanes) -> None:
         super().__init__(transport, owner)
         self._lanes = lanes
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
         self._counts: dict[PackageName, int | None] = {}
+        self._countable: set[PackageName] = set()
         self._long: set[PackageName] = set()
+        self._incomplete: dict[PackageName, str] = {}
         self._lock = Lock()
-        self.remarks: list[str] = []
+        self._remarks: list[str] = []
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know about the lists: GitHub held something back without refusing."""
+        return [*self._remarks, *self._said_of_incomplete()]
+
+    def is_long(self, package: PackageName) -> bool:
+        """Whether the list of its active versions took several pages when it was read last."""
+        return package in self._long
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        """Whether GitHub has said in this run that it does not list all versions of a package."""
+        return package in self._incomplete
 
     def conflicts(self) -> list[Package]:
         """List the packages with a conflict from the Docker migration."""
-        return self._get(f"{self._base}/docker/conflicts", {}, lambda body: wire.packages(body, None))[0]
+        entries = self._get(f"{self._base}/docker/conflicts", {}, lambda body: wire.packages(body, None))[0]
+        for entry in entries:
+            if isinstance(entry, UnreadablePackage):
+                raise Refusal(RefusalKind.OTHER, entry.why)
+        return [entry for entry in entries if isinstance(entry, Package)]
 
-    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[_Entry] | Refusal]:
         """List all packages of several types, side by side; a type whose list is refused has the refusal instead.
 
         Above 10,000 packages GitHub lists no further (400); then each visibility is listed by itself, and what is
         still missing is remarked on.
         """
         lists, refused = self._package_lists([(package_type, "") for package_type in package_types])
-        found: dict[PackageType, list[Package] | Refusal] = {}
+        found: dict[PackageType, list[_Entry] | Refusal] = {}
         for package_type in package_types:
             if problem := refused.get((package_type, "")):
                 found[package_type] = problem
@@ -90,12 +119,12 @@ class PackagesReader(_Family):
             found[package_type] = whole.entries if whole.complete else self._by_visibility(package_type, whole.entries)
         return found
 
-    def _by_visibility(self, package_type: PackageType, known: list[Package]) -> list[Package] | Refusal:
+    def _by_visibility(self, package_type: PackageType, known: list[_Entry]) -> list[_Entry] | Refusal:
         parts, refused = self._package_lists([(package_type, visibility) for visibility in _VISIBILITIES])
         for problem in refused.values():
             return problem
-        unique = {package.id: package for package in known}
-        unique.update((package.id, package) for part in parts.values() for package in part.entries)
+        unique = {_identity(package): package for package in known}
+        unique.update((_identity(package), package) for part in parts.values() for package in part.entries)
         if not all(part.complete for part in parts.values()):
             self._remark(
                 f"GitHub lists no more than {len(unique)} {package_type} packages of this owner; others were not seen"
@@ -128,13 +157,27 @@ class PackagesReader(_Family):
         return found
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | Refusal]:
-        """List all versions of several packages, side by side; a list that is refused has the refusal instead."""
+        """List all versions of several packages, side by side; a list that is refused has the refusal instead.
+
+        The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
+        several pages is read until two readings in a row show the same ids, and one that changes too fast for that, or
+        that GitHub calls incomplete, is refused. `gone` are the ids that this run deleted: a list that lags may go on
+        showing them.
+        """
         state = _state(deleted=deleted)
         wanted = list(packages)
-        counts = {} if deleted else self._counted(wanted)
-        lists: dict[PackageName, Listing[Version]] = {package: Listing(_id, counts.get(package)) for package in wanted}
+        certain = seen or {}
+        counts = {} if deleted else self._counted([package for package in wanted if package not in certain])
+        lists: dict[PackageName, Listing[Version]] = {
+            package: Listing(_id, counts.get(package), certain.get(package), gone) for package in wanted
+        }
 
         def page(package: PackageName, number: int, size: int) -> _Page:
             return self._page(package, state, number, size)
@@ -147,14 +190,36 @@ class PackagesReader(_Family):
                 # part of a list may hide what needs the rest, so it is as good as none
                 text = f"GitHub lists only {len(listing.entries)} versions of {package}"
                 problem = Refusal(RefusalKind.OTHER, text)
+            if problem is None and package in certain:
+                problem = self._doubt(package, listing)
             found[package] = problem or listing.entries
-            if counts.get(package) is not None and len(listing.entries) > PAGE_SIZE:
-                self._long.add(package)
+            if not deleted:
+                (self._long.add if listing.is_long else self._long.discard)(package)
+            if counts.get(package) is not None:
+                self._countable.add(package)
         return found
+
+    def _doubt(self, package: PackageName, listing: Listing[Version]) -> Refusal | None:
+        """Why a list that must be certain is not."""
+        if self.is_incomplete(package):
+            text = "GitHub lists only a part of its versions (X-GitHub-SSO: partial-results)"
+            return Refusal(RefusalKind.OTHER, text)
+        vanished = sorted(number for number in listing.vanished if isinstance(number, int))
+        there = self._lanes.all(vanished, lambda number: self._is_there(package, number), self._transport.governor)
+        return Refusal(RefusalKind.OTHER, CHANGES_TOO_FAST) if any(there.values()) else None
+
+    def _is_there(self, package: PackageName, version_id: int) -> bool:
+        """Whether a version is there, as far as can be told."""
+        try:
+            self.version(package, version_id)
+        except Refusal as refused:
+            return refused.kind is not RefusalKind.NOT_FOUND
+        return True
 
     def _counted(self, packages: Sequence[PackageName]) -> dict[PackageName, int | None]:
         """How many versions GitHub counts: for each reading anew, so that a long list is counted before the next."""
-        self.packages_named(package for package in packages if package in self._long and package not in self._counts)
+        long = self._long & self._countable
+        self.packages_named(package for package in packages if package in long and package not in self._counts)
         return {package: self._counts.pop(package, None) for package in packages}
 
     def version(self, package: PackageName, version_id: int) -> Version:
@@ -176,11 +241,11 @@ class PackagesReader(_Family):
 
     def _package_lists(
         self, wanted: Iterable[tuple[PackageType, str]]
-    ) -> tuple[dict[tuple[PackageType, str], Listing[Package]], dict[tuple[PackageType, str], Refusal]]:
+    ) -> tuple[dict[tuple[PackageType, str], Listing[_Entry]], dict[tuple[PackageType, str], Refusal]]:
         """The lists of types, each of all visibilities (an empty word) or of one."""
-        lists: dict[tuple[PackageType, str], Listing[Package]] = {key: Listing(_id) for key in wanted}
+        lists: dict[tuple[PackageType, str], Listing[_Entry]] = {key: Listing(_identity) for key in wanted}
 
-        def page(key: tuple[PackageType, str], number: int, size: int) -> tuple[list[Package], Mapping[str, str]]:
+        def page(key: tuple[PackageType, str], number: int, size: int) -> tuple[list[_Entry], Mapping[str, str]]:
             package_type, visibility = key
             query = {"package_type": str(package_type), "page": str(number), "per_page": str(size)}
             if visibility:
@@ -190,7 +255,9 @@ class PackagesReader(_Family):
 
         refused = read_lists(lists, page, self._lanes, self._transport.governor)
         for listing in lists.values():
-            self._counts.update((package.key, package.version_count) for package in listing.entries)
+            self._counts.update(
+                (package.key, package.version_count) for package in listing.entries if isinstance(package, Package)
+            )
         return lists, refused
 
     def _page(self, package: PackageName, state: str, number: int, size: int) -> _Page:
@@ -200,7 +267,10 @@ class PackagesReader(_Family):
         place = (f"{path} {state}", number, size)
         known = self._pages.get(place)
         unless = (known.etag, known.versions) if known else None
-        found, answer = self._get(path, query, lambda body: wire.versions(body, package), unless)
+        found, answer = self._transport.get(path, lambda body: wire.versions(body, package), query, unless=unless)
+        if refusals.is_incomplete(answer.headers):
+            with self._lock:
+                self._incomplete[package] = refusals.sso_remedy(answer.headers)
         if known is not None and answer.status == UNCHANGED:
             return found, known.headers
         if etag := answer.headers.get("etag"):
@@ -208,21 +278,32 @@ class PackagesReader(_Family):
                 self._pages[place] = _KnownPage(etag, found, {"link": answer.headers.get("link", "")})
         return found, answer.headers
 
-    def _get(
-        self, path: str, query: dict[str, str], decode: Callable[[bytes], _T], unless: tuple[str, _T] | None = None
-    ) -> tuple[_T, Answer]:
-        found, answer = self._transport.get(path, decode, query, unless=unless)
-        if "partial-results" in answer.headers.get("x-github-sso", ""):
+    def _get(self, path: str, query: dict[str, str], decode: Callable[[bytes], _T]) -> tuple[_T, Answer]:
+        found, answer = self._transport.get(path, decode, query)
+        if refusals.is_incomplete(answer.headers):
             self._remark(
                 "GitHub held back what the token is not authorized for by SAML single sign-on (X-GitHub-SSO:"
-                " partial-results); what it did not show stays as it is"
+                f" partial-results); what it did not show stays as it is. {refusals.sso_remedy(answer.headers)}"
             )
         return found, answer
 
     def _remark(self, text: str) -> None:
         with self._lock:
-            if text not in self.remarks:
-                self.remarks.append(text)
+            if text not in self._remarks:
+                self._remarks.append(text)
+
+    def _said_of_incomplete(self) -> list[str]:
+        if not self._incomplete:
+            return []
+        names = sorted(map(str, self._incomplete))
+        more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
+        remedy = min(self._incomplete.values())
+        text = (
+            f"{', '.join(names[:MANY])}{more}: GitHub lists only a part of the versions, since the token is not"
+            " authorized for SAML single sign-on (X-GitHub-SSO: partial-results). Nothing is deleted from a package"
+            f" whose list is incomplete. {remedy}"
+        )
+        return [text]
 
 
 @dataclass(frozen=True)
@@ -238,8 +319,12 @@ def _state(*, deleted: bool) -> str:
     return "deleted" if deleted else "active"
 
 
-def _id(entry: Package | Version) -> int:
-    return entry.id
+def _id(version: Version) -> int:
+    return version.id
+
+
+def _identity(entry: _Entry) -> object:
+    return entry.id if isinstance(entry, Package) else entry
 
 
 class PackagesWriter(_Family):

@@ -47,7 +47,7 @@ class Graph:
             version
             for digest, versions in self._versions.items()
             for version in versions
-            if digest not in self._pointers or version.image_tags
+            if digest not in self._pointers or version.image_tags or not version.tags_known
         ]
         found = [self._image(root) for root in sorted(roots, key=lambda root: root.id)]
         covered = {version.id for image in found for version in (image.root, *image.parts)}
@@ -115,7 +115,7 @@ class Graph:
 
     def _replaced_fallback(self, digest: str) -> str | None:
         manifest = self._manifests.get(digest)
-        tagged = any(version.tags for version in self._versions[digest])
+        tagged = any(version.tags or not version.tags_known for version in self._versions[digest])
         if manifest is None or not manifest.is_index or tagged or manifest.subject is not None:
             return None
         children = [self._manifests.get(child.digest) for child in manifest.children if child.digest in self._versions]

@@ -43,6 +43,11 @@ class Image:
         return bool(self.root.image_tags)
 
     @property
+    def may_be_tagged(self) -> bool:
+        """Whether it carries a tag, or may carry one that GitHub does not tell."""
+        return self.is_tagged or not self.root.tags_known
+
+    @property
     def digests(self) -> frozenset[str]:
         """The names of the root, of all parts and of what is missing."""
         return frozenset({self.root.name, *(part.name for part in self.parts), *self.missing})

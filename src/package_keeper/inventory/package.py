@@ -51,6 +51,14 @@ class PackageName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadablePackage:
+    """An entry in a list of packages that cannot be read; `name` is empty when not even that can be."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """One package with every field of the REST schema `package`.
 

@@ -31,7 +31,8 @@ class Version:
     """One version with every field of the REST schema `package-version`.
 
     `name` is a digest for containers. Timestamps are aware; `None` means missing or unreadable, which no rule may
-    read as "old". `metadata` is GitHub's object, passed on untouched; `tags` is what it says about tags.
+    read as "old". `metadata` is GitHub's object, passed on untouched; `tags` is what it says about tags. Without
+    `tags_known` there may be others: no rule may read that as "untagged".
     """
 
     id: int
@@ -47,6 +48,7 @@ class Version:
     html_url: str | None
     package_html_url: str | None
     metadata: Mapping[str, object] | None
+    tags_known: bool = True
     image_tags: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """The tags that users gave: all but those by which referrers are found. Asked for often, so worked out once."""
 

@@ -135,8 +135,13 @@ def version_document(version: Version) -> dict[str, Any]:
         "metadata": version.metadata,
         "package": version.package.name,
         "package-type": version.package.type,
-        "tags": list(version.tags),
+        "tags": _tags(version),
     }
+
+
+def _tags(version: Version) -> list[str] | None:
+    """The tags, or nothing where GitHub does not tell all of them."""
+    return list(version.tags) if version.tags_known else None
 
 
 def _written(contents: Contents) -> Iterator[tuple[PlannedWrite, WriteRecord | None]]:
@@ -183,7 +188,7 @@ def _kept(contents: Contents) -> Iterator[dict[str, Any]]:
             "package-type": version.package.type,
             "id": version.id,
             "name": version.name,
-            "tags": list(version.tags),
+            "tags": _tags(version),
             "decision": judgement.decision,
             "reason": judgement.why,
         }

@@ -115,7 +115,7 @@ def _listed(contents: Contents) -> str:
         [
             code(str(judgement.version.package)),
             code(f"{display_name(judgement.version.name)} ({judgement.version.id})"),
-            code(", ".join(judgement.version.tags)),
+            code(", ".join(judgement.version.tags)) if judgement.version.tags_known else "unknown",
         ]
         for judgement in contents.listed
     ]

@@ -135,7 +135,7 @@ def _version_cells(version: Version) -> list[str]:
         str(version.package),
         str(version.id),
         display_name(version.name),
-        _tags(version.tags),
+        _tags(version.tags) if version.tags_known else "unknown",
         _day(version.updated_at),
     ]
 

@@ -7,7 +7,8 @@ deleted already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from hypothesis import given
@@ -80,7 +81,12 @@ class Busy(Hub):
             self.watch.seconds += FRESH_SECONDS + 1
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | Refusal]:
         self.looks += 1
         if self.late:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import pytest
@@ -75,12 +76,23 @@ class Shelf:
         raise NotImplementedError
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | Refusal]:
         raise NotImplementedError
 
     def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
         raise AssertionError("nobody asks for versions")
+
+    def is_long(self, package: PackageName) -> bool:
+        return False
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        return False
 
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError

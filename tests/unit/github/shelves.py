@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.errors import Refusal, RefusalKind
@@ -53,12 +54,13 @@ def read(
     meanwhile: Callable[[Shelf], None] = lambda _: None,
     room: int = ROOM,
     expected: int | None = None,
+    seen: AbstractSet[int] | None = None,
 ) -> Listing[int]:
     """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
 
     Between any two answers `meanwhile` happens.
     """
-    listing: Listing[int] = Listing(lambda entry: entry, expected)
+    listing: Listing[int] = Listing(lambda entry: entry, expected, seen)
     under_way: list[tuple[int, int, int]] = []
     while not listing.finished:
         for number in listing.wanted()[: max(room - len(under_way), 0)]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -112,9 +113,20 @@ class Hub:
         return list((self.deleted if deleted else self.active).values())
 
     def versions_of(
-        self, packages: Iterable[PackageName], *, deleted: bool = False
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | Refusal]:
         return {package: self.versions(package, deleted=deleted) for package in packages}
+
+    def is_long(self, package: PackageName) -> bool:
+        return False
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        return False
 
     def version(self, package: PackageName, version_id: int) -> Version:
         if version_id not in self.active:
