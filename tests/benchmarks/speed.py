@@ -32,6 +32,7 @@ LOOK = Stage(1, 1)
 """At the first page again, since offset pages shift while others push."""
 LISTED = (OWNER, PACKAGE, FIRST_PAGE, OTHER_PAGES, LOOK)
 UNTAGGED = {"tag-status": "untagged", "older-than": "1d", "dry-run": "false"}
+LEFTOVERS = UNTAGGED | {"dry-run": "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,23 @@ CASES = {
         most_requests=750,
         most_reads=200,
         most_ratio=1.10,
+    ),
+    "leftovers": Case(
+        title="200 images of 5 manifests, half of them untagged, what goes is planned, cold",
+        world=World(kind="leftovers", images=200, latency=LATENCY),
+        inputs=LEFTOVERS,
+        needs=(*LISTED, Stage(200, 0)),
+        most_requests=230,
+        most_reads=220,
+    ),
+    "shuffled": Case(
+        title="the same, and nothing tells which of a push is the index",
+        world=World(kind="shuffled", images=200, latency=LATENCY),
+        inputs=LEFTOVERS,
+        # each untagged version is asked what it is, which is no download
+        needs=(*LISTED, Stage(500, 0), Stage(200, 0)),
+        most_requests=740,
+        most_reads=220,
     ),
 }
 

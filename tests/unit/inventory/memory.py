@@ -158,6 +158,9 @@ class Hub:
                 found[name] = self.world.manifests[name]
         return found
 
+    def at_hand(self, package: PackageName, digests: Iterable[str]) -> list[str]:
+        return []
+
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
         found: dict[str, bool | None] = {}
         for name in digests:
