@@ -6,15 +6,13 @@ from typing import Any
 import msgspec
 
 from package_keeper.inventory.manifest import DOCKER_LIST, INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from package_keeper.inventory.stub import STUB_ANNOTATION
 from package_keeper.inventory.version import DIGEST
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; the OCI distribution specification asks registries to accept manifests up to this size."""
 
 OTHER_DIGEST = "has another digest than it is named by"
-
-STUB_ANNOTATION = "io.github.package-keeper.untagged"
-"""Marks the empty manifests by which a tag is moved; its value is unique."""
 
 
 class NotAManifest(ValueError):
@@ -64,25 +62,8 @@ def manifest(digest: str, body: bytes) -> Manifest:
         media_type=_media_type(wire),
         children=children,
         subject=subject,
-        is_stub=STUB_ANNOTATION in (wire.annotations or {}),
+        is_stub=STUB_ANNOTATION in (wire.annotations or {}) and not wire.layers and not wire.manifests,
     )
-
-
-def stub(body: bytes, unique: str) -> bytes:
-    """An empty manifest of the same kind as `body`: no children, no layers, and an annotation that makes it unique.
-
-    Raises `NotAManifest`.
-    """
-    try:
-        document = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise NotAManifest("is not the JSON of a manifest") from None
-    for name in ("manifests", "layers"):
-        if name in document:
-            document[name] = []
-    document.pop("subject", None)
-    document["annotations"] = {STUB_ANNOTATION: unique}
-    return msgspec.json.encode(document)
 
 
 def media_type_of(body: bytes) -> str:

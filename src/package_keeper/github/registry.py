@@ -328,13 +328,6 @@ class TagMover(Registry):
         except NotAManifest:
             return False
 
-    def stub(self, body: bytes, unique: str) -> bytes:
-        """An empty manifest of the same kind. Raises `Refusal`."""
-        try:
-            return manifests.stub(body, unique)
-        except NotAManifest as problem:
-            raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
-
 
 def _check_content(asked: _Asked, answer: _Answer) -> None:
     """Content that is asked for by its digest has that digest; a larger one is cut off, and judged as too large."""

@@ -128,6 +128,7 @@ class Graph:
         parts = tuple(version for digest in reached for version in self._versions[digest] if version.id != root.id)
         missing = tuple(dict.fromkeys(child for digest in reached for child in self._missing.get(digest, ())))
         lost = () if root.name in self._has_subject else tuple(self._lost_subjects.get(root.name, ()))
+        manifest = self._manifests.get(root.name)
         return Image(
             root=root,
             parts=parts,
@@ -135,6 +136,7 @@ class Graph:
             lost_subjects=lost,
             condition=self._condition(root, missing, lost),
             foreign=bool(lost) and not self._has_subject and not root.image_tags and bool(tagged_subjects(root)),
+            is_stub=manifest is not None and manifest.is_stub,
         )
 
     def _condition(self, root: Version, missing: Sequence[str], lost: Sequence[str]) -> Condition:

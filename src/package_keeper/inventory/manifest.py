@@ -42,7 +42,7 @@ class Manifest:
     """One manifest that was read and whose digest was checked.
 
     `subject` is the digest that it refers to, when it is a signature, an attestation or another referrer.
-    `is_stub` marks the empty manifest by which an untagging run moves a tag.
+    `is_stub` marks the empty manifest by which an untagging run moves a tag: one that holds anything is none.
     """
 
     digest: str

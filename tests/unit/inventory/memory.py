@@ -183,9 +183,6 @@ class Hub:
     def is_stub(self, package: PackageName, digest: str) -> bool:
         raise Refusal(RefusalKind.CHANGED, "no tag moves here")
 
-    def stub(self, body: bytes, unique: str) -> bytes:
-        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
-
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
         raise Refusal(RefusalKind.CHANGED, "no tag moves here")
 
