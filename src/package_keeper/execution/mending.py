@@ -112,6 +112,8 @@ class PartFinder:
                 if child.digest in self.active:
                     continue
                 part = newest.get(child.digest)
+                if part is None and not child.is_manifest:
+                    continue
                 if part is None:
                     self.failed(
                         f"{self.package} {display_name(name)}",
