@@ -220,6 +220,9 @@ class Hub:
         children = tuple(Descriptor(digest=child, media_type=OCI_MANIFEST, has_platform=True) for child in below)
         return Manifest(digest=name, media_type=OCI_INDEX if below else OCI_MANIFEST, children=children)
 
+    def at_hand(self, package: PackageName, digests: Iterable[str]) -> Sequence[str]:
+        return ()
+
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, bool | None]:
         return {name: bool(self.children.get(name)) for name in digests}
 

@@ -34,6 +34,7 @@ LISTED = (OWNER, PACKAGE, FIRST_PAGE, OTHER_PAGES, LOOK)
 AGAIN = Stage(11, 1)
 """All pages at once, before anything without a tag is deleted: only two readings that agree are believed."""
 UNTAGGED = {"tag-status": "untagged", "older-than": "1d", "dry-run": "false"}
+LEFTOVERS = UNTAGGED | {"dry-run": "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,23 @@ CASES = {
         most_requests=750,
         most_reads=200,
         most_ratio=1.10,
+    ),
+    "leftovers": Case(
+        title="200 images of 5 manifests, half of them untagged, what goes is planned, cold",
+        world=World(kind="leftovers", images=200, latency=LATENCY),
+        inputs=LEFTOVERS,
+        needs=(*LISTED, Stage(200, 0)),
+        most_requests=230,
+        most_reads=220,
+    ),
+    "shuffled": Case(
+        title="the same, and nothing tells which of a push is the index",
+        world=World(kind="shuffled", images=200, latency=LATENCY),
+        inputs=LEFTOVERS,
+        # each untagged version is asked what it is, which is no download
+        needs=(*LISTED, Stage(500, 0), Stage(200, 0)),
+        most_requests=740,
+        most_reads=220,
     ),
 }
 

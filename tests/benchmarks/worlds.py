@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 from tests.simulator import Simulator
-from tests.simulator.images import INDEX, MANIFEST, encoded, image_manifest, push_image
+from tests.simulator.images import INDEX, MANIFEST, descriptor, encoded, image_manifest, index, push_image
 from tests.simulator.packages import Package
 
 OWNER = "acme"
@@ -17,6 +18,8 @@ TOKEN = "benchmark-token"
 OLD = "2026-01-01T00:00:00Z"
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
 NEWEST = datetime(2026, 6, 1, tzinfo=UTC)
+FIRST_ID = 1_000_000
+"""Of versions whose ids are dealt out; the simulator's own begin lower."""
 
 
 def single(simulator: Simulator, images: int) -> Package:
@@ -35,6 +38,34 @@ def multi(simulator: Simulator, images: int) -> Package:
         tag = f"{'old' if number < images // 2 else 'new'}-{number}"
         pushed = NEWEST - timedelta(minutes=images - number)
         push_image(package, tag, seed=f"image {number}", platforms=PLATFORMS, created_at=pushed)
+    return package
+
+
+def leftovers(simulator: Simulator, images: int) -> Package:
+    """The same images, every other one without a tag: what is left of them is to be deleted."""
+    return _leftovers(simulator, images, shuffled=False)
+
+
+def shuffled(simulator: Simulator, images: int) -> Package:
+    """The same, and nothing tells the order within a push: its times are equal, its ids are dealt out at random."""
+    return _leftovers(simulator, images, shuffled=True)
+
+
+def _leftovers(simulator: Simulator, images: int, *, shuffled: bool) -> Package:
+    package = simulator.add_package(OWNER, "container", "app")
+    random = Random(images)
+    size = len(PLATFORMS) + 1
+    for number in range(images):
+        pushed = NEWEST - timedelta(minutes=images - number)
+        manifests = [image_manifest(package, f"image {number}", platform) for platform in PLATFORMS]
+        platforms = [{"os": "linux", "architecture": platform} for platform in PLATFORMS]
+        top = index(*[descriptor(body, platform=each) for body, each in zip(manifests, platforms, strict=True)])
+        ids = [FIRST_ID + number * size + place for place in range(size)]
+        if shuffled:
+            random.shuffle(ids)
+        for body, number_of_version in zip(manifests, ids, strict=False):
+            package.push(body, MANIFEST, created_at=pushed, id=number_of_version)
+        package.push(top, INDEX, f"v{number}" if number % 2 else None, pushed, ids[-1])
     return package
 
 
@@ -64,7 +95,14 @@ def many(simulator: Simulator, images: int) -> Package:
     return package
 
 
-WORLDS: dict[str, Callable[[Simulator, int], Package]] = {"single": single, "multi": multi, "flat": flat, "many": many}
+WORLDS: dict[str, Callable[[Simulator, int], Package]] = {
+    "single": single,
+    "multi": multi,
+    "leftovers": leftovers,
+    "shuffled": shuffled,
+    "flat": flat,
+    "many": many,
+}
 
 
 def write_cache(folder: Path, bodies: Iterable[bytes]) -> None:

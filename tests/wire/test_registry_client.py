@@ -17,7 +17,7 @@ import pytest
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import transport
 from package_keeper.github.clock import Clock
-from package_keeper.github.manifests import LARGEST, STUB_ANNOTATION
+from package_keeper.github.manifests import LARGEST
 from package_keeper.github.registry import UNTOLD_WAIT, Registry, TagMover, derived_url
 from package_keeper.github.retries import SPOILT_TRIES
 from package_keeper.inventory.manifest import (
@@ -29,6 +29,7 @@ from package_keeper.inventory.manifest import (
     UnreadableManifest,
 )
 from package_keeper.inventory.package import PackageName, PackageType
+from package_keeper.inventory.stub import STUB_ANNOTATION, stubs
 from package_keeper.runner.cache import ManifestCache
 from tests.simulator import Package, Simulator, push_image
 from tests.wire.machinery import CLOSE, LANES, TRICKLE, Scripted, SimulatedClock, StillClock, answer, retries
@@ -459,13 +460,9 @@ def test_a_put_whose_answer_was_lost_is_sent_again(sim: Simulator, package: Pack
 
 def test_what_is_no_manifest_is_put_nowhere() -> None:
     with Scripted([answer(201)]) as server, client(server.url) as asked:
-        for call in (
-            lambda: asked.registry.put(APP, "v1", b"no JSON"),
-            lambda: asked.registry.stub(b"no JSON", "1"),
-        ):
-            with pytest.raises(Refusal) as refused:
-                call()
-            assert refused.value.kind is RefusalKind.OTHER
+        with pytest.raises(Refusal) as refused:
+            asked.registry.put(APP, "v1", b"no JSON")
+        assert refused.value.kind is RefusalKind.OTHER
         assert server.requests == []
 
 
@@ -473,19 +470,16 @@ def test_a_reader_of_a_dry_run_can_put_nothing() -> None:
     assert not hasattr(Registry, "put")
 
 
-@pytest.mark.parametrize("body", [PLAIN, INDEX])
-def test_stubs_are_empty_unique_and_known_as_such(body: bytes, sim: Simulator, package: Package) -> None:
+def test_a_stub_is_known_by_its_annotation(sim: Simulator, package: Package) -> None:
+    of_an_earlier_version = encoded(json.loads(PLAIN) | {"layers": [], "annotations": {STUB_ANNOTATION: "3f"}})
     with client(sim.url) as asked:
-        one, two = asked.registry.stub(body, "1"), asked.registry.stub(body, "2")
-        assert one != two
-        document = json.loads(one)
-        assert document["mediaType"] == json.loads(body)["mediaType"]
-        assert document.get("manifests", document.get("layers")) == []
-        assert document["annotations"] == {STUB_ANNOTATION: "1"}
-        digest = asked.registry.put(APP, "v1", one)
-        asked.registry.put(APP, "v2", body)
-        assert asked.registry.is_stub(APP, digest)
-        assert not asked.registry.is_stub(APP, digest_of(body))
+        for body in (of_an_earlier_version, *stubs("v1").values()):
+            assert asked.registry.is_stub(APP, asked.registry.put(APP, "v1", body))
+        noted = {"annotations": {STUB_ANNOTATION: "v1 0"}}
+        with_a_layer = encoded(json.loads(PLAIN) | noted | {"layers": [CHILD]})
+        with_a_child = encoded(json.loads(INDEX) | noted | {"manifests": [CHILD]})
+        for body in (PLAIN, INDEX, with_a_layer, with_a_child):
+            assert not asked.registry.is_stub(APP, asked.registry.put(APP, "v1", body))
 
 
 def cache_in(folder: Path) -> ManifestCache:

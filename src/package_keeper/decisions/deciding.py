@@ -112,7 +112,8 @@ class Deciding:
         """The ids of container versions that a deletion could take as roots, seen without any manifest.
 
         More than will go, never fewer: what is known later (parts, digests that stay, health) only keeps. While the
-        health of images is unknown, a rule about it may fit or not, so the rules behind it may decide too.
+        health of images is unknown, a rule about it may fit or not, so the rules behind it may decide too. That a count
+        does not keep a stub is known later only; a stub needs nothing, and what may need it is read all the same.
         """
         reach: dict[int, tuple[Rule, list[_Fit]]] = {}
         for version in versions:
@@ -206,7 +207,8 @@ def _kept_roots(fits: Iterable[_Fit], rules: Rules) -> dict[int, Reason]:
     for several in rest.values():
         rule = several[0].rule
         if rule is not None:
-            kept.update(rule.counts.kept((fit.image for fit in several), rule.age.timestamp))
+            images = (fit.image for fit in several if not fit.image.is_stub)
+            kept.update(rule.counts.kept(images, rule.age.timestamp))
         for fit in several:
             if fit.image.root.id not in kept and (reason := _kept_by_time(fit, rules)):
                 kept[fit.image.root.id] = reason

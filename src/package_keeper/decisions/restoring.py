@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from package_keeper.decisions.deciding import Judgement
 from package_keeper.decisions.plan import Plan, PlannedWrite, planned
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
+from package_keeper.inventory.stub import is_stub
 from package_keeper.inventory.version import Timestamp, Version, age_order
 
 
@@ -37,6 +38,20 @@ class ActiveNames:
         self.names.add(version.name)
         self.tags.update(version.image_tags)
         self.tags_known = self.tags_known and version.tags_known
+
+
+def without_stubs(judgements: Iterable[Judgement]) -> tuple[list[Judgement], list[Version]]:
+    """Keep deleted the stubs among what is to be restored: under its tag nothing would be there. Gives them, too."""
+    found: list[Judgement] = []
+    stubs: list[Version] = []
+    for judgement in judgements:
+        version = judgement.version
+        if judgement.decision is Decision.RESTORE and is_stub(version.name, version.image_tags):
+            stubs.append(version)
+            found.append(replace(judgement, decision=Decision.KEEP, reason=Reason.NOT_SELECTED))
+        else:
+            found.append(judgement)
+    return found, stubs
 
 
 def plan_restorations(

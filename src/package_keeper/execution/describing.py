@@ -1,9 +1,14 @@
 """What writes, and what became of them, are called in logs and records."""
 
+from collections.abc import Sequence
+
 from package_keeper.decisions.plan import PlannedWrite, WriteRecord
 from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.errors import Cancelled, NotAuthorized, OutOfTime, PackageKeeperError
-from package_keeper.inventory.version import display_name
+from package_keeper.inventory.version import Version, display_name
+
+MANY = 5
+"""So many stubs are named, then how many more there are."""
 
 STILL_THERE = "GitHub confirmed the deletion, but the version is still there"
 CUT_OFF = "cut off; nobody knows whether it happened"
@@ -25,6 +30,19 @@ def tell(record: WriteRecord) -> str:
     write, outcome = record.write, record.outcome
     word = _DONE[write.decision] if outcome is Outcome.DONE else outcome
     return f"{describe(write)}: {word}, {write.why}" + (f" ({record.message})" if record.message else "")
+
+
+def describe_stubs(stubs: Sequence[Version]) -> str:
+    """Say that versions are stubs, which ones, and what becomes of them."""
+    named = [f"{display_name(stub.name)} [{', '.join(stub.tags)}] (id {stub.id})" for stub in stubs[:MANY]]
+    names = ", ".join(named) + (f" and {len(stubs) - MANY} more" if len(stubs) > MANY else "")
+    one = len(stubs) == 1
+    what = "1 version is an empty manifest" if one else f"{len(stubs)} versions are empty manifests"
+    text = f"{what} by which untagging took a tag away, and {'no image' if one else 'no images'}: {names}"
+    if all(stub.deleted_at is not None for stub in stubs):
+        return f"{text}; restore passes over {'it' if one else 'them'}"
+    ids = ",".join(str(stub.id) for stub in stubs[:MANY])
+    return f"{text}; version-ids: {ids} deletes {'it' if one else 'them'}"
 
 
 def cut_off(write: PlannedWrite) -> WriteRecord:

@@ -5,10 +5,14 @@ an image tag exists, the kept tagged versions are only asked whether they are in
 index may hold a tagged version (docs/decisions/0008). Otherwise the kept tagged versions, then every kept untagged
 one that is not yet known as a part, then the remaining candidates, for their children and their subject. Children
 that are indexes are read as they appear; what a descriptor shows to be a plain image manifest never is.
+
+An index is pushed right after its children. So of untagged versions that were pushed together the last one is read
+first: it tells what the others are. Where it was not the index, the registry is asked which of the others are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Protocol
 
 from package_keeper.inventory.manifest import Descriptor, Manifest, UnreadableManifest
@@ -17,6 +21,12 @@ from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, a
 
 ROUND = 64
 """Manifests of one round: many enough to keep the connections busy, few enough to learn from."""
+
+FIRST_ROUND = 4
+"""Pushes of the first round, which shows whether the last of a push is its index. The next are larger."""
+
+TOGETHER = timedelta(seconds=10)
+"""Versions no further apart than this, one from the next, count as one push."""
 
 
 class ManifestReader(Protocol):
@@ -28,6 +38,10 @@ class ManifestReader(Protocol):
 
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, bool | None]:
         """Ask which manifests are indexes, without downloading them; `None` is unknown."""
+        ...
+
+    def at_hand(self, package: PackageName, digests: Iterable[str]) -> Iterable[str]:
+        """Those of the digests whose manifests can be read without a download: they were read before."""
         ...
 
     def exists(self, package: PackageName, digest: str) -> bool:
@@ -80,15 +94,39 @@ class Manifests:
             self.take(digest for digest in asked if kinds.get(digest) is not False)
 
     def take_unknown(self, versions: Iterable[Version]) -> None:
-        """Read those that are not known as parts, newest first in rounds: an index is pushed after its children."""
-        waiting = sorted(versions, key=lambda version: age_order(version, Timestamp.CREATED))
-        while waiting:
-            taken: list[str] = []
-            while waiting and len(taken) < ROUND:
-                version = waiting.pop()
-                if not self.is_known_part(version.name):
-                    taken.append(version.name)
-            self.take(taken)
+        """Read those that are not known as parts: the newest push first, and of each first what was pushed last.
+
+        Where that is no index, and the package has some, the others of the push are asked what they are before they
+        are read. When the last of a push was a part after all, no more is guessed.
+        """
+        by_digest = {version.name: version for version in versions}
+        self.take(self._reader.at_hand(self._package, self._unknown(by_digest)))
+        pushes = _pushes(by_digest[digest] for digest in self._unknown(by_digest))
+        size, last = FIRST_ROUND, list[str]()
+        while pushes and not any(map(self.is_known_part, last)):
+            now, pushes = pushes[:size], pushes[size:]
+            last = [unknown[0] for push in now if (unknown := self._unknown(push))]
+            self.take(last)
+            self._take_rest(now)
+            size = _larger(size)
+        self._take_rest(pushes)
+
+    def _take_rest(self, pushes: Iterable[Iterable[str]]) -> None:
+        """Read what is still unknown of these; where the package has parts, ask first which are indexes."""
+        rest = self._unknown(digest for push in pushes for digest in push)
+        size = FIRST_ROUND
+        while rest and not self._has_seen_parts():
+            self.take(rest[:size])
+            rest, size = self._unknown(rest), _larger(size)
+        self.take_indexes(rest)
+        self.take(self._unknown(rest))
+
+    def _has_seen_parts(self) -> bool:
+        return any(child.is_plain for several in self._descriptors.values() for child in several)
+
+    def _unknown(self, digests: Iterable[str]) -> list[str]:
+        """Those that are neither read nor known as parts."""
+        return [digest for digest in self._new(digests) if not self.is_known_part(digest)]
 
     def is_known_part(self, digest: str) -> bool:
         """Whether an index that was read shows `digest` to be an image manifest for a platform.
@@ -116,7 +154,7 @@ def read_for_deletion(
     manifests.take(version.name for version in tagged if version.id in candidates)
     kept_tagged = [version.name for version in tagged if version.id not in candidates]
     selected_untagged = any(version.id in candidates for version in versions if not version.image_tags)
-    if not others and not selected_untagged and not any(manifest.is_index for manifest in manifests.read.values()):
+    if not others and not selected_untagged and not any(manifest.children for manifest in manifests.read.values()):
         manifests.take_indexes([*kept_tagged, *signatures])
         return
     manifests.take(kept_tagged)
@@ -137,3 +175,25 @@ def _is_signature(version: Version) -> bool:
     """Whether cosign's tags say all there is to know: a plain manifest, and what it refers to."""
     found = [REFERRER_TAG.fullmatch(tag) for tag in version.tags]
     return bool(found) and all(match is not None and match[2] for match in found)
+
+
+def _pushes(versions: Iterable[Version]) -> list[list[str]]:
+    """The digests that were pushed together, the newest push first, and in each first what was pushed last."""
+    pushes: list[list[str]] = []
+    later: Version | None = None
+    for version in sorted(versions, key=lambda version: age_order(version, Timestamp.CREATED), reverse=True):
+        if later is None or not _is_together(version, later):
+            pushes.append([])
+        pushes[-1].append(version.name)
+        later = version
+    return pushes
+
+
+def _larger(size: int) -> int:
+    return min(4 * size, ROUND)
+
+
+def _is_together(version: Version, later: Version) -> bool:
+    if version.created_at is None or later.created_at is None:
+        return version.created_at is later.created_at
+    return later.created_at - version.created_at <= TOGETHER

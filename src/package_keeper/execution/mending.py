@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from package_keeper.decisions.plan import PlannedWrite
+from package_keeper.decisions.plan import Plan, PlannedWrite
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.execution.image_reading import ManifestReader, Manifests
@@ -52,6 +52,22 @@ def restoration(version: Version, reason: Reason, *, root: str | None, tags_in_u
     )
 
 
+def plan_stub_deletions(stubs: Iterable[Version]) -> Plan:
+    """Plan to delete what was restored and is a stub."""
+    return Plan.of_singles(
+        PlannedWrite(
+            decision=Decision.DELETE,
+            reason=Reason.GHOST,
+            package=stub.package,
+            version=stub,
+            version_id=stub.id,
+            version_name=stub.name,
+            tags=stub.tags,
+        )
+        for stub in stubs
+    )
+
+
 @dataclass(kw_only=True)
 class PartFinder:
     """Finds, round by round, what restored images of one package still lack.
@@ -69,6 +85,8 @@ class PartFinder:
     failed: Callable[[str, Refusal], None]
     pause: Pause
     seen: set[str] = field(default_factory=set)
+    stubs: list[Version] = field(default_factory=list)
+    """What was restored and turned out to be a stub: those of earlier versions are known by their manifests only."""
 
     def next_round(self, restored: Iterable[Version]) -> list[PlannedWrite]:
         """What the versions restored in the last round need. May raise `Refusal`."""
@@ -87,12 +105,15 @@ class PartFinder:
         newest: dict[str, Version] = {}
         for version in sorted(self.deleted, key=lambda version: age_order(version, Timestamp.DELETED)):
             newest[version.name] = version
+        self.stubs += [names[name] for name, manifest in manifests.read.items() if manifest.is_stub]
         writes: dict[int, PlannedWrite] = {}
         for name, manifest in manifests.read.items():
             for child in manifest.children:
                 if child.digest in self.active:
                     continue
                 part = newest.get(child.digest)
+                if part is None and not child.is_manifest:
+                    continue
                 if part is None:
                     self.failed(
                         f"{self.package} {display_name(name)}",

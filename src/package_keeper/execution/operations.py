@@ -13,12 +13,12 @@ from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.checking import Checker, broken
 from package_keeper.execution.deleting import Deletions, empty_packages, with_packages
-from package_keeper.execution.describing import not_tried
+from package_keeper.execution.describing import describe_stubs, not_tried
 from package_keeper.execution.drift import Drift, Replan
 from package_keeper.execution.evidence import Evidence, Found, tell_used, used_here
 from package_keeper.execution.image_reading import ManifestReader
 from package_keeper.execution.images import ImageJudge, LastLook, look_after
-from package_keeper.execution.mending import PartFinder, plan_repair
+from package_keeper.execution.mending import PartFinder, plan_repair, plan_stub_deletions
 from package_keeper.execution.ports import Log, Pause, Reader, Stopwatch, Writer
 from package_keeper.execution.receipt import Receipt
 from package_keeper.execution.replanning import Replanning
@@ -28,6 +28,7 @@ from package_keeper.execution.scope import PackageFilter, find_packages, tell_en
 from package_keeper.execution.untagging import TagMoves
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.package import Owner, PackageName, PackageType
+from package_keeper.inventory.stub import is_stub
 from package_keeper.inventory.version import Version, display_name
 
 
@@ -84,6 +85,7 @@ def list_versions(task: Task, run: Run) -> None:
     else:
         steps.list_versions(run, found, judge, deleted=task.deleted_state)
     steps.warn_about_unseen(run, task.rules, task.log)
+    steps.tell_stubs(run, task.log)
     steps.tell_decisions(run, task.log)
     listed = {judgement.version.id for judgement in run.listed}
     _query(task, run, [(package, [each for each in versions if each.id in listed]) for package, versions in found])
@@ -135,6 +137,7 @@ def delete(task: Task, run: Run) -> None:
     drift = _drift(task, began, replan)
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
+    steps.tell_stubs(run, task.log)
     steps.tell_decisions(run, task.log)
     guarded = _guard(task, run)
     steps.tell_last_images(run.plan, task.log)
@@ -257,6 +260,7 @@ def restore(task: Task, run: Run) -> None:
     steps.plan_version_restorations(run, found, task.reader, task.rules, task.evidence.gather(found))
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.warn_about_unknown_tags(run, task.log)
+    steps.tell_stubs(run, task.log)
     steps.tell_decisions(run, task.log)
     _carry_out(task, run, _restorations(task), drift)
     if task.writing is not None and not task.rules.raw:
@@ -283,6 +287,11 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
         if task.wanted.accepts_name(entry.package.name) and (not task.types_given or entry.package.type in task.types)
     ]
     tell_entries(task.log, task.wanted, {entry.package.name.lower() for entry in receipt.entries})
+    stubs = [entry for entry in entries if is_stub(entry.name, entry.tags)]
+    if stubs:
+        ids = ", ".join(str(entry.version_id) for entry in stubs)
+        task.log.warning(f"undo: empty manifests by which untagging took tags away stay deleted (ids {ids})")
+        entries = [entry for entry in entries if entry not in stubs]
     run.plan, run.scope.packages = plan_undo(task.reader, entries, run.fail)
     _carry_out(task, run, _restorations(task))
 
@@ -450,6 +459,18 @@ def _restore_parts(writing: Writing, task: Task, run: Run, finder: PartFinder, r
             restored = steps.restored_versions(run.records[known:]).get(finder.package, [])
     except Refusal as refused:
         run.fail(f"the parts of images in {finder.package}", refused)
+    _take_stubs_back(writing, task, run, finder)
+
+
+def _take_stubs_back(writing: Writing, task: Task, run: Run, finder: PartFinder) -> None:
+    """Delete again what was restored and is a stub: its tag must not name an empty manifest."""
+    ours = {record.write.version_id for record in run.records if record.outcome is Outcome.DONE}
+    stubs = [stub for stub in finder.stubs if stub.id in ours]
+    if stubs:
+        task.log.warning(f"{finder.package}: deleted again: {describe_stubs(stubs)}")
+        plan = guard(plan_stub_deletions(stubs), Guards())
+        operation = Deletions(plan, task.reader, writing.writer, writing.tags, OnLastVersion.KEEP)
+        steps.add_writes(run, plan.now, writing.carrier, operation)
 
 
 def _say_incomplete(task: Task, package: PackageName, records: Sequence[WriteRecord]) -> None:

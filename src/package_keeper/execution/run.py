@@ -19,12 +19,13 @@ from package_keeper.decisions.plan import (
     gone_versions,
     plan_deletions,
 )
-from package_keeper.decisions.restoring import ActiveNames, plan_restorations
+from package_keeper.decisions.restoring import ActiveNames, plan_restorations, without_stubs
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carried, Carrier
+from package_keeper.execution.describing import describe_stubs
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.idle_patterns import warn_about_idle_patterns
@@ -34,6 +35,7 @@ from package_keeper.execution.scope import Scope, ScopeProblem
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.health import CheckedImage
 from package_keeper.inventory.package import Package, PackageName
+from package_keeper.inventory.stub import stubs_among
 from package_keeper.inventory.version import Version, age_order, display_name
 
 
@@ -47,6 +49,8 @@ class Run:
     judged: list[Judged] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
     listed: tuple[Judgement, ...] = ()
+    stubs: list[Version] = field(default_factory=list)
+    """The stubs that were found, as far as the operation looked."""
     rows: list[dict[str, Any]] | None = None
     """What a query gave, if there was one."""
     used: list[ImageReference] = field(default_factory=list)
@@ -96,6 +100,7 @@ def judge(run: Run, found: Found, judge_of: ImageJudge) -> None:
             run.judged.append(judge_of.judge(package, versions))
         except Refusal as refused:
             run.fail(str(package.key), refused, package.key)
+    run.stubs += [image.root for judged in run.judged for image in judged.images if image.is_stub]
     run.scope.problems += judge_of.problems
 
 
@@ -156,7 +161,8 @@ def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rul
     writes: list[PlannedWrite] = []
     judgements: list[Judgement] = []
     for package, versions in found:
-        judged = decide_restorations(versions, rules, facts)
+        judged, stubs = without_stubs(decide_restorations(versions, rules, facts))
+        run.stubs += stubs
         if not any(judgement.decision is Decision.RESTORE for judgement in judged):
             judgements += judged
             continue
@@ -193,10 +199,17 @@ def list_versions(run: Run, found: Found, images: ImageJudge, *, deleted: bool) 
     else:
         for _, versions in found:
             judgements += decide_restorations(versions, images.rules, images.facts)
+    if deleted:
+        judgements, run.stubs = without_stubs(judgements)
     left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
+    stubs = {stub.id for stub in run.stubs}
     run.listed = tuple(
-        judgement for judgement in judgements if not images.rules.select_anything or judgement.reason not in left_out
+        judgement
+        for judgement in judgements
+        if not images.rules.select_anything or judgement.reason not in left_out or judgement.version.id in stubs
     )
+    if not deleted and not images.rules.judge_health:
+        run.stubs = stubs_among(judgement.version for judgement in run.listed)
 
 
 def explain_versions(run: Run, found: Found, images: ImageJudge) -> None:
@@ -240,6 +253,15 @@ def warn_about_unknown_tags(run: Run, log: Log) -> None:
             f"{left} versions are not restored, since GitHub does not tell which tags they had, or which are in use by"
             " now. To restore one all the same, name it in version-ids"
         )
+
+
+def tell_stubs(run: Run, log: Log) -> None:
+    """Say which versions are empty manifests by which tags were taken away, and so are no images."""
+    by_package: dict[PackageName, list[Version]] = {}
+    for stub in run.stubs:
+        by_package.setdefault(stub.package, []).append(stub)
+    for package, stubs in by_package.items():
+        log.notice(f"{package}: {describe_stubs(stubs)}")
 
 
 def tell_decisions(run: Run, log: Log) -> None:

@@ -2,7 +2,7 @@
 
 A registry has no deletion of tags, and a version can only be deleted whole. So an empty manifest, the stub, is put
 under the tag; the tag moves to it; and the stub's version is deleted by REST, which takes the tag along (GITHUB.md,
-"Registry"). If someone pushes the tag in between, it is put back.
+"Registry"). If someone pushes the tag in between, it is put back. A stub is an index of nothing, whatever the image is.
 """
 
 import secrets
@@ -13,6 +13,7 @@ from package_keeper.decisions.plan import PlannedWrite
 from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
 from package_keeper.execution.ports import Log, Pause, Reader, Writer
 from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.stub import stubs
 from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
 
 LISTED_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -32,10 +33,6 @@ class TagWriter(Protocol):
 
     def is_stub(self, package: PackageName, digest: str) -> bool:
         """Whether a manifest is a stub."""
-        ...
-
-    def stub(self, body: bytes, unique: str) -> bytes:
-        """An empty manifest of the same kind."""
         ...
 
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
@@ -64,13 +61,13 @@ class TagMoves:
         if write.version is not None and len(write.version.image_tags) < 2:
             raise Refusal(RefusalKind.CHANGED, "it is the last tag of the image, which would be left without a name")
         body = self._body(package, write.version_name)
-        stub = self._tags.stub(body, secrets.token_hex(16))
         before = self._reader.versions(package)
         image = next((version for version in before if version.id == write.version_id), None)
         if image is None or tag not in image.tags or len(image.image_tags) < 2:
             raise Refusal(RefusalKind.CHANGED, "the tags of the image have changed")
         if self._tags.tag_digest(package, tag) != write.version_name:
             raise Refusal(RefusalKind.CHANGED, "the tag names another image now")
+        stub = _new_stub(tag, before)
         put = False
         try:
             name = self._tags.put(package, tag, stub)
@@ -206,6 +203,15 @@ class TagMoves:
                     )
         except (Refusal, OutOfTime) as refused:
             self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
+
+
+def _new_stub(tag: str, listed: Sequence[Version]) -> bytes:
+    """One of the stubs of a tag that is not there: the time at which it is put must be its own. Raises `Refusal`."""
+    there = {version.name for version in listed}
+    unused = [body for digest, body in stubs(tag).items() if digest not in there]
+    if not unused:
+        raise Refusal(RefusalKind.OTHER, f"too many stubs of the tag {tag} are left: delete them by version-ids")
+    return secrets.choice(unused)
 
 
 def _may_be_done(error: Refusal | Cancelled | OutOfTime) -> bool:

@@ -5,16 +5,22 @@ from typing import Any
 
 import msgspec
 
-from package_keeper.inventory.manifest import DOCKER_LIST, INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from package_keeper.inventory.manifest import (
+    BLOB_TYPES,
+    DOCKER_LIST,
+    INDEX_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+)
+from package_keeper.inventory.stub import STUB_ANNOTATION
 from package_keeper.inventory.version import DIGEST
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; the OCI distribution specification asks registries to accept manifests up to this size."""
 
 OTHER_DIGEST = "has another digest than it is named by"
-
-STUB_ANNOTATION = "io.github.package-keeper.untagged"
-"""Marks the empty manifests by which a tag is moved; its value is unique."""
 
 
 class NotAManifest(ValueError):
@@ -23,7 +29,7 @@ class NotAManifest(ValueError):
 
 class _Descriptor(msgspec.Struct):
     digest: str
-    mediaType: str = ""  # noqa: N815  # reason: the name on the wire
+    mediaType: str | None = None  # noqa: N815  # reason: the name on the wire
     artifactType: str | None = None  # noqa: N815  # reason: the name on the wire
     platform: dict[str, Any] | None = None
 
@@ -54,7 +60,7 @@ def manifest(digest: str, body: bytes) -> Manifest:
     listed = wire.manifests is not msgspec.UNSET or wire.mediaType in INDEX_TYPES
     if wire.schemaVersion != 2 or (not listed and wire.layers is None and wire.config is None):
         raise NotAManifest("is of a kind that nobody knows")
-    children = tuple(_child(child) for child in wire.manifests or ())
+    children = tuple(child for child in map(_child, wire.manifests or ()) if _may_be_a_version(child))
     subject = wire.subject.digest if wire.subject else None
     for named in [child.digest for child in children] + ([subject] if subject else []):
         if not DIGEST.fullmatch(named):
@@ -64,25 +70,8 @@ def manifest(digest: str, body: bytes) -> Manifest:
         media_type=_media_type(wire),
         children=children,
         subject=subject,
-        is_stub=STUB_ANNOTATION in (wire.annotations or {}),
+        is_stub=STUB_ANNOTATION in (wire.annotations or {}) and not wire.layers and not wire.manifests,
     )
-
-
-def stub(body: bytes, unique: str) -> bytes:
-    """An empty manifest of the same kind as `body`: no children, no layers, and an annotation that makes it unique.
-
-    Raises `NotAManifest`.
-    """
-    try:
-        document = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise NotAManifest("is not the JSON of a manifest") from None
-    for name in ("manifests", "layers"):
-        if name in document:
-            document[name] = []
-    document.pop("subject", None)
-    document["annotations"] = {STUB_ANNOTATION: unique}
-    return msgspec.json.encode(document)
 
 
 def media_type_of(body: bytes) -> str:
@@ -108,7 +97,14 @@ def _media_type(wire: _Manifest) -> str:
 def _child(wire: _Descriptor) -> Descriptor:
     return Descriptor(
         digest=wire.digest,
-        media_type=wire.mediaType,
+        media_type=wire.mediaType or "",
         artifact_type=wire.artifactType,
         has_platform=wire.platform is not None,
+    )
+
+
+def _may_be_a_version(child: Descriptor) -> bool:
+    """Whether an entry of an index may name a version: blobs do not, nor what has neither a known type nor a digest."""
+    return child.is_manifest or (
+        not child.media_type.startswith(BLOB_TYPES) and DIGEST.fullmatch(child.digest) is not None
     )

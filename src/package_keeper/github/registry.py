@@ -7,7 +7,6 @@ the registry's own host only. Deletions do not exist here: versions go through R
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -116,6 +115,7 @@ class Registry:
         self._lock = Lock()
         self._renewing = Lock()
         self._known: dict[tuple[str, str], Manifest] = {}
+        self._kinds: dict[tuple[str, str], bool] = {}
         self.reads = 0
         """Manifests read from the registry so far: what counts as downloads."""
 
@@ -131,6 +131,10 @@ class Registry:
             lambda digest: self._manifest(package, digest), (digest for digest in wanted if digest not in found)
         )
         return {digest: found[digest] for digest in wanted}
+
+    def at_hand(self, package: PackageName, digests: Iterable[str]) -> list[str]:
+        """Those of the digests whose manifests need no download: they are in the cache, or were read in this run."""
+        return [digest for digest in digests if self._at_hand(package, digest) is not None]
 
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
         """Ask of manifests whether they are indexes, without downloading them; `None` means that it is not known."""
@@ -196,14 +200,18 @@ class Registry:
         return found
 
     def _is_index(self, package: PackageName, digest: str) -> bool | None:
-        if self._cache is not None and (body := self._cache.get(digest)) is not None:
-            with suppress(NotAManifest):
-                return manifests.manifest(digest, body).is_index
+        if (manifest := self._at_hand(package, digest)) is not None:
+            return manifest.is_index
+        if (known := self._kinds.get((package.name, digest))) is not None:
+            return known
         try:
             media_type = self._send("HEAD", package, digest).headers.get("content-type", "").partition(";")[0].strip()
         except Refusal:
             return None
-        return media_type in INDEX_TYPES if media_type in MEDIA_TYPES else None
+        if media_type not in MEDIA_TYPES:
+            return None
+        kind = self._kinds[package.name, digest] = media_type in INDEX_TYPES
+        return kind
 
     def _send(
         self, method: str, package: PackageName, reference: str, body: bytes | None = None, media_type: str = ""
@@ -319,13 +327,6 @@ class TagMover(Registry):
             return manifests.manifest(digest, self.manifest_bytes(package, digest)).is_stub
         except NotAManifest:
             return False
-
-    def stub(self, body: bytes, unique: str) -> bytes:
-        """An empty manifest of the same kind. Raises `Refusal`."""
-        try:
-            return manifests.stub(body, unique)
-        except NotAManifest as problem:
-            raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
 
 
 def _check_content(asked: _Asked, answer: _Answer) -> None:

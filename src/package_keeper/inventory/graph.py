@@ -90,11 +90,12 @@ class Graph:
                 continue
             if manifest.subject is not None:
                 self._refer(digest, manifest.subject)
+            certain = {descriptor.digest for descriptor in manifest.children if descriptor.is_manifest}
             for child in dict.fromkeys(descriptor.digest for descriptor in manifest.children):
                 if child in self._versions:
                     self._point(digest, child)
                     self._indexes_of.setdefault(child, []).append(digest)
-                else:
+                elif child in certain:
                     self._missing.setdefault(digest, []).append(child)
         for digest in self._versions:
             if (replaced := self._replaced_fallback(digest)) is not None:
@@ -128,6 +129,7 @@ class Graph:
         parts = tuple(version for digest in reached for version in self._versions[digest] if version.id != root.id)
         missing = tuple(dict.fromkeys(child for digest in reached for child in self._missing.get(digest, ())))
         lost = () if root.name in self._has_subject else tuple(self._lost_subjects.get(root.name, ()))
+        manifest = self._manifests.get(root.name)
         return Image(
             root=root,
             parts=parts,
@@ -135,6 +137,7 @@ class Graph:
             lost_subjects=lost,
             condition=self._condition(root, missing, lost),
             foreign=bool(lost) and not self._has_subject and not root.image_tags and bool(tagged_subjects(root)),
+            is_stub=manifest is not None and manifest.is_stub,
         )
 
     def _condition(self, root: Version, missing: Sequence[str], lost: Sequence[str]) -> Condition:
@@ -144,8 +147,9 @@ class Graph:
         if not missing:
             return Condition.WHOLE
         manifest = self._manifests.get(root.name)
-        direct = [child.digest for child in manifest.children] if manifest else []
-        if direct and not any(child in self._versions for child in direct):
+        direct = manifest.children if manifest else ()
+        # what an entry of an unknown type names may be there: then some part is left
+        if direct and all(child.is_manifest and child.digest not in self._versions for child in direct):
             return Condition.GHOST
         return Condition.PARTIAL
 

@@ -27,6 +27,7 @@ class Image:
     digests that it needs and that no active version has; `lost_subjects` are the digests that a referrer refers to and
     that no active version has. `readable` is false when it is not known what belongs to
     the image, or what it belongs to. `foreign` marks a referrer by tag whose subject may lie in another package.
+    `is_stub` marks the empty manifest by which a tag was taken away: it is no image, though it may carry the tag.
     """
 
     root: Version
@@ -36,6 +37,7 @@ class Image:
     condition: Condition = Condition.WHOLE
     readable: bool = True
     foreign: bool = False
+    is_stub: bool = False
 
     @property
     def is_tagged(self) -> bool:

@@ -13,10 +13,31 @@ MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 MEDIA_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
 """All four must be accepted: otherwise the registry answers as if the image were missing (GITHUB.md, "Registry")."""
 
+SCHEMA_1_TYPES = frozenset(
+    {
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    }
+)
+"""Docker's oldest manifests, which have neither children nor a subject. Nothing here asks a registry for them."""
+
+BLOB_TYPES = (
+    "application/vnd.oci.image.layer.",
+    "application/vnd.oci.image.config.",
+    "application/vnd.docker.image.rootfs.",
+    "application/vnd.docker.container.image.",
+    "application/vnd.buildkit.cacheconfig.",
+)
+"""How the media types of layers and configurations begin: BuildKit lists them in the index of its registry cache."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """What an index says about one child."""
+    """What an index says about one of its entries, blobs aside.
+
+    An entry whose media type names no manifest is a part only where a version of its digest is there: nobody knows what
+    it is, so that its absence proves nothing, and a version that it names stays with the index all the same.
+    """
 
     digest: str
     media_type: str
@@ -24,9 +45,14 @@ class Descriptor:
     has_platform: bool = False
 
     @property
+    def is_manifest(self) -> bool:
+        """Whether the media type names a manifest or an index, so that the absence of its version is a missing part."""
+        return self.media_type in MEDIA_TYPES
+
+    @property
     def is_index(self) -> bool:
         """Whether the child has children of its own, which only its manifest tells; an unknown type may."""
-        return self.media_type not in MANIFEST_TYPES
+        return self.media_type not in MANIFEST_TYPES and self.media_type not in SCHEMA_1_TYPES
 
     @property
     def is_plain(self) -> bool:
@@ -42,7 +68,7 @@ class Manifest:
     """One manifest that was read and whose digest was checked.
 
     `subject` is the digest that it refers to, when it is a signature, an attestation or another referrer.
-    `is_stub` marks the empty manifest by which an untagging run moves a tag.
+    `is_stub` marks the empty manifest by which an untagging run moves a tag: one that holds anything is none.
     """
 
     digest: str

@@ -181,7 +181,9 @@ def test_plain_children_of_tagged_indexes_are_never_read(case: Case) -> None:
         for entry in case.world.manifests[name].children
         if not entry.is_index and entry.artifact_type is None and entry.has_platform
     }
-    assert not (children - tagged) & hub.reads.keys()
+    # what another index calls by a type that nobody knows may be anything
+    doubtful = {entry.digest for each in case.world.manifests.values() for entry in each.children if entry.is_index}
+    assert not (children - tagged - doubtful) & hub.reads.keys()
 
 
 @given(CASES, SEEDS)

@@ -173,6 +173,9 @@ class Hub:
                 found[name] = self.world.manifests[name]
         return found
 
+    def at_hand(self, package: PackageName, digests: Iterable[str]) -> list[str]:
+        return []
+
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
         found: dict[str, bool | None] = {}
         for name in digests:
@@ -193,9 +196,6 @@ class Hub:
         raise Refusal(RefusalKind.CHANGED, "no tag moves here")
 
     def is_stub(self, package: PackageName, digest: str) -> bool:
-        raise Refusal(RefusalKind.CHANGED, "no tag moves here")
-
-    def stub(self, body: bytes, unique: str) -> bytes:
         raise Refusal(RefusalKind.CHANGED, "no tag moves here")
 
     def put(self, package: PackageName, tag: str, body: bytes) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from package_keeper.inventory.graph import Graph, tagged_subjects
 from package_keeper.inventory.image import Condition, Image
-from package_keeper.inventory.manifest import Manifest
+from package_keeper.inventory.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from package_keeper.inventory.version import Version
 from tests.unit.inventory.worlds import (
     BUNDLE,
@@ -26,6 +26,7 @@ from tests.unit.inventory.worlds import (
     referrer_tag,
 )
 
+KNOWN_TYPES = {OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST}
 A, B, C, D, E, F = (digest(number) for number in range(1, 7))
 
 
@@ -74,11 +75,13 @@ def test_what_is_missing_is_what_no_active_version_has(world: World) -> None:
     images = images_of(world)
     for each in images:
         held = {each.root.name, *(part.name for part in each.parts)}
-        wanted = {entry.digest for name in held for entry in world.manifests[name].children}
+        entries = [entry for name in held for entry in world.manifests[name].children]
+        wanted = {entry.digest for entry in entries if entry.media_type in KNOWN_TYPES}
         assert set(each.missing) == wanted - active
         direct = [entry.digest for entry in world.manifests[each.root.name].children]
         if each.condition is Condition.GHOST:
             assert direct
+            assert {entry.media_type for entry in world.manifests[each.root.name].children} <= KNOWN_TYPES
             assert active.isdisjoint(direct)
         if each.condition is Condition.WHOLE:
             assert not each.missing

@@ -28,6 +28,7 @@ from package_keeper.inventory.version import Version
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 APP = PackageName(type=PackageType.CONTAINER, name="app")
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+NOBODY_KNOWS = "application/vnd.example.unheard-of.v9+json"
 COSIGN = (".sig", ".att", ".sbom")
 ENDS = ("", "-rc.1")
 """What semantic versions among the tags end with."""
@@ -125,6 +126,8 @@ class Habits:
     """Children that are younger than what points to them, and ages that are unknown."""
     blind: float = 0.15
     """Descriptors of children that show neither platform nor artifact type."""
+    unknown: float = 0.05
+    """Entries whose media type nobody knows, or that have none; as many name nothing at all."""
 
 
 def naive_needs(world: World) -> dict[str, set[str]]:
@@ -255,7 +258,7 @@ class Builder:
         if self.chance(0.3):
             shared = [name for name in self.order if not self.manifests[name].is_index and self.is_part(name)]
             found += [self.describe(self.manifests[name]) for name in self.some(shared, 2)]
-        return found
+        return found + self.strange()
 
     def is_part(self, name: str) -> bool:
         return self.manifests[name].subject is None and self.artifacts[name] is None
@@ -264,7 +267,16 @@ class Builder:
         return self.random.sample(list(names), min(len(names), self.random.randint(1, most))) if names else []
 
     def describe(self, made: Manifest) -> Descriptor:
-        return child(made, platform=not self.chance(self.habits.blind))
+        found = child(made, platform=not self.chance(self.habits.blind))
+        if self.chance(self.habits.unknown):
+            return replace(found, media_type=self.random.choice(["", NOBODY_KNOWS]))
+        return found
+
+    def strange(self) -> list[Descriptor]:
+        """Entries of which nobody knows what they are, and that name no version."""
+        if not self.chance(self.habits.unknown):
+            return []
+        return [Descriptor(digest=digest(self.random.getrandbits(60)), media_type=NOBODY_KNOWS)]
 
     def push_index(self) -> Manifest:
         made = self.new(index(self.name(), *self.children(), docker=self.chance(0.2)))
