@@ -43,12 +43,16 @@ class Unreachable(PackageKeeperError):
 
 
 class OutOfTime(PackageKeeperError):
-    """The time that `time-limit` gives is over, or would be before the next request may be sent; no failure."""
+    """The time that `time-limit` gives is over, or would be before the next request may be sent; no failure.
+
+    `why` is what would have to be waited for: a limit, what is left of it and when it ends, or what went wrong.
+    """
 
     status = 0
 
-    def __init__(self) -> None:
-        super().__init__("time-limit is reached; the next run goes on from here.")
+    def __init__(self, why: str = "") -> None:
+        self.why = why or "time-limit is reached"
+        super().__init__(f"{self.why}; the next run goes on from here.")
 
 
 class Cancelled(PackageKeeperError):

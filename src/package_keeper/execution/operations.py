@@ -143,8 +143,8 @@ def delete(task: Task, run: Run) -> None:
             run.broken = broken_since(run.judged, gone_versions(run.records), task.reader, task.registry, task.log)
         except Refusal as refused:
             run.fail("the check after the run", refused)
-        except OutOfTime:
-            task.log.warning("the images that stay were not looked at again: time-limit is reached")
+        except OutOfTime as over:
+            task.log.warning(f"the images that stay were not looked at again: {over.why}")
 
 
 def restore(task: Task, run: Run) -> None:
