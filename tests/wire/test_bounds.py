@@ -77,14 +77,22 @@ def test_an_interim_answer_without_end_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_the_bound_shrinks_to_what_time_limit_leaves(slow: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_the_bound_shrinks_to_what_time_limit_leaves(method: str, slow: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(governor, "ANSWER_SECONDS", 60.0)
     monkeypatch.setattr(governor, "LEAST_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(governor, "LEAST_WRITE_SECONDS", 0.1)
     clock, said = StillClock(), list[str]()
     with Scripted([slow]) as server, within(2):
         ours = Transport(server.url, TOKEN, retries(clock, said.append, deadline=0.6))
-        with pytest.raises(OutOfTime, match=r"did not answer in time .* would end past time-limit"):
-            ours.send("GET", "/x")
+        if method == "GET":
+            with pytest.raises(OutOfTime, match=r"did not answer in time .* would end past time-limit"):
+                ours.send("GET", "/x")
+        else:
+            with pytest.raises(Refusal, match="did not answer in time") as caught:
+                ours.send("DELETE", "/x", use=Use.DELETE)
+            assert caught.value.sent_before
+            assert caught.value.out_of_time
         assert len(server.requests) == 1
         ours.close()
 
@@ -92,10 +100,9 @@ def test_the_bound_shrinks_to_what_time_limit_leaves(slow: bytes, monkeypatch: p
 def test_what_is_sent_in_the_last_moment_has_time_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(governor, "ANSWER_SECONDS", 60.0)
     clock = StillClock()
-    for deadline, winds_up, seconds in ((1_000.0, False, 60.0), (10.0, False, 10.0), (0.01, False, 3.0), (-5, True, 3)):
+    for deadline, read, write in ((1_000.0, 60, 60), (20.0, 20, 20), (5.0, 5, 10), (0.01, 3, 10), (-5.0, 3, 10)):
         pace = retries(clock, print, deadline=deadline).governor
-        pace.run_pace.winds_up = winds_up
-        assert pace.answer_seconds == seconds
+        assert (pace.answer_seconds(), pace.answer_seconds(writes=True)) == (read, write)
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ class Asker:
 
         def open_connection(*args: Any, **kwargs: Any) -> Any:
             connection = kind(*args, **kwargs)
-            adapter = BoundedAdapter(lambda: self._until - time.monotonic(), LARGEST_ANSWER)
+            adapter = BoundedAdapter(lambda _: self._until - time.monotonic(), LARGEST_ANSWER)
             connection.session.mount(f"{connection.protocol}://", adapter)
             return connection
 
@@ -88,7 +88,7 @@ class Asker:
         # imported by now
         import github  # noqa: PLC0415  # reason: start-up time
 
-        self._until = time.monotonic() + self._retries.governor.answer_seconds
+        self._until = time.monotonic() + self._retries.governor.answer_seconds()
         try:
             return question(client)
         except github.GithubException as error:

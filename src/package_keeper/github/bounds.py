@@ -37,10 +37,10 @@ class AnswerTooLarge(requests.RequestException):
 class BoundedAdapter(requests.adapters.HTTPAdapter):
     """Sends requests, and reads their answers whole: each in so many `seconds`, connecting included, and `most` bytes.
 
-    `seconds` is asked before each request, and stands instead of any other timeout.
+    `seconds` is asked before each request, with whether it writes, and stands instead of any other timeout.
     """
 
-    def __init__(self, seconds: Callable[[], float], most: int) -> None:
+    def __init__(self, seconds: Callable[[bool], float], most: int) -> None:
         self._seconds = seconds
         self._most = most
         super().__init__(pool_connections=2, pool_maxsize=MOST_IN_FLIGHT + 2)
@@ -58,7 +58,7 @@ class BoundedAdapter(requests.adapters.HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """Send a request, and give its answer with all of its body. Raises `requests.RequestException`."""
-        seconds = self._seconds()
+        seconds = self._seconds(request.method not in ("GET", "HEAD"))
         if seconds <= 0:
             raise requests.exceptions.ReadTimeout("no time is left")
         bound = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds, total=seconds)

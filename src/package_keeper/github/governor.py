@@ -41,7 +41,10 @@ ANSWER_SECONDS = 60.0
 less."""
 LEAST_ANSWER_SECONDS = 3.0
 """So much time an answer has, however little `time-limit` leaves: what is sent in its last moment, or to end cleanly
-after it, is not cut off at once, only to be looked up."""
+after it, is not cut off at once."""
+LEAST_WRITE_SECONDS = 10.0
+"""And so much that to a write: after ten seconds GitHub itself gives up, so that a look tells for good what became of
+it."""
 
 
 class Use(StrEnum):
@@ -131,11 +134,10 @@ class Governor:
         """Whether `time-limit` has passed."""
         return self.run_pace.is_over(self._clock.monotonic())
 
-    @property
-    def answer_seconds(self) -> float:
+    def answer_seconds(self, *, writes: bool = False) -> float:
         """The seconds that a request that is sent now has for its whole answer."""
         left = self.run_pace.left(self._clock.monotonic())
-        return min(ANSWER_SECONDS, max(left, LEAST_ANSWER_SECONDS))
+        return min(ANSWER_SECONDS, max(left, LEAST_WRITE_SECONDS if writes else LEAST_ANSWER_SECONDS))
 
     def wind_up(self) -> None:
         """Let requests be sent after `time-limit` where they need not wait: a last look at what is left."""

@@ -4,7 +4,6 @@ Redirects are followed by hand, on the same host and with the same method only: 
 DELETE or POST into a GET (GITHUB.md, "Endpoints"). Retries and waits are `retries` and `governor`.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -203,13 +202,13 @@ def _owner_and_rest(path: str) -> tuple[str, list[str]]:
     return owner, [unquote(part).lower() for part in path[len(owner) :].split("/")]
 
 
-def environment_problems(urls: Iterable[str]) -> list[str]:
+def environment_problems(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
     """What is wrong with the proxies and certificates that the environment names for requests to `urls`."""
-    problems = [problem for url in urls for problem in (_proxy_problem(url), _certificates_problem(url))]
+    problems = [each for url in urls for each in (_proxy_problem(url, environ), _certificates_problem(url, environ))]
     return list(dict.fromkeys(problem for problem in problems if problem))
 
 
-def _proxy_problem(url: str) -> str:
+def _proxy_problem(url: str, environ: Mapping[str, str]) -> str:
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     if not proxy:
         return ""
@@ -219,18 +218,18 @@ def _proxy_problem(url: str) -> str:
             return ""
     except (urllib3.exceptions.LocationParseError, ValueError):
         pass
-    names = [name for name, text in os.environ.items() if name.lower().endswith("_proxy") and text == proxy]
+    names = [name for name, text in environ.items() if name.lower().endswith("_proxy") and text == proxy]
     # what stands before the @ are credentials
     shown = re.sub(r"^(\w+:/*)?.*@", r"\1***@", proxy)
     return (
-        f"{' and '.join(names)}: '{shown}' is no proxy that can be used; accepted is http://HOST:PORT or"
+        f"{' and '.join(names) or 'proxy'}: '{shown}' is no proxy that can be used; accepted is http://HOST:PORT or"
         " https://HOST:PORT (SOCKS is not); no_proxy names the hosts to reach without one"
     )
 
 
-def _certificates_problem(url: str) -> str:
+def _certificates_problem(url: str, environ: Mapping[str, str]) -> str:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        place = os.environ.get(name)
+        place = environ.get(name)
         if place and url.startswith("https:"):
             found = Path(place).exists()
             return "" if found else f"{name}: '{place}' does not exist; accepted is the path of a file of certificates"
@@ -250,7 +249,7 @@ def pooled_session(base_url: str, governor: Governor, most: int) -> requests.Ses
     session.trust_env = False
     # .netrc of the machine must not replace the token that the user gave
     session.auth = _keep_headers
-    adapter = BoundedAdapter(lambda: governor.answer_seconds, most)
+    adapter = BoundedAdapter(lambda writes: governor.answer_seconds(writes=writes), most)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

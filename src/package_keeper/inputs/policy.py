@@ -1,8 +1,9 @@
 """The policy file (contract, "Policy file"): YAML ─▶ ordered rules, or all problems with line and path."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +46,9 @@ def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: da
     found += document.problems
     wrong = schema_problems(schema("policy"), document)
     found += [f"{document.at(path)}: {problem}" for path, problem in wrong]
-    about = _About(types=types, now=now, problems=found, wrong=frozenset(path for path, _ in wrong))
+    about = _About(types=types, now=now, problems=found)
+    for path, _ in wrong:
+        about.wrong[path[:2]].append(path)
     rules: list[Rule] = []
     for place, rule in _rules_of(document):
         if isinstance(rule, dict):
@@ -90,13 +93,13 @@ def _names(document: Document) -> Iterator[str]:
 class _About:
     """What the rules are about: the types in scope, the moment of the run, and the problems found so far.
 
-    `wrong` are the paths of values that the schema refused.
+    `wrong` are the paths of values that the schema refused, by the path of the rule that they belong to.
     """
 
     types: tuple[PackageType, ...]
     now: datetime
     problems: list[str]
-    wrong: frozenset[Path]
+    wrong: defaultdict[Path, list[Path]] = field(default_factory=lambda: defaultdict(list))
 
 
 class _Rule:
@@ -109,7 +112,7 @@ class _Rule:
         self._types = about.types
         self._now = about.now
         self._problems = about.problems
-        self._wrong = [path for path in about.wrong if path[:2] == self._path]
+        self._wrong = about.wrong[self._path]
 
     def _values(self) -> dict[str, tuple[Any, Path]]:
         """What the rule says, by the names of inputs, each with its path; what the schema refused is left out."""

@@ -152,7 +152,7 @@ class Session:
         return settings, files.receipt
 
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
-        if problems := environment_problems([settings.api_url, _registry_url(settings)]):
+        if problems := environment_problems([settings.api_url, _registry_url(settings)], self._environ):
             raise BadInput(problems)
         transport = Transport(settings.api_url, settings.token.text, self._retries)
         asker = Asker(settings.api_url, settings.token.text, self._retries)
