@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from package_keeper.errors import BadInput
+from package_keeper.errors import BadInput, Cancelled
 from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line, readable
 from package_keeper.main.session import Session
 from package_keeper.runner.process import leave, spare_the_collector, steady_output
@@ -36,8 +36,15 @@ def _enter(
     steady_output()
     spare_the_collector()
     interruption = Interruption()
-    interruption.install()
-    clock = make_clock(interruption)
+    try:
+        interruption.install()
+        return _run(arguments, interruption, make_clock(interruption), command_line=command_line)
+    except Cancelled as cancelled:
+        # before there was a run that could report
+        return cancelled.status
+
+
+def _run(arguments: Sequence[str], interruption: Interruption, clock: SystemClock, *, command_line: bool) -> int:
     if not command_line:
         request = from_action(os.environ)
     else:
