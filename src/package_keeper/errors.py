@@ -4,6 +4,8 @@ The exit statuses are those of the public contract ("Exit status"): `130` cancel
 a guard, `4` authentication, `5` GitHub unreachable, `1` items failed. `main` turns them into the process's status.
 """
 
+import re
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 
@@ -21,7 +23,24 @@ class BadInput(PackageKeeperError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        super().__init__(f"{count} with the inputs:\n" + "\n".join(f"- {problem}" for problem in problems))
+        super().__init__(f"{count} with the inputs:\n" + "\n".join(f"- {line}" for line in few_of_each_kind(problems)))
+
+
+MOST_OF_A_KIND = 5
+"""Problems of one kind that are shown."""
+
+
+def few_of_each_kind(problems: Sequence[str]) -> Iterator[str]:
+    """The first problems of each kind, and how many more there are: equal but for what they quote and for numbers."""
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(re.sub(r"'.*'|[0-9a-f]{12,}|[0-9]+", "", problem, flags=re.DOTALL), []).append(problem)
+    for found in kinds.values():
+        # one more is as long as a line that says so
+        shown = found if len(found) == MOST_OF_A_KIND + 1 else found[:MOST_OF_A_KIND]
+        yield from shown
+        if len(found) > len(shown):
+            yield f"and {len(found) - len(shown)} more like these"
 
 
 class GuardRefused(PackageKeeperError):
@@ -43,12 +62,16 @@ class Unreachable(PackageKeeperError):
 
 
 class OutOfTime(PackageKeeperError):
-    """The time that `time-limit` gives is over, or would be before the next request may be sent; no failure."""
+    """The time that `time-limit` gives is over, or would be before the next request may be sent; no failure.
+
+    `why` is what would have to be waited for: a limit, what is left of it and when it ends, or what went wrong.
+    """
 
     status = 0
 
-    def __init__(self) -> None:
-        super().__init__("time-limit is reached; the next run goes on from here.")
+    def __init__(self, why: str = "") -> None:
+        self.why = why or "time-limit is reached"
+        super().__init__(f"{self.why}; the next run goes on from here.")
 
 
 class Cancelled(PackageKeeperError):

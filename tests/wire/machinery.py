@@ -28,6 +28,8 @@ CLOSE = b""
 """Instead of an answer: the connection is dropped."""
 TRICKLE = b"HTTP/1.1 200 Slowly\r\nContent-Length: 1000000\r\n\r\n"
 """The head of an answer whose body comes byte by byte, for hours."""
+TRICKLING_HEAD = b"HTTP/1.1 200 Slowly\r\nX-Endless:"
+"""The beginning of an answer whose head comes byte by byte, for hours."""
 
 
 LANES = Lanes()
@@ -215,7 +217,7 @@ class Scripted:
             self.requests.append(" ".join(head.split()[:2]))
             given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             connection.sendall(given)
-            while given == TRICKLE:
+            while given in (TRICKLE, TRICKLING_HEAD):
                 connection.sendall(b" ")
                 time.sleep(0.02)
             if given == CLOSE or b"\r\n\r\n" not in given or b"connection: close" in given.lower():

@@ -48,7 +48,7 @@ def test_the_time_limit_ends_a_run_cleanly_and_the_next_goes_on(sim: Simulator, 
     assert left >= 1
     assert done + left == ended.count("planned") == 8
     assert names(package) == [f"1.{number}.0" for number in range(done, 8)], "the oldest go first"
-    assert any("time-limit is reached" in text for text in ended.annotations["notice"])
+    assert any("would end past time-limit" in text for text in ended.annotations["notice"])
     assert {version["outcome"] for version in ended.array("versions")} == {"done", "out-of-time"}
     rest = run(sim, place, **NPM)
     assert (rest.status, rest.outputs["result"], names(package)) == (0, "done", ["1.7.0"])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import transport
+from package_keeper.github import governor
 from package_keeper.github.clock import Clock
 from package_keeper.github.manifests import LARGEST
 from package_keeper.github.registry import UNTOLD_WAIT, Registry, TagMover, derived_url
@@ -334,7 +334,7 @@ def test_a_body_of_another_digest_is_not_believed() -> None:
 
 def test_answers_that_trickle_are_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     # a minute, in which bytes come without a pause, has no other end
-    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(governor, "ANSWER_SECONDS", 0.5)
     with Scripted([]) as server, client(server.url) as asked:
         refused, token = answer(401, b"", challenge(f"{server.url}/token")), answer(200, b'{"token": "t"}')
         server.answers = [TRICKLE, refused, TRICKLE, refused, token, answer(200, PLAIN)]

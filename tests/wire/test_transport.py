@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import transport
+from package_keeper.github import governor
 from package_keeper.github.retries import RETRY_SECONDS
 from package_keeper.github.waits import limit_wait
 from tests.wire.machinery import CLOSE, START, TRICKLE, Scripted, answer, client
@@ -38,18 +38,75 @@ def test_every_request_carries_the_token_and_the_version_of_the_interface() -> N
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", METHODS)
 def test_redirects_keep_the_method_or_are_refused(method: str, status: int) -> None:
-    there = answer(status, b"", "Location: /new/place?page=2")
+    there = answer(status, b"", "Location: /organizations/7/packages/npm/app?page=2")
     with Scripted([there, GONE]) as server, client(server.url) as ours:
         if method == "GET" or status in (301, 307, 308):
-            assert ours.transport.send(method, "/old", {"page": "2"}).status == 204
-            assert server.requests[1] == f"{method} /new/place?page=2"
+            assert ours.transport.send(method, "/orgs/acme/packages/npm/app", {"page": "2"}).status == 204
+            assert server.requests[1] == f"{method} /organizations/7/packages/npm/app?page=2"
             assert "authorization: bearer" in server.heads[1].lower()
         else:
             with pytest.raises(Refusal) as caught:
-                ours.transport.send(method, "/old")
+                ours.transport.send(method, "/orgs/acme/packages/npm/app")
             assert caught.value.kind is RefusalKind.OTHER
             assert len(server.requests) == 1
         assert ours.clock.slept == []
+
+
+VERSION = "/orgs/acme/packages/container/tool%2Fapp/versions/7"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/organizations/42/packages/container/tool%2Fapp/versions/7",
+        "/orgs/new-name/packages/container/tool%2Fapp/versions/7",
+        "/orgs/new-name/packages/container/tool%2FApp/versions/7",
+        "/users/octocat/packages/container/tool%2Fapp/versions/7",
+        "/user/42/packages/container/tool%2Fapp/versions/7",
+        "/user/packages/container/tool%2Fapp/versions/7",
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/api/v3"])
+def test_a_write_follows_a_renamed_owner(base: str, location: str) -> None:
+    with Scripted([answer(307, b"", f"Location: {base}{location}"), GONE]) as server, client(server.url + base) as ours:
+        assert ours.transport.send("DELETE", VERSION).status == 204
+        assert server.requests == [f"DELETE {base}{VERSION}", f"DELETE {base}{location}"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/orgs/acme/packages/container/tool%2Fapp",
+        "/organizations/42/packages/container/tool%2Fapp",
+        "/organizations/42/packages/container/tool%2Fapp/versions/8",
+        "/organizations/42/packages/container/tool%2Fapp/versions",
+        "/organizations/42/packages/container/tool%2Fapp/versions/7/restore",
+        "/organizations/42/packages/container/tool%2Fother/versions/7",
+        "/organizations/42/packages/container/tool/app/versions/7",
+        "/organizations/42/packages/npm/tool%2Fapp/versions/7",
+        "/organizations/42/packages/container/tool%2Fapp/versions/7/..",
+        "/organizations/42",
+        "/repos/acme/packages/container/tool%2Fapp/versions/7",
+        "/orgs/acme/packages/x/packages/container/tool%2Fapp/versions/7",
+        "/login",
+        "/",
+    ],
+)
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_a_write_is_never_sent_on_to_something_else(status: int, location: str) -> None:
+    with Scripted([answer(status, b"", f"Location: {location}"), GONE]) as server, client(server.url) as ours:
+        with pytest.raises(Refusal, match="it was not sent on") as caught:
+            ours.transport.send("DELETE", VERSION)
+        assert server.requests == [f"DELETE {VERSION}"]
+        assert not caught.value.sent_before
+
+
+def test_a_write_stays_below_the_base_url() -> None:
+    there = answer(307, b"", f"Location: {VERSION}")
+    with Scripted([there, GONE]) as server, client(server.url + "/api/v3") as ours:
+        with pytest.raises(Refusal, match="it was not sent on"):
+            ours.transport.send("DELETE", VERSION)
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -111,7 +168,7 @@ def test_content_that_cannot_be_decoded_is_retried() -> None:
 
 def test_an_answer_that_trickles_is_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     # a minute, in which bytes come without a pause, has no other end
-    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(governor, "ANSWER_SECONDS", 0.5)
     with Scripted([TRICKLE, FINE]) as server, client(server.url) as ours:
         assert ours.transport.send("GET", "/x").body == b"[]"
         assert server.requests == ["GET /x"] * 2

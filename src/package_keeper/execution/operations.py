@@ -199,8 +199,8 @@ def _look_after(task: Task, writing: Writing, run: Run) -> None:
     except Refusal as refused:
         run.fail("the check after the run", refused)
         return
-    except OutOfTime:
-        task.log.warning("the images that stay were not looked at again: time-limit is reached")
+    except OutOfTime as over:
+        task.log.warning(f"the images that stay were not looked at again: {over.why}")
         return
     run.broken = len(broken)
     for (package, root), digests in broken.items():

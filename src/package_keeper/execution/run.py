@@ -4,7 +4,7 @@ Planning reads; carrying out writes. A dry run ends after planning, since it is 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from package_keeper.decisions.restoring import ActiveNames, plan_restorations, w
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import NotAuthorized, PackageKeeperError, Refusal, RefusalKind
+from package_keeper.errors import MOST_OF_A_KIND, NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carried, Carrier
 from package_keeper.execution.describing import describe_stubs
 from package_keeper.execution.drift import Drift
@@ -235,14 +235,23 @@ def warn_about_unseen(run: Run, rules: Rules, log: Log) -> None:
     ids = {version.id for version in run.versions}
     names = {version.name for version in run.versions}
     names |= {digest for package in run.judged for image in package.images for digest in image.missing}
-    for version_id in sorted(rules.version_ids - ids):
-        log.warning(f"version-ids: {version_id} was found in no package in scope")
-    for digest in sorted(rules.lists.digests - names):
-        log.warning(f"keep-digests: {display_name(digest)} was found in no package in scope")
+    nowhere = "was found in no package in scope"
+    _warn(log, [f"version-ids: {version_id} {nowhere}" for version_id in sorted(rules.version_ids - ids)])
+    _warn(log, [f"keep-digests: {display_name(each)} {nowhere}" for each in sorted(rules.lists.digests - names)])
+    needed = []
     for judgement in run.plan.judgements:
         if judgement.version.id in rules.version_ids and judgement.reason is Reason.NEEDED_BY:
             root = display_name(judgement.root.name) if judgement.root else "an image"
-            log.warning(f"version-ids: {judgement.version.id} stays, since the image {root} needs it")
+            needed.append(f"version-ids: {judgement.version.id} stays, since the image {root} needs it")
+    _warn(log, needed)
+
+
+def _warn(log: Log, texts: Sequence[str]) -> None:
+    """Warn of several things of one kind: of the first of them, and of how many more there are."""
+    for text in texts[:MOST_OF_A_KIND]:
+        log.warning(text)
+    if len(texts) > MOST_OF_A_KIND:
+        log.warning(f"{texts[0].partition(':')[0]}: {len(texts) - MOST_OF_A_KIND} more like these")
 
 
 def warn_about_unknown_tags(run: Run, log: Log) -> None:

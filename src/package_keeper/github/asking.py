@@ -5,16 +5,18 @@ asks, and none of its objects leaves the question.
 """
 
 import json
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import refusals
+from package_keeper.github.bounds import AnswerTooLarge, BoundedAdapter
 from package_keeper.github.governor import Use
 from package_keeper.github.retries import Retries, Setback, Trouble
-from package_keeper.github.transport import TIMEOUT
+from package_keeper.github.transport import LARGEST_ANSWER, lost_answer
 
 if TYPE_CHECKING:
     from github import Github, GithubException
@@ -33,6 +35,7 @@ class Asker:
         self._token = token
         self._retries = retries
         self._client: Github | None = None
+        self._until = 0.0
 
     def close(self) -> None:
         """Close the connections."""
@@ -45,17 +48,36 @@ class Asker:
         import github  # noqa: PLC0415  # reason: start-up time
 
         if self._client is None:
+            requester = github.Requester.Requester
+            requester.injectConnectionClasses(
+                self._bounded(github.Requester.HTTPRequestsConnectionClass),
+                self._bounded(github.Requester.HTTPSRequestsConnectionClass),
+            )
             self._client = github.Github(
                 auth=github.Auth.Token(self._token),
                 base_url=self._api_url,
-                timeout=int(TIMEOUT[1]),
                 user_agent="package-keeper",
                 retry=None,
                 seconds_between_requests=None,
                 seconds_between_writes=None,
                 per_page=PER_PAGE,
+                # nothing is asked for that no question needs, and all questions share one connection
+                lazy=True,
             )
+            # the client has them now; with its own classes it keeps connections open
+            requester.resetConnectionClasses()
         return self._client
+
+    def _bounded(self, kind: Any) -> Any:
+        """PyGithub's class of connections, of which a question has so many seconds, all its redirects included."""
+
+        def open_connection(*args: Any, **kwargs: Any) -> Any:
+            connection = kind(*args, **kwargs)
+            adapter = BoundedAdapter(lambda _: self._until - time.monotonic(), LARGEST_ANSWER)
+            connection.session.mount(f"{connection.protocol}://", adapter)
+            return connection
+
+        return staticmethod(open_connection)
 
     def ask(self, question: Callable[["Github"], _T]) -> _T:
         """Ask; 30 seconds at most besides waits for limits. Raises `Refusal`."""
@@ -66,6 +88,7 @@ class Asker:
         # imported by now
         import github  # noqa: PLC0415  # reason: start-up time
 
+        self._until = time.monotonic() + self._retries.governor.answer_seconds()
         try:
             return question(client)
         except github.GithubException as error:
@@ -84,9 +107,10 @@ class Asker:
             # PyGithub trusts what it gets
             refused = Refusal(RefusalKind.UNREACHABLE, "GitHub's answer could not be read")
             raise Setback(Trouble.LOST, refused) from None
-        except requests.RequestException:
-            refused = Refusal(RefusalKind.UNREACHABLE, "the connection to GitHub failed")
-            raise Setback(Trouble.LOST, refused) from None
+        except AnswerTooLarge as large:
+            raise Refusal(RefusalKind.UNREACHABLE, str(large), status=large.status) from None
+        except requests.RequestException as error:
+            raise Setback(Trouble.LOST, lost_answer(error)) from None
 
 
 def _parts(error: "GithubException") -> tuple[int, dict[str, str], bytes]:

@@ -37,6 +37,15 @@ TOLD_SECONDS = 5.0
 POINTS_A_MINUTE = 900.0
 CREATIONS_A_MINUTE = 80.0
 """The published limit of creating content, which may cover restoring."""
+ANSWER_SECONDS = 60.0
+"""Seconds for a whole answer, connecting and sending included, however steadily it trickles; `time-limit` may leave
+less."""
+LEAST_ANSWER_SECONDS = 3.0
+"""So much time an answer has, however little `time-limit` leaves: what is sent in its last moment, or to end cleanly
+after it, is not cut off at once."""
+LEAST_WRITE_SECONDS = 10.0
+"""And so much that to a write: after ten seconds GitHub itself gives up, so that a look tells for good what became of
+it."""
 
 
 class Use(StrEnum):
@@ -105,6 +114,7 @@ class Governor:
         self._announced = False
         self._primary: _Primary | None = None
         self._paused_until = 0.0
+        self._paused_by = ""
         self._refused_at = -1.0
         self._refusals = 0
         self._in_flight = 0
@@ -124,6 +134,11 @@ class Governor:
     def is_over(self) -> bool:
         """Whether `time-limit` has passed."""
         return self.run_pace.is_over(self._clock.monotonic())
+
+    def answer_seconds(self, *, writes: bool = False) -> float:
+        """The seconds that a request that is sent now has for its whole answer."""
+        left = self.run_pace.left(self._clock.monotonic())
+        return min(ANSWER_SECONDS, max(left, LEAST_WRITE_SECONDS if writes else LEAST_ANSWER_SECONDS))
 
     def wind_up(self) -> None:
         """Let requests be sent after `time-limit` where they need not wait: a last look at what is left."""
@@ -222,12 +237,19 @@ class Governor:
                 self._held.permit = None
                 self.back(permit, passed=False)
 
-    def sleep(self, seconds: float, why: str = "") -> None:
-        """Wait, visibly. Raises `OutOfTime` when that would end past `time-limit`, and `Cancelled`."""
-        until = self._clock.monotonic() + seconds
-        if seconds > 0 and self.run_pace.deadline is not None and until > self.run_pace.deadline:
-            raise OutOfTime
-        if why and seconds >= TOLD_SECONDS:
+    def sleep(self, seconds: float, why: str = "", *, tells: bool = True) -> None:
+        """Wait, and tell `why`, unless it is told already.
+
+        Raises `OutOfTime` when that would end past `time-limit`, and `Cancelled`.
+        """
+        now = self._clock.monotonic()
+        until = now + seconds
+        if seconds > max(self.run_pace.left(now), 0.0):
+            held_up_by = f"{why}; waiting {self.until(seconds)}, would end past time-limit" if why else ""
+            if not self.run_pace.is_over(now):
+                self.run_pace.held_up_by = self.run_pace.held_up_by or held_up_by
+            raise OutOfTime(held_up_by)
+        if tells and why and seconds >= TOLD_SECONDS:
             with self._lock:
                 new, self._told_until = until > self._told_until + 1.0, max(until, self._told_until)
             if new:
@@ -294,7 +316,9 @@ class Governor:
             longer = now + wait > self._paused_until + 0.5
             # many short waits are a long one
             self._untold += max(now + wait - max(self._paused_until, now), 0.0)
-            self._paused_until = max(self._paused_until, now + wait)
+            if now + wait >= self._paused_until:
+                self._paused_until = now + wait
+                self._paused_by = f"{kind} rate limit is reached{self._left_of_hour(kind)}"
             if longer:
                 self._told_until = max(self._told_until, self._paused_until)
             tells = longer if told is None else self._untold >= TOLD_SECONDS
@@ -302,6 +326,10 @@ class Governor:
         if tells:
             again = "" if waited < wait + 1.0 else f" again and again, for {waited:.0f} s in all"
             self._warn(f"{kind} rate limit is reached{again}; waiting {self.until(wait)}")
+
+    def _left_of_hour(self, kind: str) -> str:
+        primary = self._primary
+        return f" ({primary.remaining} of {primary.limit} requests are left)" if primary and "primary" in kind else ""
 
     def _give(self, use: Use, now: float) -> Permit:
         self._in_flight += 1
@@ -313,14 +341,16 @@ class Governor:
 
     def _wait(self, use: Use, now: float, *, ahead: float = 0.0) -> tuple[float, str]:
         """Seconds until a request of this kind may go, behind `ahead` points of others that wait, and why."""
-        waits = [(self._paused_until - now, f"{self._who} asked for a pause")]
+        waits = [(self._paused_until - now, self._paused_by)]
         if self._counts_points and self._announced:
-            waits.append((self._points.wait(now, use.points + ahead), "the points of this minute are used up"))
+            wait = self._points.wait(now, use.points + ahead)
+            waits.append((wait, f"the points of this minute are used up ({self._points.left} are left)"))
             if use.writes:
-                waits.append((self._writes[use].wait(now, 1.0), "the writes of this minute are used up"))
+                wait = self._writes[use].wait(now, 1.0)
+                waits.append((wait, f"the writes of this minute are used up ({self._writes[use].left} are left)"))
         waits.append(self._primary_wait(use, now))
         if use.writes:
-            waits.append((self.run_pace.courtesy(now), ""))
+            waits.append((self.run_pace.courtesy(now), "pace: polite is one write a second"))
         return max(waits, key=lambda each: each[0])
 
     def _primary_wait(self, use: Use, now: float) -> tuple[float, str]:
@@ -330,11 +360,12 @@ class Governor:
         if now >= primary.resets:
             self._primary = None
             return 0.0, ""
-        share, why = 0, "the requests of this hour are used up"
+        left = f"{primary.remaining} of {primary.limit}"
+        share, why = 0, f"the requests of this hour are used up ({left} are left)"
         # what is begun is finished (`RunPace.winds_up`), out of the share of others if need be
         if use.writes and not self.run_pace.winds_up:
             share = -(-primary.limit // SHARE_LEFT)
-            why = f"{primary.remaining} of {primary.limit} requests of this hour are left, a tenth is left to others"
+            why = f"{left} requests of this hour are left, a tenth is left to others"
         if primary.remaining - self._in_flight > share:
             return 0.0, ""
         if primary.remaining > share and self._in_flight:

@@ -20,12 +20,13 @@ from requests.structures import CaseInsensitiveDict
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import manifests
+from package_keeper.github.bounds import AnswerTooLarge
 from package_keeper.github.governor import Use
 from package_keeper.github.lanes import Lanes
 from package_keeper.github.manifests import LARGEST, NotAManifest
 from package_keeper.github.refusals import is_rate_limit
 from package_keeper.github.retries import Retries, Setback, Trouble
-from package_keeper.github.transport import TIMEOUT, body_of, lost_answer, pooled_session
+from package_keeper.github.transport import lost_answer, pooled_session
 from package_keeper.github.waits import LONGEST, retry_after
 from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
@@ -110,7 +111,7 @@ class Registry:
         self._retries = retries
         self._lanes = lanes
         self._cache = cache
-        self._session = pooled_session(self._base_url)
+        self._session = pooled_session(self._base_url, retries.governor, LARGEST)
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
         self._renewing = Lock()
@@ -230,6 +231,9 @@ class Registry:
                 answer = self._renew(asked.package, asked.actions, answer, bearer)
                 if answer.status < 300:
                     answer, _ = self._with_bearer(asked)
+        except AnswerTooLarge:
+            sent = asked.method not in ("GET", "HEAD")
+            raise Refusal(RefusalKind.UNREADABLE, f"is larger than {LARGEST} bytes", sent_before=sent) from None
         except requests.RequestException as error:
             raise Setback(Trouble.LOST, lost_answer(error, "the registry")) from None
         if 200 <= answer.status < 300:
@@ -258,18 +262,10 @@ class Registry:
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
     ) -> _Answer:
-        with self._session.request(
-            method,
-            url,
-            params=dict(query or {}),
-            headers=dict(headers),
-            data=body,
-            timeout=TIMEOUT,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            found = body_of(response, LARGEST + 1)
-            return _Answer(response.status_code, CaseInsensitiveDict(response.headers), found)
+        response = self._session.request(
+            method, url, params=dict(query or {}), headers=dict(headers), data=body, allow_redirects=False
+        )
+        return _Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
 
     def _path(self, package: PackageName) -> str:
         # plain slashes and lower case here, unlike REST (GITHUB.md, "Registry")
@@ -330,9 +326,9 @@ class TagMover(Registry):
 
 
 def _check_content(asked: _Asked, answer: _Answer) -> None:
-    """Content that is asked for by its digest has that digest; a larger one is cut off, and judged as too large."""
+    """Content that is asked for by its digest has that digest."""
     by_digest = asked.method == "GET" and DIGEST.fullmatch(asked.reference)
-    if by_digest and len(answer.body) <= LARGEST and manifests.digest_of(answer.body) != asked.reference:
+    if by_digest and manifests.digest_of(answer.body) != asked.reference:
         raise Setback(Trouble.SPOILT, Refusal(RefusalKind.UNREADABLE, manifests.OTHER_DIGEST))
 
 

@@ -102,7 +102,7 @@ def _page(
     github: "Github",
     /,
 ) -> list[_T]:
-    repository = github.get_repo(full_name, lazy=True)
+    repository = github.get_repo(full_name)
     return [read(entry) for entry in listing(repository).get_page(number)]
 
 

@@ -81,6 +81,8 @@ class Retries:
         self._silent = 0
         self._silent_since = 0.0
         self._last_words: Refusal | None = None
+        self.reached = False
+        """Whether there was any answer so far but that the server failed."""
 
     def now(self) -> datetime:
         """The current time, aware."""
@@ -106,6 +108,7 @@ class Retries:
                 if setback.trouble is Trouble.LOST:
                     lost = setback.refused
                 if setback.trouble is Trouble.LIMITED:
+                    self.reached = True
                     self.governor.refused(permit, setback.headers, setback.told)
                     if use.writes:
                         wait = self.governor.wait(use)
@@ -125,11 +128,11 @@ class Retries:
                 self._warn(f"{refused}; trying again in {pause:.0f} s")
                 self._pause(pause, refused, use)
             except Refusal as refused:
-                self._silent = 0
+                self.reached, self._silent = True, 0
                 refused.sent_before = refused.sent_before or lost is not None
                 raise
             else:
-                self._silent = 0
+                self.reached, self._silent = True, 0
                 return answer
 
     def _ask_nothing_of_the_dead(self) -> None:
@@ -177,7 +180,7 @@ class Retries:
 
     def _pause(self, seconds: float, refused: Refusal, use: Use) -> None:
         try:
-            self.governor.sleep(seconds)
+            self.governor.sleep(seconds, str(refused), tells=False)
         except OutOfTime:
             if not (use.writes and refused.sent_before):
                 raise

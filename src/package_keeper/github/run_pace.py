@@ -14,18 +14,24 @@ class RunPace:
     """The pace of one run; all its governors share one. Writes to several hosts are never under way at once.
 
     `polite` is one write a second. `deadline` is the end of `time-limit`, in monotonic seconds. `winds_up` lets what is
-    needed for a clean end be sent after that, where it need not wait.
+    needed for a clean end be sent after that, where it need not wait. `held_up_by` is the wait that ended the run
+    before that, if one did.
     """
 
     polite: bool = False
     deadline: float | None = None
     winds_up: bool = False
+    held_up_by: str = ""
     writing: int = 0
     last_write: float = float("-inf")
 
     def is_over(self, now: float) -> bool:
         """Whether `time-limit` has passed."""
         return self.deadline is not None and now >= self.deadline
+
+    def left(self, now: float) -> float:
+        """The seconds that `time-limit` leaves."""
+        return float("inf") if self.deadline is None else self.deadline - now
 
     @contextmanager
     def finishing(self) -> Iterator[None]:

@@ -4,12 +4,13 @@ Redirects are followed by hand, on the same host and with the same method only: 
 DELETE or POST into a GET (GITHUB.md, "Endpoints"). Retries and waits are `retries` and `governor`.
 """
 
-import time
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -17,17 +18,24 @@ from requests.structures import CaseInsensitiveDict
 
 from package_keeper.errors import Refusal, RefusalKind
 from package_keeper.github import refusals
-from package_keeper.github.governor import MOST_IN_FLIGHT, Governor, Use
+from package_keeper.github.bounds import AnswerTooLarge, BoundedAdapter
+from package_keeper.github.governor import Governor, Use
 from package_keeper.github.retries import Retries, Setback, Trouble
 
 API_VERSION = "2022-11-28"
-TIMEOUT = (10.0, 30.0)
-"""Seconds to connect, and between two bytes of an answer."""
-ANSWER_SECONDS = 60.0
-"""Seconds for a whole answer from its head on, however steadily it trickles."""
-CHUNK = 64 * 1024
+LARGEST_ANSWER = 64 << 20
+"""Bytes of an answer, unpacked. A page of 100 versions has some hundred kilobytes; with thousands of tags for each, or
+a long description, it may have some megabytes."""
 MAX_REDIRECTS = 5
 UNCHANGED = 304
+
+_UNBUILT = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidSchema,
+)
+_OWNER = re.compile(r"/(?:orgs/[^/]+|organizations/[^/]+|users/[^/]+|user(?:/[^/]+)?)(?=/packages/)")
+"""Where the path of a write begins: whose packages it is about."""
 
 _T = TypeVar("_T")
 
@@ -48,7 +56,7 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._retries = retries
-        self._session = pooled_session(self._base_url)
+        self._session = pooled_session(self._base_url, retries.governor, LARGEST_ANSWER)
         self._session.headers.update(
             {
                 "Authorization": f"Bearer {token}",
@@ -115,11 +123,16 @@ class Transport:
     ) -> Answer:
         try:
             answer = self._follow(method, url, query, headers)
-        except ValueError:
-            # RequestException is none; urllib's complaint about an address that GitHub redirected to is
-            raise Refusal(RefusalKind.OTHER, "GitHub redirected to an address that cannot be read") from None
+        except AnswerTooLarge as large:
+            # smaller pages may be what helps: it counts as one that cannot be had in this size
+            raise Refusal(
+                RefusalKind.UNREACHABLE,
+                str(large),
+                status=large.status,
+                sent_before=method != "GET",
+            ) from None
         except requests.RequestException as error:
-            if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
+            if isinstance(error, _UNBUILT):
                 raise Refusal(RefusalKind.OTHER, "the request could not be built") from None
             unconnected = isinstance(error, requests.exceptions.ConnectTimeout)
             raise Setback(Trouble.UNCONNECTED if unconnected else Trouble.LOST, lost_answer(error)) from None
@@ -138,38 +151,96 @@ class Transport:
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
     ) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            with self._session.request(
-                method,
-                url,
-                params=dict(query or {}),
-                headers=headers,
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = body_of(response)
+            response = self._session.request(
+                method, url, params=dict(query or {}), headers=headers, allow_redirects=False
+            )
             if not response.is_redirect:
-                return Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
-            target = urljoin(url, response.headers["location"])
+                return Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
+            try:
+                target = urljoin(url, response.headers["location"])
+                same_host = _host(target) == _host(url)
+            except ValueError:
+                text = "GitHub redirected to an address that cannot be read"
+                raise Refusal(RefusalKind.OTHER, text, status=response.status_code) from None
             if method != "GET" and response.status_code not in (301, 307, 308):
                 raise Refusal(
                     RefusalKind.OTHER,
                     f"GitHub redirected the {method} so that it would become another request; it was not sent on",
                     status=response.status_code,
                 )
-            if _host(target) != _host(url):
+            if not same_host:
                 raise Refusal(
                     RefusalKind.OTHER,
                     "GitHub redirected to another host; it was not followed",
+                    status=response.status_code,
+                )
+            if method != "GET" and not self._is_the_same(url, target):
+                raise Refusal(
+                    RefusalKind.OTHER,
+                    f"GitHub redirected the {method} to another path, which is not the same of a renamed owner; it was"
+                    " not sent on",
                     status=response.status_code,
                 )
             # the redirect's target carries the query already, or means to drop it
             url, query = target, None
         raise Refusal(RefusalKind.OTHER, f"more than {MAX_REDIRECTS} redirects")
 
+    def _is_the_same(self, url: str, target: str) -> bool:
+        """Whether a write would do the same there: the path is the same but for the owner's name or id."""
+        base, ours, theirs = (urlsplit(each).path for each in (self._base_url, url, target))
+        if not theirs.startswith(f"{base}/"):
+            return False
+        owner, rest = _owner_and_rest(ours.removeprefix(base))
+        other_owner, other_rest = _owner_and_rest(theirs.removeprefix(base))
+        return bool(owner and other_owner) and rest == other_rest
 
-def pooled_session(base_url: str) -> requests.Session:
-    """A session for many threads and one host: as many connections as requests may be in flight."""
+
+def _owner_and_rest(path: str) -> tuple[str, list[str]]:
+    """Cut a path behind its owner; without one it is all rest. Names compare without case, however encoded."""
+    found = _OWNER.match(path)
+    owner = found[0] if found else ""
+    return owner, [unquote(part).lower() for part in path[len(owner) :].split("/")]
+
+
+def environment_problems(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """What is wrong with the proxies and certificates that the environment names for requests to `urls`."""
+    problems = [each for url in urls for each in (_proxy_problem(url, environ), _certificates_problem(url, environ))]
+    return list(dict.fromkeys(problem for problem in problems if problem))
+
+
+def _proxy_problem(url: str, environ: Mapping[str, str]) -> str:
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not proxy:
+        return ""
+    try:
+        found = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        if found.scheme in ("http", "https") and found.host:
+            return ""
+    except (urllib3.exceptions.LocationParseError, ValueError):
+        pass
+    names = [name for name, text in environ.items() if name.lower().endswith("_proxy") and text == proxy]
+    # what stands before the @ are credentials
+    shown = re.sub(r"^(\w+:/*)?.*@", r"\1***@", proxy)
+    return (
+        f"{' and '.join(names) or 'proxy'}: '{shown}' is no proxy that can be used; accepted is http://HOST:PORT or"
+        " https://HOST:PORT (SOCKS is not); no_proxy names the hosts to reach without one"
+    )
+
+
+def _certificates_problem(url: str, environ: Mapping[str, str]) -> str:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        place = environ.get(name)
+        if place and url.startswith("https:"):
+            found = Path(place).exists()
+            return "" if found else f"{name}: '{place}' does not exist; accepted is the path of a file of certificates"
+    return ""
+
+
+def pooled_session(base_url: str, governor: Governor, most: int) -> requests.Session:
+    """A session for many threads and one host: as many connections as requests may be in flight.
+
+    Its answers come whole, in the time that `governor` gives, and in `most` bytes; else `AnswerTooLarge` is raised.
+    """
     session = requests.Session()
     # proxies and certificates of the environment, looked up once: requests would do it each time, a third of its work
     environment = session.merge_environment_settings(base_url, {}, None, None, None)
@@ -178,35 +249,10 @@ def pooled_session(base_url: str) -> requests.Session:
     session.trust_env = False
     # .netrc of the machine must not replace the token that the user gave
     session.auth = _keep_headers
-    adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=MOST_IN_FLIGHT + 2)
+    adapter = BoundedAdapter(lambda writes: governor.answer_seconds(writes=writes), most)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
-
-
-def body_of(response: requests.Response, most: int | None = None) -> bytes:
-    """The body of an answer, but not much more of it than `most` bytes. Raises `requests.RequestException`.
-
-    `requests` knows only a timeout between two bytes: an answer that trickles would be read for ever.
-    """
-    until = time.monotonic() + ANSWER_SECONDS
-    parts: list[bytes] = []
-    taken = 0
-    try:
-        while (part := response.raw.read1(CHUNK, decode_content=True)) and (most is None or taken <= most):
-            parts.append(part)
-            taken += len(part)
-            if time.monotonic() > until:
-                raise requests.exceptions.ReadTimeout("the answer takes too long")
-    except urllib3.exceptions.ReadTimeoutError as error:
-        raise requests.exceptions.ReadTimeout(error) from None
-    except urllib3.exceptions.DecodeError as error:
-        raise requests.exceptions.ContentDecodingError(error) from None
-    except urllib3.exceptions.SSLError as error:
-        raise requests.exceptions.SSLError(error) from None
-    except urllib3.exceptions.HTTPError as error:
-        raise requests.exceptions.ChunkedEncodingError(error) from None
-    return b"".join(parts)
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -61,6 +61,11 @@ class Window:
         self._forget(now)
         return max(self.limit - self._total - self._under_way, 0.0)
 
+    @property
+    def left(self) -> str:
+        """What is left of the limit, as people read it: `3 of 900`."""
+        return f"{max(self.limit - self._total - self._under_way, 0.0):.0f} of {self.limit:.0f}"
+
     def begin(self, now: float, cost: float) -> None:
         """Count a request that is about to be sent."""
         if self._round_ends is None:

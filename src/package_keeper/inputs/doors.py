@@ -5,6 +5,7 @@ command line's as options of the same names, made from the same definition.
 """
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -23,6 +24,8 @@ EXPLAIN = "explain"
 _RUNNER_OWN = ("ENTRYPOINT", "ARGS")
 _NO_VALUE = "\0"
 """Stands for the value that was not given; no argument of a process can be it."""
+_BYTES = re.compile("[\ud800-\udfff]")
+"""How Python gives bytes of arguments and of the environment that are no UTF-8."""
 
 EXAMPLES = """\
 examples:
@@ -78,7 +81,7 @@ def from_action(environ: Mapping[str, str]) -> Request:
             problems.append(f"{known}: given twice, in different capitals and with different values")
         else:
             texts[known] = text
-    return Request(texts=texts, defaults=_environment_defaults(environ), problems=sorted(problems))
+    return _in_utf_8(Request(texts=texts, defaults=_environment_defaults(environ), problems=sorted(problems)))
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
@@ -111,13 +114,35 @@ def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> R
     formats = set(parsed.output_format or ["table"])
     if len(formats) > 1 or not formats <= {"table", "json"}:
         problems.append("--format: accepted is table or json")
-    return Request(
-        texts=texts,
-        defaults=_environment_defaults(environ),
-        problems=problems,
-        output_format="json" if "json" in formats else "table",
-        explains=explains,
+    return _in_utf_8(
+        Request(
+            texts=texts,
+            defaults=_environment_defaults(environ),
+            problems=problems,
+            output_format="json" if "json" in formats else "table",
+            explains=explains,
+        )
     )
+
+
+def readable(text: str) -> str:
+    """A text with a mark instead of each byte that is no UTF-8."""
+    return _BYTES.sub("\ufffd", text)
+
+
+def _in_utf_8(request: Request) -> Request:
+    """The same request in UTF-8; bytes that are none are a problem, and could not even be reported."""
+    problems = []
+    for texts in (request.texts, request.defaults):
+        for name, text in texts.items():
+            if not _BYTES.search(text):
+                continue
+            entry = next(entry for entry in re.split(r"[,\n]", text) if _BYTES.search(entry)).strip()
+            shown = "" if name == "token" else f" '{entry}'"
+            problems.append(f"{name}:{shown} holds bytes that are no UTF-8; accepted is text in UTF-8")
+            texts[name] = readable(text)
+    request.problems = [readable(problem) for problem in request.problems + problems]
+    return request
 
 
 def _unknown(arguments: Sequence[str]) -> list[str]:

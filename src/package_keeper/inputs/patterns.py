@@ -111,7 +111,7 @@ def compile_expression(entry: str, *, ignore_case: bool = False) -> Any:
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
         raise PatternProblem(
-            f"not a regular expression: {reason} (RE2 syntax, without look-around and back-references)"
+            f"not a regular expression: '{reason}' (RE2 syntax, without look-around and back-references)"
         ) from None
 
 

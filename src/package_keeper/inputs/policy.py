@@ -59,12 +59,12 @@ class _Reader:
         self._types = types
         self._now = now
         self._refused: set[Path] = set()
-        """Where the schema refused a value: such a value is not read."""
+        """Where the schema refused a value, and what holds such values: they are not read."""
 
     def read(self) -> tuple[Rule, ...]:
         for path, problem in schema_problems(schema("policy"), self._document):
             self._problem(path, problem)
-            self._refused.add(path)
+            self._refused.update(path[:length] for length in range(len(path) + 1))
         rules = self._document.value.get("rules") if isinstance(self._document.value, dict) else None
         found = [(("rules", place), rule) for place, rule in enumerate(rules if isinstance(rules, list) else ())]
         read = tuple(self._rule(path, rule) for path, rule in found if isinstance(rule, dict))
@@ -120,7 +120,7 @@ class _Reader:
         return {name: (value, place) for name, value, place in found if not self._is_refused(place)}
 
     def _is_refused(self, path: Path) -> bool:
-        return any(refused[: len(path)] == path for refused in self._refused)
+        return path in self._refused
 
     def _contradictions(self, path: Path, rule: Mapping[str, Any], found: Rule, *, as_meant: bool) -> None:
         """What a rule says that is not what its author can mean; where it is read `as_meant`, with no problem."""

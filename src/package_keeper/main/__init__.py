@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from package_keeper.errors import BadInput
-from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line
+from package_keeper.errors import BadInput, Cancelled
+from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line, readable
 from package_keeper.main.session import Session
-from package_keeper.runner.process import leave, spare_the_collector
+from package_keeper.runner.process import leave, spare_the_collector, steady_output
 from package_keeper.runner.signals import Interruption, SystemClock
+
+_FILES = ("GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
+"""The variables that name files of the runner: these may have any bytes in their names."""
 
 
 def main(arguments: Sequence[str], make_clock: Callable[[Interruption], SystemClock] = SystemClock) -> int:
@@ -30,21 +33,29 @@ def action_or_command_line() -> NoReturn:
 def _enter(
     arguments: Sequence[str], *, command_line: bool, make_clock: Callable[[Interruption], SystemClock] = SystemClock
 ) -> int:
+    steady_output()
     spare_the_collector()
     interruption = Interruption()
-    interruption.install()
-    environ = dict(os.environ)
-    clock = make_clock(interruption)
+    try:
+        interruption.install()
+        return _run(arguments, interruption, make_clock(interruption), command_line=command_line)
+    except Cancelled as cancelled:
+        # before there was a run that could report
+        return cancelled.status
+
+
+def _run(arguments: Sequence[str], interruption: Interruption, clock: SystemClock, *, command_line: bool) -> int:
     if not command_line:
-        request = from_action(environ)
+        request = from_action(os.environ)
     else:
         try:
-            request = from_command_line(arguments, environ)
+            request = from_command_line(arguments, os.environ)
         except ShowAndExit as shown:
             sys.stdout.write(shown.text)
             return 0
         except BadInput as problem:
             sys.stderr.write(f"error: {problem}\n")
             return problem.status
+    environ = {name: text if name in _FILES else readable(text) for name, text in os.environ.items()}
     session = Session(request, environ, interruption, clock, command_line=command_line)
     return session.run()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from package_keeper.decisions.used import ImageReference
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.doors import Request
+from package_keeper.inputs.doors import Request, readable
 from package_keeper.inputs.file_globs import parse_globs
 from package_keeper.inputs.image_references import find_references
 from package_keeper.inputs.reading import InputFiles
@@ -59,12 +59,14 @@ class NamedFiles:
         if not text:
             return []
         globs, problems = parse_globs(text)
-        picked, idle = globs.pick(workspace.files()) if not problems else ([], [])
+        # a name may be any bytes
+        names = {readable(name): name for name in workspace.files()}
+        picked, idle = globs.pick(names) if not problems else ([], [])
         problems += [f"'{glob}': no file of the workspace matches, so it would protect nothing" for glob in idle]
         found: list[ImageReference] = []
         for file in picked:
             try:
-                for reading in workspace.readings(file):
+                for reading in workspace.readings(names[file]):
                     found += find_references(file, reading)
             except PathProblem as problem:
                 problems.append(f"'{file}' {problem}")

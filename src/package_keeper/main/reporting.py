@@ -1,6 +1,5 @@
 """What a run leaves behind: output file, summary, outputs, and what is shown; the whole before the parts."""
 
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from package_keeper.report.tables import result_tables
 from package_keeper.runner.actions import write_outputs, write_summary
 from package_keeper.runner.files import FileUnwritable, PathProblem, ReceiptFile, Workspace
 from package_keeper.runner.logs import Log
+from package_keeper.runner.process import SteadyStream
 
 LOGGED_ROWS = 1_000
 """Rows of a table in the log of a workflow; who needs all of them reads `output-file`."""
@@ -117,21 +117,19 @@ class Reporter:
         )
 
     def _show(self, contents: Contents) -> None:
-        try:
-            if self.request.output_format == "json":
-                sys.stdout.write(self._masked(printable(result_document(contents))) + "\n")
-            elif self.command_line:
-                width = shutil.get_terminal_size((160, 40)).columns
-                for table in result_tables(contents, width=width):
-                    sys.stdout.write(self._masked(table) + "\n")
-            else:
-                for table in result_tables(contents, width=160, most=LOGGED_ROWS):
-                    for line in table.splitlines():
-                        self.log.info(line)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # whoever read the output has seen enough; Python would complain once more while it ends
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # reason: held until the end
+        if self.request.output_format == "json":
+            sys.stdout.write(self._masked(printable(result_document(contents))) + "\n")
+        elif self.command_line:
+            width = shutil.get_terminal_size((160, 40)).columns
+            for table in result_tables(contents, width=width):
+                sys.stdout.write(self._masked(table) + "\n")
+        else:
+            for table in result_tables(contents, width=160, most=LOGGED_ROWS):
+                for line in table.splitlines():
+                    self.log.info(line)
+        sys.stdout.flush()
+        if isinstance(sys.stdout, SteadyStream) and sys.stdout.problem:
+            self.log.error(f"standard output cannot be written ({sys.stdout.problem}): what it should show is lost")
 
     def _masked(self, text: str) -> str:
         """The last net: whatever GitHub or a proxy echoed, the token is in no text that leaves the run."""

@@ -41,7 +41,7 @@ from package_keeper.github.repositories import Repositories
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.retries import Retries
 from package_keeper.github.run_pace import RunPace
-from package_keeper.github.transport import Transport
+from package_keeper.github.transport import Transport, environment_problems
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.doors import Request
 from package_keeper.inputs.operations import Operation
@@ -89,6 +89,10 @@ class Session:
         run = self._state.run
         try:
             self._attempt()
+        except OutOfTime as over:
+            run.ended_by = over
+            if not self._retries.reached:
+                run.ended_by = Unreachable(f"GitHub was not reached within time-limit: {over.why}")
         except PackageKeeperError as error:
             run.ended_by = error
         except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
@@ -148,6 +152,8 @@ class Session:
         return settings, files.receipt
 
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
+        if problems := environment_problems([settings.api_url, _registry_url(settings)], self._environ):
+            raise BadInput(problems)
         transport = Transport(settings.api_url, settings.token.text, self._retries)
         asker = Asker(settings.api_url, settings.token.text, self._retries)
         try:
@@ -272,10 +278,11 @@ class Session:
 
     def _tell_rest(self, run: Run) -> None:
         """Say what a budget leaves for the next run."""
-        for outcome, name in ((Outcome.OVER_LIMIT, "limit"), (Outcome.OUT_OF_TIME, "time-limit")):
+        over = self._run_pace.held_up_by or "time-limit is reached"
+        for outcome, reason in ((Outcome.OVER_LIMIT, "limit is reached"), (Outcome.OUT_OF_TIME, over)):
             left = sum(record.outcome is outcome for record in run.records)
             if left and not isinstance(run.ended_by, Cancelled):
-                self._log.notice(f"{name} is reached: {left} of the planned writes are left for the next run")
+                self._log.notice(f"{reason}: {left} of the planned writes are left for the next run")
 
     def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
         governor = Governor(

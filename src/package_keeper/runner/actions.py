@@ -1,9 +1,14 @@
 """The files by which a step speaks to the runner: outputs and summary, through actions-toolkit where it has them."""
 
+import os
+import select
+import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from actions_toolkit.file_command import prepare_key_value_message
+
+PATIENCE_SECONDS = 5.0
+"""Seconds for what is written to be taken, where it goes to no file."""
 
 
 def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> None:
@@ -35,5 +40,17 @@ def run_identity(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _append(place: str, text: str) -> None:
-    with Path(place).open("a", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    """Write to what the runner gives: a file, or whatever else it is, for which nobody is waited for long."""
+    data = text.encode(errors="backslashreplace")
+    until = time.monotonic() + PATIENCE_SECONDS
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(place, how, 0o666)
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    try:
+        while data:
+            if not room.poll(max(until - time.monotonic(), 0.0) * 1000):
+                raise TimeoutError(f"{place}: nobody takes what is written")
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from package_keeper.runner.files import read_regular
+
 
 class ManifestCache:
     """Keeps manifests as `FOLDER/sha256/ab/abcd…`. A file that is not what its name says is as good as none.
@@ -21,7 +23,7 @@ class ManifestCache:
         """The bytes of a manifest, or `None` when there is none or it is damaged."""
         place = self._place(digest)
         try:
-            body = place.read_bytes()
+            body = read_regular(place)
         except OSError:
             return None
         if hashlib.sha256(body).hexdigest() == place.name:

@@ -5,7 +5,9 @@ Files made by root in the workspace break later checkouts on self-hosted runners
 
 import codecs
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +16,13 @@ from package_keeper.errors import PackageKeeperError
 
 class PathProblem(ValueError):
     """A path cannot be used; the message says why and what is accepted."""
+
+
+class NoRegularFile(OSError):
+    """What is there is a folder, a pipe, a socket or a device."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EINVAL, "is no regular file")
 
 
 class FileUnwritable(PackageKeeperError):
@@ -97,9 +106,11 @@ class Workspace:
     def _read(self, text: str) -> bytes:
         place = self.resolve(text)
         try:
-            return place.read_bytes()
+            return read_regular(place)
         except FileNotFoundError:
             raise PathProblem("does not exist in the workspace") from None
+        except NoRegularFile:
+            raise PathProblem("is no regular file; accepted is the path of a file") from None
         except OSError as error:
             raise PathProblem(f"cannot be read ({type(error).__name__})") from None
 
@@ -117,7 +128,10 @@ class Workspace:
         try:
             place = self.resolve(text)
             self._make_parents(place)
-            place.write_text(content, encoding="utf-8")
+            with os.fdopen(_open_regular(place, os.O_WRONLY | os.O_CREAT), "wb") as file:
+                file.truncate()
+                # a name that is no UTF-8 reads as its escape, in JSON too
+                file.write(content.encode(errors="backslashreplace"))
             self.give_away(place)
         except (OSError, PathProblem) as error:
             raise FileUnwritable(f"{text} cannot be written: {error}") from None
@@ -188,9 +202,35 @@ def _check_folder(place: Path) -> None:
         raise PathProblem("is a file; accepted is a folder, or a name that is free")
 
 
+def read_regular(place: Path) -> bytes:
+    """Read a file that is one. Raises `OSError`, `NoRegularFile` for what nobody may ever write to."""
+    with os.fdopen(_open_regular(place, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def _open_regular(place: Path, how: int) -> int:
+    """Open a file, and only then see what it is: before that somebody could put something else there.
+
+    Without blocking: a pipe would wait for somebody at its other end.
+    """
+    try:
+        descriptor = os.open(place, how | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        # a socket, or a pipe or device that has nobody at its other end
+        if error.errno in (errno.ENXIO, errno.ENODEV, errno.EISDIR):
+            raise NoRegularFile from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NoRegularFile
+    return descriptor
+
+
 def _check_writable(place: Path) -> None:
     if place.is_dir():
         raise PathProblem("is a folder; accepted is the path of a file")
+    if place.exists() and not place.is_file():
+        raise PathProblem("is no regular file; accepted is the path of a file")
     parent = place.parent
     while not parent.exists():
         parent = parent.parent

@@ -75,6 +75,8 @@ class Log:
         if level > self.level and level >= LEVELS["info"]:
             return
         text = text.replace(self._secret, "***") if len(self._secret) >= SHORTEST_SECRET else text
+        # names of files may be any bytes, which nothing that is written could hold
+        text = text.encode(errors="replace").decode()
         with self._lock:
             if level < LEVELS["info"]:
                 self.messages.append(text)

@@ -1,7 +1,7 @@
 """Cancellation: SIGINT, then SIGTERM 7.5 s later, then the end 2.5 s later (GITHUB.md, "The Actions runner").
 
-As process 1 Python has no SIGTERM handler of its own. The first signal lets a write that is under way finish, so that
-its outcome reaches the receipt; the second cuts it off.
+A terminal that is closed sends SIGHUP. As process 1 Python has no SIGTERM handler of its own. The first signal lets a
+write that is under way finish, so that its outcome reaches the receipt; the second cuts it off.
 """
 
 import signal
@@ -13,6 +13,9 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from package_keeper.errors import Cancelled
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a run to stop."""
 
 
 class Interruption:
@@ -30,13 +33,15 @@ class Interruption:
         return self._requested
 
     def install(self) -> None:
-        """Take over SIGINT and SIGTERM of this process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        """Take over the signals of this process that ask it to stop."""
+        for number in STOPPING:
+            # `nohup` ignores SIGHUP, and means it
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
 
     def finish(self) -> None:
         """Pass over all further signals: what happened is about to be reported, which nothing may cut off."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
 
     @contextmanager
