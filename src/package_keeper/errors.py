@@ -120,6 +120,8 @@ class RefusalKind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     NO_PERMISSION = "no-permission"
     NOT_FOUND = "not-found"
+    ALREADY_EXISTS = "already-exists"
+    """Of a restoration: something active has the name. GitHub says so with the status of a missing permission."""
     UNREACHABLE = "unreachable"
     UNREADABLE = "unreadable"
     """The answer came, and is not what was asked for."""

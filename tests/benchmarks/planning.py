@@ -206,6 +206,11 @@ class Hub:
     def version(self, package: PackageName, version_id: int) -> Version:
         raise NotImplementedError
 
+    # the protocol Looks
+
+    def active(self, package: PackageName, ids: Iterable[int]) -> frozenset[int]:
+        raise NotImplementedError
+
     # the protocol ManifestReader
 
     def read(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, Manifest]:
@@ -291,6 +296,7 @@ def task(hub: Hub, log: Silence) -> Task:
         explains=False,
         query="",
         reader=hub,
+        looks=hub,
         registry=hub,
         writing=None,
         clock=log,

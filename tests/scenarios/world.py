@@ -46,8 +46,9 @@ VERSION_KEYS = {
     "held_back",
 }
 """`metadata` is JSON that GitHub answers instead of its own; `held_back` is for what lists leave out, and say so."""
-IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content"}
-"""What a container version is: an index of new platforms or of named versions, a referrer `of` one, or any bytes."""
+IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content", "twin"}
+"""What a container version is: an index of new platforms or of named versions, a referrer `of` one, any bytes, or a
+second version of the digest of one."""
 PACKAGE_KEYS = {"versions", "owner", "visibility", "conflict", "deleted", "repository", "created", "without"}
 """`without` names fields that GitHub leaves out."""
 
@@ -115,10 +116,12 @@ class World:
             case ["move", tag, "to", name]:
                 version = self.versions[name]
                 version.package.move_tag(tag, version)
-            case ["remove", name]:
-                self.versions[name].package.remove(self.versions[name])
-            case ["restore", name]:
-                self.versions[name].package.bring_back(self.versions[name])
+            case ["remove", *name]:
+                version = self.versions[" ".join(name)]
+                version.package.remove(version)
+            case ["restore", *name]:
+                version = self.versions[" ".join(name)]
+                version.package.bring_back(version)
             case ["restore-package", package]:
                 self.packages[package].undelete()
             case ["delete-package", package]:
@@ -132,7 +135,28 @@ class World:
             case ["clear", "faults"]:
                 self.simulator.faults.clear()
             case _:
-                raise ValueError(f"nobody can {action}")
+                self._do_more(words)
+
+    def _do_more(self, words: list[str]) -> None:
+        """`purge 1.0.0`, `copy a as b` (push its digest again), `make npm/app` (again)."""
+        match words:
+            case ["purge", *name]:
+                self._purge(self.versions[" ".join(name)])
+            case ["copy", name, "as", other]:
+                version = self.versions[name]
+                self.versions[other] = version.package.push(*version.package.manifests[version.name])
+                self.names[self.versions[other].id] = other
+            case ["make", package]:
+                kind, _, name = package.partition("/")
+                self.simulator.add_package("acme", kind, name).add_version("9.9.9")
+            case _:
+                raise ValueError(f"nobody can {' '.join(words)}")
+
+    def _purge(self, version: Version) -> None:
+        """Delete a version so long ago that GitHub holds it no longer."""
+        if version.deleted_at is None:
+            version.package.remove(version)
+        version.update(deleted_at=moment("31d ago"))
 
     def _harm(self, way: str, version: Version) -> None:
         """Let the registry lose the bytes of a version that is still listed, or have others under its digest.
@@ -179,6 +203,8 @@ class World:
     def _push(
         self, package: Package, seed: str, tags: list[str], created: datetime, given: Tree, number: int | None
     ) -> Version:
+        if "twin" in given:
+            return package.add_twin(self.versions[given["twin"]], created_at=created, tags=tags)
         if platforms := given.get("platforms", "").split():
             attested = boolean(given.get("attested", "false"))
             version = push_image(package, None, seed=seed, platforms=platforms, attested=attested, created_at=created)

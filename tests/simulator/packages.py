@@ -13,6 +13,7 @@ from .wire import override
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .simulator import Unknowns
     from .store import Owner, Repository, Store
 
 
@@ -33,6 +34,8 @@ class Version:
     """When it was pushed, in elapsed seconds of the clock (how soon a push is listed: GITHUB.md says ?)."""
     gone: float = 0.0
     """When it was deleted, likewise: lists can be stale."""
+    back: float = 0.0
+    """When it was restored, likewise."""
     json: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -69,13 +72,14 @@ class Package:
         self.manifests: dict[str, tuple[bytes, str]] = {}
         self.blobs: dict[str, bytes] = {}
         self.json: dict[str, bytes] = {}
-        self._names: dict[str, Version] = {}
+        self._names: dict[str, list[Version]] = {}
+        """The active versions by name; several after a re-push of a digest."""
         self._tags: dict[str, Version] = {}
         self._lists: dict[str, list[Version]] = {}
 
     @override
     def __repr__(self) -> str:
-        return f"<{self.owner.login}/{self.name} ({self.type}) {len(self._names)} active>"
+        return f"<{self.owner.login}/{self.name} ({self.type}) {self.active_count()} active>"
 
     def active(self) -> list[Version]:
         """List the versions that are there, newest first."""
@@ -88,19 +92,26 @@ class Package:
             horizon = self.store.horizon()
             return [version for version in self._sorted("deleted") if (version.deleted_at or "") >= horizon]
 
-    def listed(self, state: str, push_delay: float = 0.0, delete_delay: float = 0.0) -> list[Version]:
+    def listed(self, state: str, lags: Unknowns) -> list[Version]:
         """List versions as REST does, late by some seconds where the simulator is told to be."""
-        if state == "deleted":
-            return self.deleted()
-        if not push_delay and not delete_delay:
-            return self._sorted("active")
         now = self.store.clock.elapsed()
-        late = [v for v in self._sorted("deleted") if v.gone and now - v.gone < delete_delay]
-        return [v for v in self._sorted("active") if not v.born or now - v.born >= push_delay] + late
+        restored = [v for v in self._sorted("active") if v.back and now - v.back < lags.restores_listed_after]
+        if state == "deleted":
+            found = [v for v in self.deleted() if not v.gone or now - v.gone >= lags.deletions_listed_after]
+            return found + restored
+        late = [v for v in self._sorted("deleted") if v.gone and now - v.gone < lags.deletions_listed_for]
+        if not (restored or late or lags.pushes_listed_after):
+            return self._sorted("active")
+        return [
+            v
+            for v in self._sorted("active")
+            if v not in restored and (not v.born or now - v.born >= lags.pushes_listed_after)
+        ] + late
 
     def find(self, name: str) -> Version | None:
-        """Find the active version of a name (for containers: a digest)."""
-        return self._names.get(name)
+        """Find the active version of a name (for containers: a digest); of several the first."""
+        found = self._names.get(name)
+        return found[0] if found else None
 
     def tagged(self, tag: str) -> Version | None:
         """Find the active version that carries a tag."""
@@ -108,7 +119,7 @@ class Package:
 
     def active_count(self) -> int:
         """Count the active versions."""
-        return len(self._names)
+        return sum(len(versions) for versions in self._names.values())
 
     def is_last_tagged(self, version: Version) -> bool:
         """Tell whether a version carries tags and no other active one does."""
@@ -143,11 +154,19 @@ class Package:
             else:
                 if name in self._names:
                     raise ValueError(f"{self.name} has an active version {name}")
-                self._names[name] = version
+                self._names[name] = [version]
                 for tag in tags:
                     self._move(tag, version)
             self.changed()
             return version
+
+    def add_twin(self, version: Version, *, created_at: Moment | None = None, tags: Iterable[str] = ()) -> Version:
+        """Put a second active version of the same digest there, as a re-push now and then does."""
+        with self.store.lock:
+            others = self._names.pop(version.name, [])
+            twin = self.add_version(version.name, created_at=created_at, tags=tags)
+            self._names[version.name] = [*others, twin]
+            return twin
 
     def push(
         self,
@@ -162,7 +181,7 @@ class Package:
         with self.store.lock:
             media_type = media_type or str(json.loads(manifest)["mediaType"])
             self.manifests[digest] = (manifest, media_type)
-            version = self._names.get(digest)
+            version = self.find(digest)
             if version is None:
                 version = self.add_version(digest, created_at=created_at, id=id)
                 if created_at is None:
@@ -194,7 +213,9 @@ class Package:
         with self.store.lock:
             version.deleted_at = self.store.clock.stamp()
             version.gone = self.store.clock.elapsed() or 1e-9
-            del self._names[version.name]
+            self._names[version.name].remove(version)
+            if not self._names[version.name]:
+                del self._names[version.name]
             for tag in version.tags:
                 if self._tags.get(tag) is version:
                     del self._tags[tag]
@@ -204,7 +225,8 @@ class Package:
         """Undo ``remove``: tags that moved on meanwhile stay where they are, unless ``take_tags``."""
         with self.store.lock:
             version.deleted_at = None
-            self._names[version.name] = version
+            version.back = self.store.clock.elapsed() or 1e-9
+            self._names.setdefault(version.name, []).append(version)
             tags, version.tags = version.tags, []
             for tag in tags:
                 if take_tags or tag not in self._tags:

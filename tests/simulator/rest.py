@@ -237,7 +237,7 @@ def _list_versions(call: Call) -> Answer:
     state = request.query.get("state", "active")
     if state not in ("active", "deleted"):
         raise Refusal(400, wire.INVALID_ARGUMENT)
-    found = package.listed(state, unknowns.pushes_listed_after, unknowns.deletions_listed_for)
+    found = package.listed(state, unknowns)
     held_back = [version for version in found if version.id in package.held_back]
     if held_back:
         found = [version for version in found if version not in held_back]
@@ -293,7 +293,7 @@ def _restore_version(call: Call) -> Answer:
     tokens.check_admin(call.token, package, of_version=True)
     version = call.version(package, active=False)
     if package.find(version.name) is not None:
-        raise Refusal(call.simulator.unknowns.restore_refused_status, wire.VERSION_TAKEN)
+        raise Refusal(call.simulator.unknowns.version_taken_status, call.simulator.unknowns.version_taken_text)
     package.bring_back(version, call.simulator.unknowns.restored_versions_take_tags)
     return Answer(204)
 

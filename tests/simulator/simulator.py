@@ -19,7 +19,7 @@ from .registry import Registry
 from .server import Server
 from .store import Owner, Repository, Store
 from .tokens import Token, TokenBook
-from .wire import Answer, Headers, Request, error_body, json_answer
+from .wire import VERSION_TAKEN, Answer, Headers, Request, error_body, json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,10 @@ class Unknowns:
     """What GITHUB.md marks with a question mark or reports as seen now and then: tests try both ways."""
 
     restore_refused_status: int = 400
-    """The status when a name or version was reused (status and text are unknown)."""
+    """The status when the name of a package was reused (status and text are unknown)."""
+    version_taken_status: int = 403
+    version_taken_text: str = VERSION_TAKEN
+    """What a restoration is refused with when another version of that name is active."""
     restored_versions_take_tags: bool = False
     """Whether a restored version takes its tags back from the versions they moved to."""
     losing_a_tag_moves_updated_at: bool = True
@@ -43,6 +46,10 @@ class Unknowns:
     """How many simulated seconds a pushed version is missing in lists."""
     deletions_listed_for: float = 0.0
     """How many simulated seconds a deleted version still is in lists."""
+    deletions_listed_after: float = 0.0
+    """How many simulated seconds a deleted version is missing in the list of deleted ones."""
+    restores_listed_after: float = 0.0
+    """How many simulated seconds a restored version is listed as deleted, and not as active."""
     private_packages_under_users: bool = True
     """Whether ``/users/{username}/…`` shows private packages at all (``/user/…`` always does)."""
 

@@ -60,7 +60,7 @@ VERSION_NOT_FOUND = "Package version not found."
 NOT_FOUND = "Not Found"
 TOO_FAR = "The value of `per_page` multiplied by `page` cannot be greater than 10000."
 NAME_TAKEN = "Cannot restore: the name of this package is in use again."
-VERSION_TAKEN = "Cannot restore: a version with this name exists."
+VERSION_TAKEN = "Package version already exists."
 
 DOCUMENTATION = "https://docs.github.com/rest/packages/packages"
 LIMIT_DOCUMENTATION = (

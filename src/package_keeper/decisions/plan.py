@@ -109,6 +109,14 @@ class GuardedPlan:
     later: tuple[PlannedWrite, ...] = field(default=())
     with_package: tuple[PlannedWrite, ...] = field(default=())
 
+    def only(self, *, tags: bool) -> "GuardedPlan":
+        """What of it concerns tags, or all the rest; nothing is added."""
+        return replace(
+            self,
+            now=tuple(write for write in self.now if (write.tag is not None) is tags),
+            later=tuple(write for write in self.later if (write.tag is not None) is tags),
+        )
+
     def groups_of_now(self) -> list[int]:
         """For each write of `now`, the number of its group in the plan: those of one image have one number."""
         numbers = {id(write): number for number, group in enumerate(self.plan.groups) for write in group}

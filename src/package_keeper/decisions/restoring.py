@@ -59,14 +59,17 @@ def plan_restorations(
 ) -> Plan:
     """Plan the restorations of one package.
 
-    Of several deleted versions with one tag or name, the newest has it; the others are refused as they would be
-    once the newest is back. `active` is added to. Where not all tags in use are known, nothing with a tag comes back.
+    Of several deleted versions with one tag or name, the newest has it, and of one name rather one with tags; the
+    others are refused as they would be once that is back. `active` is added to. Where not all tags in use are known,
+    nothing with a tag comes back.
     """
     if not (active.tags_known or tags_may_move):
         judgements = map(_kept_if_tagged, judgements)
     judgements = tuple(judgements)
     chosen = [judgement for judgement in judgements if judgement.decision is Decision.RESTORE]
     chosen.sort(key=lambda judgement: age_order(judgement.version, timestamp), reverse=True)
+    # GitHub restores one version of a name: an untagged one would keep the tags of the others away
+    chosen.sort(key=lambda judgement: not judgement.version.tags)
     writes: list[PlannedWrite] = []
     for judgement in chosen:
         version = judgement.version

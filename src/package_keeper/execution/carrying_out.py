@@ -52,6 +52,8 @@ class Carrier:
         self.crew = crew
         self.seen_gone: set[int] = set()
         """Versions that this run deleted and that a later look did not find any more."""
+        self.forbidden: set[PackageName] = set()
+        """Packages on which the token has no permission: one refusal speaks for all versions of a package."""
 
     def carry_out(
         self, plan: GuardedPlan, operation: WriteOperation, drift: Drift | None = None, *, to_the_end: bool = False
@@ -105,8 +107,6 @@ class _Carrying:
         self._waits_for = operation.waits_for(self._writes)
         self._batches = operation.batches(self._writes, self._groups, self._room)
         self._schedule = Schedule()
-        self._forbidden: set[PackageName] = set()
-        """Packages on which the token has no permission: one refusal speaks for all versions of a package."""
         self._records: dict[int, WriteRecord] = {}
         self._sequences: dict[int, int] = {}
         """The numbers in the receipt of the writes that are under way, by place."""
@@ -249,7 +249,7 @@ class _Carrying:
             return settled
         if (objection := self._given_up.get(place)) is not None:
             return objection.outcome, objection.text
-        if write.package in self._forbidden:
+        if write.package in self._carrier.forbidden:
             return Outcome.NO_PERMISSION, "not sent, since the permission is missing for the whole package"
         return None
 
@@ -362,7 +362,7 @@ class _Carrying:
             outcome, message = Outcome.DONE, ""
             self._answers.passed()
         elif isinstance(error, Refusal):
-            if error.kind is RefusalKind.NOT_FOUND and write.package in self._forbidden:
+            if error.kind is RefusalKind.NOT_FOUND and write.package in self._carrier.forbidden:
                 # GitHub says "not found" for want of a permission; a look at each version would find the same
                 outcome, message = Outcome.NO_PERMISSION, str(error)
             else:
@@ -398,7 +398,7 @@ class _Carrying:
         self._schedule.end(place)
         self._end_left_open(record)
         text = tell(record)
-        if outcome is Outcome.NO_PERMISSION and write.package in self._forbidden:
+        if outcome is Outcome.NO_PERMISSION and write.package in self._carrier.forbidden:
             self._log.debug(text)
         elif write.refusal is not None and write.decision is Decision.DELETE:
             # said once for the package, when it was planned
@@ -410,11 +410,11 @@ class _Carrying:
         else:
             self._log.info(text)
         if outcome is Outcome.NO_PERMISSION and self._ended_by is None:
-            self._forbidden.add(write.package)
+            self._carrier.forbidden.add(write.package)
 
     def _tell_forbidden(self) -> None:
         """Say how many versions one missing permission concerns; the first refusal said why."""
-        for package in sorted(self._forbidden, key=str):
+        for package in sorted(self._carrier.forbidden, key=str):
             number = sum(
                 record.outcome is Outcome.NO_PERMISSION and record.write.package == package
                 for record in self._records.values()

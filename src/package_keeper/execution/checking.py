@@ -1,13 +1,15 @@
 """`verify`: is every tagged image whole? And what `repair` needs to know to mend those that are not."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 from package_keeper.errors import Refusal
 from package_keeper.execution.describing import describe_stubs
 from package_keeper.execution.image_reading import ManifestReader, Manifests, read_tagged
 from package_keeper.execution.images import OBSTACLE_KINDS
-from package_keeper.execution.ports import Log, Reader
+from package_keeper.execution.looking import still_active
+from package_keeper.execution.ports import Log, Looks, Reader
 from package_keeper.inventory.graph import Graph
 from package_keeper.inventory.health import CheckedImage, check_images
 from package_keeper.inventory.package import Package
@@ -16,11 +18,18 @@ from package_keeper.inventory.version import Version, display_name
 
 @dataclass(frozen=True, kw_only=True)
 class Checker:
-    """Checks the images of packages. Manifests that were read once serve for the second look of `repair`, too."""
+    """Checks the images of packages. Manifests that were read once serve for the second look of `repair`, too.
+
+    A list that lags behind is not believed: what cannot be read is looked at, and, when it `repairs`, what is listed
+    as deleted and as active. `gone` are the ids of what is deleted in truth.
+    """
 
     reader: Reader
+    looks: Looks
     registry: ManifestReader
     log: Log
+    repairs: bool = False
+    gone: set[int] = field(default_factory=set)
 
     def check(
         self,
@@ -38,8 +47,20 @@ class Checker:
         """
         named = set(digests)
         unknown = {each.name for each in versions if not each.tags_known}
+        deleted: list[Version] | None = None
+        if self.repairs:
+            deleted = self.reader.versions(package.key, deleted=True)
+            versions = self._there(package, versions, ids=frozenset(version.id for version in deleted))
         manifests = Manifests(package.key, versions, self.registry)
         read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), named | unknown)
+        for each in manifests.unreadable.values():
+            kind = OBSTACLE_KINDS.get(each.obstacle)
+            if kind is not None:
+                raise Refusal(kind, f"{display_name(each.digest)} cannot be read: {each.why}")
+        # what cannot be read may be gone, and only a list that lags behind shows it
+        versions = self._there(package, versions, names=frozenset(manifests.unreadable))
+        there = {version.name for version in versions}
+        unreadable = {digest: each for digest, each in manifests.unreadable.items() if digest in there}
         images = [
             image
             for image in Graph(versions, manifests.read).images()
@@ -50,22 +71,30 @@ class Checker:
         if stubs:
             self.log.warning(f"{package.key}: {describe_stubs(stubs)}")
             images = [image for image in images if not image.is_stub]
-        for unreadable in manifests.unreadable.values():
-            kind = OBSTACLE_KINDS.get(unreadable.obstacle)
-            if kind is not None:
-                raise Refusal(kind, f"{display_name(unreadable.digest)} cannot be read: {unreadable.why}")
         missing = {digest for image in images for digest in image.missing}
-        deleted: list[Version] = []
         present: set[str] = set()
         if missing:
-            fresh = {version.name for version in self.reader.versions(package.key)}
+            listed = [version for version in self.reader.versions(package.key) if version.name in missing]
+            fresh = {version.name for version in still_active(package.key, listed, self.looks, names=missing)}
             present = {
                 digest for digest in sorted(missing) if digest in fresh or self.registry.exists(package.key, digest)
             }
-            deleted = self.reader.versions(package.key, deleted=True)
-        checked = check_images(images, manifests.unreadable, deleted, frozenset(present))
+            deleted = self.reader.versions(package.key, deleted=True) if deleted is None else deleted
+        checked = check_images(images, unreadable, deleted or (), frozenset(present))
         self._tell(package, checked, self.log.warning if about_to_mend else self.log.error)
         return checked
+
+    def _there(
+        self,
+        package: Package,
+        versions: list[Version],
+        *,
+        ids: AbstractSet[int] = frozenset(),
+        names: AbstractSet[str] = frozenset(),
+    ) -> list[Version]:
+        found = still_active(package.key, versions, self.looks, ids=ids, names=names)
+        self.gone.update({version.id for version in versions} - {version.id for version in found})
+        return found
 
     def _tell(self, package: Package, checked: list[CheckedImage], say: Callable[[str], None]) -> None:
         for image in checked:

@@ -1,20 +1,32 @@
 """Bringing back the parts of images: after their root was restored, and for images that lost some (`repair`)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from package_keeper.decisions.plan import Plan, PlannedWrite
+from package_keeper.decisions.plan import Plan, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.execution.image_reading import ManifestReader, Manifests
-from package_keeper.execution.ports import Pause, Reader
+from package_keeper.errors import Refusal
+from package_keeper.execution.image_reading import ManifestReader
+from package_keeper.execution.images import OBSTACLE_KINDS
+from package_keeper.execution.looking import still_active
+from package_keeper.execution.ports import Log, Looks, Pause, Reader
 from package_keeper.inventory.graph import tagged_subjects
-from package_keeper.inventory.health import CheckedImage
+from package_keeper.inventory.health import CheckedImage, MissingPart, by_digest
+from package_keeper.inventory.manifest import Manifest, UnreadableManifest
 from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import Timestamp, Version, age_order, display_name
+from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, display_name, oldest_first
 
 READABLE_AFTER = (1.0, 3.0)
 """Seconds to wait before a restored manifest that cannot be read is asked for again."""
+
+ROUND = 64
+"""Manifests of one round: what an index shows to be plain is not read after it."""
+
+MANY = 10
+"""So many images that lack parts are named, and of each so many parts; then how many there are."""
 
 
 def plan_repair(checked: Iterable[CheckedImage], in_use: Mapping[PackageName, set[str]]) -> list[PlannedWrite]:
@@ -22,23 +34,24 @@ def plan_repair(checked: Iterable[CheckedImage], in_use: Mapping[PackageName, se
 
     `in_use` are the tags that active versions carry: a part that had one of them would take it away.
     """
-    writes: dict[int, PlannedWrite] = {}
+    writes: dict[str, PlannedWrite] = {}
     for image in checked:
+        taken = in_use.get(image.root.package, set())
         for part in image.missing:
-            if part.deleted is not None:
-                write = restoration(
-                    part.deleted,
-                    Reason.NEEDED_BY,
-                    root=image.root.name,
-                    tags_in_use=in_use.get(part.deleted.package, set()),
-                )
-                writes.setdefault(part.deleted.id, write)
+            if part.versions and part.digest not in writes:
+                version = _choose(part.versions, taken)
+                writes[part.digest] = _restoration(version, Reason.NEEDED_BY, root=image.root.name, tags_in_use=taken)
     return list(writes.values())
 
 
-def restoration(version: Version, reason: Reason, *, root: str | None, tags_in_use: set[str]) -> PlannedWrite:
+def _choose(versions: Sequence[Version], tags_in_use: AbstractSet[str]) -> Version:
+    """Of several deleted versions of one digest the first that takes no tag away."""
+    return next((each for each in versions if tags_in_use.isdisjoint(each.image_tags)), versions[0])
+
+
+def _restoration(version: Version, reason: Reason, *, root: str, tags_in_use: AbstractSet[str]) -> PlannedWrite:
     """The write that restores one version, unless a tag that it had is in use by now."""
-    taken = tags_in_use.intersection(version.image_tags)
+    takes = not tags_in_use.isdisjoint(version.image_tags)
     return PlannedWrite(
         decision=Decision.RESTORE,
         reason=reason,
@@ -48,7 +61,7 @@ def restoration(version: Version, reason: Reason, *, root: str | None, tags_in_u
         version_name=version.name,
         tags=version.tags,
         root=root,
-        refusal=Outcome.TAG_IN_USE if taken else None,
+        refusal=Outcome.TAG_IN_USE if takes else None,
     )
 
 
@@ -68,76 +81,311 @@ def plan_stub_deletions(stubs: Iterable[Version]) -> Plan:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """What a restored image lacks. `version_id` is the version that can bring it back, if any can, and `until` when.
+
+    A pull does not need what is not `pulled`: signatures and the like.
+    """
+
+    digest: str
+    version_id: int | None
+    until: datetime | None
+    pulled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incomplete:
+    """A restored image that is not whole. `unreadable` says why manifests of it cannot be read, if so."""
+
+    root: str
+    tags: tuple[str, ...]
+    lacks: tuple[Lack, ...]
+    unreadable: str
+
+
 @dataclass(kw_only=True)
-class PartFinder:
-    """Finds, round by round, what restored images of one package still lack.
+class Completion:
+    """Makes the restored images of one container package whole, round by round, and tells which are not.
 
     A registry serves active versions only, so what an index needs is known after it was restored. Referrers by tag
-    come back with what they refer to; those known by `subject` alone come back with a receipt.
+    come back with what they refer to; those known by `subject` alone come back with a receipt. `deleted` are the
+    deleted versions, if they were read before.
     """
 
     package: PackageName
     reader: Reader
+    looks: Looks
     registry: ManifestReader
-    active: set[str]
-    tags: set[str]
-    deleted: Sequence[Version]
-    failed: Callable[[str, Refusal], None]
     pause: Pause
-    seen: set[str] = field(default_factory=set)
-    stubs: list[Version] = field(default_factory=list)
-    """What was restored and turned out to be a stub: those of earlier versions are known by their manifests only."""
+    deleted: Sequence[Version] | None
+    _images: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The tags of what is back, by digest: roots and parts alike."""
+    _active: set[str] = field(default_factory=set)
+    _gone: dict[str, list[Version]] = field(default_factory=dict)
+    """What is needed and not active: the versions that can bring each digest back."""
+    _tried: dict[int, Outcome] = field(default_factory=dict)
+    _not_back: dict[str, WriteRecord] = field(default_factory=dict)
+    _told: dict[str, dict[str, None]] = field(default_factory=dict)
+    """The parts of each root, as far as writes name their root: referrers among them."""
+    _manifests: dict[str, Manifest] = field(default_factory=dict)
+    _unreadable: dict[str, UnreadableManifest] = field(default_factory=dict)
+    _plain: set[str] = field(default_factory=set)
+    """Parts that an index shows to be plain manifests, which need not be read."""
+    _listed: list[Version] | None = None
+    _restored: dict[str, Version] = field(default_factory=dict)
+    _deleted_are_fresh: bool = False
 
-    def next_round(self, restored: Iterable[Version]) -> list[PlannedWrite]:
-        """What the versions restored in the last round need. May raise `Refusal`."""
-        names = {version.name: version for version in restored}
-        self.active.update(names)
-        manifests = self._read([version for name, version in names.items() if name not in self.seen])
-        self.seen.update(names)
-        for unreadable in manifests.unreadable.values():
-            self.failed(
-                f"{self.package} {display_name(unreadable.digest)}",
-                Refusal(
-                    RefusalKind.OTHER,
-                    f"restored, but it cannot be read ({unreadable.why}), so its parts are not known; see repair",
-                ),
-            )
-        newest: dict[str, Version] = {}
-        for version in sorted(self.deleted, key=lambda version: age_order(version, Timestamp.DELETED)):
-            newest[version.name] = version
-        self.stubs += [names[name] for name, manifest in manifests.read.items() if manifest.is_stub]
-        writes: dict[int, PlannedWrite] = {}
-        for name, manifest in manifests.read.items():
-            for child in manifest.children:
-                if child.digest in self.active:
-                    continue
-                part = newest.get(child.digest)
-                if part is None and not child.is_manifest:
-                    continue
-                if part is None:
-                    self.failed(
-                        f"{self.package} {display_name(name)}",
-                        Refusal(
-                            RefusalKind.OTHER, f"restored, but its part {display_name(child.digest)} is gone for good"
-                        ),
-                    )
-                else:
-                    writes.setdefault(part.id, restoration(part, Reason.PART_OF, root=name, tags_in_use=self.tags))
-        for version in newest.values():
-            subjects = [subject for subject in tagged_subjects(version) if subject in names]
-            if subjects and version.name not in self.active and not version.image_tags:
-                writes.setdefault(
-                    version.id, restoration(version, Reason.PART_OF, root=subjects[0], tags_in_use=self.tags)
-                )
-        return list(writes.values())
+    def note(self, records: Iterable[WriteRecord]) -> None:
+        """Take in what became of restorations."""
+        for record in records:
+            write, outcome = record.write, record.outcome
+            if write.package != self.package or write.kind is not WriteKind.VERSION or write.version_id is None:
+                continue
+            # a second version of the root's own digest is called a part of it, too
+            if write.root is not None and write.root != write.version_name:
+                self._told.setdefault(write.root, {})[write.version_name] = None
+            if outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE):
+                self.add(write.version_name, write.tags)
+                if outcome is Outcome.DONE and write.version is not None:
+                    self._restored[write.version_name] = write.version
+            else:
+                self._not_back[write.version_name] = record
+            self._tried[write.version_id] = outcome
 
-    def _read(self, versions: Sequence[Version]) -> Manifests:
-        """Read what was just restored; a registry may take a moment to have it again."""
-        manifests = Manifests(self.package, versions, self.registry)
-        manifests.take(version.name for version in versions)
+    def add(self, digest: str, tags: tuple[str, ...]) -> None:
+        """Look after an active version, too."""
+        self._images[digest] = tuple(dict.fromkeys((*self._images.get(digest, ()), *tags)))
+        self._active.add(digest)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is back that could be looked after."""
+        return not self._images
+
+    @property
+    def stubs(self) -> list[Version]:
+        """What was restored and is a stub: those of earlier versions are known by their manifests only."""
+        return [
+            version
+            for name, version in self._restored.items()
+            if name in self._manifests and self._manifests[name].is_stub
+        ]
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The images of which parts are left for the next run."""
+        left = [record.write.root for record in self._not_back.values() if record.outcome.is_remaining]
+        return {root for root in left if root in self._images}
+
+    def next_round(self) -> list[PlannedWrite]:
+        """What the images still need, as far as it can be restored. May raise `Refusal`."""
+        if self.is_idle:
+            return []
+        if self.deleted is None:
+            self._read_deleted()
+        while True:
+            while names := self._unread():
+                self._read(names)
+            needed = [child.digest for manifest in self._manifests.values() for child in manifest.children]
+            needed += [part for root, parts in self._told.items() if root in self._images for part in parts]
+            unknown = [digest for digest in needed if digest not in self._active and digest not in self._gone]
+            if not unknown:
+                parts = self._parts()
+                return parts + self._referrers({write.version_name for write in parts})
+            self._find(list(dict.fromkeys(unknown)))
+
+    def _unread(self) -> list[str]:
+        """What to read next: tagged images, then roots in rounds, newest first, then parts that may be indexes."""
+        indexes = [
+            child.digest for manifest in self._manifests.values() for child in manifest.children if child.is_index
+        ]
+        known = self._manifests.keys() | self._unreadable.keys() | self._plain
+        waiting = [
+            name for name in dict.fromkeys([*self._images, *indexes]) if name in self._active and name not in known
+        ]
+        parts = {part for root, parts in self._told.items() if root in self._active for part in parts}
+        tagged = [name for name in waiting if _is_tagged(self._images.get(name, ()))]
+        return tagged or [name for name in waiting if name not in parts][-ROUND:] or waiting[:ROUND]
+
+    def _read(self, digests: Sequence[str]) -> None:
+        """Read what is active; a registry may take a moment to have again what was restored. May raise `Refusal`."""
+        found = dict(self.registry.read(self.package, digests))
         for seconds in READABLE_AFTER:
-            if manifests.unreadable:
+            late = [digest for digest, each in found.items() if isinstance(each, UnreadableManifest)]
+            if late:
                 self.pause.sleep(seconds, f"{self.package}: what was restored cannot be read yet")
-                manifests = Manifests(self.package, versions, self.registry)
-                manifests.take(version.name for version in versions)
-        return manifests
+                found |= self.registry.read(self.package, late)
+        for digest, each in found.items():
+            if isinstance(each, UnreadableManifest):
+                if (kind := OBSTACLE_KINDS.get(each.obstacle)) is not None:
+                    raise Refusal(kind, f"{display_name(digest)} cannot be read: {each.why}")
+                self._unreadable[digest] = each
+            else:
+                self._manifests[digest] = each
+                self._plain.update(child.digest for child in each.children if child.is_plain)
+
+    def _find(self, digests: Sequence[str]) -> None:
+        """Find out which of what images need is active, and what can bring the rest back. May raise `Refusal`."""
+        names = frozenset(digests)
+        listed = [version for version in self._active_list() if version.name in names]
+        there = still_active(self.package, listed, self.looks, names=names)
+        self._active.update(version.name for version in there)
+        gone = [digest for digest in digests if digest not in self._active]
+        # a version that only a list that lags behind calls active can be restored, as one that is listed as deleted
+        late = [version for version in listed if version not in there]
+        bringers = by_digest([*(self.deleted or ()), *late])
+        if not self._deleted_are_fresh and not bringers.keys() >= set(gone):
+            bringers = by_digest([*self._read_deleted(), *late])
+        # an entry of an unknown media type is no proof that anything is missing
+        unproven = {
+            child.digest
+            for manifest in self._manifests.values()
+            for child in manifest.children
+            if not child.is_manifest
+        }
+        for digest in gone:
+            # what was pushed just now may be in no list yet
+            if digest not in bringers and (digest in unproven or self.registry.exists(self.package, digest)):
+                self._active.add(digest)
+            else:
+                self._gone[digest] = bringers.get(digest, [])
+
+    def _read_deleted(self) -> Sequence[Version]:
+        self.deleted, self._deleted_are_fresh = self.reader.versions(self.package, deleted=True), True
+        return self.deleted
+
+    def _active_list(self) -> list[Version]:
+        if self._listed is None:
+            self._listed = self.reader.versions(self.package)
+        return self._listed
+
+    def _parts(self) -> list[PlannedWrite]:
+        """What brings the needed digests back that are gone, one version for each."""
+        roots = {part: root for root, parts in self._told.items() if root in self._images for part in parts}
+        roots |= {child.digest: root for root, manifest in self._manifests.items() for child in manifest.children}
+        found: dict[str, tuple[str, list[Version]]] = {}
+        for digest, versions in self._gone.items():
+            untried = [version for version in versions if version.id not in self._tried]
+            if untried and digest not in self._active:
+                found[digest] = (roots[digest], untried)
+        tags = {tag for _, versions in found.values() for version in versions for tag in version.image_tags}
+        taken = self._tags_in_use(tags)
+        return [
+            _restoration(_choose(versions, taken), Reason.PART_OF, root=root, tags_in_use=taken)
+            for root, versions in found.values()
+        ]
+
+    def _referrers(self, planned: AbstractSet[str]) -> list[PlannedWrite]:
+        """The newest deleted referrers, by their tags, of what is back; those `planned` come back already."""
+        found = [
+            (version, subject)
+            for version in reversed(oldest_first(self.deleted or (), Timestamp.DELETED))
+            for subject in tagged_subjects(version)[:1]
+            if subject in self._images and version.id not in self._tried and version.name not in self._active
+            if not version.image_tags and version.name not in planned
+        ]
+        if not found:
+            return []
+        names = frozenset(version.name for version, _ in found)
+        there = still_active(self.package, self._active_list(), self.looks, names=names)
+        self._active.update(version.name for version in there if version.name in names)
+        taken = self._tags_in_use({tag for version, _ in found for tag in version.tags})
+        writes = []
+        for version, subject in found:
+            if version.name not in self._active and taken.isdisjoint(version.tags):
+                taken |= set(version.tags)
+                writes.append(_restoration(version, Reason.PART_OF, root=subject, tags_in_use=frozenset()))
+        return writes
+
+    def _tags_in_use(self, tags: AbstractSet[str]) -> set[str]:
+        """Those of the tags that something active carries."""
+        if not tags:
+            return set()
+        there = still_active(self.package, self._active_list(), self.looks, tags=tags)
+        found = {tag for version in there for tag in version.tags}
+        return found.union(*self._images.values()).intersection(tags)
+
+    def incomplete(self) -> list[Incomplete]:
+        """The images that are not whole, as far as that is known by now; what time was too short for is none of it."""
+        held = {
+            child.digest
+            for name, manifest in self._manifests.items()
+            for child in manifest.children
+            if child.digest != name
+        }
+        held |= {part for root, parts in self._told.items() if root in self._images for part in parts}
+        found = [
+            self._checked(root, tags) for root, tags in self._images.items() if root not in held or _is_tagged(tags)
+        ]
+        return [image for image in found if image.lacks or image.unreadable]
+
+    def _checked(self, root: str, tags: tuple[str, ...]) -> Incomplete:
+        missing: list[str] = []
+        unreadable: list[str] = []
+        children: set[str] = set()
+        seen = {root}
+        queue = deque([root])
+        while queue:
+            name = queue.popleft()
+            if name in self._unreadable:
+                unreadable.append(f"{display_name(name)}: {self._unreadable[name].why}")
+            below = [child.digest for child in self._manifests[name].children] if name in self._manifests else []
+            children.update(below)
+            for digest in (*below, *self._told.get(name, ())):
+                if digest in seen:
+                    continue
+                seen.add(digest)
+                if digest in self._active:
+                    queue.append(digest)
+                elif self._is_missing(digest):
+                    missing.append(digest)
+        lacks = tuple(self._lack(digest, pulled=digest in children) for digest in missing)
+        return Incomplete(root=root, tags=tags, lacks=lacks, unreadable="; ".join(unreadable))
+
+    def _is_missing(self, digest: str) -> bool:
+        record = self._not_back.get(digest)
+        return digest in self._gone if record is None else not record.outcome.is_remaining
+
+    def _lack(self, digest: str, *, pulled: bool) -> Lack:
+        """What is missing, and which version can bring it back: one that was tried may be gone for good."""
+        versions = self._gone.get(digest) or [version for version in self.deleted or () if version.name == digest]
+        left = [version for version in versions if self._tried.get(version.id) is not Outcome.ALREADY_GONE]
+        if left:
+            until = MissingPart(digest=digest, versions=tuple(left)).restorable_until
+            return Lack(digest=digest, version_id=left[0].id, until=until, pulled=pulled)
+        record = self._not_back.get(digest)
+        known = record is not None and record.outcome is not Outcome.ALREADY_GONE
+        version_id = record.write.version_id if record is not None and known else None
+        return Lack(digest=digest, version_id=version_id, until=None, pulled=pulled)
+
+
+def tell_incomplete(package: PackageName, images: Sequence[Incomplete], log: Log) -> None:
+    """Name the images that are not whole, with what they lack, and what can be done."""
+    for image in images[:MANY]:
+        name = f"{package} {display_name(image.root)}" + (f" [{', '.join(image.tags)}]" if image.tags else "")
+        texts = [f"it lacks {_fate(image, lack)}" for lack in image.lacks[:MANY]]
+        if len(image.lacks) > MANY:
+            texts.append(f"it lacks {len(image.lacks) - MANY} more")
+        if image.unreadable:
+            texts.append(f"it cannot be read ({image.unreadable}), so what it needs is not known: try repair later")
+        log.error(f"{name} is back, but it is not whole: {'; '.join(texts)}")
+    if len(images) > MANY:
+        log.error(f"{package}: {len(images) - MANY} more images are back, but not whole: verify names those with tags")
+
+
+def _fate(image: Incomplete, lack: Lack) -> str:
+    name = display_name(lack.digest)
+    if lack.version_id is None:
+        return f"{name}, which is not among the versions deleted in the last 30 days: push the image anew"
+    when = "" if lack.until is None else f" until {lack.until:%Y-%m-%d %H:%M} UTC"
+    if not lack.pulled:
+        return f"{name}, which restore with version-ids: {lack.version_id} can bring back{when}"
+    # without a tag an image is looked at only when it is named
+    named = "" if _is_tagged(image.tags) else f" with keep-digests: {image.root}"
+    return f"{name}, which repair{named} can bring back{when}"
+
+
+def _is_tagged(tags: Iterable[str]) -> bool:
+    """Whether users can name it; the tags of referrers are none."""
+    return any(not REFERRER_TAG.fullmatch(tag) for tag in tags)

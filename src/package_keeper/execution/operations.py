@@ -8,19 +8,20 @@ from package_keeper.decisions.plan import NOTHING, GuardedPlan, Plan, PlannedWri
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.sql import SqlProblem
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import BadInput, GuardRefused, OutOfTime, PackageKeeperError, Refusal
+from package_keeper.errors import BadInput, GuardRefused, OutOfTime, Refusal
 from package_keeper.execution import run as steps
 from package_keeper.execution.carrying_out import Carrier
 from package_keeper.execution.checking import Checker, broken
+from package_keeper.execution.completing import Restoring, complete_all
 from package_keeper.execution.deleting import Deletions, empty_packages, with_packages
 from package_keeper.execution.describing import describe_stubs, not_tried
 from package_keeper.execution.drift import Drift, Replan
 from package_keeper.execution.evidence import Evidence, Found, tell_used, used_here
 from package_keeper.execution.image_reading import ManifestReader
 from package_keeper.execution.images import ImageJudge, LastLook, look_after
-from package_keeper.execution.mending import PartFinder, plan_repair, plan_stub_deletions
-from package_keeper.execution.ports import Log, Pause, Reader, Stopwatch, Writer
-from package_keeper.execution.receipt import Receipt
+from package_keeper.execution.mending import Completion, plan_repair, plan_stub_deletions
+from package_keeper.execution.ports import Log, Looks, Pause, Reader, Stopwatch, Writer
+from package_keeper.execution.receipt import Receipt, damage
 from package_keeper.execution.replanning import Replanning
 from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
 from package_keeper.execution.run import Run
@@ -53,6 +54,7 @@ class Task:
     explains: bool
     query: str
     reader: Reader
+    looks: Looks
     registry: ManifestReader
     writing: "Writing | None"
     clock: Stopwatch
@@ -106,7 +108,7 @@ def repair(task: Task, run: Run) -> None:
     """Restore the missing parts of tagged images, round by round, and check them again."""
     found = _find_containers(task, run)
     roots = _asked_for(task, found)
-    _check(task, run, found, roots, about_to_mend=True)
+    _check(task, run, found, roots, repairs=True, about_to_mend=True)
     run.plan = Plan.of_singles(plan_repair(run.checked, _tags_in_use(run)))
     _carry_out(task, run, _restorations(task))
     if task.writing is None or not run.plan.writes or run.ended_by is not None:
@@ -114,15 +116,17 @@ def repair(task: Task, run: Run) -> None:
     tried = {write.version_id for write in run.plan.writes}
     while True:
         run.checked = []
-        _check(task, run, [(package, task.reader.versions(package.key)) for package, _ in found], roots)
+        again = [
+            (package, steps.with_restored(task.reader.versions(package.key), package.key, run.records))
+            for package, _ in found
+        ]
+        _check(task, run, again, roots, repairs=True)
         # a part that came back may be an index that lacks parts of its own
         writes = [write for write in plan_repair(run.checked, _tags_in_use(run)) if write.version_id not in tried]
         if not writes or run.ended_by is not None:
             return
         tried |= {write.version_id for write in writes}
-        steps.add_writes(
-            run, writes, task.writing.carrier, Restorations(task.reader, task.writing.writer, task.writing.tags)
-        )
+        steps.add_writes(run, writes, task.writing.carrier, _restoring(task, task.writing))
 
 
 def delete(task: Task, run: Run) -> None:
@@ -256,31 +260,25 @@ def restore(task: Task, run: Run) -> None:
     """Restore the selected deleted versions, images with all their parts."""
     began = task.clock.monotonic()
     found = _read(task, run, deleted=True)
-    drift = _drift(task, began, Replanning(task.reader, task.evidence, found).restorations(task.rules))
-    steps.plan_version_restorations(run, found, task.reader, task.rules, task.evidence.gather(found))
+    drift = _drift(task, began, Replanning(task.reader, task.evidence, found).restorations(task.rules, task.looks))
+    facts = task.evidence.gather(found)
+    steps.plan_version_restorations(run, found, task.reader, looks=task.looks, rules=task.rules, facts=facts)
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.warn_about_unknown_tags(run, task.log)
     steps.tell_stubs(run, task.log)
     steps.tell_decisions(run, task.log)
     _carry_out(task, run, _restorations(task), drift)
     if task.writing is not None and not task.rules.raw:
-        for package, versions in found:
-            if package.type is PackageType.CONTAINER:
-                finder = PartFinder(
-                    package=package.key,
-                    reader=task.reader,
-                    registry=task.registry,
-                    failed=run.fail,
-                    pause=task.writing.pause,
-                    active=set(),
-                    tags=set(),
-                    deleted=versions,
-                )
-                _complete(task.writing, task, run, finder)
+        lists = {package.key: versions for package, versions in found}
+        completions = _completions(task, task.writing, lists, lists)
+        complete_all(run, completions, _means(task, task.writing))
+        _take_stubs_back(task, task.writing, run, completions)
 
 
 def undo(task: Task, run: Run, receipt: Receipt) -> None:
-    """Restore everything in a receipt."""
+    """Restore everything in a receipt, and what images still lack of which it tells; then their tags."""
+    if receipt.damaged:
+        task.log.warning(damage(receipt))
     entries = [
         entry
         for entry in receipt.entries
@@ -292,8 +290,20 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
         ids = ", ".join(str(entry.version_id) for entry in stubs)
         task.log.warning(f"undo: empty manifests by which untagging took tags away stay deleted (ids {ids})")
         entries = [entry for entry in entries if entry not in stubs]
-    run.plan, run.scope.packages = plan_undo(task.reader, entries, run.fail)
-    _carry_out(task, run, _restorations(task))
+    found = plan_undo(task.reader, task.looks, entries, run.fail)
+    run.plan, run.scope.packages = found.plan, found.packages
+    plan = guard(run.plan, task.guards)
+    writing = task.writing
+    if writing is None or not run.plan.writes:
+        return
+    tags = plan.only(tags=True)
+    with task.log.group(f"{len(plan.now)} of {len(run.plan.writes)} planned writes in this run"):
+        steps.carry_out(run, plan.only(tags=False), writing.carrier, _restoring(task, writing))
+        packages = dict.fromkeys(write.package for write in plan.now)
+        completions = _completions(task, writing, packages, found.deleted)
+        complete_all(run, completions, _means(task, writing), tags.now)
+        _take_stubs_back(task, writing, run, completions)
+        steps.carry_out(run, tags, writing.carrier, _restoring(task, writing))
 
 
 def delete_package(task: Task, run: Run) -> None:
@@ -335,9 +345,7 @@ def restore_package(task: Task, run: Run) -> None:
         task.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")
         keys = [PackageName(type=package_type, name=name) for name in bare.values() for package_type in task.types]
         plan = plan_package_restorations(task.reader, keys, run.fail)
-        steps.add_writes(
-            run, plan.writes, task.writing.carrier, Restorations(task.reader, task.writing.writer, task.writing.tags)
-        )
+        steps.add_writes(run, plan.writes, task.writing.carrier, _restoring(task, task.writing))
         missing = [name for name in missing if bare.get(name, name) in _not_found(run, [bare.get(name, name)])]
     run.scope.missing += missing
 
@@ -411,14 +419,23 @@ def _asked_for(task: Task, found: Found) -> frozenset[int] | None:
     return None if expression is None else task.evidence.gather(found).selected[expression]
 
 
-def _check(task: Task, run: Run, found: Found, roots: frozenset[int] | None, *, about_to_mend: bool = False) -> None:
-    checker = Checker(reader=task.reader, registry=task.registry, log=task.log)
+def _check(
+    task: Task,
+    run: Run,
+    found: Found,
+    roots: frozenset[int] | None,
+    *,
+    repairs: bool = False,
+    about_to_mend: bool = False,
+) -> None:
+    checker = Checker(reader=task.reader, looks=task.looks, registry=task.registry, log=task.log, repairs=repairs)
     for package, versions in found:
         try:
             named = task.rules.lists.digests | task.rules.lists.used.digests()
             run.checked += checker.check(package, versions, named, roots, about_to_mend=about_to_mend)
         except Refusal as refused:
             run.fail(str(package.key), refused, package.key)
+    run.versions = [version for version in run.versions if version.id not in checker.gone]
     run.broken = broken(run.checked)
 
 
@@ -429,54 +446,36 @@ def _tags_in_use(run: Run) -> dict[PackageName, set[str]]:
     return found
 
 
-def _complete(writing: Writing, task: Task, run: Run, finder: PartFinder) -> None:
-    """Restore what restored images of one package still lack, until they are whole."""
-    restored = steps.restored_versions(run.records).get(finder.package, [])
-    if not restored:
-        return
-    try:
-        if run.ended_by is not None:
-            raise run.ended_by
-        _restore_parts(writing, task, run, finder, restored)
-    except PackageKeeperError as ended:
-        task.log.warning(
-            f"{finder.package}: images are restored whose parts were not looked for any more: repair restores them"
+def _completions(
+    task: Task, writing: Writing, packages: Iterable[PackageName], deleted: Mapping[PackageName, Sequence[Version]]
+) -> list[Completion]:
+    """What makes the images of container packages whole, by what is known of their deleted versions."""
+    return [
+        Completion(
+            package=package,
+            reader=task.reader,
+            looks=task.looks,
+            registry=task.registry,
+            pause=writing.pause,
+            deleted=deleted.get(package),
         )
-        run.ended_by = ended
+        for package in packages
+        if package.type is PackageType.CONTAINER
+    ]
 
 
-def _restore_parts(writing: Writing, task: Task, run: Run, finder: PartFinder, restored: Sequence[Version]) -> None:
-    try:
-        for version in task.reader.versions(finder.package):
-            finder.active.add(version.name)
-            finder.tags.update(version.image_tags)
-        while restored:
-            writes = finder.next_round(restored)
-            known = len(run.records)
-            if writes:
-                steps.add_writes(run, writes, writing.carrier, Restorations(task.reader, writing.writer, writing.tags))
-            _say_incomplete(task, finder.package, run.records[known:])
-            restored = steps.restored_versions(run.records[known:]).get(finder.package, [])
-    except Refusal as refused:
-        run.fail(f"the parts of images in {finder.package}", refused)
-    _take_stubs_back(writing, task, run, finder)
+def _means(task: Task, writing: Writing) -> Restoring:
+    return Restoring(writing.carrier, _restoring(task, writing), task.log)
 
 
-def _take_stubs_back(writing: Writing, task: Task, run: Run, finder: PartFinder) -> None:
+def _take_stubs_back(task: Task, writing: Writing, run: Run, completions: Sequence[Completion]) -> None:
     """Delete again what was restored and is a stub: its tag must not name an empty manifest."""
-    ours = {record.write.version_id for record in run.records if record.outcome is Outcome.DONE}
-    stubs = [stub for stub in finder.stubs if stub.id in ours]
-    if stubs:
-        task.log.warning(f"{finder.package}: deleted again: {describe_stubs(stubs)}")
-        plan = guard(plan_stub_deletions(stubs), Guards())
-        operation = Deletions(plan, task.reader, writing.writer, writing.tags, OnLastVersion.KEEP)
-        steps.add_writes(run, plan.now, writing.carrier, operation)
-
-
-def _say_incomplete(task: Task, package: PackageName, records: Sequence[WriteRecord]) -> None:
-    lacking = {record.write.root for record in records if record.outcome.is_remaining or record.outcome.is_failed}
-    if lacking:
-        task.log.warning(f"{package}: {len(lacking)} restored images still lack parts: repair restores them")
+    for completion in completions:
+        if stubs := completion.stubs:
+            task.log.warning(f"{completion.package}: deleted again: {describe_stubs(stubs)}")
+            plan = guard(plan_stub_deletions(stubs), Guards())
+            operation = Deletions(plan, task.reader, writing.writer, writing.tags, OnLastVersion.KEEP)
+            steps.add_writes(run, plan.now, writing.carrier, operation)
 
 
 def _judge(task: Task, found: Found, rules: Rules) -> ImageJudge:
@@ -498,7 +497,11 @@ def _deletions(task: Task) -> MakeOperation:
 
 
 def _restorations(task: Task) -> MakeOperation:
-    return lambda _, writing: Restorations(task.reader, writing.writer, writing.tags)
+    return lambda _, writing: _restoring(task, writing)
+
+
+def _restoring(task: Task, writing: Writing) -> Restorations:
+    return Restorations(task.reader, writing.writer, writing.tags)
 
 
 def _carry_out(task: Task, run: Run, operation: MakeOperation, drift: Drift | None = None) -> None:

@@ -74,6 +74,14 @@ class Reader(Protocol):
         ...
 
 
+class Looks(Protocol):
+    """Looks at single versions: a list may lag behind (GITHUB.md, "Refusals")."""
+
+    def active(self, package: PackageName, ids: Iterable[int]) -> AbstractSet[int]:
+        """Those of the versions that are active; may raise `Refusal`."""
+        ...
+
+
 class RepositoryReader(Protocol):
     """Reads the life of repositories."""
 

@@ -7,6 +7,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import inf
 from typing import Any
 
@@ -17,9 +18,14 @@ from package_keeper.inventory.package import Owner, PackageName, PackageType
 
 SCHEMA = 1
 STARTED = "started"
+BEGINNING = '{"schema":'
+"""How every line begins; inside a text of JSON it would have backslashes."""
 ACTIONS = {Decision.DELETE: "delete", Decision.UNTAG: "untag", Decision.RESTORE: "restore"}
 TAKEN_BACK = frozenset({ACTIONS[Decision.DELETE], ACTIONS[Decision.UNTAG]})
 
+
+MANY = 20
+"""So many damaged places of a receipt are named."""
 
 _Key = tuple[WriteKind, PackageName, int | None, str | None]
 
@@ -146,8 +152,9 @@ class Ending:
 class ReceiptEntry:
     """One write of an earlier run.
 
-    `certain` is false for a lone `started` and a lost answer: it may have happened. `began` and `ended` are the numbers
-    of its lines; `ended` is infinite where there is no second one.
+    `certain` is false for a lone `started` and a lost answer: it may have happened. `root` is the root of the image
+    that a part belongs to. `began` and `ended` are the numbers of its lines; `ended` is infinite where no line tells an
+    outcome. `at` is when it was written down, as far as that can be read.
     """
 
     kind: WriteKind
@@ -157,84 +164,171 @@ class ReceiptEntry:
     tags: tuple[str, ...]
     tag: str | None
     certain: bool
+    root: str | None = None
+    at: datetime | None = None
     began: int = 0
     ended: float = inf
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """The deletions in a receipt, in the order in which they were made, and whose packages they concern."""
+    """The deletions in a receipt, in the order in which they were made, and whose packages they concern.
+
+    `damaged` are the numbers of the lines that cannot be read, or not believed. `is_whole` says whether the other lines
+    tell of every write all the same, as far as their numbers show.
+    """
 
     owner: str
     entries: tuple[ReceiptEntry, ...] = field(default=())
+    damaged: tuple[int, ...] = ()
+    is_whole: bool = True
 
 
 class ReceiptProblem(ValueError):
     """The file is no receipt; the message names the line."""
 
 
-def read_receipt(text: str) -> Receipt:
-    """Read a receipt. Raises `ReceiptProblem`.
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """One line that can be read. `entry` is `None` for what is not taken back."""
 
-    A last line that breaks off (the run was killed while writing it) is passed over: its `started` line is whole.
+    number: int
+    sequence: int
+    owner: str
+    outcome: str
+    entry: ReceiptEntry | None
+
+    @property
+    def write(self) -> object:
+        """What it is about: all lines with one `seq` are about the same."""
+        entry = self.entry
+        return entry and (entry.kind, entry.package, entry.version_id, entry.name, entry.tag)
+
+
+def read_receipt(text: str) -> Receipt:
+    """Read a receipt, as far as it is true. Raises `ReceiptProblem` when no line can be read.
+
+    A line may be damaged: it broke off when the disk was full or the run was killed, or the file was harmed later. The
+    other lines still tell the truth. Of several outcomes of one write the last counts.
     """
-    lines = text.split("\n")
-    deletions: dict[int, tuple[ReceiptEntry, str]] = {}
-    owners: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
+    writes: dict[int, list[_Line]] = {}
+    damaged: dict[int, str] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        found: _Line | None
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            if number == len(lines):
-                continue
-            raise ReceiptProblem(f"line {number} is not JSON") from None
-        try:
-            _take(record, number, deletions, owners)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ReceiptProblem(f"line {number} is no line of a receipt ({error})") from None
-    if not owners:
-        raise ReceiptProblem("there is no line in it")
+            found = _read_line(line, number)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            damaged[number] = f"line {number} is no line of a receipt ({_told(error)})"
+            # a line that broke off may go on with the next one
+            whole = line.rfind(BEGINNING)
+            try:
+                found = _read_line(line[whole:], number) if whole > 0 else None
+            except (KeyError, TypeError, ValueError, RecursionError):
+                found = None
+        if found is not None:
+            writes.setdefault(found.sequence, []).append(found)
+    last = max(writes, default=0)
+    for sequence, lines in list(writes.items()):
+        if len({line.write for line in lines}) > 1:
+            # nobody knows which of them is true
+            problem = f"line {lines[-1].number} contradicts line {lines[0].number}: both have seq {sequence}"
+            damaged.update((line.number, problem) for line in lines)
+            del writes[sequence]
+    if not writes:
+        raise ReceiptProblem(next(iter(damaged.values()), "there is no line in it"))
+    owners = {line.owner.lower(): line.owner for lines in writes.values() for line in lines}
     if len(owners) > 1:
         raise ReceiptProblem(f"it concerns several owners: {', '.join(owners.values())}")
-    entries = tuple(entry for entry, outcome in deletions.values() if outcome == Outcome.DONE or not entry.certain)
-    return Receipt(owner=next(iter(owners.values())), entries=entries)
+    entries = [entry for lines in writes.values() if (entry := _entry(lines)) is not None]
+    return Receipt(
+        owner=next(iter(owners.values())),
+        entries=tuple(sorted(entries, key=lambda entry: entry.began)),
+        damaged=tuple(sorted(damaged)),
+        is_whole=len(writes) == last,
+    )
 
 
-def _take(record: Any, number: int, deletions: dict[int, tuple[ReceiptEntry, str]], owners: dict[str, str]) -> None:
+def damage(receipt: Receipt) -> str:
+    """What is wrong with a receipt of which lines are damaged, by their numbers."""
+    ranges: list[list[int]] = []
+    for number in receipt.damaged:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [number]
+        else:
+            ranges.append([number])
+    shown = ", ".join("-".join(map(str, each)) for each in ranges[:MANY])
+    more = ", …" if len(ranges) > MANY else ""
+    told = "the other lines tell of every write" if receipt.is_whole else "what only they told is not taken back"
+    return f"{len(receipt.damaged)} lines of the receipt are damaged, and passed over: {shown}{more}; {told}"
+
+
+def _entry(lines: Sequence[_Line]) -> ReceiptEntry | None:
+    """What may have to be taken back of one write: what was done, and what is not certain."""
+    ends = [line for line in lines if line.outcome != STARTED]
+    entry = (ends or lines)[-1].entry
+    if entry is None or (entry.certain and ends[-1].outcome != Outcome.DONE):
+        return None
+    return replace(entry, began=lines[0].number, ended=ends[0].number if ends else inf)
+
+
+def _read_line(line: str, number: int) -> _Line:
+    record = json.loads(line)
     if not isinstance(record, dict):
         raise TypeError("not an object")
     if record["schema"] != SCHEMA:
         raise ValueError(f"schema {record['schema']} is not known to this version")
-    owner = str(record["owner"])
-    owners.setdefault(owner.lower(), owner)
-    sequence, kind, outcome = int(record["seq"]), WriteKind(record["kind"]), str(record["outcome"])
+    sequence, kind, outcome = _number(record["seq"], "seq"), WriteKind(record["kind"]), _text(record["outcome"])
     if outcome != STARTED:
         Outcome(outcome)
     if record["action"] not in ACTIONS.values():
         raise ValueError(f"action '{record['action']}' is not known to this version")
-    if record["action"] not in TAKEN_BACK:
-        return
-    if kind is not WriteKind.PACKAGE and type(record["id"]) is not int:
-        raise ValueError("the id of a version is missing")
+    entry = _read_entry(record, kind, outcome) if record["action"] in TAKEN_BACK else None
+    return _Line(number=number, sequence=sequence, owner=_text(record["owner"]), outcome=outcome, entry=entry)
+
+
+def _read_entry(record: Mapping[str, Any], kind: WriteKind, outcome: str) -> ReceiptEntry:
     if kind is WriteKind.TAG and record["package-type"] != PackageType.CONTAINER:
         raise ValueError("only tags of containers can be taken away")
-    entry = ReceiptEntry(
+    tags = record["tags"]
+    if not isinstance(tags, list):
+        raise TypeError("tags are no list")
+    root = record.get("root")
+    return ReceiptEntry(
         kind=kind,
-        package=PackageName(type=PackageType(record["package-type"]), name=str(record["package"])),
-        version_id=None if kind is WriteKind.PACKAGE else record["id"],
-        name=str(record["name"]),
-        tags=tuple(str(tag) for tag in record["tags"]),
-        tag=str(record["tag"]) if kind is WriteKind.TAG else None,
+        package=PackageName(type=PackageType(record["package-type"]), name=_text(record["package"])),
+        version_id=None if kind is WriteKind.PACKAGE else _number(record["id"], "id of a version"),
+        name=_text(record["name"]),
+        tags=tuple(_text(tag) for tag in tags),
+        tag=_text(record["tag"]) if kind is WriteKind.TAG else None,
         certain=outcome != STARTED and record.get("certain", True) is not False,
+        root=None if root is None else _text(root),
+        at=_moment(record.get("at")),
     )
-    known = deletions.get(sequence)
-    if known and (known[0].package, known[0].version_id, known[0].tag) != (
-        entry.package,
-        entry.version_id,
-        entry.tag,
-    ):
-        raise ValueError(f"seq {sequence} stands for two different writes")
-    entry = replace(entry, began=known[0].began if known else number, ended=inf if outcome == STARTED else number)
-    deletions[sequence] = (entry, outcome)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    # half a character of UTF-16 can be written as JSON, and nowhere else
+    value.encode()
+    return value
+
+
+def _number(value: object, what: str) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{what}: {value!r} is no number of one")
+    return value
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _told(error: Exception) -> str:
+    return "not JSON" if isinstance(error, (json.JSONDecodeError, RecursionError)) else str(error)

@@ -12,7 +12,7 @@ from package_keeper.execution.drift import FreshPlan, Replan
 from package_keeper.execution.evidence import Evidence, Found
 from package_keeper.execution.image_reading import ManifestReader
 from package_keeper.execution.images import OBSTACLE_KINDS, ImageJudge, Judged, SeenManifests
-from package_keeper.execution.ports import Reader
+from package_keeper.execution.ports import Looks, Reader
 from package_keeper.execution.run import Run, plan_version_restorations
 from package_keeper.inventory.manifest import UnreadableManifest
 from package_keeper.inventory.package import PackageName, PackageType
@@ -63,7 +63,7 @@ class Replanning:
             seen_gone=frozenset(number for number in gone if back.get(number, False) is False),
         )
 
-    def restorations(self, rules: Rules) -> Replan:
+    def restorations(self, rules: Rules, looks: Looks) -> Replan:
         """How to find out what is to be restored now."""
 
         def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
@@ -71,7 +71,9 @@ class Replanning:
             again, refused = self._read(packages, deleted=True)
             fresh = Run()
             wanted = [each for each in again if each[0].key in packages]
-            plan_version_restorations(fresh, wanted, self.reader, rules, self.evidence.gather(again))
+            plan_version_restorations(
+                fresh, wanted, self.reader, looks=looks, rules=rules, facts=self.evidence.gather(again)
+            )
             refused.update((each.package, each.refusal) for each in fresh.scope.problems if each.package is not None)
             return FreshPlan(writes=fresh.plan.writes, refused=refused)
 

@@ -25,12 +25,13 @@ from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import MOST_OF_A_KIND, NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carried, Carrier
-from package_keeper.execution.describing import describe_stubs
+from package_keeper.execution.describing import describe_stubs, not_tried
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.idle_patterns import warn_about_idle_patterns
 from package_keeper.execution.images import ImageJudge, Judged, all_kept
-from package_keeper.execution.ports import Log, Reader
+from package_keeper.execution.looking import still_active
+from package_keeper.execution.ports import Log, Looks, Reader
 from package_keeper.execution.scope import Scope, ScopeProblem
 from package_keeper.execution.write_operation import WriteOperation
 from package_keeper.inventory.health import CheckedImage
@@ -155,7 +156,9 @@ def plan_version_deletions(run: Run, rules: Rules) -> None:
     )
 
 
-def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rules, facts: Facts) -> None:
+def plan_version_restorations(
+    run: Run, found: Found, reader: Reader, *, looks: Looks, rules: Rules, facts: Facts
+) -> None:
     """Plan the restorations over all packages; packages with nothing selected are not looked into further."""
     named = rules.inputs.selection.version_ids is not None
     writes: list[PlannedWrite] = []
@@ -163,16 +166,25 @@ def plan_version_restorations(run: Run, found: Found, reader: Reader, rules: Rul
     for package, versions in found:
         judged, stubs = without_stubs(decide_restorations(versions, rules, facts))
         run.stubs += stubs
-        if not any(judgement.decision is Decision.RESTORE for judgement in judged):
+        chosen = [judgement.version for judgement in judged if judgement.decision is Decision.RESTORE]
+        if not chosen:
             judgements += judged
             continue
         try:
-            active = ActiveNames.of(reader.versions(package.key))
+            active = still_active(
+                package.key,
+                reader.versions(package.key),
+                looks,
+                ids={version.id for version in chosen},
+                names={version.name for version in chosen},
+                tags={tag for version in chosen for tag in version.image_tags},
+            )
         except Refusal as refused:
             run.fail(f"the active versions of {package.key}", refused, package.key)
             continue
-        active.tags_known = active.tags_known and not reader.is_incomplete(package.key)
-        plan = plan_restorations(judged, active, rules.timestamp, tags_may_move=named)
+        names = ActiveNames.of(active)
+        names.tags_known = names.tags_known and not reader.is_incomplete(package.key)
+        plan = plan_restorations(judged, names, rules.timestamp, tags_may_move=named)
         writes += plan.writes
         judgements += plan.judgements
     writes.sort(key=lambda write: age_order(write.version, rules.timestamp) if write.version else (True, 0.0, 0))
@@ -309,7 +321,11 @@ def tell_last_images(plan: Plan, log: Log) -> None:
 def carry_out(
     run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation, drift: Drift | None = None
 ) -> None:
-    """Carry out the guarded plan and keep what became of it."""
+    """Carry out the guarded plan and keep what became of it; nothing is begun in a run that has ended."""
+    if run.ended_by is not None:
+        run.records += [not_tried(write, run.ended_by) for write in plan.now]
+        run.records += [WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in plan.later]
+        return
     _keep(run, carrier.carry_out(plan, operation, drift))
 
 
@@ -342,3 +358,9 @@ def restored_versions(records: Iterable[WriteRecord]) -> dict[PackageName, list[
         if record.write.version is not None and record.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE):
             found.setdefault(record.write.package, []).append(record.write.version)
     return found
+
+
+def with_restored(versions: list[Version], package: PackageName, records: Iterable[WriteRecord]) -> list[Version]:
+    """The versions of a list, and those that were restored and that it does not show yet."""
+    listed = {version.id for version in versions}
+    return versions + [each for each in restored_versions(records).get(package, []) if each.id not in listed]

@@ -1,5 +1,6 @@
 """What GitHub's refusals mean, by message as well as status (GITHUB.md, "Refusals, by exact text")."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -21,6 +22,9 @@ _BY_MESSAGE = (
 
 SSO = "x-github-sso"
 """The header by which GitHub speaks of SAML single sign-on."""
+
+_TAKEN = re.compile(rb"already[ _](?:exists|been taken|in use|active)", re.IGNORECASE)
+"""What a restoration is refused with when something active has the name: as a message, or a code of `errors`."""
 
 _LIMITS = ("rate limit", "abuse detection", "toomanyrequests")
 """Words of REST, of older servers for the secondary limit, and of the registry's errors."""
@@ -46,6 +50,9 @@ def refusal(method: str, status: int, headers: Mapping[str, str], body: bytes) -
         for text, kind, remedy in _BY_MESSAGE:
             if text in lowered:
                 return Refusal(kind, message, status=status, remedy=remedy)
+        # before the status: a 403 may say so too, and is no missing permission then
+        if method != "GET" and status in (400, 403, 409, 422) and _TAKEN.search(body):
+            return Refusal(RefusalKind.ALREADY_EXISTS, message, status=status)
     if status == 400 and method == "GET" and lowered.startswith("invalid argument"):
         return Refusal(RefusalKind.LISTING_REFUSED, message, status=status, remedy=LISTING)
     if status == 401:

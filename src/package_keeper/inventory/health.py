@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from package_keeper.inventory.image import Image
 from package_keeper.inventory.manifest import UnreadableManifest
-from package_keeper.inventory.version import Timestamp, Version, age_order
+from package_keeper.inventory.version import Timestamp, Version, oldest_first
 
 RESTORABLE_FOR = timedelta(days=30)
 """How long a deleted version can be restored (GITHUB.md, "Endpoints")."""
@@ -14,10 +14,15 @@ RESTORABLE_FOR = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingPart:
-    """A digest that an image needs and that is gone; `deleted` is the deleted version that can bring it back."""
+    """A digest that an image needs and that is gone; `versions` are the deleted ones that can bring it back."""
 
     digest: str
-    deleted: Version | None = None
+    versions: tuple[Version, ...] = ()
+
+    @property
+    def deleted(self) -> Version | None:
+        """The one that is to bring it back, if any can."""
+        return self.versions[0] if self.versions else None
 
     @property
     def restorable_until(self) -> datetime | None:
@@ -41,6 +46,14 @@ class CheckedImage:
         return bool(self.missing) or bool(self.unreadable)
 
 
+def by_digest(deleted: Iterable[Version]) -> dict[str, list[Version]]:
+    """The deleted versions of each digest, those with tags first, then the newest: GitHub restores only one of them."""
+    found: dict[str, list[Version]] = {}
+    for version in reversed(oldest_first(deleted, Timestamp.DELETED)):
+        found.setdefault(version.name, []).append(version)
+    return {digest: sorted(versions, key=lambda version: not version.tags) for digest, versions in found.items()}
+
+
 def check_images(
     images: Iterable[Image],
     unreadable: Mapping[str, UnreadableManifest],
@@ -48,14 +61,14 @@ def check_images(
     present: frozenset[str],
 ) -> list[CheckedImage]:
     """Check images. `deleted` are the deleted versions, `present` digests that are there though no list shows them."""
-    newest: dict[str, Version] = {}
-    for version in sorted(deleted, key=lambda version: age_order(version, Timestamp.DELETED)):
-        newest[version.name] = version
+    versions = by_digest(deleted)
     checked = []
     for image in images:
         broken = [unreadable[digest] for digest in sorted(image.digests) if digest in unreadable]
         missing = tuple(
-            MissingPart(digest=digest, deleted=newest.get(digest)) for digest in image.missing if digest not in present
+            MissingPart(digest=digest, versions=tuple(versions.get(digest, ())))
+            for digest in image.missing
+            if digest not in present
         )
         why = "; ".join(f"{each.digest[:19]}: {each.why}" for each in broken)
         checked.append(CheckedImage(root=image.root, missing=missing, unreadable=why))

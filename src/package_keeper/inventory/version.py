@@ -1,7 +1,7 @@
 """One published version, as the domain sees it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -70,6 +70,11 @@ class Version:
                 return self.updated_at
             case Timestamp.DELETED:
                 return self.deleted_at
+
+
+def oldest_first(versions: Iterable[Version], timestamp: Timestamp) -> list[Version]:
+    """Sort by time, then id; versions without that time come last, so that unknown is treated as new."""
+    return sorted(versions, key=lambda version: age_order(version, timestamp))
 
 
 def age_order(version: Version, timestamp: Timestamp) -> tuple[bool, float, int]:

@@ -36,6 +36,7 @@ from package_keeper.github.dispatch import Dispatch
 from package_keeper.github.governor import Governor
 from package_keeper.github.identity import Identity
 from package_keeper.github.lanes import Lanes
+from package_keeper.github.looks import VersionLooks
 from package_keeper.github.registry import Registry, TagMover, derived_url
 from package_keeper.github.repositories import Repositories
 from package_keeper.github.rest import PackagesReader, PackagesWriter
@@ -209,6 +210,7 @@ class Session:
             explains=settings.explains,
             query=settings.query,
             reader=reader,
+            looks=VersionLooks(reader, self._lanes, self._retries.governor),
             registry=registry,
             # the only place where a run is given something to write with
             writing=self._writing(settings, owner, transport, reader, registry)

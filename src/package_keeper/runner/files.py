@@ -180,14 +180,20 @@ class ReceiptFile:
 
     def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
+        self._broke_off = False
         self.path = path
 
     def append(self, line: bytes) -> None:
-        """Write one line and wait until it is on disk. Raises `FileUnwritable`."""
+        """Write one or several lines and wait until they are on disk. Raises `FileUnwritable`.
+
+        A full disk may take part of a line. What comes next begins on a line of its own.
+        """
+        rest = b"\n" + line if self._broke_off else line
         try:
-            written = 0
-            while written < len(line):
-                written += os.write(self._descriptor, line[written:])
+            while rest:
+                written = os.write(self._descriptor, rest)
+                self._broke_off = not rest[:written].endswith(b"\n") if written else self._broke_off
+                rest = rest[written:]
             os.fsync(self._descriptor)
         except OSError as error:
             raise FileUnwritable(f"the receipt {self.path} cannot be written any more: {error}") from None

@@ -20,7 +20,7 @@ from package_keeper.execution.receipt import read_receipt
 from package_keeper.execution.restoring import plan_undo
 from package_keeper.inventory.version import Timestamp, age_order
 from tests.unit.inventory.cases import Case, draw_case
-from tests.unit.inventory.memory import Hub, Paper, Refuse, carried_out, judged, planned, restored
+from tests.unit.inventory.memory import Glances, Hub, Paper, Refuse, carried_out, judged, planned, restored
 from tests.unit.inventory.worlds import (
     SEEDS,
     Habits,
@@ -183,7 +183,7 @@ def test_undo_brings_back_exactly_what_was_deleted(case: Case, limit: int, seed:
     if not gone:
         return
     entries = read_receipt(paper.text).entries
-    plan, _ = plan_undo(hub, entries, lambda what, refused: pytest.fail(f"{what}: {refused}"))
+    plan = plan_undo(hub, Glances(hub), entries, lambda what, refused: pytest.fail(f"{what}: {refused}")).plan
     needs = naive_needs(case.world)
     lacking = [len(torn(case.world, set(hub.deleted), needs))]
     hub.after_each = lambda: lacking.append(len(torn(case.world, set(hub.deleted), needs)))
@@ -203,8 +203,7 @@ def test_an_interrupted_run_is_taken_back_whole(case: Case, after: int) -> None:
     if hub.deleted:
         needs = naive_needs(case.world)
         assert torn(case.world, set(hub.deleted), needs) == []
-        undone, _ = plan_undo(hub, read_receipt(paper.text).entries, lambda *_: None)
-        restored(hub, undone)
+        restored(hub, plan_undo(hub, Glances(hub), read_receipt(paper.text).entries, lambda *_: None).plan)
         assert {version.name for version in hub.active.values()} == case.world.digests
 
 

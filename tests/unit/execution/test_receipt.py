@@ -217,8 +217,10 @@ def test_what_is_no_receipt_is_a_problem(text: str) -> None:
 
 def test_several_owners_are_a_problem() -> None:
     with pytest.raises(ReceiptProblem, match="owners"):
-        read_receipt("\n".join(json.dumps(GOOD | {"owner": owner, "seq": number}) for number, owner in enumerate("ab")))
-    lines = [json.dumps(GOOD | {"owner": owner, "seq": number}) for number, owner in enumerate(("acme", "ACME"))]
+        read_receipt(
+            "\n".join(json.dumps(GOOD | {"owner": owner, "seq": number}) for number, owner in enumerate("ab", 1))
+        )
+    lines = [json.dumps(GOOD | {"owner": owner, "seq": number}) for number, owner in enumerate(("acme", "ACME"), 1)]
     assert len(read_receipt("\n".join(lines)).entries) == 2
 
 

@@ -211,6 +211,16 @@ class Hub:
 
 
 @dataclass
+class Glances:
+    """The protocol Looks, over a package in memory."""
+
+    hub: Hub
+
+    def active(self, package: PackageName, ids: Iterable[int]) -> frozenset[int]:
+        return frozenset(ids) & self.hub.active.keys()
+
+
+@dataclass
 class Paper:
     """A receipt in memory."""
 

@@ -31,7 +31,7 @@ def test_the_newest_deleted_version_of_a_missing_digest_can_bring_it_back() -> N
 
 
 def test_a_deletion_of_unknown_time_has_no_end() -> None:
-    assert MissingPart(digest=B, deleted=container(5, B)).restorable_until is None
+    assert MissingPart(digest=B, versions=(container(5, B),)).restorable_until is None
 
 
 def test_what_is_there_although_no_list_shows_it_is_not_missing() -> None:

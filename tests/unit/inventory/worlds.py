@@ -279,12 +279,13 @@ class Builder:
         return [Descriptor(digest=digest(self.random.getrandbits(60)), media_type=NOBODY_KNOWS)]
 
     def push_index(self) -> Manifest:
-        made = self.new(index(self.name(), *self.children(), docker=self.chance(0.2)))
+        children = self.children()
+        made = self.new(index(self.name(), *children, docker=self.chance(0.2)))
         self.maybe_tag(made.digest, 0.75)
         return made
 
     def push_nested(self) -> Manifest:
-        inner = [self.new(index(self.name(), *self.children(2))) for _ in range(self.random.randint(1, 2))]
+        inner = [self.push_untagged_index(2) for _ in range(self.random.randint(1, 2))]
         old = self.some([name for name in self.order if self.manifests[name].is_index and not self.refers(name)], 1)
         below = [self.describe(each) for each in inner] + [self.describe(self.manifests[name]) for name in old]
         if self.chance(0.5):
@@ -301,8 +302,9 @@ class Builder:
         self.maybe_tag(made.digest, 0.8)
         return made
 
-    def push_untagged_index(self) -> Manifest:
-        return self.new(index(self.name(), *self.children()))
+    def push_untagged_index(self, most: int = 4) -> Manifest:
+        children = self.children(most)
+        return self.new(index(self.name(), *children))
 
     def refers(self, name: str) -> bool:
         return self.manifests[name].subject is not None or any(tag.startswith("sha256-") for tag in self.tags[name])

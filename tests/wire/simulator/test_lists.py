@@ -8,7 +8,11 @@ from datetime import timedelta
 import requests
 
 from tests.simulator import Simulator
+from tests.simulator.images import push_image
 from tests.simulator.plain import Client
+from tests.simulator.registry import MEDIA_TYPES
+
+ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
 
 
 def test_version_lists_have_links_and_package_lists_have_none(sim: Simulator, client: Client) -> None:
@@ -145,9 +149,7 @@ def test_a_name_that_was_reused_blocks_the_restore(sim: Simulator, client: Clien
     path = "/orgs/acme/packages/npm/lib"
     client("DELETE", f"{path}/versions/{version.id}")
     package.add_version("1")
-    status, message = client.refusal("POST", f"{path}/versions/{version.id}/restore")
-    assert status == 400
-    assert message.startswith("Cannot restore: ")
+    assert client.refusal("POST", f"{path}/versions/{version.id}/restore") == (403, "Package version already exists.")
     client("DELETE", path)
     again = sim.add_package("acme", "npm", "LIB")
     again.add_version("9")
@@ -156,3 +158,35 @@ def test_a_name_that_was_reused_blocks_the_restore(sim: Simulator, client: Clien
     status, message = client.refusal("POST", f"{path}/restore")
     assert status == 422
     assert message.startswith("Cannot restore: ")
+
+
+def test_of_two_versions_of_one_digest_only_one_comes_back(sim: Simulator, client: Client) -> None:
+    app = sim.add_package("acme", "container", "app")
+    tagged = push_image(app, "v1", seed="one")
+    twin = app.add_twin(tagged)
+    keep = push_image(app, "keep", seed="other")
+    path = "/orgs/acme/packages/container/app/versions"
+    assert set(client.ids(path)) == {tagged.id, twin.id, keep.id}
+    for version in (tagged, twin):
+        assert client("DELETE", f"{path}/{version.id}").status_code == 204
+    assert client("POST", f"{path}/{twin.id}/restore").status_code == 204
+    assert client.refusal("POST", f"{path}/{tagged.id}/restore") == (403, "Package version already exists.")
+    assert app.tagged("v1") is None
+
+
+def test_lists_can_lag_behind_deletions_and_restorations(sim: Simulator, client: Client) -> None:
+    package = sim.add_package("acme", "npm", "lib")
+    gone, back, stays = (package.add_version(name) for name in ("1", "2", "3"))
+    path = "/orgs/acme/packages/npm/lib/versions"
+    sim.configure(deletions_listed_for=60, deletions_listed_after=60, restores_listed_after=60)
+    client("DELETE", f"{path}/{back.id}")
+    sim.clock.advance(timedelta(seconds=61))
+    client("POST", f"{path}/{back.id}/restore")
+    client("DELETE", f"{path}/{gone.id}")
+    assert set(client.ids(path)) == {gone.id, stays.id}
+    assert client.refusal("GET", f"{path}/{gone.id}") == (404, "Package version not found.")
+    assert client("GET", f"{path}/{back.id}").status_code == 200
+    assert client.ids(f"{path}?state=deleted") == [back.id]
+    sim.clock.advance(timedelta(seconds=61))
+    assert set(client.ids(path)) == {back.id, stays.id}
+    assert client.ids(f"{path}?state=deleted") == [gone.id]

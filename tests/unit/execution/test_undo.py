@@ -1,0 +1,190 @@
+"""Undo of clean-ups that took each other's parts: random packages against a naive oracle, lists that lag included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.decisions.guards import Guards
+from package_keeper.decisions.plan import Plan, PlannedWrite
+from package_keeper.decisions.vocabulary import Decision, Outcome
+from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.execution.operations import Task, Writing, undo
+from package_keeper.execution.receipt import Ending, ReceiptEntry, ReceiptWriter, read_receipt
+from package_keeper.execution.run import Run
+from package_keeper.execution.scope import PackageFilter
+from package_keeper.execution.untagging import TagMoves
+from package_keeper.inventory.package import PackageName
+from package_keeper.inventory.version import Version
+from tests.unit.crew import Crew
+from tests.unit.inventory.cases import draw_case
+from tests.unit.inventory.memory import (
+    OWNER,
+    Glances,
+    Hub,
+    NoonClock,
+    Paper,
+    Quiet,
+    carrier,
+    judged,
+    planned,
+    some_crew,
+)
+from tests.unit.inventory.memory import carried_out as clean_up
+from tests.unit.inventory.worlds import NOW, SEEDS, Habits
+
+WHOLE = Habits(missing=0.0, twins=0.1)
+SIZES = st.integers(0, 40)
+
+
+class GitHub(Hub):
+    """As GitHub is: one version of a digest comes back, and lists do not show what was done to some versions."""
+
+    late: frozenset[int] = frozenset()
+
+    def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
+        listed = [each for each in super().versions(package, deleted=deleted) if each.id not in self.late]
+        return listed if deleted else listed + [each for each in self.world.versions if each.id in self.late]
+
+    def restore_version(self, package: PackageName, version_id: int) -> None:
+        version = self.deleted.get(version_id)
+        if version is not None and version.name in self.names():
+            raise Refusal(RefusalKind.ALREADY_EXISTS, "Package version already exists.", status=403)
+        super().restore_version(package, version_id)
+
+    def names(self) -> set[str]:
+        return {version.name for version in self.active.values()}
+
+    def restorable(self) -> set[str]:
+        return {version.name for version in self.deleted.values()}
+
+
+@dataclass
+class Scene:
+    """What two clean-ups left behind: the receipt of each."""
+
+    hub: GitHub
+    receipts: tuple[Paper, Paper]
+
+    def entries(self, which: int) -> tuple[ReceiptEntry, ...]:
+        text = self.receipts[which].text
+        return read_receipt(text).entries if text else ()
+
+
+def two_clean_ups(seed: int, size: int) -> Scene:
+    """One plan, of which the second clean-up is faster with some versions. Some of what went is gone for good."""
+    case, random = draw_case(seed, size, WHOLE), Random(seed)
+    hub = GitHub(case.world)
+    plan: Plan = planned(judged(hub, case.rules), case.rules)
+    writes = {write.version_id: write for write in plan.writes if write.decision is Decision.DELETE}
+    seconds = {number for number in writes if random.random() < 0.4}
+    first, second = Paper(), Paper()
+    book = ReceiptWriter(lambda: second, OWNER, {}, NoonClock())  # type: ignore[arg-type]  # reason: as in memory
+
+    def be_faster(version_id: int) -> None:
+        if version_id in seconds and version_id in hub.active:
+            write: PlannedWrite = writes[version_id]
+            hub.deleted[version_id] = replace(hub.active.pop(version_id), deleted_at=NOW)
+            book.ended([Ending(number, write, Outcome.DONE) for number in book.started([write])])
+
+    hub._refuse = be_faster
+    clean_up(hub, plan, paper=first, crew=some_crew(plan))
+    for version_id in [number for number in hub.deleted if random.random() < 0.1]:
+        del hub.deleted[version_id]
+    hub.late = frozenset(number for number in case.world.by_id() if random.random() < 0.3)
+    return Scene(hub, (first, second))
+
+
+def take_back(hub: GitHub, receipt: Paper) -> Run:
+    """The real operation, over a package in memory."""
+    log, crew = Quiet(), Crew(width=5, seed=len(receipt.lines))
+    moves = TagMoves(hub, hub, hub, hub, log)
+    task = Task(
+        owner=OWNER,
+        types=(),
+        types_given=False,
+        wanted=PackageFilter(),
+        rules=cast("Any", None),
+        evidence=cast("Any", None),
+        guards=Guards(),
+        counts_used=False,
+        deleted_state=False,
+        explains=False,
+        query="",
+        reader=hub,
+        looks=Glances(hub),
+        registry=hub,
+        writing=Writing(writer=hub, tags=moves, carrier=carrier(Paper(), log, crew), pause=hub),
+        clock=cast("Any", None),
+        log=log,
+    )
+    run = Run()
+    if receipt.text:
+        undo(task, run, read_receipt(receipt.text))
+    assert run.ended_by is None
+    assert run.scope.problems == []
+    return run
+
+
+def lacking(hub: GitHub, start: str, told: dict[str, set[str]]) -> set[str]:
+    """What an image needs and is not active, slowly and plainly."""
+    missing: set[str] = set()
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            below = {child.digest for child in hub.world.manifests[name].children} | told.get(name, set())
+            missing |= below - hub.names()
+            waiting += below & hub.names()
+    return missing
+
+
+def told_parts(run: Run) -> dict[str, set[str]]:
+    """The parts that the run tried to bring back, by their roots."""
+    told: dict[str, set[str]] = {}
+    for record in run.records:
+        if record.write.root not in (None, record.write.version_name):
+            told.setdefault(record.write.root or "", set()).add(record.write.version_name)
+    return told
+
+
+@given(SEEDS, SIZES, st.booleans())
+def test_what_can_be_restored_is_whole_and_the_rest_counts_as_broken(seed: int, size: int, second_first: bool) -> None:
+    scene = two_clean_ups(seed, size)
+    hub = scene.hub
+    for which in (1, 0) if second_first else (0, 1):
+        run = take_back(hub, scene.receipts[which])
+        told = told_parts(run)
+        tagged = {
+            record.write.version_name
+            for record in run.records
+            if any(not tag.startswith("sha256-") for tag in record.write.tags)
+        }
+        back = {record.write.version_name for record in run.records} & hub.names()
+        lacks = {name: lacking(hub, name, told) for name in back}
+        assert not any(missing & hub.restorable() for missing in lacks.values()), "it could have been restored"
+        held = {child.digest for name in back for child in hub.world.manifests[name].children if child.digest != name}
+        held |= {part for root, parts in told.items() if root in back for part in parts}
+        broken = {name for name, missing in lacks.items() if missing and (name not in held or name in tagged)}
+        assert run.broken == len(broken)
+    assert not hub.restorable() - hub.names(), "both receipts together tell of everything"
+
+
+@given(SEEDS, SIZES)
+def test_a_root_comes_after_the_parts_that_its_receipt_tells_of(seed: int, size: int) -> None:
+    scene = two_clean_ups(seed, size)
+    scene.hub.writes.clear()
+    take_back(scene.hub, scene.receipts[0])
+    places = {number: place for place, (_, number) in enumerate(scene.hub.writes)}
+    entries = scene.entries(0)
+    by_name = {entry.name: entry for entry in entries}
+    for entry in entries:
+        root = by_name.get(entry.root or "")
+        if root is not None and root.name != entry.name and {entry.version_id, root.version_id} <= places.keys():
+            assert places[entry.version_id or 0] < places[root.version_id or 0]
