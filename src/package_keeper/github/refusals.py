@@ -20,7 +20,7 @@ _BY_MESSAGE = (
 )
 
 
-_TAKEN = re.compile(rb"already[ _](?:exists|been taken|in use|active)", re.IGNORECASE)
+_TAKEN = re.compile(rb"already[ _](?:exist|been|in use|active|restored)", re.IGNORECASE)
 """What a restoration is refused with when something active has the name: as a message, or a code of `errors`."""
 
 _LIMITS = ("rate limit", "abuse detection", "toomanyrequests")
