@@ -15,7 +15,7 @@ from package_keeper.execution.looking import still_active
 from package_keeper.execution.ports import Log, Looks, Pause, Reader
 from package_keeper.inventory.graph import tagged_subjects
 from package_keeper.inventory.health import CheckedImage, MissingPart, by_digest
-from package_keeper.inventory.manifest import Manifest, UnreadableManifest
+from package_keeper.inventory.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.inventory.package import PackageName
 from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, display_name, oldest_first
 
@@ -175,8 +175,12 @@ class Completion:
     @property
     def unfinished(self) -> set[str]:
         """The images of which parts are left for the next run."""
-        left = [record.write.root for record in self._not_back.values() if record.outcome.is_remaining]
-        return {root for root in left if root in self._images}
+        roots = {self._not_back[digest].write.root for digest in self._left_over}
+        return {root for root in roots if root in self._images}
+
+    @property
+    def _left_over(self) -> set[str]:
+        return {digest for digest, record in self._not_back.items() if record.outcome.is_remaining}
 
     def next_round(self) -> list[PlannedWrite]:
         """What the images still need, as far as it can be restored. May raise `Refusal`."""
@@ -185,34 +189,45 @@ class Completion:
         if self.deleted is None:
             self._read_deleted()
         while True:
-            while names := self._unread():
-                self._read(names)
+            while self._read_what_is_back():
+                pass
             needed = [child.digest for manifest in self._manifests.values() for child in manifest.children]
-            needed += [part for root, parts in self._told.items() if root in self._images for part in parts]
-            unknown = [digest for digest in needed if digest not in self._active and digest not in self._gone]
+            needed += [part for root, parts in self._told.items() if root in self._active for part in parts]
+            known = self._active | self._gone.keys() | self._left_over
+            unknown = [digest for digest in needed if digest not in known]
             if not unknown:
                 parts = self._parts()
                 return parts + self._referrers({write.version_name for write in parts})
             self._find(list(dict.fromkeys(unknown)))
 
-    def _unread(self) -> list[str]:
-        """What to read next: tagged images, then roots in rounds, newest first, then parts that may be indexes."""
+    def _read_what_is_back(self) -> bool:
+        """Read tagged images, then roots in rounds, newest first, then parts that may be indexes; whether any was."""
         indexes = [
             child.digest for manifest in self._manifests.values() for child in manifest.children if child.is_index
         ]
-        known = self._manifests.keys() | self._unreadable.keys() | self._plain
-        waiting = [
-            name for name in dict.fromkeys([*self._images, *indexes]) if name in self._active and name not in known
-        ]
-        parts = {part for root, parts in self._told.items() if root in self._active for part in parts}
+        waiting = [name for name in dict.fromkeys([*self._images, *indexes]) if name in self._active]
+        waiting = self._unread(waiting)
+        held = {part for root, parts in self._told.items() if root in self._active for part in parts}
         tagged = [name for name in waiting if _is_tagged(self._images.get(name, ()))]
-        return tagged or [name for name in waiting if name not in parts][-ROUND:] or waiting[:ROUND]
+        roots = [name for name in reversed(waiting) if name not in held]
+        self._read(tagged)
+        for names in (roots, waiting):
+            for start in range(0, len(names), ROUND):
+                self._read(self._unread(names[start : start + ROUND]))
+        return bool(waiting)
+
+    def _unread(self, digests: Iterable[str]) -> list[str]:
+        return [
+            digest
+            for digest in digests
+            if digest not in self._manifests and digest not in self._unreadable and digest not in self._plain
+        ]
 
     def _read(self, digests: Sequence[str]) -> None:
         """Read what is active; a registry may take a moment to have again what was restored. May raise `Refusal`."""
-        found = dict(self.registry.read(self.package, digests))
+        found = dict(self.registry.read(self.package, digests)) if digests else {}
         for seconds in READABLE_AFTER:
-            late = [digest for digest, each in found.items() if isinstance(each, UnreadableManifest)]
+            late = [digest for digest, each in found.items() if _may_come(each)]
             if late:
                 self.pause.sleep(seconds, f"{self.package}: what was restored cannot be read yet")
                 found |= self.registry.read(self.package, late)
@@ -233,7 +248,8 @@ class Completion:
         self._active.update(version.name for version in there)
         gone = [digest for digest in digests if digest not in self._active]
         # a version that only a list that lags behind calls active can be restored, as one that is listed as deleted
-        late = [version for version in listed if version not in there]
+        ids = {version.id for version in there}
+        late = [version for version in listed if version.id not in ids]
         bringers = by_digest([*(self.deleted or ()), *late])
         if not self._deleted_are_fresh and not bringers.keys() >= set(gone):
             bringers = by_digest([*self._read_deleted(), *late])
@@ -262,7 +278,7 @@ class Completion:
 
     def _parts(self) -> list[PlannedWrite]:
         """What brings the needed digests back that are gone, one version for each."""
-        roots = {part: root for root, parts in self._told.items() if root in self._images for part in parts}
+        roots = {part: root for root, parts in self._told.items() if root in self._active for part in parts}
         roots |= {child.digest: root for root, manifest in self._manifests.items() for child in manifest.children}
         found: dict[str, tuple[str, list[Version]]] = {}
         for digest, versions in self._gone.items():
@@ -314,7 +330,7 @@ class Completion:
             for child in manifest.children
             if child.digest != name
         }
-        held |= {part for root, parts in self._told.items() if root in self._images for part in parts}
+        held |= {part for root, parts in self._told.items() if root in self._active for part in parts}
         found = [
             self._checked(root, tags) for root, tags in self._images.items() if root not in held or _is_tagged(tags)
         ]
@@ -384,6 +400,11 @@ def _fate(image: Incomplete, lack: Lack) -> str:
     # without a tag an image is looked at only when it is named
     named = "" if _is_tagged(image.tags) else f" with keep-digests: {image.root}"
     return f"{name}, which repair{named} can bring back{when}"
+
+
+def _may_come(found: Manifest | UnreadableManifest) -> bool:
+    """Whether the registry answered that it has no such manifest, which may change in a moment."""
+    return isinstance(found, UnreadableManifest) and found.obstacle is Obstacle.CONTENT
 
 
 def _is_tagged(tags: Iterable[str]) -> bool:

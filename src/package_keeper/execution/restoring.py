@@ -72,6 +72,10 @@ class Restorations(WriteOperation):
         if refused.kind is RefusalKind.ALREADY_EXISTS:
             return self._existing(write, refused)
         if refused.kind is not RefusalKind.NOT_FOUND:
+            # GitHub's words for what needs no restoration are not all known
+            unknown = refused.kind is RefusalKind.OTHER and write.kind is WriteKind.VERSION
+            if unknown and self._is_active(write.package, write.version_id or 0):
+                return self._there(refused)
             return plain_meaning(refused)
         if write.version_id is None:
             return self._missing_package(write.package, refused)
@@ -79,8 +83,7 @@ class Restorations(WriteOperation):
             there = self._is_active(write.package, write.version_id)
             return plain_meaning(refused) if there else (Outcome.FAILED, f"{refused}; {NO_IMAGE}")
         if self._is_active(write.package, write.version_id):
-            # an earlier attempt whose answer was lost did it, or somebody else
-            return (Outcome.DONE if refused.sent_before else Outcome.ALREADY_ACTIVE), ""
+            return self._there(refused)
         try:
             deleted = self._reader.versions(write.package, deleted=True)
         except Refusal as second:
@@ -91,6 +94,11 @@ class Restorations(WriteOperation):
             return Outcome.NO_PERMISSION, f"{refused}, but {MISSING_PERMISSION}"
         return Outcome.ALREADY_GONE, f"{refused}; {GONE}"
 
+    @staticmethod
+    def _there(refused: Refusal) -> tuple[Outcome, str]:
+        """What was refused is there: an earlier attempt whose answer was lost did it, or somebody else."""
+        return (Outcome.DONE if refused.sent_before else Outcome.ALREADY_ACTIVE), ""
+
     def _existing(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
         """GitHub says that the name is taken: by what was to be restored, or by another version."""
         if write.version_id is None:
@@ -98,7 +106,7 @@ class Restorations(WriteOperation):
         else:
             there = self._is_active(write.package, write.version_id)
         if there:
-            return (Outcome.DONE if refused.sent_before else Outcome.ALREADY_ACTIVE), ""
+            return self._there(refused)
         if write.kind is WriteKind.VERSION:
             for version in self._reader.versions(write.package):
                 if version.name == write.version_name and self._is_active(write.package, version.id):
@@ -116,7 +124,7 @@ class Restorations(WriteOperation):
 
     def _missing_package(self, package: PackageName, refused: Refusal) -> tuple[Outcome, str]:
         if _package(self._reader, package) is not None:
-            return (Outcome.DONE if refused.sent_before else Outcome.ALREADY_ACTIVE), ""
+            return self._there(refused)
         return Outcome.ALREADY_GONE, f"{refused}; {GONE}"
 
 

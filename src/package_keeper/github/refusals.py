@@ -23,7 +23,7 @@ _BY_MESSAGE = (
 SSO = "x-github-sso"
 """The header by which GitHub speaks of SAML single sign-on."""
 
-_TAKEN = re.compile(rb"already[ _](?:exists|been taken|in use|active)", re.IGNORECASE)
+_TAKEN = re.compile(rb"already[ _](?:exist|been|in use|active|restored)", re.IGNORECASE)
 """What a restoration is refused with when something active has the name: as a message, or a code of `errors`."""
 
 _LIMITS = ("rate limit", "abuse detection", "toomanyrequests")

@@ -14,7 +14,7 @@ OUTPUTS: dict[str, str] = {
     "skipped-count": "GitHub, or the state of things, made it impossible or needless.",
     "failed-count": "Should have worked and did not.",
     "remaining-count": "Over `limit`, out of time, or left when the run was stopped.",
-    "broken-count": "Images that are broken: found so by `verify` and `repair`; hurt by this run, which must be 0.",
+    "broken-count": "Broken images: found by `verify` and `repair`, restored in part, or hurt by this run (must be 0).",
     "packages": "JSON array of the packages in scope, with every field of GitHub's schema.",
     "versions": (
         "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"

@@ -1,0 +1,43 @@
+"""What GitHub's refusals of restorations mean: a name that is taken is no missing permission."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from package_keeper.errors import RefusalKind
+from package_keeper.github.refusals import refusal
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 422])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Package version already exists."},
+        {"message": "PACKAGE VERSION ALREADY EXISTS"},
+        {"message": "Version has already been taken"},
+        {"message": "This version is already active"},
+        {"message": "Validation Failed", "errors": [{"resource": "PackageVersion", "code": "already_exists"}]},
+    ],
+)
+def test_a_name_that_is_taken_is_known_by_words_whatever_the_status(status: int, body: dict[str, object]) -> None:
+    refused = refusal("POST", status, {}, json.dumps(body).encode())
+    assert refused.kind is RefusalKind.ALREADY_EXISTS
+    assert refused.message == body["message"]
+    assert refused.remedy == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "message", "kind"),
+    [
+        ("POST", 403, "Resource not accessible by integration", RefusalKind.NO_PERMISSION),
+        ("POST", 401, "Bad credentials", RefusalKind.UNAUTHORIZED),
+        ("POST", 404, "Package version not found.", RefusalKind.NOT_FOUND),
+        ("GET", 403, "Package version already exists.", RefusalKind.NO_PERMISSION),
+        ("POST", 500, "Package version already exists.", RefusalKind.UNREACHABLE),
+        ("POST", 409, "Something was reused", RefusalKind.OTHER),
+    ],
+)
+def test_other_refusals_keep_their_meaning(method: str, status: int, message: str, kind: RefusalKind) -> None:
+    assert refusal(method, status, {}, json.dumps({"message": message}).encode()).kind is kind
