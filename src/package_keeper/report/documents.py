@@ -298,7 +298,7 @@ def _share(arrays: Sequence[_Array], room: int) -> None:
 
 
 def _size(text: str) -> int:
-    return len(text.encode("utf-16-le"))
+    return len(text.encode("utf-16-le", errors="surrogatepass"))
 
 
 def _time(moment: datetime | None) -> str | None:
