@@ -152,7 +152,11 @@ class Completion:
 
     @property
     def _left_over(self) -> set[str]:
-        return {digest for digest, record in self._not_back.items() if record.outcome.is_remaining}
+        return {
+            digest
+            for digest, record in self._not_back.items()
+            if record.outcome.is_remaining and digest not in self._active
+        }
 
     def next_round(self) -> list[PlannedWrite]:
         """What the images still need, as far as it can be restored. May raise `Refusal`."""
@@ -168,6 +172,9 @@ class Completion:
             known = self._active | self._gone.keys() | self._left_over
             unknown = [digest for digest in needed if digest not in known]
             if not unknown:
+                if Outcome.NO_PERMISSION in self._tried.values():
+                    # the Admin role is per package: nothing more is sent to it
+                    return []
                 parts = self._parts()
                 return parts + self._referrers({write.version_name for write in parts})
             self._find(list(dict.fromkeys(unknown)))
