@@ -63,6 +63,9 @@ def _begin(asked: socket.socket, request: int, stdout: int, stderr: int) -> dict
     for stream, number in ((stdout, 1), (stderr, 2)):
         os.dup2(stream, number)
         os.close(stream)
+    # those of the warm process remember what kind of file they were made for
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # reason: held until the end
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     with os.fdopen(request, encoding="ascii") as file:
         given: dict[str, Any] = json.load(file)
     os.chdir(given["cwd"])
