@@ -213,6 +213,9 @@ def look_after(
         answer = reader.versions_of([package.package], seen={package.package: known}, gone=gone)
         listed = answer[package.package]
         if isinstance(listed, Refusal):
+            if listed.kind is RefusalKind.NOT_FOUND:
+                # the whole package is gone, with all its images
+                continue
             raise listed
         back = reader.are_active(version for version in listed if version.id in gone)
         there = {number for number, is_active in back.items() if is_active}

@@ -168,7 +168,7 @@ def _delete_empty_packages(task: Task, writing: Writing, run: Run, guarded: Guar
     refused = [
         record.write for record in run.records if record.outcome is Outcome.LAST_VERSION and not record.write.refusal
     ]
-    last = {write.package: write for write in (*refused, *guarded.with_package)}
+    last = {write.package: write for write in reversed((*refused, *guarded.with_package))}
     if run.ended_by is not None or not last:
         run.records += [not_tried(write, run.ended_by or OutOfTime()) for write in guarded.with_package]
         return
