@@ -35,13 +35,10 @@ def value_of(variable: str, *, login: str, repository: str) -> str | None:
         return None
     word = next(each for each in form.group("expression", "shell", "plain", "windows", "pipeline") if each).lower()
     owner, _, name = repository.partition("/") if repository else (login, "/", ANY)
-    if word in _OWNER:
-        return owner
-    if word in _NAME:
-        return name
-    if word not in _REPOSITORY:
+    # in small or capital letters it is the same; cut or replaced it may be anything
+    change = (form["change"] or "").replace(",,", "").replace("^^", "").replace("@L", "")
+    if word in _REPOSITORY:
+        return {"": f"{owner}/{name}", "#*/": name, "##*/": name, "%/*": owner, "%%/*": owner}.get(change)
+    if change:
         return None
-    change = form["change"] or ""
-    if change in ("#*/", "##*/"):
-        return name
-    return owner if change in ("%/*", "%%/*") else f"{owner}/{name}"
+    return owner if word in _OWNER else name if word in _NAME else None

@@ -82,6 +82,8 @@ class UsedFiles:
                 file for file in tree.files if name.matches(file.rpartition("/")[2])
             ]
             hint = f"; did you mean '{_shown(near[0])}'?" if near else ""
+            if tree.outside:
+                hint += f"; not read, since they lead out of the workspace: {_several(tree.outside)}"
             problems.append(f"'{glob}': no file of the workspace matches, so it would protect nothing{hint}")
         return problems
 
