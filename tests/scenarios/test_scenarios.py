@@ -2,8 +2,8 @@
 
 The real program runs as a process of its own against the simulated GitHub, through the Action's door, or with
 `command` through the command line. How to write a case: `world.py` and `repositories.py` read the part `given`,
-`expectations.py` the part `expect`, `files` are put into the workspace; texts may hold `{id:NAME}`, `{digest:NAME}`,
-`{receipt}` (of the run before) and `{url}`.
+`expectations.py` the part `expect`, `files` and symbolic `links` are put into the workspace; texts may hold
+`{id:NAME}`, `{digest:NAME}`, `{receipt}` (of the run before) and `{url}`.
 
 A case is `NAME.yaml`, or `case.yaml` in a folder NAME. The first case of each operation starts the program as its
 users do; in all others it is forked where it is imported already (`tests/program`), which takes a tenth of the time.
@@ -77,7 +77,7 @@ def test_scenario(case: Tree, starts: bool, tmp_path: Path) -> None:
 
 
 def _run(world: World, place: Place, run: Tree, *, starts: bool, scaled: bool) -> None:
-    known(run, {"first", "inputs", "command", "environment", "files", "expect"}, "run")
+    known(run, {"first", "inputs", "command", "environment", "files", "links", "expect"}, "run")
     for action in run.get("first") or []:
         world.do(action)
     for name, content in (run.get("files") or {}).items():
@@ -85,6 +85,10 @@ def _run(world: World, place: Place, run: Tree, *, starts: bool, scaled: bool) -
         file.parent.mkdir(parents=True, exist_ok=True)
         # `!!binary` is for files that are no text
         file.write_bytes(content if isinstance(content, bytes) else world.filled(content).encode())
+    for name, target in (run.get("links") or {}).items():
+        link = place.workspace / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
     world.simulator.forget_requests()
     arguments, environment = _beginning(world, place, run)
     if scaled:

@@ -3,8 +3,8 @@
 What cannot be resolved to images keeps the whole package: silence would unprotect.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from package_keeper.decisions.patterns import Pattern
 from package_keeper.inventory.image import Image
@@ -15,96 +15,101 @@ from package_keeper.inventory.package import PackageName, PackageType
 class ImageReference:
     """One image that a file names, as far as it can be told.
 
-    `text` is as written, `place` is `file:line`. `owner` is `None` when a variable stands for it, which may be any
-    owner. `package` may hold `*` for a variable. `whole` means that the reference does not say which image of the
-    package it is.
+    `text` is as written, `place` is `file:line`. `package` may hold `*` for a variable; alone it is every package.
+    `whole` means that the reference does not say which image of the package it is. `certain`: an image of the owner is
+    named, or one whose owner a variable hides; what is not certain protects too, where a package has that name.
     """
 
     text: str
     place: str
-    owner: str | None
     package: str
     tag: str | None = None
     digest: str | None = None
     whole: bool = False
+    certain: bool = True
+
+    @property
+    def file(self) -> str:
+        return self.place.rpartition(":")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Use:
-    whole: bool = False
-    tags: frozenset[str] = frozenset()
-    digests: frozenset[str] = frozenset()
+    whole: bool
+    tags: frozenset[str]
+    digests: frozenset[str]
 
-    def and_of(self, reference: ImageReference) -> "_Use":
-        return replace(
-            self,
-            whole=self.whole or reference.whole,
-            tags=self.tags | {reference.tag} if reference.tag else self.tags,
-            digests=self.digests | {reference.digest} if reference.digest else self.digests,
+    @classmethod
+    def of(cls, references: Collection[ImageReference]) -> "_Use":
+        return cls(
+            whole=any(each.whole for each in references),
+            tags=frozenset(each.tag for each in references if each.tag is not None),
+            digests=frozenset(each.digest for each in references if each.digest is not None),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class UsedImages:
-    """The images of one owner that are in use; `references` are those that led here."""
+    """The images of one owner that are in use; `globs` has the files that each glob means."""
 
     references: tuple[ImageReference, ...] = ()
-    _named: dict[str, _Use] = field(default_factory=dict)
-    _patterns: tuple[Pattern, ...] = ()
+    globs: Mapping[str, Collection[str]] = field(default_factory=dict)
+    _named: Mapping["_Name", list[ImageReference]] = field(default_factory=dict)
+    _uses: dict[PackageName, _Use] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, references: Iterable[ImageReference], owners: Iterable[str]) -> "UsedImages":
-        """Take the references to packages of the account that has the logins `owners`."""
-        logins = {owner.lower() for owner in owners}
-        taken = tuple(each for each in references if each.owner is None or each.owner.lower() in logins)
-        named: dict[str, _Use] = {}
-        patterns: dict[str, Pattern] = {}
+    def of(cls, references: Iterable[ImageReference], globs: Mapping[str, Collection[str]]) -> "UsedImages":
+        """Take what was found in the files that `globs` mean."""
+        taken = tuple(references)
+        named: dict[str, list[ImageReference]] = {}
         for reference in taken:
-            name = reference.package.lower()
-            if "*" in name:
-                patterns[name] = Pattern(name)
-            else:
-                named[name] = named.get(name, _Use()).and_of(reference)
-        return cls(references=taken, _named=named, _patterns=tuple(patterns.values()))
+            named.setdefault(reference.package.lower(), []).append(reference)
+        return cls(references=taken, globs=globs, _named={_Name(name): found for name, found in named.items()})
 
     def name(self, image: Image) -> bool:
         """Whether `image` is in use, or its whole package is."""
-        if not self.references:
-            return False
         package = image.root.package
-        return self._name_all_of(package) or any(
-            not use.tags.isdisjoint(image.root.tags) or not use.digests.isdisjoint(image.digests)
-            for use in self._uses(package)
-        )
+        if package not in self._uses:
+            found = [each for name, references in self._named.items() if name.fits(package) for each in references]
+            self._uses[package] = _Use.of(found)
+        use = self._uses[package]
+        return use.whole or not use.tags.isdisjoint(image.root.tags) or not use.digests.isdisjoint(image.digests)
 
-    def concerns(self, reference: ImageReference, package: PackageName) -> bool:
-        """Whether `reference` is about images of `package`."""
-        return _fits(reference.package.lower(), package)
+    def here(self, packages: Collection[PackageName]) -> list[ImageReference]:
+        """The references that concern one of `packages`, each place once."""
+        names = {name.text for name in self._named if any(name.fits(package) for package in packages)}
+        found: dict[tuple[str, str], ImageReference] = {}
+        for reference in self.references:
+            if reference.package.lower() in names:
+                found.setdefault((reference.place, reference.text), reference)
+        return list(found.values())
 
-    def _name_all_of(self, package: PackageName) -> bool:
-        return any(use.whole for use in self._uses(package)) or any(
-            pattern.matches(package.name.lower()) for pattern in self._patterns
-        )
-
-    def _uses(self, package: PackageName) -> list[_Use]:
-        if package.type is not PackageType.DOCKER:
-            use = self._named.get(package.name.lower())
-            return [use] if use is not None else []
-        return [use for path, use in self._named.items() if _fits(path, package)]
+    def idle_globs(self, references: Iterable[ImageReference]) -> list[str]:
+        """The globs in whose files none of `references` stands."""
+        files = {reference.file for reference in references}
+        return [glob for glob, meant in self.globs.items() if files.isdisjoint(meant)]
 
     def name_tags_of(self, package: PackageName) -> bool:
         """Whether any tag of `package` is named."""
-        return any(use.tags for use in self._uses(package))
+        return bool(self._uses[package].tags)
 
     def digests(self) -> frozenset[str]:
         """All digests that are named."""
-        return frozenset(digest for use in self._named.values() for digest in use.digests)
+        return frozenset(each.digest for each in self.references if each.digest is not None)
 
 
-def _fits(path: str, package: PackageName) -> bool:
-    """Whether a name in lower case is that of `package`, or one with a variable in it that may be."""
-    name = package.name.lower()
-    if "*" in path:
-        return Pattern(path).matches(name)
-    # the old docker registry puts the repository before the package: OWNER/REPOSITORY/PACKAGE
-    return path == name or (package.type is PackageType.DOCKER and path.endswith(f"/{name}"))
+class _Name:
+    """The name of a package in lower case, with `*` for what a variable hides."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        ends = [place for place, character in enumerate(text) if character in "/*"]
+        # the old docker registry puts the repository before the package: OWNER/REPOSITORY/PACKAGE
+        self._spellings = [Pattern(text), *(Pattern(text[place:].removeprefix("/")) for place in ends)]
+
+    def fits(self, package: PackageName) -> bool:
+        """Whether it may be the name of `package`."""
+        name = package.name.lower()
+        if package.type is PackageType.DOCKER:
+            return any(spelling.matches(name) for spelling in self._spellings)
+        return self._spellings[0].matches(name) if "*" in self.text else self.text == name

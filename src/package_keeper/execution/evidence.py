@@ -1,6 +1,6 @@
 """What the rules need to know beyond the versions: repositories, SQL, images in use; and what users are told of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.decisions.facts import Facts
@@ -23,6 +23,9 @@ SQL_SECONDS = 30.0
 
 MANY = 5
 """So many things are named, then how many there are."""
+
+MANY_REFERENCES = 200
+"""So many references have a line of their own, then how many there are."""
 
 
 @dataclass(kw_only=True)
@@ -125,32 +128,64 @@ class Evidence:
 
 
 def used_here(used: UsedImages, packages: Iterable[Package]) -> list[ImageReference]:
-    """The references that concern packages in scope, each place once."""
+    """The references that concern packages in scope, each place once.
+
+    Raises `BadInput` when a glob found only what might be an image, and no package is called so.
+    """
     keys = [package.key for package in packages]
-    seen: dict[tuple[str, str], ImageReference] = {}
-    for reference in used.references:
-        if any(used.concerns(reference, key) for key in keys):
-            seen.setdefault((reference.place, reference.text), reference)
-    return list(seen.values())
+    here = used.here(keys)
+    doubtful = set(used.idle_globs([each for each in used.references if each.certain])) if keys else set()
+    if idle := [glob for glob in used.idle_globs(here) if glob in doubtful]:
+        raise BadInput(
+            [
+                f"keep-used-in: '{glob}': its files name no image of the owner for certain, and what might be one is"
+                " called like no package in scope, so it would protect nothing; accepted is a glob of files that name"
+                " images as OWNER/PACKAGE"
+                for glob in idle
+            ]
+        )
+    return here
 
 
 def tell_used(here: Sequence[ImageReference], found: Found, log: Log) -> None:
     """Say which images are in use, and which references name nothing that is there."""
-    files = {reference.place.rpartition(":")[0] for reference in here}
     if not here:
-        log.warning("keep-used-in: the files name no image of the packages in scope, so nothing is protected by them")
         return
+    files = {reference.file for reference in here}
     log.info(f"keep-used-in: references to images of the packages in scope: {len(here)}, files with them: {len(files)}")
-    for reference in here:
-        meant = "the whole package stays" if reference.whole else "the image stays"
-        log.info(f"  {reference.place}: {reference.text}: {meant}")
+    for line in _lines(here, _what_stays):
+        log.info(f"  {line}")
     tags = {(package.key.name.lower(), tag) for package, versions in found for v in versions for tag in v.tags}
     names = {version.name for _, versions in found for version in versions}
-    for reference in here:
-        if reference.whole or reference.digest in names:
-            continue
-        if reference.digest is not None or (reference.package.lower(), reference.tag) not in tags:
-            log.warning(f"keep-used-in: {reference.place}: {reference.text} was found in no package in scope")
+    lost = [
+        each
+        for each in here
+        if not each.whole
+        and each.digest not in names
+        and (each.digest is not None or (each.package.lower(), each.tag) not in tags)
+    ]
+    for line in _lines(lost, lambda _: "was found in no package in scope"):
+        log.warning(f"keep-used-in: {line}")
+
+
+def _what_stays(reference: ImageReference) -> str:
+    if reference.package == "*":
+        return "it may be any package, so all of them stay whole"
+    return "the whole package stays" if reference.whole else "the image stays"
+
+
+def _lines(references: Sequence[ImageReference], meaning: Callable[[ImageReference], str]) -> list[str]:
+    """One line for each thing that is named, with the first of its places; not too many."""
+    places: dict[str, list[str]] = {}
+    for reference in references:
+        places.setdefault(f"{reference.text}: {meaning(reference)}", []).append(reference.place)
+    lines = [
+        f"{where[0]}{f' and {len(where) - 1} more places' if len(where) > 1 else ''}: {what}"
+        for what, where in places.items()
+    ]
+    if len(lines) > MANY_REFERENCES:
+        lines[MANY_REFERENCES:] = [f"and {len(lines) - MANY_REFERENCES} more like these"]
+    return lines
 
 
 def _several(names: Sequence[str]) -> str:

@@ -1,35 +1,84 @@
 """Globs of files in the workspace: the pattern grammar of all lists, over paths relative to the workspace."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from package_keeper.decisions.patterns import Pattern
 from package_keeper.inputs.patterns import parse_patterns
 
 
+@dataclass(kw_only=True)
+class Picked:
+    """What globs mean: the files of each glob, sorted, and those that it misses by the case of letters only."""
+
+    files: dict[str, list[str]] = field(default_factory=dict)
+    missed: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Glob:
+    """One glob. `*` crosses `/`, as everywhere; `**/` may also stand for no folder at all."""
+
+    pattern: Pattern
+
+    @cached_property
+    def spellings(self) -> tuple[Pattern, ...]:
+        if self.pattern.expression is not None:
+            return (self.pattern,)
+        text = self.pattern.text.removeprefix("./")
+        return tuple(Pattern(spelling) for spelling in dict.fromkeys((text, text.replace("**/", ""))))
+
+    @cached_property
+    def in_any_case(self) -> tuple[Pattern, ...]:
+        if self.pattern.expression is not None:
+            return ()
+        return tuple(replace(spelling, ignore_case=True) for spelling in self.spellings)
+
+    @cached_property
+    def _beginnings(self) -> tuple[Pattern, ...]:
+        texts = (spelling.text[:end] for spelling in self.spellings for end in range(1, len(spelling.text) + 1))
+        return tuple(Pattern(text) for text in dict.fromkeys(texts))
+
+    def matches(self, path: str) -> bool:
+        return any(spelling.matches(path) for spelling in self.spellings)
+
+    def reaches_into(self, folder: str) -> bool:
+        """Whether it could match a file below `folder`, which ends with a slash."""
+        if self.pattern.expression is not None:
+            return True
+        return any(beginning.matches(folder) for beginning in self._beginnings)
+
+
 @dataclass(frozen=True)
 class FileGlobs:
-    """A list of globs. `*` crosses `/`, as everywhere; `**/` may also stand for no folder at all.
+    """A list of globs. Exclusions alone mean every file but those, as in every list."""
 
-    Exclusions alone mean every file but those, as in every list.
-    """
+    includes: tuple[_Glob, ...] = ()
+    excludes: tuple[_Glob, ...] = ()
 
-    includes: tuple[Pattern, ...] = ()
-    excludes: tuple[Pattern, ...] = ()
-
-    def pick(self, paths: Iterable[str]) -> tuple[list[str], list[str]]:
-        """The paths that are meant, sorted, and the globs that mean none of them."""
-        candidates = [path for path in paths if not any(_matches(glob, path) for glob in self.excludes)]
-        if not self.includes:
-            return sorted(candidates), [] if candidates else [f"!{glob.text}" for glob in self.excludes]
-        picked: set[str] = set()
-        idle: list[str] = []
+    def pick(self, paths: Collection[str]) -> Picked:
+        """Find the paths that are meant."""
+        candidates = sorted(path for path in paths if not any(glob.matches(path) for glob in self.excludes))
+        picked = Picked()
+        if not self.includes and self.excludes:
+            picked.files[", ".join(f"!{glob.pattern.text}" for glob in self.excludes)] = candidates
         for glob in self.includes:
-            found = [path for path in candidates if _matches(glob, path)]
-            picked.update(found)
-            if not found:
-                idle.append(glob.text)
-        return sorted(picked), idle
+            text = glob.pattern.text
+            picked.files[text] = [path for path in candidates if glob.matches(path)]
+            found = set(picked.files[text])
+            picked.missed[text] = [
+                path
+                for path in candidates
+                if path not in found and any(spelling.matches(path) for spelling in glob.in_any_case)
+            ]
+        return picked
+
+    def reach_into(self, folder: str) -> bool:
+        """Whether a file below `folder`, which ends with a slash, could be meant."""
+        if any(glob.matches(f"{folder}*") for glob in self.excludes):
+            return False
+        return not self.includes or any(glob.reaches_into(folder) for glob in self.includes)
 
 
 def parse_globs(text: str) -> tuple[FileGlobs, list[str]]:
@@ -40,12 +89,8 @@ def parse_globs(text: str) -> tuple[FileGlobs, list[str]]:
     for pattern in patterns.entries:
         if pattern.expression is None and ".." in pattern.text.split("/"):
             problems.append(f"'{pattern.text}': leaves the workspace")
-    return FileGlobs(patterns.includes, patterns.excludes), problems
+    return FileGlobs(_globs(patterns.includes), _globs(patterns.excludes)), problems
 
 
-def _matches(glob: Pattern, path: str) -> bool:
-    if glob.expression is not None:
-        return glob.matches(path)
-    text = glob.text.removeprefix("./")
-    spellings = {text, text.replace("**/", "")}
-    return any(Pattern(spelling).matches(path) for spelling in spellings)
+def _globs(patterns: Sequence[Pattern]) -> tuple[_Glob, ...]:
+    return tuple(_Glob(pattern) for pattern in patterns)

@@ -1,132 +1,189 @@
 """Image references in files of any form (contract, input `keep-used-in`).
 
-Nothing is parsed as YAML, HCL or Dockerfile: a reference is `[HOST/]OWNER/PACKAGE[:TAG][@DIGEST]` wherever it stands,
-as a word of text. Whatever a host or a path before it may be, the owner can be any of its components but the last, so
-each reading becomes a reference of its own, and those of other owners fall away later. What does not say which image
-is meant (no tag, a variable, a digest cut short) means the whole package, and a variable in a name every package that
-fits.
+Nothing is parsed as YAML, HCL or Dockerfile: what a name can be is looked for wherever it stands in the text, and in
+settings that name an image together. docs/decisions/0020-hidden-image-names.md says what counts as an image where
+variables hide its name.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+import string
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from package_keeper.decisions.used import ImageReference
+from package_keeper.inputs.image_context import Surroundings
+from package_keeper.inputs.image_words import CHARACTERS, Named, Word, whole
+from package_keeper.inputs.known_variables import value_of
+from package_keeper.inputs.marked_text import MARK, MarkedText, mark
 
-_VARIABLE = "\0"
-"""Stands for a variable, whatever its syntax; no text holds it."""
-
-_VARIABLES = re.compile(
-    r"\$\{\{.*?\}\}|\{\{.*?\}\}|\{%.*?%\}|[$#]\{[^}]*\}|\$\([^)]*\)|\$+[A-Za-z_]\w*|\$\d|<[A-Za-z_][\w. -]*>"
-    r"|%[A-Za-z_]\w*%|@[A-Z_]{2,}@|\{[A-Za-z_][\w.]*\}",
-    re.ASCII,
+_MARK = re.compile(MARK)
+_DEFAULT = re.compile(r"[#$]\{\w+:?[-=+?]", re.ASCII)
+_IMAGE_SETTING = re.compile(
+    # spelt out, since it is quick only without a flag
+    "(?:image|Image|IMAGE|img|Img|IMG|repo|Repo|REPO)s?(?:sitory|SITORY)?"
+    "(?:[_.-]?(?:name|Name|NAME|repo(?:sitory)?|Repo(?:sitory)?|REPO(?:SITORY)?|uri|Uri|URI|ref(?:erence)?|Ref))?"
+    rf"[\"']?[ \t]{{0,4}}(?::=|\?=|[:=>])[ \t]{{0,4}}[\"']?(?P<value>[{CHARACTERS}]+)"
 )
-_WORD = re.compile(r"[A-Za-z0-9_.\-/:@\0]+", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]*", re.ASCII)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-fA-F]{64}", re.ASCII)
-_LAST = re.compile(r"([^:@]*)(?::([^@]*))?(?:@(.*))?", re.DOTALL)
-_ACTION = re.compile(r"\s*-?\s*uses\s*:(?!\s*['\"]?docker://)")
-_SCHEME = re.compile(r"([a-z][a-z0-9.]*)://", re.IGNORECASE)
-
-_CODE_HOSTS = ("github.com", "www.github.com", "raw.githubusercontent.com", "gitlab.com")
-"""Hosts whose `owner/name` is a repository, not an image."""
-
-_IMAGE_SCHEMES = ("docker", "oci", "containers", "docker-daemon", "registry")
-
-_SETTING = re.compile(
-    r"""^\s*-?\s*["']?(?P<key>[\w.-]+)["']?\s*[:=]\s*["']?(?P<value>[A-Za-z0-9_.\-/:\0]+)["']?\s*,?\s*$""", re.ASCII
+_OWNER_KEY = re.compile(
+    r"(?:registry|owner|organi[sz]ation|\borg|_org|namespace|account|user(?:name)?|group|project)[\"']?[ \t]{0,4}:?$",
+    re.IGNORECASE,
 )
-_OWNER_KEYS = re.compile(r"registry|owner|organi[sz]ation", re.IGNORECASE)
-_NAME_KEYS = re.compile(r"repository|image", re.IGNORECASE)
+_IMAGE_WORDS = ("image", "img", "repo")
 
 
-def find_references(file: str, text: str) -> list[ImageReference]:
-    """All references in the text of `file`, in order, each reading once."""
-    found: list[ImageReference] = []
-    settings: list[tuple[str, str, str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        place = f"{file}:{number}"
-        plain = _VARIABLES.sub(_VARIABLE, line.replace("\0", " ").replace("\\/", "/"))
-        if not _ACTION.match(plain):
-            for word in _WORD.finditer(plain):
-                found += _of_word(word[0], place)
-        if setting := _SETTING.match(plain):
-            settings.append((setting["key"], setting["value"], place))
-    found += _of_settings(settings)
-    return list(dict.fromkeys(found))
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """A setting that names an image together with another one: an owner, or a package without one."""
+
+    file: str
+    place: str
+    text: str
 
 
-def _of_word(word: str, place: str) -> Iterator[ImageReference]:
-    scheme = _SCHEME.match(word)
-    rest = word[scheme.end() :] if scheme else word
-    *above, last = rest.rstrip(".:").strip("/").split("/")
-    is_tagged = ":" in last or "@" in last
-    if scheme and scheme[1].lower() not in _IMAGE_SCHEMES and not is_tagged and not _is_registry(above):
-        return
-    if above and above[0].lower() in _CODE_HOSTS:
-        return
-    shown = word.replace(_VARIABLE, "${…}")
-    if not above:
-        yield from _without_owner(last, shown, place)
-    for start in range(len(above)):
-        owner = above[start].rpartition(":")[2].rpartition("@")[2]
-        yield from _reading(owner, above[start + 1 :], last, shown, place)
-    if _VARIABLE in last and not last.startswith(_VARIABLE):
-        # what the variable holds may begin with a slash: ghcr.io/acme${IMAGE}
-        owner = last.partition(_VARIABLE)[0].rstrip(":")
-        if _NAME.fullmatch(owner) and above and not is_tagged:
-            yield ImageReference(text=shown, place=place, owner=owner, package="*", whole=True)
+@dataclass(kw_only=True)
+class _Source:
+    """One file while it is searched."""
+
+    file: str
+    marked: MarkedText
+    _at: int = 0
+    _line: int = 1
+
+    def place(self, at: int) -> str:
+        """`file:line`; cheap when asked for one place after the other."""
+        if at < self._at:
+            self._at, self._line = 0, 1
+        self._line += self.marked.lines(self._at, at)
+        self._at = at
+        return f"{self.file}:{self._line}"
+
+    def place_of(self, character: str, _: int) -> str:
+        """`file:line` of a mark, or of the variable that it stands in, wherever in the variable."""
+        while character and character not in self.marked.text:
+            outer = (each for each, written in self.marked.variables.items() if character in written)
+            character = next(outer, "")
+        return self.place(max(0, self.marked.text.find(character)))
 
 
-def _reading(owner: str, middle: list[str], last: str, shown: str, place: str) -> Iterator[ImageReference]:
-    """One reading of a word: `owner`, and the package below it."""
-    split = _LAST.fullmatch(last)
-    if split is None:
-        return
-    name, tag, digest = split.groups()
-    package = "/".join([*middle, name]).replace(_VARIABLE, "*")
-    if not all(_NAME.fullmatch(part) for part in package.split("/")):
-        return
-    any_owner = _VARIABLE in owner
-    if any_owner and not re.search(r"[A-Za-z0-9]", package):
-        return
-    whole = any_owner or "*" in package or (tag is None and digest is None)
-    whole = whole or (tag is not None and not _TAG.fullmatch(tag))
-    whole = whole or (digest is not None and not _DIGEST.fullmatch(digest))
-    reference = ImageReference(
-        text=shown, place=place, owner=None if any_owner else owner, package=package, whole=whole
+class ReferenceFinder:
+    """Searches files for images of the account that has `logins`, and for what may be one of them.
+
+    `repository` is that of the run, as `owner/name`.
+    """
+
+    def __init__(self, logins: Iterable[str], repository: str = "") -> None:
+        self._logins = [login.lower() for login in dict.fromkeys(logins) if login]
+        self._repository = repository
+        owned = f"(?:{'|'.join(_in_any_case(login) for login in self._logins)})"
+        # \nginx/app is no line end and ginx/app
+        self._no_escapes = re.compile(rf"\\(?={owned}/)")
+        self._owner_values = re.compile(rf"[=:][ \t]{{0,4}}[\"']?(?P<value>{owned}|{MARK}+)(?![{CHARACTERS}])")
+        self._next_word = _next_word(self._logins, owned)
+        self._found: dict[tuple[str | bool | None, ...], ImageReference] = {}
+        self._owners_in_registries: list[_Half] = []
+        self._files_with_owners: dict[str, bool] = {}
+        self._packages: list[_Half] = []
+        self._has_hidden_owners = False
+
+    def search(self, file: str, text: str, *, is_own_workflow: bool = False) -> None:
+        """Search one file. `is_own_workflow`: it is one of the run's repository, and runs for no other."""
+        known = partial(value_of, login=self._logins[0], repository=self._repository if is_own_workflow else "")
+        source = _Source(file=file, marked=mark(self._no_escapes.sub(" ", text), known))
+        lowered = text.lower()
+        if source.marked.text.isascii() and not any(login in lowered for login in self._logins):
+            # no mark, and no owner
+            self._read_packages(source, lowered)
+            return
+        self._read(source, source.marked.text, source.place)
+        for character, written in source.marked.variables.items():
+            # a variable may hold a name: ${IMAGE:-ghcr.io/acme/app:v1}
+            if "/" in written:
+                self._read(source, written, partial(source.place_of, character))
+                if default := _DEFAULT.match(written):
+                    self._read(source, written[default.end() :], partial(source.place_of, character))
+        self._read_owners(source)
+        self._read_packages(source, lowered)
+
+    def references(self) -> list[ImageReference]:
+        """Everything that was found, each thing once for each file."""
+        return [*self._found.values(), *self._completed()]
+
+    def _read(self, source: _Source, text: str, place: Callable[[int], str]) -> None:
+        around = Surroundings(text)
+        end = 0
+        while found := self._next_word.match(text, end):
+            written, at, end = found[1], found.start(1), found.end()
+            if "/" not in written and ":" not in written and not around.may_show_images:
+                # most variables stand alone, and this text is not about images
+                continue
+            word = Word(written, at, around, source.marked)
+            for named in word.named(self._logins):
+                key = (source.file, named.package, named.tag, named.digest, named.certain)
+                if key not in self._found:
+                    self._found[key] = _reference(named, written, place(at))
+                self._has_hidden_owners |= named.certain and _MARK.match(word.written) is not None
+            if word.is_lone_owner(self._logins):
+                self._owners_in_registries.append(_Half(source.file, place(at), written))
+                self._files_with_owners[source.file] = True
+
+    def _read_owners(self, source: _Source) -> None:
+        """Find `owner: acme`, which completes a package that stands elsewhere."""
+        text = source.marked.text
+        for found in self._owner_values.finditer(text):
+            if _OWNER_KEY.search(text[max(0, found.start() - 40) : found.start()]):
+                is_ours = found["value"].lower() in self._logins
+                self._files_with_owners[source.file] = self._files_with_owners.get(source.file, False) or is_ours
+
+    def _read_packages(self, source: _Source, lowered: str) -> None:
+        """Find `repository: app`, which needs an owner to be an image."""
+        if not any(word in lowered for word in _IMAGE_WORDS):
+            return
+        for found in _IMAGE_SETTING.finditer(source.marked.text):
+            name = found["value"]
+            first, slash, _ = name.partition("/")
+            has_owner = slash and ("." in first or ":" in first or _MARK.search(first) or first.lower() in self._logins)
+            if not has_owner and re.search("[A-Za-z0-9]", name):
+                self._packages.append(_Half(source.file, source.place(found.start("value")), name))
+
+    def _completed(self) -> Iterator[ImageReference]:
+        """What settings name together, wherever they stand: an owner in one file completes a name in another."""
+        if self._files_with_owners:
+            for half in dict.fromkeys(self._packages):
+                name = re.split("[:@]", half.text, maxsplit=1)[0].strip("/")
+                for named in whole(name, more=False, certain=self._files_with_owners.get(half.file, False)):
+                    yield _reference(named, half.text, half.place)
+        completed = {half.file for half in self._packages}
+        for half in dict.fromkeys(self._owners_in_registries):
+            # ${REGISTRY}/app:v1 completes it anywhere, repository: app in the same file; else any package may be meant
+            if not self._has_hidden_owners and half.file not in completed:
+                yield _reference(Named("*"), half.text, half.place)
+
+
+def _reference(named: Named, written: str, place: str) -> ImageReference:
+    return ImageReference(
+        text=_MARK.sub("${…}", written),
+        place=place,
+        package=named.package,
+        tag=named.tag,
+        digest=named.digest,
+        whole=named.tag is None and named.digest is None,
+        certain=named.certain,
     )
-    if whole:
-        yield reference
-        return
-    yield replace(reference, tag=tag, digest=digest.lower() if digest else None)
 
 
-def _without_owner(word: str, shown: str, place: str) -> Iterator[ImageReference]:
-    """`${REGISTRY}app:v1`: the variable holds everything that stands before the package."""
-    if not word.startswith(_VARIABLE):
-        return
-    name = word.lstrip(_VARIABLE).partition(":")[0].partition("@")[0]
-    if _NAME.fullmatch(name.replace(_VARIABLE, "*")) and re.search(r"[A-Za-z0-9]", name):
-        package = "*" + name.replace(_VARIABLE, "*")
-        yield ImageReference(text=shown, place=place, owner=None, package=package, whole=True)
+def _in_any_case(login: str) -> str:
+    """A regular expression; a flag would make all of it slow."""
+    return "".join(f"[{each}{each.upper()}]" if each.isalpha() else re.escape(each) for each in login)
 
 
-def _of_settings(settings: list[tuple[str, str, str]]) -> Iterator[ImageReference]:
-    """`registry: ghcr.io/acme` with `repository: app`, as Helm charts have it: together they name a package."""
-    owners = {value.rstrip("/").rpartition("/")[2] for key, value, _ in settings if _OWNER_KEYS.search(key)}
-    for key, value, place in settings:
-        first, slash, _ = value.partition("/")
-        if not _NAME_KEYS.search(key) or _OWNER_KEYS.search(key) or (slash and ("." in first or first in owners)):
-            continue
-        name = value.partition(":")[0].replace(_VARIABLE, "*").strip("/")
-        for owner in sorted(owners):
-            if all(_NAME.fullmatch(part) for part in name.split("/")) and _NAME.fullmatch(owner):
-                yield ImageReference(
-                    text=value.replace(_VARIABLE, "${…}"), place=place, owner=owner, package=name, whole=True
-                )
+def _next_word(logins: Iterable[str], owned: str) -> re.Pattern[str]:
+    """The next word with an owner or a mark in it, and all that stands before it.
 
-
-def _is_registry(above: list[str]) -> bool:
-    return bool(above) and above[0].lower().startswith(("ghcr.io", "containers.", "docker.pkg."))
+    It passes over everything else in one go and gives nothing back, so its time is linear where it is matched, not
+    searched.
+    """
+    first = {letter for login in logins for letter in (login[0], login[0].upper())}
+    others = "".join(re.escape(each) for each in string.ascii_letters + string.digits + "_.-/:@" if each not in first)
+    without = f"[{others}]*+(?:(?!{owned})[{''.join(sorted(first))}][{others}]*+)*+"
+    return re.compile(f"(?:{without}[^{CHARACTERS}]++)*+({without}(?:{owned}|{MARK})[{CHARACTERS}]*+)")

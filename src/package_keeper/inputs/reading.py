@@ -1,8 +1,8 @@
 """Text ─▶ `Settings`, or all problems of all inputs at once, before the first request."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +12,6 @@ from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.retention import KeepLists
 from package_keeper.decisions.rules import Rules
 from package_keeper.decisions.sql import SqlProblem, check_query
-from package_keeper.decisions.used import ImageReference
 from package_keeper.errors import BadInput
 from package_keeper.inputs import checks
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
@@ -33,13 +32,12 @@ _REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?(?!\.\.?$)[A-Za-z0-9_.
 
 @dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """What stands in the files that inputs name: the text of the policy, and the images in use.
+    """What stands in the files that inputs name: the text of the policy.
 
-    `policy` is `None` when the file could not be read, which is a problem of its own.
+    It is `None` when the file could not be read, which is a problem of its own.
     """
 
     policy: str | None = None
-    references: Sequence[ImageReference] = field(default=())
 
 
 def read_settings(
@@ -86,7 +84,6 @@ class _Reader(Texts):
             api_url=self.url("api-url"),
             registry_url=self.registry_url(),
             rules=self.rules(policy, types, deleted=deleted, restoring=restoring),
-            references=tuple(files.references),
             explains=explains or (policy is not None and operation is Operation.LIST),
             query=query,
             query_tables=tables,

@@ -114,7 +114,8 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         meaning=(
             "Globs of files in the workspace; every image that they name (`owner/package:tag`, `@digest`, any registry"
             " or none) stays. A name without tag or digest, or with a variable in it, keeps the whole package; a glob"
-            " without a file is an error. `verify` and `repair` look at these images too."
+            " without a file, or whose files name no image of the owner, is an error. `verify` and `repair` look at"
+            " these images too."
         ),
     ),
     Input(

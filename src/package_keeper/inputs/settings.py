@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from package_keeper.decisions.guards import Guards
 from package_keeper.decisions.patterns import Patterns
 from package_keeper.decisions.rules import Rules
-from package_keeper.decisions.used import ImageReference
 from package_keeper.inputs.operations import Operation
 from package_keeper.inventory.package import PackageType
 
@@ -27,7 +26,7 @@ class Settings:
 
     `owner_type` and `visibility` are words of the inputs. `packages` is `None` when no pattern was given,
     `policy_packages` likewise; a package must fit both. `repository` is as written. `rules` are already resolved
-    against the run's `now`, but hold no images in use: `references` are those that the files name, of any owner.
+    against the run's `now`, but hold no images in use: whose they are is known when GitHub has said who the owner is.
     `query_tables` are the tables that `query` reads. `time_limit` are seconds from the start. Paths are as written,
     relative to the workspace.
     """
@@ -46,7 +45,6 @@ class Settings:
     api_url: str
     registry_url: str
     rules: Rules
-    references: tuple[ImageReference, ...]
     explains: bool
     query: str
     query_tables: frozenset[str]

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from package_keeper.decisions.used import ImageReference
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.doors import Request, readable
-from package_keeper.inputs.file_globs import parse_globs
-from package_keeper.inputs.image_references import find_references
+from package_keeper.inputs.doors import Request
 from package_keeper.inputs.reading import InputFiles
 from package_keeper.inventory.package import OwnerType
+from package_keeper.main.used_files import UsedFiles
 from package_keeper.runner.files import PathProblem, Workspace
 
 
@@ -19,10 +17,12 @@ class NamedFiles:
 
     receipt: Receipt | None = None
     inputs: InputFiles = field(default_factory=InputFiles)
+    used: UsedFiles | None = None
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, request: Request, workspace: Workspace) -> "NamedFiles":
+    def read(cls, request: Request, workspace: Workspace, repository: str) -> "NamedFiles":
         """Read all files that the inputs of `request` name."""
         files = cls(problems=workspace.problems(cls.paths(request)))
         if undo := _text(request, "undo"):
@@ -33,8 +33,13 @@ class NamedFiles:
                 policy = workspace.read_strictly(path)
             except PathProblem as problem:
                 files.problems.append(f"policy: '{path}' {problem}")
-        references = files._references(_text(request, "keep-used-in"), workspace)
-        files.inputs = InputFiles(policy=policy, references=references)
+        files.inputs = InputFiles(policy=policy)
+        if globs := _text(request, "keep-used-in"):
+            files.used = UsedFiles(globs, workspace, repository)
+            files.problems += files.used.problems
+            files.warnings += files.used.warnings
+            if owner := _owner(request):
+                files.problems += files.used.search(owner)
         return files
 
     @staticmethod
@@ -49,31 +54,15 @@ class NamedFiles:
         except (PathProblem, ReceiptProblem) as problem:
             self.problems.append(f"undo: '{undo}' {problem}")
             return
-        # the owner as far as it is known before asking GitHub
-        owner = request.texts.get("owner", "").strip() or request.defaults.get("owner", "")
+        owner = _owner(request)
         own = request.texts.get("owner-type", "").strip() == OwnerType.AUTHENTICATED_USER
         if owner and not own and self.receipt.owner.lower() != owner.lower():
             self.problems.append(f"undo: the receipt is about packages of {self.receipt.owner}, the owner is {owner}")
 
-    def _references(self, text: str, workspace: Workspace) -> list[ImageReference]:
-        if not text:
-            return []
-        globs, problems = parse_globs(text)
-        # a name may be any bytes, and several may look the same
-        names: dict[str, list[str]] = {}
-        for name in workspace.files():
-            names.setdefault(readable(name), []).append(name)
-        picked, idle = globs.pick(names) if not problems else ([], [])
-        problems += [f"'{glob}': no file of the workspace matches, so it would protect nothing" for glob in idle]
-        found: list[ImageReference] = []
-        for file in picked:
-            try:
-                for reading in (each for name in names[file] for each in workspace.readings(name)):
-                    found += find_references(file, reading)
-            except PathProblem as problem:
-                problems.append(f"'{file}' {problem}")
-        self.problems += [f"keep-used-in: {problem}" for problem in problems]
-        return found
+
+def _owner(request: Request) -> str:
+    """The owner as far as it is known before asking GitHub."""
+    return request.texts.get("owner", "").strip() or request.defaults.get("owner", "")
 
 
 def _text(request: Request, name: str) -> str:

@@ -78,6 +78,7 @@ class Session:
         self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
         self._log = self._make_log()
         self._state = State()
+        self._files = NamedFiles()
         self._began = clock.monotonic()
         self._lanes = Lanes()
         self._run_pace = RunPace()
@@ -123,7 +124,7 @@ class Session:
         self._state.settings = settings
         self._run_pace.polite = settings.polite
         self._run_pace.deadline = None if settings.time_limit is None else self._began + settings.time_limit
-        for warning in settings.warnings:
+        for warning in (*settings.warnings, *self._files.warnings):
             self._log.warning(warning)
         self._operate(settings, receipt)
 
@@ -141,7 +142,8 @@ class Session:
         )
 
     def _read_inputs(self) -> tuple[Settings, Receipt | None]:
-        files = NamedFiles.read(self._request, self._workspace)
+        files = NamedFiles.read(self._request, self._workspace, self._environ.get("GITHUB_REPOSITORY", ""))
+        self._files = files
         settings = read_settings(
             self._request.texts,
             defaults=self._request.defaults,
@@ -179,8 +181,7 @@ class Session:
         run = self._state.run
         reader = PackagesReader(transport, owner, self._lanes)
         registry = self._registry(settings, owner)
-        # the login may be an old one of a renamed account, which files may still have
-        used = UsedImages.of(settings.references, (owner.login, settings.owner))
+        used = self._files.used.images(owner.login, settings.owner) if self._files.used else UsedImages()
         rules = replace(settings.rules, lists=replace(settings.rules.lists, used=used))
         repository = _full_name(settings.repository, owner)
         task = Task(
@@ -205,7 +206,7 @@ class Session:
                 log=self._log,
             ),
             guards=settings.guards,
-            counts_used=bool(self._request.texts.get("keep-used-in", "").strip()),
+            counts_used=self._files.used is not None,
             deleted_state=settings.deleted_state,
             explains=settings.explains,
             query=settings.query,
@@ -222,6 +223,7 @@ class Session:
         try:
             _operation(settings, receipt)(task, run)
             self._tell_empty_scope(settings, run)
+            self._tell_idle_globs(used, run)
         except Refusal as refused:
             raise _ending(refused) from None
         finally:
@@ -272,6 +274,13 @@ class Session:
             )
             tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
             tell(text)
+
+    def _tell_idle_globs(self, used: UsedImages, run: Run) -> None:
+        """Say which globs protect nothing of what was in scope."""
+        for glob in used.idle_globs(run.used) if run.scope.packages else ():
+            self._log.warning(
+                f"keep-used-in: '{glob}': its files name no image of the packages in scope, so it protects nothing here"
+            )
 
     def _tell_empty_scope(self, settings: Settings, run: Run) -> None:
         named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE

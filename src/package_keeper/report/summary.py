@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from package_keeper.decisions.plan import PlannedWrite, WriteKind
+from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision
 from package_keeper.inventory.version import display_name
 from package_keeper.report.contents import Contents, count
@@ -157,12 +158,15 @@ def _used(contents: Contents) -> str:
     if not contents.used:
         return ""
     files = len({reference.place.rpartition(":")[0] for reference in contents.used})
-    rows = [
-        [code(reference.place), code(reference.text), "the whole package" if reference.whole else "the image"]
-        for reference in contents.used
-    ]
+    rows = [[code(reference.place), code(reference.text), _what_stays(reference)] for reference in contents.used]
     title = f"### Images in use: {len(contents.used)} references in {files} files"
     return f"{title}\n\n" + _long_table(["place", "reference", "stays"], rows)
+
+
+def _what_stays(reference: ImageReference) -> str:
+    if reference.package == "*":
+        return "every package"
+    return "the whole package" if reference.whole else "the image"
 
 
 def _files(contents: Contents) -> str:

@@ -114,15 +114,6 @@ class Workspace:
         except OSError as error:
             raise PathProblem(f"cannot be read ({type(error).__name__})") from None
 
-    def files(self) -> list[str]:
-        """All files, relative and sorted; folders behind symbolic links and what git keeps for itself left out."""
-        found = []
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [name for name in folders if name != ".git"]
-            below = Path(folder).relative_to(self.root)
-            found += [(below / name).as_posix() for name in files]
-        return sorted(found)
-
     def write(self, text: str, content: str) -> str:
         """Write a file, and give its relative path. Raises `FileUnwritable`."""
         try:

@@ -1,0 +1,166 @@
+"""Is what stands here an image? Asked of names that variables hide (docs/decisions/0020-hidden-image-names.md).
+
+A name that is hidden as a whole may be any package, so it must be recognisable as an image: by a registry in front, by
+a tag or digest behind a path, by the key or the command before it, or by what its variables are called.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+
+FIXED_REGISTRIES = re.compile(
+    r"(?:ghcr\.io|containers\.[\w.-]+|docker\.pkg\.[\w.-]+|(?:index\.|registry-1\.)?docker\.io|quay\.io"
+    r"|mcr\.microsoft\.com|registry\.k8s\.io)(?::\d+)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""Registries in which the owner is what stands first."""
+
+_REGISTRIES = re.compile(
+    FIXED_REGISTRIES.pattern + r"|(?:[\w.-]*\.)?(?:gcr\.io|pkg\.dev|azurecr\.io|amazonaws\.com|ecr\.aws|jfrog\.io)"
+    r"|(?:[\w-]+\.)*(?:registry|docker|cr|harbor|nexus|oci|containers?)\.[\w.-]+(?::\d+)?",
+    re.IGNORECASE | re.ASCII,
+)
+_KEY = re.compile(
+    r"(?:(?:image|img)s?(?:[_.-]?(?:name|repo|repository|uri|ref|reference))?|\bnew_?name|\bcontainer|from_?registry"
+    r"|--from|,from|default-?repo)[\"'`]?[ \t]{0,4}(?::=|\?=|\+=|=>|[:=>(])[ \t]{0,4}(?:&\w+[ \t])?[>|]?"
+    r"[\"'`({\[]{0,3}$"
+    r"|(?:image|img)[ \t][\"'`]$|--[\w-]{0,40}(?:image|img)[ \t]{1,4}[\"']?$",
+    re.IGNORECASE,
+)
+_OPENING = " \t\"'`{[|"
+_ENDS_OF_KEYS = (":", "=", ">", "(", "image", "Image", "IMAGE", "img", "IMG")
+_KEY_WORDS = ("image", "img", "repo", "container", "new_name", "newname", "from=", "from_registry", "fromregistry")
+_FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+){0,3}[\"']?$")
+_REPOSITORY = re.compile(r"\b[rR]epository[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?$")
+_BESIDE_REPOSITORY = re.compile(r"\b(?:tag|digest|pull_?policy|registry)[\"']?[ \t]{0,4}[:=]", re.IGNORECASE)
+_OPEN_KEY = re.compile(
+    r"(?:image|img)(?:s|_?names?)?[\"']?[ \t]{0,4}[:=][ \t]{0,4}[>|\[]?[-+]?[ \t]{0,4}$", re.IGNORECASE
+)
+_ITEM = re.compile(r"[ \t]*(?:-[ \t]+)?(?:[\"']?(?:name|repository)[\"']?[ \t]{0,4}[:=][ \t]{0,4})?[\"']?$")
+_TOOLS = (
+    *("docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "regctl", "oras", "cosign", "ctr", "kubectl"),
+    *("helm", "trivy", "grype", "syft", "apptainer", "singularity"),
+)
+_TOOL = re.compile(rf"\b(?:{'|'.join(_TOOLS)})[ \t]")
+_RUNS = re.compile(r".*\b(?:run|create)[ \t](?P<rest>.*)$")
+_TAKES = re.compile(
+    r"(?:\b(?:pull|push|tag|copy|save|sign|verify|scan|from|image|docker-image|digest|manifest)"
+    r"(?:[ \t]+[^\s;&|<>]+){0,4}|[ \t]-t|--tag)[ \t=]+[\"']?$"
+)
+_BOOLEAN = re.compile(
+    r"-[ditPq]+|--(?:rm|detach|interactive|tty|init|privileged|quiet|read-only|publish-all|replace|no-healthcheck)"
+)
+_VOLUME = re.compile(r"(?:(?:^|[ \t])-v|--volume|--mount)[ \t=]{0,4}[\"']?$")
+_NAMED_IMAGE = re.compile(r"image|img|registry", re.IGNORECASE)
+_NAMED_OTHERWISE = re.compile(r"tag|version|digest|policy|secret|size|sha\b|user|pass|token", re.IGNORECASE)
+_NAMED_PATH = re.compile(
+    r"\b(?:home|pwd|cwd|oldpwd|tmpdir|temp|dirname|cd|\w*(?:workspace|dir|path|root|folder|url|endpoint))\b",
+    re.IGNORECASE,
+)
+_LONGEST_HOST = 253
+_NEAR = 120
+_LINE = 1000
+"""So much of what stands before a place is looked at."""
+
+
+def is_registry(host: str) -> bool:
+    """Whether a host is known to be, or called, a registry."""
+    return len(host) <= _LONGEST_HOST and _REGISTRIES.fullmatch(host) is not None
+
+
+def are_called_image(variables: Sequence[str]) -> bool:
+    """Whether one of the variables is called an image or a registry."""
+    return any(_NAMED_IMAGE.search(each) and not _NAMED_OTHERWISE.search(each) for each in variables)
+
+
+def are_called_path(variables: Sequence[str]) -> bool:
+    """Whether the first variable holds the beginning of a path or of an address."""
+    return bool(variables) and _NAMED_PATH.search(variables[0]) is not None and not are_called_image(variables[:1])
+
+
+class Surroundings:
+    """What stands around the words of one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def _has_keys(self) -> bool:
+        lowered = self.text.lower()
+        return "FROM " in self.text or any(word in lowered for word in _KEY_WORDS)
+
+    @cached_property
+    def _has_tools(self) -> bool:
+        return any(f"{tool} " in self.text or f"{tool}\t" in self.text for tool in _TOOLS)
+
+    @property
+    def may_show_images(self) -> bool:
+        """Whether anything in the text may show that what follows is an image."""
+        return self._has_keys or self._has_tools
+
+    def before(self, at: int, most: int = _NEAR) -> str:
+        """What stands before a place in its line, no more than `most`."""
+        return self.text[max(0, at - most) : at].rpartition("\n")[2]
+
+    def key_wants_image(self, at: int) -> bool:
+        """Whether a key, an instruction or an argument before the place wants an image."""
+        if not self._has_keys:
+            return False
+        before = self.before(at)
+        if (before.rstrip(_OPENING).endswith(_ENDS_OF_KEYS) or "&" in before) and _KEY.search(before):
+            return True
+        if "FROM" in before and _FROM.search(before):
+            # a query of a database begins its lines so, too
+            return "select" not in self.text[max(0, at - 2 * _LINE) : at + 2 * _LINE].lower()
+        is_repository = "epository" in before and _REPOSITORY.search(before) is not None
+        if is_repository and _BESIDE_REPOSITORY.search(self.text, max(0, at - 200), at + 200):
+            # of images, and not of code
+            return True
+        return _ITEM.fullmatch(before) is not None and self._is_under_image_key(at - len(before), before)
+
+    def command_wants_image(self, at: int, variables: Sequence[str]) -> bool:
+        """Whether the place is that of an image in a command that works with images."""
+        before = self.before(at, _LINE) if self._has_tools else ""
+        tool = _TOOL.search(before)
+        if tool is None:
+            return False
+        if are_called_image(variables):
+            return True
+        arguments = before[tool.end() :]
+        runs = _RUNS.match(arguments)
+        return _is_first_operand(runs["rest"]) if runs else _TAKES.search(arguments) is not None
+
+    def is_volume(self, at: int) -> bool:
+        """Whether `FROM:TO` are folders of a container here, and no name and tag."""
+        return _VOLUME.search(self.before(at)) is not None
+
+    def _is_under_image_key(self, line: int, before: str) -> bool:
+        """Whether the nearest line above that is indented less ends with a key for images."""
+        indent = _indent(before)
+        above = self.text[max(0, line - _LINE) : line].split("\n")[:-1]
+        for each in reversed(above):
+            if not each.strip():
+                continue
+            if _OPEN_KEY.search(each[-_NEAR:]):
+                return _indent(each) <= indent
+            if _indent(each) < indent:
+                return False
+        return False
+
+
+def _is_first_operand(arguments: str) -> bool:
+    """Whether nothing but options and their values stands in `arguments`."""
+    before = arguments.rstrip("\"'")
+    if before and not before[-1].isspace():
+        return False
+    words = iter(before.split())
+    for word in words:
+        if not word.startswith("-"):
+            return False
+        if "=" not in word and not _BOOLEAN.fullmatch(word) and next(words, None) is None:
+            return False
+    return True
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
