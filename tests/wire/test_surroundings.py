@@ -258,12 +258,15 @@ def test_the_rest_of_the_environment_may_have_any_bytes(sim: Simulator, place: P
 @pytest.mark.parametrize("glob", ["deploy/*", "/deploy/"])
 def test_a_file_whose_name_has_such_bytes_is_read(sim: Simulator, place: Place, glob: str) -> None:
     package = sim.add_package("acme", "container", "app")
-    for tag in ("old", "used"):
-        push_image(package, tag, created_at="2026-01-01T00:00:00Z")
+    for tag in ("old", "used", "used-too"):
+        push_image(package, tag, seed=tag, created_at="2026-01-01T00:00:00Z")
     (place.workspace / "deploy").mkdir()
-    (place.workspace / "deploy" / BYTES).write_text("image: ghcr.io/acme/app:used\n", encoding="utf-8")
+    # two names that look the same
+    for name, tag in ((b"pr-\xff", "used"), (b"pr-\xfe", "used-too")):
+        file = place.workspace / "deploy" / os.fsdecode(name)
+        file.write_text(f"image: ghcr.io/acme/app:{tag}\n", encoding="utf-8")
     ended = run(sim, place, versions="*", keep_used_in=glob, output_file="all.json", summary="true")
-    assert (ended.status, sorted(package.tags())) == (0, ["used"]), ended.said
+    assert (ended.status, sorted(package.tags())) == (0, ["used", "used-too"]), ended.said
     assert "deploy/pr-\ufffd" in json.dumps(ended.document, ensure_ascii=False)
 
 

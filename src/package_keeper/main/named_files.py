@@ -59,14 +59,16 @@ class NamedFiles:
         if not text:
             return []
         globs, problems = parse_globs(text)
-        # a name may be any bytes
-        names = {readable(name): name for name in workspace.files()}
+        # a name may be any bytes, and several may look the same
+        names: dict[str, list[str]] = {}
+        for name in workspace.files():
+            names.setdefault(readable(name), []).append(name)
         picked, idle = globs.pick(names) if not problems else ([], [])
         problems += [f"'{glob}': no file of the workspace matches, so it would protect nothing" for glob in idle]
         found: list[ImageReference] = []
         for file in picked:
             try:
-                for reading in workspace.readings(names[file]):
+                for reading in (each for name in names[file] for each in workspace.readings(name)):
                     found += find_references(file, reading)
             except PathProblem as problem:
                 problems.append(f"'{file}' {problem}")

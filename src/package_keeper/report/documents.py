@@ -273,7 +273,7 @@ def _array(entries: Iterable[dict[str, Any]], room: int) -> tuple[str, bool]:
 
 
 def _size(text: str) -> int:
-    return len(text.encode("utf-16-le"))
+    return len(text.encode("utf-16-le", errors="surrogatepass"))
 
 
 def _time(moment: datetime | None) -> str | None:

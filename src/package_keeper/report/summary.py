@@ -188,7 +188,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _within_limit(text: str) -> str:
-    data = text.encode()
+    data = text.encode(errors="replace")
     if len(data) <= SUMMARY_LIMIT:
         return text
     cut = data[: SUMMARY_LIMIT - 200].decode(errors="ignore")
