@@ -68,12 +68,14 @@ class UsedImages:
 
     def name(self, image: Image) -> bool:
         """Whether `image` is in use, or its whole package is."""
-        package = image.root.package
+        use = self._use_of(image.root.package)
+        return use.whole or not use.tags.isdisjoint(image.root.tags) or not use.digests.isdisjoint(image.digests)
+
+    def _use_of(self, package: PackageName) -> _Use:
         if package not in self._uses:
             found = [each for name, references in self._named.items() if name.fits(package) for each in references]
             self._uses[package] = _Use.of(found)
-        use = self._uses[package]
-        return use.whole or not use.tags.isdisjoint(image.root.tags) or not use.digests.isdisjoint(image.digests)
+        return self._uses[package]
 
     def here(self, packages: Collection[PackageName]) -> list[ImageReference]:
         """The references that concern one of `packages`, each place once."""
@@ -91,7 +93,7 @@ class UsedImages:
 
     def name_tags_of(self, package: PackageName) -> bool:
         """Whether any tag of `package` is named."""
-        return bool(self._uses[package].tags)
+        return bool(self._use_of(package).tags)
 
     def digests(self) -> frozenset[str]:
         """All digests that are named."""
