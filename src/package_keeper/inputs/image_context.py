@@ -41,20 +41,26 @@ _TOOLS = (
     *("docker", "podman", "nerdctl", "buildah", "skopeo", "crane", "regctl", "oras", "cosign", "ctr", "kubectl"),
     *("helm", "trivy", "grype", "syft", "apptainer", "singularity"),
 )
-_TOOL = re.compile(rf"\b(?:{'|'.join(_TOOLS)})[ \t]")
-_RUNS = re.compile(r".*\b(?:run|create)[ \t](?P<rest>.*)$")
-_TAKES = re.compile(
-    r"(?:\b(?:pull|push|tag|copy|save|sign|verify|scan|from|image|docker-image|digest|manifest)"
-    r"(?:[ \t]+[^\s;&|<>]+){0,4}|[ \t]-t|--tag)[ \t=]+[\"']?$"
+_TOOL = re.compile(rf"\b(?P<name>{'|'.join(_TOOLS)})[ \t]")
+_RUN_IMAGES = frozenset(("docker", "podman", "nerdctl", "ctr", "apptainer", "singularity"))
+_RUNS = re.compile(
+    r".*(?<!\bcompose )(?<!\bnetwork )(?<!\bvolume )(?<!\bcontext )(?<!\bsecret )(?<!\bconfig )(?<!\bpod )"
+    r"\b(?:run|create)[ \t](?P<rest>.*)$"
 )
+_TAKES = re.compile(
+    r"\b(?:pull|push|tag|copy|save|sign|verify|scan|from|image|docker-image|digest|manifest)"
+    r"(?:[ \t]+[^\s;&|<>]+){0,4}[ \t]+[\"']?$"
+)
+_NAMES = re.compile(r"(?:[ \t]-t|--tag)[ \t=]+[\"']?$")
 _BOOLEAN = re.compile(
     r"-[ditPq]+|--(?:rm|detach|interactive|tty|init|privileged|quiet|read-only|publish-all|replace|no-healthcheck)"
 )
 _VOLUME = re.compile(r"(?:(?:^|[ \t])-v|--volume|--mount)[ \t=]{0,4}[\"']?$")
-_NAMED_IMAGE = re.compile(r"image|img|registry", re.IGNORECASE)
-_NAMED_OTHERWISE = re.compile(r"tag|version|digest|policy|secret|size|sha\b|user|pass|token", re.IGNORECASE)
+_NAMED_IMAGE = re.compile(r"image|img", re.IGNORECASE)
+_NAMED_REGISTRY = re.compile(r"registry", re.IGNORECASE)
+_NAMED_OTHERWISE = re.compile(r"tag|version|digest|policy|secret|size|sha\b|user|pass|token|registry", re.IGNORECASE)
 _NAMED_PATH = re.compile(
-    r"\b(?:home|pwd|cwd|oldpwd|tmpdir|temp|dirname|cd|\w*(?:workspace|dir|path|root|folder|url|endpoint))\b",
+    r"\b(?:home|pwd|cwd|oldpwd|tmpdir|temp|dirname|cd|\w*(?:workspace|dir|root|folder)|server_url|api_url)\b",
     re.IGNORECASE,
 )
 _LONGEST_HOST = 253
@@ -69,13 +75,18 @@ def is_registry(host: str) -> bool:
 
 
 def are_called_image(variables: Sequence[str]) -> bool:
-    """Whether one of the variables is called an image or a registry."""
+    """Whether one of the variables is called an image."""
     return any(_NAMED_IMAGE.search(each) and not _NAMED_OTHERWISE.search(each) for each in variables)
 
 
-def are_called_path(variables: Sequence[str]) -> bool:
-    """Whether the first variable holds the beginning of a path or of an address."""
-    return bool(variables) and _NAMED_PATH.search(variables[0]) is not None and not are_called_image(variables[:1])
+def are_called_registry(variables: Sequence[str]) -> bool:
+    """Whether one of the variables is called a registry."""
+    return any(_NAMED_REGISTRY.search(each) for each in variables)
+
+
+def is_called_path(variable: str) -> bool:
+    """Whether a variable holds the beginning of a path, or the address of a server."""
+    return _NAMED_PATH.search(variable) is not None
 
 
 class Surroundings:
@@ -126,9 +137,13 @@ class Surroundings:
             return False
         if are_called_image(variables):
             return True
-        arguments = before[tool.end() :]
-        runs = _RUNS.match(arguments)
-        return _is_first_operand(runs["rest"]) if runs else _TAKES.search(arguments) is not None
+        arguments = before[tool.end() - 1 :]
+        runs = _RUNS.match(arguments) if tool["name"] in _RUN_IMAGES else None
+        if runs is not None:
+            return _is_first_operand(runs["rest"])
+        return _NAMES.search(arguments) is not None or (
+            _TAKES.search(arguments) is not None and not _is_value(arguments.rstrip("\"'").split())
+        )
 
     def is_volume(self, at: int) -> bool:
         """Whether `FROM:TO` are folders of a container here, and no name and tag."""
@@ -146,6 +161,12 @@ class Surroundings:
             if _indent(each) < indent:
                 return False
         return False
+
+
+def _is_value(words: Sequence[str]) -> bool:
+    """Whether what follows is the value of an option."""
+    option = words[-1] if words else ""
+    return option.startswith("-") and "=" not in option and not _BOOLEAN.fullmatch(option)
 
 
 def _is_first_operand(arguments: str) -> bool:

@@ -99,9 +99,9 @@ class ReferenceFinder:
         for character, written in source.marked.variables.items():
             # a variable may hold a name: ${IMAGE:-ghcr.io/acme/app:v1}
             if "/" in written:
-                self._read(source, written, partial(source.place_of, character))
                 if default := _DEFAULT.match(written):
                     self._read(source, written[default.end() :], partial(source.place_of, character))
+                self._read(source, written, partial(source.place_of, character))
         self._read_owners(source)
         self._read_packages(source, lowered)
 

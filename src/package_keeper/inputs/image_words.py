@@ -129,10 +129,10 @@ class Word:
         is_called_image = image_context.are_called_image(self._variables)
         if len(self._parts) < 2:
             return is_called_image and self._has_tag
-        if is_called_image:
+        if is_called_image or image_context.are_called_registry(self._variables):
             return True
-        is_path = image_context.are_called_path(self._variables) or self._around.is_volume(self._at)
-        return self._has_tag and not is_path
+        is_path = _MARK.match(self.written) and image_context.is_called_path(self._variables[0])
+        return self._has_tag and not is_path and not self._around.is_volume(self._at)
 
     @cached_property
     def _name(self) -> tuple[list[str], str | None, str | None]:
