@@ -19,6 +19,7 @@ from tests.simulator import Package, Request, Simulator, Version
 from tests.simulator.images import INDEX, descriptor, image_manifest, index, push_image
 from tests.wire.test_budgets import OLD, run
 from tests.wire.test_drift import broken
+from tests.wire.timed import run as run_without_waits
 
 CACHE = {"manifest_cache": "cache"}
 """Else the manifest of what somebody deletes cannot be read, and that alone stops all deletions."""
@@ -284,6 +285,6 @@ def test_a_second_reading_that_fails_lets_nothing_go(
     package, _ = filled(sim, 2)
     leftover = push_image(package, None, seed="left over", created_at=OLD)
     sim.faults.add("GET", "/app/versions", after=2, times=None, **fault)
-    ended = run(sim, place, **UNTAGGED)
+    ended = run_without_waits(sim, place, **UNTAGGED)
     assert (ended.status, ended.count("deleted"), ended.count("planned")) == (status, 0, 0), ended.said
     assert leftover.is_active

@@ -9,7 +9,8 @@ import pytest
 
 from tests.scenarios.program import Ended, Place
 from tests.simulator import Simulator
-from tests.wire.test_budgets import OLD, names, run, versions
+from tests.wire.test_budgets import names, versions
+from tests.wire.timed import OLD, run
 
 DEEP = 100_000
 
