@@ -1,9 +1,24 @@
-"""The part `expect` of a run, and what must be true of every run whatever is expected."""
+"""The part `expect` of a run, and what must be true of every run whatever is expected.
+
+`writes` and `requests` are lists, `reads` the manifests that were downloaded, all by the names of the case:
+
+    writes: [DELETE npm/app 1.0.0, POST npm/app 2.0.0 restore, DELETE npm/lib, PUT container/app manifest pr-1]
+    requests: [GET npm/app, GET npm/app versions, GET /users/acme]
+
+Writes stand in their order; requests go side by side and have none. Where one line has a whole path to a package, all
+have paths: `DELETE /orgs/acme/packages/npm/lib`. `receipt` has a line for each write, in their order, with what came of
+it; where it begins with a number, it has every line:
+
+    receipt: [delete npm/app 1.0.0 done, delete npm/app 1.1.0 failed]
+    receipt: [1 delete 1.0.0 started, 1 delete 1.0.0 done]
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from tests.scenarios.program import COMMANDS, Ended, receipt_lines
 from tests.scenarios.schemas import check_schema
@@ -48,6 +63,8 @@ COUNTS = (
 )
 OF_PARTS = ("part-of", "needed-by")
 """Reasons of parts, which follow their roots: the rule that counts is the root's."""
+PACKAGE = re.compile(r"(?:/api/v3)?/(?:user|(?:users|orgs)/[^/]+)/packages/([^/]+/.+)")
+MANIFEST = re.compile(r"/v2/[^/]+/(.+)/manifests/(.+)")
 RESULTS = {
     0: ("done", "nothing-to-do", "planned", "partial"),
     1: ("failed",),
@@ -81,14 +98,48 @@ def check(world: World, ended: Ended, expected: Tree, requests: list[Request]) -
         check_schema(json.loads(ended.stdout), expected["schema"])
     _receipt(world, ended, expected)
     _texts(world, ended, expected)
-    writes = [request for request in requests if request.method not in ("GET", "HEAD")]
-    if "writes" in expected:
-        wanted = [] if expected["writes"] == "none" else expected["writes"]
-        assert [f"{request.method} {request.path}" for request in writes] == [world.filled(line) for line in wanted]
-    if expected.get("requests") == "none":
-        assert requests == []
+    _requests(world, expected, requests)
     if "reads" in expected:
         _reads(world, expected["reads"], requests)
+
+
+def _requests(world: World, expected: Tree, requests: list[Request]) -> None:
+    writes = [request for request in requests if request.method not in ("GET", "HEAD")]
+    if "writes" in expected:
+        wanted, found = _told(world, expected["writes"], writes)
+        assert found == wanted
+    if "requests" in expected:
+        wanted, found = _told(world, expected["requests"], requests)
+        assert sorted(found) == sorted(wanted)
+
+
+def _told(world: World, wanted: Any, requests: list[Request]) -> tuple[list[str], list[str]]:
+    """What is wanted, and what was found, in the form in which it is wanted."""
+    lines = [] if wanted == "none" else [world.filled(line) for line in wanted]
+    if any("/packages/" in line for line in lines):
+        return lines, [f"{request.method} {request.path}" for request in requests]
+    return lines, [f"{request.method} {_concerned(world, request)}" for request in requests]
+
+
+def _concerned(world: World, request: Request) -> str:
+    """What a request is about, by the names of the case."""
+    if words := unquoted(request):
+        kind, name, *rest = words
+        if rest[:1] == ["versions"] and len(rest) > 1:
+            rest[:2] = [world.names.get(int(rest[1]), "stub")]
+        if request.query.get("state") == "deleted":
+            rest.append("deleted")
+        return " ".join([f"{kind}/{name}", *rest])
+    if found := MANIFEST.fullmatch(request.path):
+        by_digest = {version.name: world.names[version.id] for version in world.versions.values()}
+        return f"container/{found[1]} manifest {by_digest.get(found[2], found[2])}"
+    return request.path
+
+
+def unquoted(request: Request) -> list[str]:
+    """Type and name of the package of a request, and what stands behind them; empty where it concerns none."""
+    found = PACKAGE.fullmatch(request.path)
+    return [unquote(word) for word in found[1].split("/")] if found else []
 
 
 def _reads(world: World, wanted: Any, requests: list[Request]) -> None:
@@ -179,12 +230,16 @@ def _receipt(world: World, ended: Ended, expected: Tree) -> None:
     if wanted == "none":
         assert ended.outputs.get("receipt", "") == ""
         return
-    found = []
+    last: dict[int, str] = {}
+    lines = []
     for line in receipt_lines(ended.workspace / ended.outputs["receipt"]):
-        name = line["package"] if line["kind"] == "package" else world.names.get(line["id"], line["name"])
-        found.append((line["seq"], f"{line['seq']} {line['action']} {name} {line['outcome']}"))
+        package = f"{line['package-type']}/{line['package']}"
+        name = "" if line["kind"] == "package" else world.names.get(line["id"], line["name"])
+        last[line["seq"]] = " ".join(filter(None, [line["action"], package, name, line["outcome"]]))
+        lines.append((line["seq"], f"{line['seq']} {line['action']} {name or line['package']} {line['outcome']}"))
     # writes go side by side, so only the two lines of one of them have an order
-    assert [text for _, text in sorted(found, key=lambda each: each[0])] == wanted
+    every = [text for _, text in sorted(lines, key=lambda each: each[0])]
+    assert (every if wanted[0][0].isdecimal() else [last[number] for number in sorted(last)]) == wanted
 
 
 def _texts(world: World, ended: Ended, expected: Tree) -> None:
@@ -260,25 +315,29 @@ def _check_counts(ended: Ended) -> None:
         assert fields <= version.keys()
 
 
-def _concerns_stub(world: World, request: Request) -> bool:
-    """Whether the version is an empty manifest of our own, which no receipt names."""
-    number = request.path.partition("/versions/")[2].partition("/")[0]
-    return number.isdecimal() and int(number) not in world.names
+Write = tuple[str, str, str, int | None]
+"""Method, type and name of the package, and the version's id if it is one."""
+
+
+def _write_of(world: World, request: Request) -> Write | None:
+    """What a request would delete or restore, but for the empty manifests of our own, which no receipt names."""
+    kind, name, *rest = unquoted(request) or ("", "")
+    if request.method not in ("DELETE", "POST") or not kind:
+        return None
+    number = int(rest[1]) if rest[:1] == ["versions"] else None
+    return None if number is not None and number not in world.names else (request.method, kind, name, number)
 
 
 def _check_receipt(world: World, ended: Ended, requests: list[Request]) -> None:
-    """Two lines a write, and what they say happened is what GitHub saw."""
-    done = [
-        request
-        for request in requests
-        if request.method in ("DELETE", "POST") and request.status == 204 and not _concerns_stub(world, request)
-    ]
+    """Two lines a write, which name what GitHub was asked for; what it did is in them as done."""
+    writes = [(write, request.status) for request in requests if (write := _write_of(world, request)) is not None]
+    done = {write for write, status in writes if status == 204}
     if not ended.outputs["receipt"]:
-        assert done == [], "something was written without a receipt"
+        assert done == set(), "something was written without a receipt"
         return
     lines = receipt_lines(ended.workspace / ended.outputs["receipt"])
     started: dict[int, dict[str, Any]] = {}
-    claimed = []
+    claimed = set[Write]()
     for line in lines:
         assert world.token not in json.dumps(line)
         if line["outcome"] == "started":
@@ -288,7 +347,10 @@ def _check_receipt(world: World, ended: Ended, requests: list[Request]) -> None:
         beginning = started[line["seq"]]
         fixed = ("kind", "action", "owner", "owner-type", "package-type", "package", "id", "name", "tags", "reason")
         assert {name: line[name] for name in fixed} == {name: beginning[name] for name in fixed}
-        if line["outcome"] == "done":
-            claimed.append((line["action"], line["id"]))
+        if line["outcome"] == "done" and line["kind"] != "tag":
+            method = "POST" if "restore" in line["action"] else "DELETE"
+            number = line["id"] if line["kind"] == "version" else None
+            claimed.add((method, line["package-type"], line["package"], number))
     assert sorted(started) == list(range(1, len(started) + 1))
-    assert len(claimed) >= len(done), "something was written and is not in the receipt"
+    assert done <= claimed, "something was written and is not in the receipt"
+    assert claimed <= {write for write, _ in writes}, "the receipt has as done what GitHub was not asked for"
