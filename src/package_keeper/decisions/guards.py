@@ -143,7 +143,8 @@ def _newest(groups: Collection[tuple[PlannedWrite, ...]], timestamp: Timestamp) 
 
 def _image_of(root: PlannedWrite, groups: Collection[tuple[PlannedWrite, ...]]) -> frozenset[int]:
     """The ids of `root` and of everything that the plan deletes after it because it belongs to it, at any depth."""
-    found = {root.version_id or 0}
+    # a second version of its digest stands or falls with it
+    found = {write.version_id or 0 for group in groups for write in group if write.version_name == root.version_name}
     for group in groups:
         # whatever holds a version stands before it
         found.update(write.version_id or 0 for write in group if not found.isdisjoint(write.after))
