@@ -8,6 +8,7 @@ parent is the one that asked: it is forked by a process that has ended by then.
 """
 
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -64,8 +65,17 @@ def _begin(asked: socket.socket, request: int, stdout: int, stderr: int) -> dict
         os.dup2(stream, number)
         os.close(stream)
     # those of the warm process remember what kind of file they were made for
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # reason: held until the end
-    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        old = getattr(sys, name)
+        raw = io.FileIO(number, "w", closefd=False)
+        raw.name = f"<{name}>"
+        setattr(
+            sys,
+            name,
+            io.TextIOWrapper(
+                io.BufferedWriter(raw), encoding=old.encoding, errors=old.errors, line_buffering=old.line_buffering
+            ),
+        )
     with os.fdopen(request, encoding="ascii") as file:
         given: dict[str, Any] = json.load(file)
     os.chdir(given["cwd"])

@@ -243,7 +243,7 @@ def test_a_wait_before_a_retry_ends_at_once_and_the_write_stays_open(
 @pytest.mark.parametrize("operation", ["list", "delete", "restore"])
 def test_reading_is_cancelled_at_once(sim: Simulator, package: Package, place: Place, operation: str) -> None:
     sim.faults.add("GET", "/versions", action="delay", delay=5, times=None)
-    process = start(sim, place, environment(sim, place, operation=operation, dry_run="false"))
+    process = start(sim, place, environment(sim, place, operation=operation, dry_run=""))
     wait_until(lambda: any("/versions" in request.path for request in sim.requests), process)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)

@@ -72,7 +72,7 @@ def test_a_proxy_without_a_scheme_is_one_of_http(sim: Simulator, place: Place) -
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_certificates_that_are_not_there_are_bad_input(sim: Simulator, place: Place, variable: str) -> None:
     inputs = environment(sim, place, **NPM, api_url="https://127.0.0.1:9/api/v3")
-    ended = place.run([], inputs | {variable: "/nowhere/ca.pem"})
+    ended = place.end(place.start([], inputs | {variable: "/nowhere/ca.pem"}))
     assert (ended.status, ended.outputs["result"]) == (2, "failed"), ended.said
     (text,) = ended.annotations["error"]
     assert f"{variable}: '/nowhere/ca.pem' does not exist" in text

@@ -134,6 +134,8 @@ class Completion:
     """Parts that an index shows to be plain manifests, which need not be read."""
     _listed: list[Version] | None = None
     _restored: dict[str, Version] = field(default_factory=dict)
+    _unproven: set[str] = field(default_factory=set)
+    """Entries of an index that may be no manifests, and are not there."""
     _deleted_are_fresh: bool = False
 
     def note(self, records: Iterable[WriteRecord]) -> None:
@@ -197,7 +199,7 @@ class Completion:
                 pass
             needed = [child.digest for manifest in self._manifests.values() for child in manifest.children]
             needed += [part for root, parts in self._told.items() if root in self._active for part in parts]
-            known = self._active | self._gone.keys() | self._left_over
+            known = self._active | self._gone.keys() | self._left_over | self._unproven
             unknown = [digest for digest in needed if digest not in known]
             if not unknown:
                 if Outcome.NO_PERMISSION in self._tried.values():
@@ -268,8 +270,10 @@ class Completion:
             if not child.is_manifest
         }
         for digest in gone:
+            if digest not in bringers and digest in unproven:
+                self._unproven.add(digest)
             # what was pushed just now may be in no list yet
-            if digest not in bringers and (digest in unproven or self.registry.exists(self.package, digest)):
+            elif digest not in bringers and self.registry.exists(self.package, digest):
                 self._active.add(digest)
             else:
                 self._gone[digest] = bringers.get(digest, [])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from package_keeper.decisions.patterns import Pattern
+from package_keeper.inputs.doors import readable
 from package_keeper.inputs.patterns import parse_patterns
 
 
@@ -41,13 +42,14 @@ class _Glob:
         return tuple(Pattern(text) for text in dict.fromkeys(texts))
 
     def matches(self, path: str) -> bool:
-        return any(spelling.matches(path) for spelling in self.spellings)
+        # a name may have bytes that are no text
+        return any(spelling.matches(readable(path)) for spelling in self.spellings)
 
     def reaches_into(self, folder: str) -> bool:
         """Whether it could match a file below `folder`, which ends with a slash."""
         if self.pattern.expression is not None:
             return True
-        return any(beginning.matches(folder) for beginning in self._beginnings)
+        return any(beginning.matches(readable(folder)) for beginning in self._beginnings)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class FileGlobs:
             picked.missed[text] = [
                 path
                 for path in candidates
-                if path not in found and any(spelling.matches(path) for spelling in glob.in_any_case)
+                if path not in found and any(spelling.matches(readable(path)) for spelling in glob.in_any_case)
             ]
         return picked
 
