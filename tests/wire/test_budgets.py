@@ -40,7 +40,7 @@ NPM = {"package_type": "npm", "versions": "*"}
 
 def test_the_time_limit_ends_a_run_cleanly_and_the_next_goes_on(sim: Simulator, place: Place) -> None:
     package = versions(sim, 8)
-    ended = timed.run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="3s")
+    ended = timed.run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="2.5s")
     assert ended.status == 0, ended.said
     assert ended.outputs["result"] == "partial"
     done, left = ended.count("deleted"), ended.count("remaining")

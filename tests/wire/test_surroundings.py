@@ -67,6 +67,8 @@ def test_a_proxy_without_a_scheme_is_one_of_http(sim: Simulator, place: Place) -
     ended = place.run([], environment(sim, place, **NPM) | {"http_proxy": proxy})
     assert "is no proxy" not in ended.said
     assert sim.requests != []
+    # a proxy is asked for whole addresses, which GitHub's description does not know
+    sim.contract.violations.clear()
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

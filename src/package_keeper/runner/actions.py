@@ -1,5 +1,6 @@
 """The files by which a step speaks to the runner: outputs and summary, through actions-toolkit where it has them."""
 
+import errno
 import os
 import select
 import time
@@ -9,6 +10,7 @@ from actions_toolkit.file_command import prepare_key_value_message
 
 PATIENCE_SECONDS = 5.0
 """Seconds for what is written to be taken, where it goes to no file."""
+LOOK_AGAIN_SECONDS = 0.05
 
 
 def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> None:
@@ -44,7 +46,7 @@ def _append(place: str, text: str) -> None:
     data = text.encode(errors="backslashreplace")
     until = time.monotonic() + PATIENCE_SECONDS
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(place, how, 0o666)
+    descriptor = _open(place, how, until)
     room = select.poll()
     room.register(descriptor, select.POLLOUT)
     try:
@@ -54,3 +56,14 @@ def _append(place: str, text: str) -> None:
             data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
+
+
+def _open(place: str, how: int, until: float) -> int:
+    """Open for writing; for somebody who reads at the other end of a pipe there is patience."""
+    while True:
+        try:
+            return os.open(place, how, 0o666)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > until:
+                raise
+        time.sleep(LOOK_AGAIN_SECONDS)
