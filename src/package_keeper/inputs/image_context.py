@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
+_OF_GITHUB = re.compile(r"(?:ghcr\.io|containers\.[\w.-]+|docker\.pkg\.[\w.-]+)(?::\d+)?", re.IGNORECASE | re.ASCII)
 FIXED_REGISTRIES = re.compile(
-    r"(?:ghcr\.io|containers\.[\w.-]+|docker\.pkg\.[\w.-]+|(?:index\.|registry-1\.)?docker\.io|quay\.io"
-    r"|mcr\.microsoft\.com|registry\.k8s\.io)(?::\d+)?",
+    _OF_GITHUB.pattern + r"|(?:(?:index\.|registry-1\.)?docker\.io|quay\.io|mcr\.microsoft\.com|registry\.k8s\.io)",
     re.IGNORECASE | re.ASCII,
 )
 """Registries in which the owner is what stands first."""
@@ -69,9 +69,10 @@ _LINE = 1000
 """So much of what stands before a place is looked at."""
 
 
-def is_registry(host: str) -> bool:
-    """Whether a host is known to be, or called, a registry."""
-    return len(host) <= _LONGEST_HOST and _REGISTRIES.fullmatch(host) is not None
+def is_registry(host: str, scheme: str) -> bool:
+    """Whether a host is known to be, or called, a registry; in an address of the web only GitHub's are."""
+    registries = _OF_GITHUB if scheme else _REGISTRIES
+    return len(host) <= _LONGEST_HOST and registries.fullmatch(host) is not None
 
 
 def are_called_image(variables: Sequence[str]) -> bool:

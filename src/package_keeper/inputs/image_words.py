@@ -83,7 +83,7 @@ class Word:
         self._parts = (self.written[scheme.end() :] if scheme else self.written).rstrip(".:").split("/")
         self._is_prefix = self._scheme == "oci"
         self._take_interface_away()
-        self._is_in_registry = self._scheme in _IMAGE_SCHEMES or image_context.is_registry(self._parts[0])
+        self._is_in_registry = self._scheme in _IMAGE_SCHEMES or image_context.is_registry(self._parts[0], self._scheme)
         self._is_tagged = any(":" in part or "@" in part for part in self._parts[1:])
 
     def named(self, logins: Collection[str]) -> Iterator[Named]:
