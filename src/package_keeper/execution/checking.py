@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from package_keeper.errors import Refusal
-from package_keeper.execution.describing import describe_stubs
+from package_keeper.execution.describing import stubs_and_what_to_do
 from package_keeper.execution.image_reading import ManifestReader, Manifests, read_tagged
 from package_keeper.execution.images import OBSTACLE_KINDS
 from package_keeper.execution.ports import Log, Reader
@@ -46,7 +46,7 @@ class Checker:
         ]
         stubs = [image.root for image in images if image.is_stub]
         if stubs:
-            self.log.warning(f"{package.key}: {describe_stubs(stubs)}")
+            self.log.warning(f"{package.key}: {stubs_and_what_to_do(stubs)}")
             images = [image for image in images if not image.is_stub]
         for unreadable in manifests.unreadable.values():
             kind = OBSTACLE_KINDS.get(unreadable.obstacle)

@@ -348,7 +348,7 @@ def _take_stubs_back(writing: Writing, task: Task, run: Run, finder: PartFinder)
     ours = {record.write.version_id for record in run.records if record.outcome is Outcome.DONE}
     stubs = [stub for stub in finder.stubs if stub.id in ours]
     if stubs:
-        task.log.warning(f"{finder.package}: deleted again: {describe_stubs(stubs)}")
+        task.log.warning(f"{finder.package}: what was restored is deleted again: {describe_stubs(stubs)}")
         plan = guard(plan_stub_deletions(stubs), Guards())
         operation = Deletions(plan, task.reader, writing.writer, writing.tags, OnLastVersion.KEEP)
         steps.add_writes(run, plan.now, writing.carrier, operation)
