@@ -197,7 +197,7 @@ def test_a_stub_of_an_earlier_version_is_deleted_again(
         ("delete", stub.id, "started"),
         ("delete", stub.id, "done"),
     ]
-    assert "deleted again: 1 version is an empty manifest" in notice(ended)
+    assert "what was restored is deleted again: 1 version is an empty manifest" in notice(ended)
 
 
 def test_a_stub_of_an_earlier_version_that_cannot_be_deleted_again_fails_the_run(

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.errors import Refusal
-from package_keeper.execution.describing import describe_stubs
+from package_keeper.execution.describing import stubs_and_what_to_do
 from package_keeper.execution.image_reading import ManifestReader, Manifests, read_tagged
 from package_keeper.execution.images import OBSTACLE_KINDS
 from package_keeper.execution.looking import still_active
@@ -69,7 +69,7 @@ class Checker:
         ]
         stubs = [image.root for image in images if image.is_stub]
         if stubs:
-            self.log.warning(f"{package.key}: {describe_stubs(stubs)}")
+            self.log.warning(f"{package.key}: {stubs_and_what_to_do(stubs)}")
             images = [image for image in images if not image.is_stub]
         missing = {digest for image in images for digest in image.missing}
         present: set[str] = set()

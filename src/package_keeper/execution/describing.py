@@ -33,16 +33,24 @@ def tell(record: WriteRecord) -> str:
 
 
 def describe_stubs(stubs: Sequence[Version]) -> str:
-    """Say that versions are stubs, which ones, and what becomes of them."""
-    named = [f"{display_name(stub.name)} [{', '.join(stub.tags)}] (id {stub.id})" for stub in stubs[:MANY]]
-    names = ", ".join(named) + (f" and {len(stubs) - MANY} more" if len(stubs) > MANY else "")
-    one = len(stubs) == 1
-    what = "1 version is an empty manifest" if one else f"{len(stubs)} versions are empty manifests"
-    text = f"{what} by which untagging took a tag away, and {'no image' if one else 'no images'}: {names}"
+    """Say that versions are stubs, and which ones."""
+    several = []
+    for stub in stubs[:MANY]:
+        tags = f" [{', '.join(stub.tags)}]" if stub.tags else ""
+        several.append(f"{display_name(stub.name)}{tags} (id {stub.id})")
+    names = ", ".join(several) + (f" and {len(stubs) - MANY} more" if len(stubs) > MANY else "")
+    if len(stubs) == 1:
+        return f"1 version is an empty manifest by which untagging took a tag away, and no image: {names}"
+    return f"{len(stubs)} versions are empty manifests by which untagging took tags away, and no images: {names}"
+
+
+def stubs_and_what_to_do(stubs: Sequence[Version]) -> str:
+    """The same, and what becomes of them."""
+    them = "it" if len(stubs) == 1 else "them"
     if all(stub.deleted_at is not None for stub in stubs):
-        return f"{text}; restore passes over {'it' if one else 'them'}"
+        return f"{describe_stubs(stubs)}; restore passes over {them}"
     ids = ",".join(str(stub.id) for stub in stubs[:MANY])
-    return f"{text}; version-ids: {ids} deletes {'it' if one else 'them'}"
+    return f"{describe_stubs(stubs)}; version-ids: {ids} deletes {them}"
 
 
 def cut_off(write: PlannedWrite) -> WriteRecord:

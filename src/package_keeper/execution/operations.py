@@ -472,7 +472,7 @@ def _take_stubs_back(task: Task, writing: Writing, run: Run, completions: Sequen
     """Delete again what was restored and is a stub: its tag must not name an empty manifest."""
     for completion in completions:
         if stubs := completion.stubs:
-            task.log.warning(f"{completion.package}: deleted again: {describe_stubs(stubs)}")
+            task.log.warning(f"{completion.package}: what was restored is deleted again: {describe_stubs(stubs)}")
             plan = guard(plan_stub_deletions(stubs), Guards())
             operation = Deletions(plan, task.reader, writing.writer, writing.tags, OnLastVersion.KEEP)
             steps.add_writes(run, plan.now, writing.carrier, operation)

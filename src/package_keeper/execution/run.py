@@ -25,7 +25,7 @@ from package_keeper.decisions.used import ImageReference
 from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.errors import MOST_OF_A_KIND, NotAuthorized, PackageKeeperError, Refusal, RefusalKind
 from package_keeper.execution.carrying_out import Carried, Carrier
-from package_keeper.execution.describing import describe_stubs, not_tried
+from package_keeper.execution.describing import not_tried, stubs_and_what_to_do
 from package_keeper.execution.drift import Drift
 from package_keeper.execution.evidence import Found
 from package_keeper.execution.idle_patterns import warn_about_idle_patterns
@@ -282,7 +282,7 @@ def tell_stubs(run: Run, log: Log) -> None:
     for stub in run.stubs:
         by_package.setdefault(stub.package, []).append(stub)
     for package, stubs in by_package.items():
-        log.notice(f"{package}: {describe_stubs(stubs)}")
+        log.notice(f"{package}: {stubs_and_what_to_do(stubs)}")
 
 
 def tell_decisions(run: Run, log: Log) -> None:
