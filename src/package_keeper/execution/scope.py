@@ -13,7 +13,7 @@ from package_keeper.execution.ports import Log, Reader
 from package_keeper.inventory.package import Package, PackageName, PackageType
 
 TOMBSTONE = "deleted_"
-"""Lists may hold packages under this prefix that are deleted already (GITHUB.md, "Endpoints")."""
+"""Lists may hold packages under this prefix that are deleted already (docs/github-behaviour.md, "Endpoints")."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """GitHub's JSON ─▶ domain types, once. Nothing above this room sees JSON.
 
-What GitHub may leave out (GITHUB.md, "Endpoints") is optional here; a timestamp that cannot be read is `None`, never
-a reason to fail or to delete.
+What GitHub may leave out (docs/github-behaviour.md, "Endpoints") is optional here; a timestamp that cannot be read is
+`None`, never a reason to fail or to delete.
 """
 
 from datetime import UTC, datetime
@@ -130,7 +130,9 @@ def _version(wire: _Version, of: PackageName, same: dict[object, Any]) -> Versio
 
 
 def _tags(metadata: dict[str, Any] | None, package_type: PackageType) -> tuple[str, ...]:
-    """Tags stand in `metadata.container.tags`, or `metadata.docker` with `tag` or `tags` (GITHUB.md, "Endpoints")."""
+    """Tags stand in `metadata.container.tags`, or `metadata.docker` with `tag` or `tags` (docs/github-behaviour.md,
+    "Endpoints").
+    """
     if not metadata or not package_type.has_tags:
         return ()
     found: list[str] = []
