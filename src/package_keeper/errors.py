@@ -112,7 +112,7 @@ SHORTEST_SECRET = 6
 
 
 class RefusalKind(StrEnum):
-    """What a refusal by GitHub means, decided by message as well as status (GITHUB.md, "Refusals, by exact text")."""
+    """What a refusal by GitHub means, decided by message as well as status (docs/github-behaviour.md, "Refusals")."""
 
     PROTECTED_BY_DOWNLOADS = "protected-by-downloads"
     LAST_VERSION = "last-version"

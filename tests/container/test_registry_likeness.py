@@ -1,7 +1,7 @@
 """The registry's side of the simulator against a real registry server: the same requests to both.
 
-What the simulator answers is what ghcr.io does (GITHUB.md, "Registry"). The server is of the same family, so all
-answers must be alike, except those in `DIFFERENCES`, which says of each why.
+What the simulator answers is what ghcr.io does (docs/github-behaviour.md, "Registry"). The server is of the same
+family, so all answers must be alike, except those in `DIFFERENCES`, which says of each why.
 """
 
 from __future__ import annotations

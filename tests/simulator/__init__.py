@@ -1,6 +1,6 @@
 """A faithful GitHub Packages (REST and registry) on loopback, for tests, demo and benchmarks.
 
-It follows GITHUB.md. What it is for: docs/decisions/0007-tests-and-simulator.md.
+It follows docs/github-behaviour.md. What it is for: docs/decisions/0007-tests-and-simulator.md.
 """
 
 from .clock import Clock

@@ -1,4 +1,6 @@
-"""What surrounds the packages: accounts, ``/rate_limit``, the way to repositories (GITHUB.md, "Tokens", "Limits")."""
+"""What surrounds the packages: accounts, ``/rate_limit``, the way to repositories (docs/github-behaviour.md, "Tokens",
+"Limits").
+"""
 
 from __future__ import annotations
 

@@ -134,7 +134,9 @@ class Faults:
 
 
 class Redirects:
-    """Owners and repositories that were renamed: 301 for GET, 307 for the rest (GITHUB.md, "Endpoints")."""
+    """Owners and repositories that were renamed: 301 for GET, 307 for the rest (docs/github-behaviour.md,
+    "Endpoints").
+    """
 
     def __init__(self) -> None:
         self._moved: list[tuple[str, str, int | None]] = []

@@ -1,4 +1,4 @@
-"""Images as build tools make them: multi-arch, attested, signed, referred to (GITHUB.md, "Registry")."""
+"""Images as build tools make them: multi-arch, attested, signed, referred to (docs/github-behaviour.md, "Registry")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both rate limits as real windows, and the registry's own (GITHUB.md, "Limits" and "Registry")."""
+"""Both rate limits as real windows, and the registry's own (docs/github-behaviour.md, "Limits" and "Registry")."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ EXCEPTIONS = (
             r"^request packages/get-all-package-versions-for-package-owned-by-user: "
             r"unknown query parameter (page|per_page|state)$"
         ),
-        'The documented parameters are missing for /users/…/versions but work (GITHUB.md, "Endpoints").',
+        'The documented parameters are missing for /users/…/versions but work (docs/github-behaviour.md, "Endpoints").',
     ),
     (
         r"^response \S+: undocumented status (301|302|304|307|308|400|401|403|404|409|422|429)$",
@@ -37,7 +37,7 @@ EXCEPTIONS = (
     ),
     (
         r"^response packages/\S+: visibility: 'internal' is not one of ",
-        'Packages may be internal (GITHUB.md, "Endpoints").',
+        'Packages may be internal (docs/github-behaviour.md, "Endpoints").',
     ),
     (
         r"^response packages/\S+: metadata\.docker: 'tags' is a required property$",

@@ -1,4 +1,4 @@
-"""Packages and their versions: pushes, tags that move, soft deletion (GITHUB.md, "Endpoints")."""
+"""Packages and their versions: pushes, tags that move, soft deletion (docs/github-behaviour.md, "Endpoints")."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Version:
     deleted_at: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     born: float = 0.0
-    """When it was pushed, in elapsed seconds of the clock (how soon a push is listed: GITHUB.md says ?)."""
+    """When it was pushed, in elapsed seconds of the clock (how soon a push is listed: docs/github-behaviour.md says
+    ?)."""
     gone: float = 0.0
     """When it was deleted, likewise: lists can be stale."""
     back: float = 0.0

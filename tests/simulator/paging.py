@@ -1,4 +1,4 @@
-"""Pages, with and without Link, in any order, with entries that repeat (GITHUB.md, "Endpoints")."""
+"""Pages, with and without Link, in any order, with entries that repeat (docs/github-behaviour.md, "Endpoints")."""
 
 from __future__ import annotations
 

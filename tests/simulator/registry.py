@@ -1,4 +1,6 @@
-"""The registry: content follows the versions, and versions go only through REST (GITHUB.md, "Registry")."""
+"""The registry: content follows the versions, and versions go only through REST (docs/github-behaviour.md,
+"Registry").
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Repositories: their branches, tags, issues and pull requests, and who may read them (GITHUB.md, "Tokens").
+"""Repositories: their branches, tags, issues and pull requests, and who may read them (docs/github-behaviour.md,
+"Tokens").
 
 Public ones are open to everybody. A private one is hidden from who may not see it (404), and refuses an app that sees
 it and lacks the permission for what it asks (403, with the permission in a header).

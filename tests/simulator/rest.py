@@ -1,4 +1,4 @@
-"""The 27 operations of GitHub Packages (GITHUB.md, "Endpoints" and "Refusals")."""
+"""The 27 operations of GitHub Packages (docs/github-behaviour.md, "Endpoints" and "Refusals")."""
 
 from __future__ import annotations
 

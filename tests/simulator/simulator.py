@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Unknowns:
-    """What GITHUB.md marks with a question mark or reports as seen now and then: tests try both ways."""
+    """What docs/github-behaviour.md marks with a question mark or reports as seen now and then: tests try both ways."""
 
     restore_refused_status: int = 400
     """The status when the name of a package was reused (status and text are unknown)."""

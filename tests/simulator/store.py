@@ -1,6 +1,6 @@
 """What exists: owners, repositories, packages, versions, and the bytes behind container versions.
 
-Deletion is soft for 30 days; content follows versions (GITHUB.md, "Endpoints" and "Registry").
+Deletion is soft for 30 days; content follows versions (docs/github-behaviour.md, "Endpoints" and "Registry").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tokens and what they may do (GITHUB.md, "Tokens" and "Refusals")."""
+"""Tokens and what they may do (docs/github-behaviour.md, "Tokens" and "Refusals")."""
 
 from __future__ import annotations
 

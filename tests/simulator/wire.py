@@ -1,4 +1,6 @@
-"""What goes over the wire: requests, answers, refusals with GitHub's exact texts (GITHUB.md, "Refusals")."""
+"""What goes over the wire: requests, answers, refusals with GitHub's exact texts (docs/github-behaviour.md,
+"Refusals").
+"""
 
 from __future__ import annotations
 
@@ -145,7 +147,7 @@ def list_answer(items: list[bytes], headers: Mapping[str, str] | None = None) ->
 
 
 def error_body(status: int, message: str, documentation_url: str = DOCUMENTATION, **more: str) -> dict[str, str]:
-    """Build GitHub's error body; its ``status`` is a string (GITHUB.md, "Refusals")."""
+    """Build GitHub's error body; its ``status`` is a string (docs/github-behaviour.md, "Refusals")."""
     return {"message": message, "documentation_url": documentation_url, "status": str(status), **more}
 
 

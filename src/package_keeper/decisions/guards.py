@@ -92,7 +92,7 @@ def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
     """The image that GitHub would refuse to delete last, by package: the ids of its versions that the plan deletes.
 
     GitHub deletes neither the last version of a package nor the last tagged one of a container package, and tags of
-    signatures count (GITHUB.md, "Refusals, by exact text"). So where all of those would go, the newest image stays,
+    signatures count (docs/github-behaviour.md, "Refusals"). So where all of those would go, the newest image stays,
     with all that belongs to it: a signature alone would be worth nothing.
     """
     known = {judgement.version.package for judgement in plan.judgements}

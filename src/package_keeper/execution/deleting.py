@@ -43,7 +43,7 @@ def plain_meaning(refused: Refusal) -> tuple[Outcome, str]:
 
 
 def missing_package(reader: Reader, package: PackageName, refused: Refusal) -> tuple[Outcome, str]:
-    """`Package not found` on a deletion: gone, or a missing permission (GITHUB.md, "Refusals")."""
+    """`Package not found` on a deletion: gone, or a missing permission (docs/github-behaviour.md, "Refusals")."""
     try:
         reader.package(package)
     except Refusal as second:
@@ -54,7 +54,9 @@ def missing_package(reader: Reader, package: PackageName, refused: Refusal) -> t
 
 
 def missing_version(reader: Reader, package: PackageName, version_id: int, refused: Refusal) -> tuple[Outcome, str]:
-    """`Package version not found` on a deletion: gone, or a missing permission (GITHUB.md, "Refusals")."""
+    """`Package version not found` on a deletion: gone, or a missing permission (docs/github-behaviour.md,
+    "Refusals").
+    """
     try:
         reader.version(package, version_id)
     except Refusal as second:

@@ -1,4 +1,4 @@
-"""Reading as few manifests as safety allows: every GET counts as a download (GITHUB.md, "Registry").
+"""Reading as few manifests as safety allows: every GET counts as a download (docs/github-behaviour.md, "Registry").
 
 In this order: nothing selected, nothing read. The selected tagged roots. If none is an index and no version without
 an image tag exists, the kept tagged versions are only asked whether they are indexes, which downloads nothing; an

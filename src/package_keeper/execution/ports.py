@@ -75,7 +75,7 @@ class Reader(Protocol):
 
 
 class Looks(Protocol):
-    """Looks at single versions: a list may lag behind (GITHUB.md, "Refusals")."""
+    """Looks at single versions: a list may lag behind (docs/github-behaviour.md, "Refusals")."""
 
     def active(self, package: PackageName, ids: Iterable[int]) -> AbstractSet[int]:
         """Those of the versions that are active; may raise `Refusal`."""

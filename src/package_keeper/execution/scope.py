@@ -17,7 +17,7 @@ MANY = 5
 """So many names are named, then how many there are."""
 
 TOMBSTONE = "deleted_"
-"""Lists may hold packages under this prefix that are deleted already (GITHUB.md, "Endpoints")."""
+"""Lists may hold packages under this prefix that are deleted already (docs/github-behaviour.md, "Endpoints")."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Questions to GitHub through PyGithub, with our retries and waits instead of its own.
 
-PyGithub objects are not to be shared among threads (GITHUB.md, "Libraries"); the one here lives in the thread that
-asks, and none of its objects leaves the question.
+PyGithub objects are not to be shared among threads (docs/github-behaviour.md, "Libraries"); the one here lives in the
+thread that asks, and none of its objects leaves the question.
 """
 
 import json

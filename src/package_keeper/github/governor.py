@@ -1,4 +1,5 @@
-"""The pace of one run against one host: what may be sent now, and when the rest may (GITHUB.md, "Limits").
+"""The pace of one run against one host: what may be sent now, and when the rest may (docs/github-behaviour.md,
+"Limits").
 
 One governor for all reads and writes against a host. It holds the sliding minute of points, what writes may take of
 it, the primary budget from the headers, of which writes leave a tenth to the owner's other workflows, the number of

@@ -50,7 +50,7 @@ class Identity:
             return Owner(login=found, type=OwnerType.ORGANIZATION)
         own = self._own_login()
         if own is not None and own.lower() == found.lower():
-            # private packages are listed under /user only (GITHUB.md, "Tokens")
+            # private packages are listed under /user only (docs/github-behaviour.md, "Tokens")
             return Owner(login=own, type=OwnerType.AUTHENTICATED_USER)
         return Owner(login=found, type=OwnerType.USER)
 

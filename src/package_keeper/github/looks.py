@@ -1,4 +1,4 @@
-"""Looks at single versions, side by side: a list may still show what is gone (GITHUB.md, "Refusals")."""
+"""Looks at single versions, side by side: a list may still show what is gone (docs/github-behaviour.md, "Refusals")."""
 
 from collections.abc import Iterable
 

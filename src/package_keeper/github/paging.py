@@ -4,7 +4,7 @@ The first page is asked for alone; then many at once, as far as a Link header sa
 ahead of the last full page. A list ends with a short page: where GitHub has counted entries that fill the last page,
 the empty one behind it is asked for along with the others. A Link header that names a next page overrules a short
 page; its absence proves nothing, since package lists have been seen without it (octokit/core.js#695). Its URL is never
-followed. Entries are taken once by id: offset pages shift while others push (GITHUB.md, "Endpoints").
+followed. Entries are taken once by id: offset pages shift while others push (docs/github-behaviour.md, "Endpoints").
 
 A push moves entries to later pages. Read upwards, one page after the other, such a list shows entries twice and loses
 none. Read side by side it could lose some. So the first page, before which nothing was read, is asked for again in the

@@ -1,4 +1,4 @@
-"""What GitHub's refusals mean, by message as well as status (GITHUB.md, "Refusals, by exact text")."""
+"""What GitHub's refusals mean, by message as well as status (docs/github-behaviour.md, "Refusals")."""
 
 import re
 from collections.abc import Mapping

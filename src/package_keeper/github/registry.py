@@ -1,4 +1,4 @@
-"""The registry's side: manifests and tags (GITHUB.md, "Registry").
+"""The registry's side: manifests and tags (docs/github-behaviour.md, "Registry").
 
 Every GET of a manifest counts as a download, so the cache answers first, and nothing is read twice. The token goes to
 the registry's own host only. Deletions do not exist here: versions go through REST.
@@ -268,7 +268,7 @@ class Registry:
         return _Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
 
     def _path(self, package: PackageName) -> str:
-        # plain slashes and lower case here, unlike REST (GITHUB.md, "Registry")
+        # plain slashes and lower case here, unlike REST (docs/github-behaviour.md, "Registry")
         return quote(f"{self._owner}/{package.name.lower()}", safe="/")
 
     def _bearer(self, package: PackageName, actions: str) -> str:

@@ -1,4 +1,5 @@
-"""The 27 operations of GitHub Packages: nine, for each of the three families of paths (GITHUB.md, "Endpoints").
+"""The 27 operations of GitHub Packages: nine, for each of the three families of paths (docs/github-behaviour.md,
+"Endpoints").
 
 Reading and writing are two classes. A dry run is given no `PackagesWriter`, so it has nothing to write with.
 """
@@ -261,7 +262,9 @@ class PackagesReader(_Family):
         return lists, refused
 
     def _page(self, package: PackageName, state: str, number: int, size: int) -> _Page:
-        """A page of versions; one that is as it was costs nothing of the primary budget (GITHUB.md, "Limits")."""
+        """A page of versions; one that is as it was costs nothing of the primary budget (docs/github-behaviour.md,
+        "Limits").
+        """
         query = {"page": str(number), "per_page": str(size), "state": state}
         path = f"{self._package(package)}/versions"
         place = (f"{path} {state}", number, size)

@@ -1,7 +1,7 @@
 """One request to GitHub's REST interface: headers and redirects; what an answer means for trying again.
 
 Redirects are followed by hand, on the same host and with the same method only: `requests` would turn a redirected
-DELETE or POST into a GET (GITHUB.md, "Endpoints"). Retries and waits are `retries` and `governor`.
+DELETE or POST into a GET (docs/github-behaviour.md, "Endpoints"). Retries and waits are `retries` and `governor`.
 """
 
 import re
@@ -102,8 +102,8 @@ class Transport:
         """Send a GET and decode its body; what cannot be decoded is asked for again.
 
         `unless` is an ETag and what was decoded under it, which is given back when GitHub says that nothing changed;
-        such an answer is free of the primary limit (GITHUB.md, "Limits"). Raises `Refusal`, at last also one that
-        `decode` raises.
+        such an answer is free of the primary limit (docs/github-behaviour.md, "Limits"). Raises `Refusal`, at last also
+        one that `decode` raises.
         """
         headers = {"If-None-Match": unless[0]} if unless else None
 

@@ -1,4 +1,4 @@
-"""How long to wait when GitHub says that a limit is reached (GITHUB.md, "Refusals, by exact text")."""
+"""How long to wait when GitHub says that a limit is reached (docs/github-behaviour.md, "Refusals")."""
 
 import re
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """A sliding minute: how much was sent in it, how much may be, and what refusals teach about that.
 
 GitHub's published limits are 900 points and 80 creations of content a minute; others are undisclosed and shared with
-everything else that the user runs (GITHUB.md, "Limits"). So a limit is what was last found to pass: a refusal cuts it
-to just below that, then it grows by a little with every minute that used it up, and faster once it has passed the
-place of the refusal without another one (additive increase, multiplicative decrease, with a memory).
+everything else that the user runs (docs/github-behaviour.md, "Limits"). So a limit is what was last found to pass: a
+refusal cuts it to just below that, then it grows by a little with every minute that used it up, and faster once it has
+passed the place of the refusal without another one (additive increase, multiplicative decrease, with a memory).
 """
 
 from collections import deque

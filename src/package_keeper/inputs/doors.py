@@ -1,7 +1,7 @@
 """The two doors: where the texts of the inputs come from.
 
-The Action's inputs arrive as `INPUT_<NAME>` in upper case with hyphens kept (GITHUB.md, "The Actions runner"); the
-command line's as options of the same names, made from the same definition.
+The Action's inputs arrive as `INPUT_<NAME>` in upper case with hyphens kept (docs/github-behaviour.md, "The Actions
+runner"); the command line's as options of the same names, made from the same definition.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 An arrow leads from what needs something to what it needs: from an index to its children, and from a subject to what
 refers to it. Referrers are found by the fallback tag and cosign's tags, and by the `subject` of their manifests
-(GITHUB.md, "Registry"). An index without a tag whose children all refer to one subject is a fallback index that was
-replaced; it belongs to that subject too.
+(docs/github-behaviour.md, "Registry"). An index without a tag whose children all refer to one subject is a fallback
+index that was replaced; it belongs to that subject too.
 """
 
 from collections import deque

@@ -9,7 +9,7 @@ from package_keeper.inventory.manifest import UnreadableManifest
 from package_keeper.inventory.version import Timestamp, Version, oldest_first
 
 RESTORABLE_FOR = timedelta(days=30)
-"""How long a deleted version can be restored (GITHUB.md, "Endpoints")."""
+"""How long a deleted version can be restored (docs/github-behaviour.md, "Endpoints")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

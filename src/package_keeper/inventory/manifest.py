@@ -11,7 +11,8 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 MEDIA_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
-"""All four must be accepted: otherwise the registry answers as if the image were missing (GITHUB.md, "Registry")."""
+"""All four must be accepted: otherwise the registry answers as if the image were missing (docs/github-behaviour.md,
+"Registry")."""
 
 SCHEMA_1_TYPES = frozenset(
     {

@@ -23,7 +23,7 @@ class PackageType(StrEnum):
 
 
 class OwnerType(StrEnum):
-    """The three owner scopes; each has its own family of REST paths (GITHUB.md, "Endpoints")."""
+    """The three owner scopes; each has its own family of REST paths (docs/github-behaviour.md, "Endpoints")."""
 
     ORGANIZATION = "organization"
     USER = "user"

@@ -9,10 +9,11 @@ from enum import StrEnum
 from package_keeper.inventory.package import PackageName, PackageType
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-"""The form of an image digest; the `name` of a container version (GITHUB.md, "Endpoints")."""
+"""The form of an image digest; the `name` of a container version (docs/github-behaviour.md, "Endpoints")."""
 
 REFERRER_TAG = re.compile(r"sha256-([0-9a-f]{64})(\.sig|\.att|\.sbom)?")
-"""Tags by which referrers are found: the fallback tag and cosign's (GITHUB.md, "Registry"). They are no image tags."""
+"""Tags by which referrers are found: the fallback tag and cosign's (docs/github-behaviour.md, "Registry"). They are no
+image tags."""
 
 BASE_LAYER = "docker-base-layer"
 """A `docker` version whose deletion breaks its package (actions/delete-package-versions#24)."""

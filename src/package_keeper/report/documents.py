@@ -16,8 +16,8 @@ from package_keeper.report.contents import Contents, count
 from package_keeper.report.matrix import matrix
 
 OUTPUT_LIMIT = 1_000_000
-"""Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (GITHUB.md, "The Actions
-runner"), counted that way."""
+"""Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (docs/github-behaviour.md,
+"The Actions runner"), counted that way."""
 
 
 def result_document(contents: Contents) -> dict[str, Any]:

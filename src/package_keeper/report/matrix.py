@@ -7,7 +7,7 @@ from typing import Any
 from package_keeper.inventory.package import Package, PackageName
 
 MOST_JOBS = 256
-"""GitHub takes no matrix of more jobs (GITHUB.md, "The Actions runner")."""
+"""GitHub takes no matrix of more jobs (docs/github-behaviour.md, "The Actions runner")."""
 
 
 def matrix(packages: Iterable[Package], named: Iterable[PackageName] = ()) -> dict[str, Any]:

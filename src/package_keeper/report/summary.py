@@ -11,7 +11,7 @@ from package_keeper.inventory.version import display_name
 from package_keeper.report.contents import Contents, count
 
 SUMMARY_LIMIT = 1_000_000
-"""Bytes; above 1 MiB the runner drops the whole summary (GITHUB.md, "The Actions runner")."""
+"""Bytes; above 1 MiB the runner drops the whole summary (docs/github-behaviour.md, "The Actions runner")."""
 
 ROWS = 500
 """Rows of the long tables; outputs and files have everything."""

@@ -1,6 +1,7 @@
 """The workspace: every file that a user names lies in it, and what we write there belongs to its owner.
 
-Files made by root in the workspace break later checkouts on self-hosted runners (GITHUB.md, "The Actions runner").
+Files made by root in the workspace break later checkouts on self-hosted runners (docs/github-behaviour.md, "The Actions
+runner").
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """Saying what happens: workflow commands for the Actions runner, plain lines for a terminal.
 
-Anything printed can be a command to the runner, so text from outside is made harmless first (GITHUB.md, "The Actions
-runner"). Tokens never reach a line.
+Anything printed can be a command to the runner, so text from outside is made harmless first (docs/github-behaviour.md,
+"The Actions runner"). Tokens never reach a line.
 """
 
 import re

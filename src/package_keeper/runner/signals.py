@@ -1,4 +1,5 @@
-"""Cancellation: SIGINT, then SIGTERM 7.5 s later, then the end 2.5 s later (GITHUB.md, "The Actions runner").
+"""Cancellation: SIGINT, then SIGTERM 7.5 s later, then the end 2.5 s later (docs/github-behaviour.md, "The Actions
+runner").
 
 A terminal that is closed sends SIGHUP. As process 1 Python has no SIGTERM handler of its own. The first signal lets a
 write that is under way finish, so that its outcome reaches the receipt; the second cuts it off.

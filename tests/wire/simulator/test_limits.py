@@ -1,4 +1,6 @@
-"""The simulator's limits are real windows; faults, redirects and hooks act on demand (GITHUB.md, "Limits")."""
+"""The simulator's limits are real windows; faults, redirects and hooks act on demand (docs/github-behaviour.md,
+"Limits").
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's pages and its soft deletion are those of GITHUB.md, "Endpoints"."""
+"""The simulator's pages and its soft deletion are those of docs/github-behaviour.md, "Endpoints"."""
 
 from __future__ import annotations
 

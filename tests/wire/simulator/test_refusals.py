@@ -1,4 +1,4 @@
-"""The simulator refuses by exact text (GITHUB.md, "Refusals" and "Tokens")."""
+"""The simulator refuses by exact text (docs/github-behaviour.md, "Refusals" and "Tokens")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's registry follows its versions (GITHUB.md, "Registry")."""
+"""The simulator's registry follows its versions (docs/github-behaviour.md, "Registry")."""
 
 from __future__ import annotations
 

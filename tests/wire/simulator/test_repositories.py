@@ -1,4 +1,6 @@
-"""The simulator's repositories answer as GitHub's do: what `gone` asks for, and who may ask (GITHUB.md, "Tokens")."""
+"""The simulator's repositories answer as GitHub's do: what `gone` asks for, and who may ask (docs/github-behaviour.md,
+"Tokens").
+"""
 
 from __future__ import annotations
 
