@@ -1,7 +1,7 @@
 """GitHub's JSON ─▶ domain types, once. Nothing above this room sees JSON.
 
-What GitHub may leave out (docs/github-behaviour.md, "Endpoints") is optional here. A timestamp that is missing or is no date is
-`None`, never a reason to fail or to delete. Tags that GitHub leaves out are unknown, which is not the same as none.
+What GitHub may leave out (docs/github-behaviour.md, "Endpoints") is optional here. A timestamp that is missing or is no
+date is `None`, never a reason to fail or to delete. Tags that GitHub leaves out are unknown, which is not the same as none.
 What GitHub can never mean, such as an id below 1 or a date in the year 1, makes the whole answer unreadable.
 """
 
@@ -198,7 +198,9 @@ def _metadata(written: bytes, package_type: PackageType) -> tuple[dict[str, Any]
 
 
 def _tags(metadata: dict[str, Any], package_type: PackageType) -> tuple[tuple[str, ...], bool]:
-    """Tags stand in `metadata.container.tags`, or `metadata.docker` with `tag` or `tags` (docs/github-behaviour.md, "Endpoints").
+    """Tags stand in `metadata.container.tags`, or `metadata.docker` with `tag` or `tags`.
+
+    The source is docs/github-behaviour.md, "Endpoints".
 
     They are all known only where the field of the package's own type tells them, and every entry is a tag.
     """
