@@ -29,7 +29,7 @@ UNTIL_THE_SECOND_HOUSE = {
     "src/package_keeper/execution/images.py::ImageJudge::_confirmed": 19,
     "src/package_keeper/execution/images.py::look_after": 28,
     "src/package_keeper/execution/mending.py::Completion::_checked": 18,
-    "src/package_keeper/execution/mending.py::Completion::_find": 19,
+    "src/package_keeper/execution/mending.py::Completion::_find": 20,
     "src/package_keeper/execution/mending.py::Completion::_parts": 16,
     "src/package_keeper/execution/mending.py::Completion::_read": 18,
     "src/package_keeper/execution/mending.py::Completion::_referrers": 17,

@@ -2,7 +2,9 @@
 
 A registry has no deletion of tags, and a version can only be deleted whole. So an empty manifest, the stub, is put
 under the tag; the tag moves to it; and the stub's version is deleted by REST, which takes the tag along
-(docs/github-behaviour.md, "Registry"). If someone pushes the tag in between, it is put back. A stub is an index of nothing, whatever the image is.
+(docs/github-behaviour.md, "Registry"). If someone pushes the tag in between, it is put back.
+
+A stub is an index of nothing, whatever the image is.
 """
 
 import secrets

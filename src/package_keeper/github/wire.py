@@ -1,7 +1,8 @@
 """GitHub's JSON ─▶ domain types, once. Nothing above this room sees JSON.
 
 What GitHub may leave out (docs/github-behaviour.md, "Endpoints") is optional here. A timestamp that is missing or is no
-date is `None`, never a reason to fail or to delete. Tags that GitHub leaves out are unknown, which is not the same as none.
+date is `None`, never a reason to fail or to delete. Tags that GitHub leaves out are unknown, which is not the same as
+none.
 What GitHub can never mean, such as an id below 1 or a date in the year 1, makes the whole answer unreadable.
 """
 
