@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-LATE = ("github", "importlib.resources", "jsonschema", "wcwidth")
+LATE = ("github", "importlib.resources", "jsonschema")
 """What the program imports only where it needs it."""
 
 
