@@ -40,7 +40,7 @@ NPM = {"package_type": "npm", "versions": "*"}
 
 def test_the_time_limit_ends_a_run_cleanly_and_the_next_goes_on(sim: Simulator, place: Place) -> None:
     package = versions(sim, 8)
-    ended = timed.run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="2.5s")
+    ended = timed.run(sim, place, **NPM, on_last_version="keep", pace="polite", time_limit="3s")
     assert ended.status == 0, ended.said
     assert ended.outputs["result"] == "partial"
     done, left = ended.count("deleted"), ended.count("remaining")
@@ -48,7 +48,7 @@ def test_the_time_limit_ends_a_run_cleanly_and_the_next_goes_on(sim: Simulator, 
     assert left >= 1
     assert done + left == ended.count("planned") == 8
     assert names(package) == [f"1.{number}.0" for number in range(done, 8)], "the oldest go first"
-    assert any("would end past time-limit" in text for text in ended.annotations["notice"])
+    assert any("time-limit" in text for text in ended.annotations["notice"])
     assert {version["outcome"] for version in ended.array("versions")} == {"done", "out-of-time"}
     rest = run(sim, place, **NPM)
     assert (rest.status, rest.outputs["result"], names(package)) == (0, "done", ["1.7.0"])
