@@ -13,9 +13,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from package_keeper.inputs.definitions import INPUTS, Input, Kind  # noqa: E402  # reason: the path must be set before
-from package_keeper.inputs.operations import OPERATION_MEANINGS  # noqa: E402  # reason: as above
-from package_keeper.inputs.outputs import OUTPUTS  # noqa: E402  # reason: as above
+from package_keeper.inputs.definitions import (  # noqa: E402  # reason: the path must be set before
+    INPUTS,
+    OPERATION_MEANINGS,  # reason: as above
+    OUTPUTS,  # reason: as above
+    Input,
+    Kind,
+)
 
 HEAD = """\
 # Made by tools/generate_interface.py from src/package_keeper/inputs/definitions.py; change it there.

@@ -111,7 +111,7 @@ SHORTEST_SECRET = 6
 """Shorter texts are no secrets, and would be found in any text."""
 
 
-class RefusalKind(StrEnum):
+class ApiErrorKind(StrEnum):
     """What a refusal by GitHub means, decided by message as well as status (docs/github-behaviour.md, "Refusals")."""
 
     PROTECTED_BY_DOWNLOADS = "protected-by-downloads"
@@ -132,7 +132,7 @@ class RefusalKind(StrEnum):
     OTHER = "other"
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """GitHub said no to one request, after retries where they make sense.
 
     `message` is GitHub's own text (or what went wrong on the wire), `remedy` what the user can change, ready to
@@ -142,7 +142,7 @@ class Refusal(Exception):
 
     def __init__(
         self,
-        kind: RefusalKind,
+        kind: ApiErrorKind,
         message: str,
         *,
         status: int | None = None,
@@ -168,14 +168,14 @@ class Refusal(Exception):
         return f"{self.message} (HTTP {self.status})" if self.status else self.message
 
 
-class Postponed(Refusal):
+class RateLimitedError(ApiError):
     """A limit refuses a write, and all have to wait; whether it still is to be sent then is to be looked at then.
 
     `wait` is how many seconds that is, as far as is known. `sent_before` is true when an earlier attempt of it was
     lost; else it was certainly not carried out.
     """
 
-    def __init__(self, refused: Refusal, wait: float, *, sent_before: bool) -> None:
-        kind = RefusalKind.UNREACHABLE if sent_before else RefusalKind.OTHER
+    def __init__(self, refused: ApiError, wait: float, *, sent_before: bool) -> None:
+        kind = ApiErrorKind.UNREACHABLE if sent_before else ApiErrorKind.OTHER
         super().__init__(kind, refused.message, status=refused.status, sent_before=sent_before)
         self.wait = wait

@@ -27,7 +27,7 @@ class Stage:
 
 
 def earliest_end(stages: Sequence[Stage], latency: float, in_flight: int | None = IN_FLIGHT) -> float:
-    """Send every request at the earliest moment that answers, places in flight and points allow."""
+    """Send every request at the earliest moment that answers, places in calls and points allow."""
     window, begin = Window(), 0.0
     for stage in stages:
         ends: list[float] = []
@@ -49,7 +49,7 @@ class Bound:
     """Two bounds of one case, in simulated seconds."""
 
     plain: float
-    """Requests ÷ 20 in flight times latency, or the window of points where that takes longer; in no order."""
+    """Requests ÷ 20 in calls times latency, or the window of points where that takes longer; in no order."""
     ordered: float
     """The same, but what needs an answer is sent after it: the owner, the package, pages, manifests, deletions."""
 

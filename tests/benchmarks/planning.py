@@ -1,4 +1,4 @@
-"""What it costs to plan: CPU time and memory of one run over very many versions, without any wire.
+"""What it costs to plan: CPU time and memory of one run over very many versions, without any decode.
 
 The real operation `delete` runs as a dry run over lists, manifests and a repository in memory, with the policy of
 docs/examples. Counted is what follows the lists: facts (SQL and what is gone), candidates, images, decisions, plan and
@@ -25,19 +25,18 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from package_keeper.errors import Refusal
+from package_keeper.errors import ApiError
 from package_keeper.execution import operations
-from package_keeper.execution.evidence import Evidence
+from package_keeper.execution.facts import FactGatherer
 from package_keeper.execution.operations import Task
 from package_keeper.execution.run import Run
 from package_keeper.execution.scope import PackageFilter
-from package_keeper.github import wire
-from package_keeper.inputs.reading import InputFiles, read_settings
-from package_keeper.inventory.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
-from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
-from package_keeper.inventory.repository import RepositoryLife
-from package_keeper.inventory.version import Version
-from package_keeper.runner.process import spare_the_collector
+from package_keeper.github import decode
+from package_keeper.inputs.parser import InputFiles, parse_settings
+from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
+from package_keeper.model.repository import RepositoryState
+from package_keeper.runner.process import tune_gc
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLICY = "docs/policy.yml"
@@ -90,10 +89,10 @@ def tags_of(number: int) -> list[str]:
             return []
 
 
-def life() -> RepositoryLife:
+def state() -> RepositoryState:
     """A busy repository."""
     closed = range(1, PULLS - 500)
-    return RepositoryLife(
+    return RepositoryState(
         full_name="acme/app",
         branches=frozenset({"main", *(f"topic/{number}" for number in range(0, PULLS, 40))}),
         git_tags=frozenset(f"v{number // 200}.{number // 4 % 50}.{number % 4}" for number in range(5_000)),
@@ -132,9 +131,9 @@ class Hub:
                 tags = tags_of(number) if part == 0 else []
                 page.append(self._entry(package, first + number * (parts + 1) + part + 1, name, tags, pushed))
             if len(page) >= 100:
-                found += wire.versions(json.dumps(page).encode(), package)
+                found += decode.versions(json.dumps(page).encode(), package)
                 page = []
-        return found + wire.versions(json.dumps(page).encode(), package)
+        return found + decode.versions(json.dumps(page).encode(), package)
 
     @staticmethod
     def _entry(package: PackageName, number: int, name: str, tags: list[str], pushed: datetime) -> dict[str, object]:
@@ -157,13 +156,13 @@ class Hub:
     def conflicts(self) -> list[Package]:
         return []
 
-    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | Refusal]:
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | ApiError]:
         return {
             package_type: [self.package(key) for key in self.lists if key.type is package_type]
             for package_type in package_types
         }
 
-    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | Refusal]:
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | ApiError]:
         return {package: self.package(package) for package in packages}
 
     def package(self, package: PackageName) -> Package:
@@ -191,7 +190,7 @@ class Hub:
         deleted: bool = False,
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
-    ) -> dict[PackageName, list[Version] | Refusal]:
+    ) -> dict[PackageName, list[Version] | ApiError]:
         return {package: self.versions(package) for package in packages}
 
     def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
@@ -236,8 +235,8 @@ class Hub:
 
     # the protocol RepositoryReader
 
-    def life(self, full_name: str) -> RepositoryLife:
-        return life()
+    def state(self, full_name: str) -> RepositoryState:
+        return state()
 
 
 class Silence:
@@ -273,7 +272,7 @@ def task(hub: Hub, log: Silence) -> Task:
     texts = {"operation": "delete", "token": "t", "owner": "acme", "package": "*", "policy": POLICY}
     texts |= {"api-url": "https://api.github.com", "max-delete-percent": "99"}
     policy = (ROOT / POLICY).read_text(encoding="utf-8")
-    settings = read_settings(texts, defaults={}, now=NOW, files=InputFiles(policy=policy))
+    settings = parse_settings(texts, defaults={}, now=NOW, files=InputFiles(policy=policy))
     owner = Owner(login="acme", type=OwnerType.ORGANIZATION)
     return Task(
         owner=owner,
@@ -281,7 +280,7 @@ def task(hub: Hub, log: Silence) -> Task:
         types_given=False,
         wanted=PackageFilter(patterns=settings.packages, also=settings.policy_packages),
         rules=settings.rules,
-        evidence=Evidence(
+        facts=FactGatherer(
             rules=settings.rules,
             owner=owner.login,
             repositories=hub,
@@ -320,7 +319,7 @@ def main(arguments: list[str]) -> int:
     hub = Hub(FORMS[arguments[0]])
     run = Run()
     wanted = task(hub, Silence())
-    spare_the_collector()
+    tune_gc()
     gc.collect()
     held, before = peak(), cpu()
     profile = cProfile.Profile()
@@ -330,7 +329,7 @@ def main(arguments: list[str]) -> int:
     else:
         operations.delete(wanted, run)
     figures = {
-        "versions": len(run.plan.judgements),
+        "versions": len(run.plan.decisions),
         "deleted": len(run.plan.writes),
         "reads": hub.reads,
         "cpu": round(cpu() - before - hub.seconds, 2),

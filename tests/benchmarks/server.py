@@ -49,7 +49,7 @@ class Figures:
     refusals: dict[str, int]
     """By the limit that refused."""
     peak: int
-    """The most REST requests in flight at once."""
+    """The most REST requests in calls at once."""
     arrivals: tuple[float, float]
     """The first request and the last."""
     deleted: list[float]

@@ -214,7 +214,7 @@ HEADS = (
     "requests",
     "manifests read",
     "refusals",
-    "REST in flight",
+    "REST in calls",
     "start",
     "elapsed",
     "bound",

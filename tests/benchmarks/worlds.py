@@ -106,7 +106,7 @@ WORLDS: dict[str, Callable[[Simulator, int], Package]] = {
 
 
 def write_cache(folder: Path, bodies: Iterable[bytes]) -> None:
-    """Write manifests as `FOLDER/sha256/ab/abcd…`, the form of src/package_keeper/runner/cache.py."""
+    """Write manifests as `FOLDER/sha256/ab/abcd…`, the form of src/package_keeper/runner/workspace.py."""
     for body in bodies:
         name = hashlib.sha256(body).hexdigest()
         place = folder / "sha256" / name[:2] / name

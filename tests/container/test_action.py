@@ -163,7 +163,7 @@ def test_a_token_that_arrived_empty_is_bad_input(runner: Runner, simulator: Simu
 def test_a_cancelled_run_stops_in_time_and_tells_what_it_did(
     runner: Runner, simulator: Simulator, package: Package, number: signal.Signals
 ) -> None:
-    # more than may be in flight at once, so that something is left to cancel
+    # more than may be in calls at once, so that something is left to cancel
     many = fill(simulator, "many", 400)
     simulator.on("DELETE", "/versions/", lambda *_: time.sleep(0.3))
     process = runner.start(operation="delete", package_type="npm", package="many", versions="1.*", dry_run="false")

@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.doors import EXAMPLES, from_action
-from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.reading import read_settings
-from package_keeper.runner.signals import Interruption, SystemClock
+from package_keeper.inputs.parser import parse_settings
+from package_keeper.inputs.sources import EXAMPLES, from_action
+from package_keeper.runner.process import Interruption, SystemClock
+from package_keeper.settings import Operation
 from tests.simulator import Simulator
 from tests.simulator.scenarios import SCENARIOS, TOKEN
 
@@ -213,7 +213,7 @@ def test_workflows_give_inputs_that_the_action_takes(block: Block) -> None:
         request = from_action({"INPUT_TOKEN": TOKEN, "INPUT_OWNER": "acme", **environ})
         now = SystemClock(Interruption()).now()
         # raises when something is wrong with the inputs, alone or together
-        settings = read_settings(request.texts, defaults=request.defaults, now=now, problems=request.problems)
+        settings = parse_settings(request.texts, defaults=request.defaults, now=now, problems=request.problems)
         expected = ("images: raw",) if settings.rules.raw else ()
         assert [text for text in settings.warnings if not text.startswith(expected)] == []
 

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Input, Kind
-from package_keeper.inputs.doors import Request, from_action, from_command_line
-from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.outputs import OUTPUTS
-from package_keeper.inputs.reading import read_settings
+from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OUTPUTS, Input, Kind
+from package_keeper.inputs.parser import parse_settings
+from package_keeper.inputs.sources import Request, from_action, from_command_line
+from package_keeper.model.words import Action, Outcome, Reason
 from package_keeper.report.contents import Contents
 from package_keeper.report.documents import outputs
-from package_keeper.runner.signals import Interruption, SystemClock
+from package_keeper.runner.process import Interruption, SystemClock
+from package_keeper.settings import Operation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -102,7 +101,7 @@ CONTRACT_OUTPUTS = (
     "failed-count remaining-count broken-count packages versions matrix rows bytes-freed plan receipt file truncated"
 )
 VOCABULARY = {
-    Decision: "keep delete untag restore",
+    Action: "keep delete untag restore",
     Reason: (
         "not-selected partial-tag-match keep-latest keep-daily keep-weekly keep-monthly keep-yearly keep-tags "
         "keep-versions keep-digests keep-used-in too-young needed-by unreadable unknown-age base-layer "
@@ -173,7 +172,7 @@ def test_every_declared_output_is_given() -> None:
 
 
 @pytest.mark.parametrize("words", VOCABULARY, ids=lambda words: words.__name__)
-def test_words_are_those_of_the_contract(words: type[Decision | Reason | Outcome]) -> None:
+def test_words_are_those_of_the_contract(words: type[Action | Reason | Outcome]) -> None:
     assert {str(word) for word in words} <= set(VOCABULARY[words].split())
 
 
@@ -196,7 +195,7 @@ def test_what_the_runner_passes_when_nothing_is_given_can_be_read(action: Any) -
     assert len(environ) == len(INPUTS)
     request = from_action(environ)
     assert request.problems == []
-    settings = read_settings(request.texts, defaults=request.defaults, now=HERE.now())
+    settings = parse_settings(request.texts, defaults=request.defaults, now=HERE.now())
     assert settings.operation is Operation.LIST
     assert settings.dry_run
     assert not settings.writes

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from package_keeper.decisions.deciding import decide_deletions
-from package_keeper.decisions.facts import Facts
-from package_keeper.decisions.retention import KeepLists
-from package_keeper.decisions.rules import Rules
-from package_keeper.decisions.sql import Inventory
 from package_keeper.inputs.patterns import parse_patterns
-from package_keeper.inputs.policy import read_policy
-from package_keeper.inventory.image import independent_images
-from package_keeper.inventory.package import PackageType
-from package_keeper.inventory.repository import RepositoryLife
-from package_keeper.inventory.version import Timestamp
+from package_keeper.inputs.policy_file import read_policy
+from package_keeper.model.images import independent_images
+from package_keeper.model.packages import PackageType, Timestamp
+from package_keeper.model.repository import RepositoryState
+from package_keeper.policy.evaluation import evaluate_deletions
+from package_keeper.policy.retention import KeepLists
+from package_keeper.policy.rules import Rules
+from package_keeper.policy.selection import Facts
+from package_keeper.policy.sql import Inventory
 from tests.unit.making import NOW, key, package, version
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -62,15 +61,17 @@ def test_what_the_policy_decides(tags: tuple[str, ...], decision: str, reason: s
         timestamp=Timestamp.UPDATED,
         may_go_on=lambda: True,
     )
-    life = RepositoryLife(
+    life = RepositoryState(
         full_name="acme/app",
         open_pulls=frozenset({8}),
         closed_pulls=frozenset({7}),
         closed_heads=frozenset({"topic/a"}),
     )
     selected = {expression: tables.selected(expression) for expression in rules.expressions}
-    (judged,) = decide_deletions(independent_images([image]), rules, Facts(lives={of: life}, selected=selected))
-    assert (judged.decision, judged.why) == (decision, reason)
+    (judged,) = evaluate_deletions(
+        independent_images([image]), rules, Facts(repositories={of: life}, selected=selected)
+    )
+    assert (judged.action, judged.why) == (decision, reason)
 
 
 def test_the_table_of_the_readme_is_among_the_rows() -> None:

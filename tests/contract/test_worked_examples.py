@@ -22,8 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from package_keeper.decisions.sql import JSON_TABLES, TABLES
-from package_keeper.decisions.sql_functions import ALLOWED_FUNCTIONS, CURRENT
+from package_keeper.policy.sql import ALLOWED_FUNCTIONS, CURRENT, JSON_TABLES, TABLES
 from tests.scenarios.program import Ended, Place
 from tests.scenarios.world import Tree, World, build
 from tests.simulator import Simulator

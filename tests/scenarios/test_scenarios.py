@@ -5,7 +5,7 @@ The real program runs as a process of its own against the simulated GitHub, thro
 `expectations.py` the part `expect`, `files` and symbolic `links` are put into the workspace; texts may hold
 `{id:NAME}`, `{digest:NAME}`, `{receipt}` (of the run before) and `{url}`.
 
-A case is `NAME.yaml`, or `case.yaml` in a folder NAME. The first case of each operation starts the program as its
+The first case of each operation starts the program as its
 users do; in all others it is forked where it is imported already (`tests/program`), which takes a tenth of the time.
 With `scale: 60` a minute lasts a second, for the program and for GitHub: for cases in which the program waits.
 """
@@ -26,9 +26,7 @@ from tests.scenarios.world import Tree, World, build, known
 from tests.simulator import Simulator
 
 HERE = Path(__file__).parent
-CASES = {path.stem: path for path in HERE.glob("*.yaml")} | {
-    path.parent.name: path for path in HERE.glob("*/case.yaml")
-}
+CASES = {path.stem: path for path in HERE.glob("*.yaml")}
 
 
 class _Loader(yaml.CSafeLoader):

@@ -7,13 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from package_keeper.decisions.patterns import Patterns
-from package_keeper.decisions.retention import Counts, KeepLists
-from package_keeper.decisions.rules import Rule, Rules
-from package_keeper.decisions.selection import Age, PartialMatch, Selection
 from package_keeper.inputs.patterns import parse_patterns
-from package_keeper.inventory.package import Package, PackageName, PackageType
-from package_keeper.inventory.version import Timestamp, Version
+from package_keeper.model.packages import Package, PackageName, PackageType, Timestamp, Version
+from package_keeper.policy.patterns import Patterns
+from package_keeper.policy.retention import Counts, KeepLists
+from package_keeper.policy.rules import Rule, Rules
+from package_keeper.policy.selection import Age, PartialMatch, Selection
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 

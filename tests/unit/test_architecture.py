@@ -16,18 +16,19 @@ MAY_IMPORT = {
     "__init__": frozenset[str](),
     "__main__": frozenset({"main"}),
     "errors": frozenset[str](),
-    "inventory": frozenset[str](),
-    "decisions": frozenset({"inventory"}),
-    "inputs": frozenset({"inventory", "decisions", "errors"}),
-    "report": frozenset({"inventory", "decisions"}),
-    "execution": frozenset({"inventory", "decisions", "errors"}),
-    "github": frozenset({"inventory", "errors"}),
-    "runner": frozenset({"inventory", "errors"}),
-    "main": frozenset({"errors", "inventory", "decisions", "inputs", "execution", "github", "runner", "report"}),
+    "model": frozenset[str](),
+    "policy": frozenset({"model"}),
+    "settings": frozenset({"model", "policy"}),
+    "inputs": frozenset({"model", "policy", "settings", "errors"}),
+    "report": frozenset({"model", "policy", "settings"}),
+    "execution": frozenset({"model", "policy", "errors"}),
+    "github": frozenset({"model", "errors"}),
+    "runner": frozenset({"model", "errors"}),
+    "main": frozenset({"errors", "model", "policy", "settings", "inputs", "execution", "github", "runner", "report"}),
 }
 """Which rooms each room may import besides itself; the version number, in `__init__`, is everybody's."""
 
-PURE = frozenset({"inventory", "decisions", "report"})
+PURE = frozenset({"model", "policy", "report"})
 
 IMPURE_MODULES = {
     "network": "socket ssl select selectors http urllib.request urllib.error ftplib smtplib asyncio urllib3 requests",
@@ -48,7 +49,7 @@ LIBRARIES = {
     "actions_toolkit": frozenset({"runner"}),
     "re2": frozenset({"inputs"}),
     "isodate": frozenset({"inputs"}),
-    "semver": frozenset({"decisions", "inputs"}),
+    "semver": frozenset({"policy", "inputs"}),
     "yaml": frozenset({"inputs"}),
     "jsonschema": frozenset({"inputs"}),
 }
@@ -56,23 +57,27 @@ LIBRARIES = {
 
 WRITERS = {
     ("github/rest.py", "PackagesWriter"): frozenset({"DELETE", "POST"}),
-    ("github/registry.py", "TagMover"): frozenset({"PUT"}),
+    ("github/registry.py", "RegistryWriter"): frozenset({"PUT"}),
 }
 """The classes that may name a method that changes something, and which."""
 
 METHODS = frozenset({"DELETE", "POST", "PUT", "PATCH"})
 
 MAY_SAY_DRY_RUN = {
-    "inputs": "reads it, and turns it into `Settings.writes`",
+    "inputs": "reads it",
+    "settings": "turns it into `Settings.writes`",
     "report": "tells people what kind of run it was",
     "main": "gives a dry run no writer",
-    "execution/verdict.py": "finds the result word, `planned`, of a run that is over",
+    "execution/exit_status.py": "finds the result word, `planned`, of a run that is over",
 }
 
-LANES = "github/lanes.py"
+POOL = "github/pool.py"
 """The one module that starts threads."""
 
 LONGEST = 600
+
+DEFINITIONS = "inputs/definitions.py"
+"""The one table of all inputs, which may be longer."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def rooms_import_only_their_neighbours(module: Module) -> Iterator[str]:
 
 
 def pure_rooms_touch_nothing(module: Module) -> Iterator[str]:
-    """`inventory`, `decisions` and `report`: no network, files, environment, clock, randomness, logging."""
+    """`model`, `policy` and `report`: no network, files, environment, clock, randomness, logging."""
     if module.room not in PURE:
         return
     for name, line in module.imports:
@@ -163,17 +168,17 @@ def only_main_reads_the_environment(module: Module) -> Iterator[str]:
             yield module.at(node.lineno, f"os.{node.attr}; only main reads the environment")
 
 
-def only_lanes_start_threads(module: Module) -> Iterator[str]:
-    """Threads, pools and event loops belong to `github/lanes.py`; an event or a lock may stand elsewhere."""
-    if module.path == LANES:
+def only_the_pool_starts_threads(module: Module) -> Iterator[str]:
+    """Threads, pools and event loops belong to `github/pool.py`; an event or a lock may stand elsewhere."""
+    if module.path == POOL:
         return
     starters = ("threading.Thread", "threading.Timer", "threading.*", "_thread", "asyncio", "multiprocessing")
     for name, line in module.imports:
         if any(is_of(name, each) for each in (*starters, "concurrent")):
-            yield module.at(line, f"imports {name}; threads live in {LANES}")
+            yield module.at(line, f"imports {name}; threads live in {POOL}")
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and node.attr in {"Thread", "Timer", "start_new_thread", "to_thread"}:
-            yield module.at(node.lineno, f".{node.attr}; threads live in {LANES}")
+            yield module.at(node.lineno, f".{node.attr}; threads live in {POOL}")
 
 
 def each_library_has_its_room(module: Module) -> Iterator[str]:
@@ -242,7 +247,9 @@ def there_is_no_dry_run_below_main(module: Module) -> Iterator[str]:
 
 
 def modules_are_short(module: Module) -> Iterator[str]:
-    """A module that does not fit into a head is two modules."""
+    """A module that does not fit into a head is two modules; a table of definitions is read line by line."""
+    if module.path == DEFINITIONS:
+        return
     lines = len(module.text.splitlines())
     if lines > LONGEST:
         yield module.at(lines, f"{lines} lines; {LONGEST} are enough")
@@ -252,7 +259,7 @@ RULES: tuple[Rule, ...] = (
     rooms_import_only_their_neighbours,
     pure_rooms_touch_nothing,
     only_main_reads_the_environment,
-    only_lanes_start_threads,
+    only_the_pool_starts_threads,
     each_library_has_its_room,
     only_writers_name_a_method_that_writes,
     only_main_makes_writers,
@@ -261,25 +268,25 @@ RULES: tuple[Rule, ...] = (
 )
 
 VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
-    (rooms_import_only_their_neighbours, "decisions/a.py", "from package_keeper.errors import Refusal"),
-    (rooms_import_only_their_neighbours, "decisions/a.py", "import package_keeper.inputs.settings"),
-    (rooms_import_only_their_neighbours, "inventory/a.py", "from package_keeper.decisions import plan"),
+    (rooms_import_only_their_neighbours, "policy/a.py", "from package_keeper.errors import ApiError"),
+    (rooms_import_only_their_neighbours, "policy/a.py", "import package_keeper.settings"),
+    (rooms_import_only_their_neighbours, "model/a.py", "from package_keeper.policy import plan"),
     (rooms_import_only_their_neighbours, "execution/a.py", "from package_keeper.github.rest import PackagesWriter"),
-    (rooms_import_only_their_neighbours, "execution/a.py", "def f():\n    from package_keeper.inputs import settings"),
-    (rooms_import_only_their_neighbours, "github/a.py", "from package_keeper.runner.files import Workspace"),
+    (rooms_import_only_their_neighbours, "execution/a.py", "def f():\n    from package_keeper.inputs import parser"),
+    (rooms_import_only_their_neighbours, "github/a.py", "from package_keeper.runner.workspace import Workspace"),
     (rooms_import_only_their_neighbours, "runner/a.py", "from package_keeper import github"),
     (rooms_import_only_their_neighbours, "report/a.py", "from package_keeper.execution.run import Run"),
-    (rooms_import_only_their_neighbours, "errors.py", "from package_keeper.inventory.package import Owner"),
+    (rooms_import_only_their_neighbours, "errors.py", "from package_keeper.model.packages import Owner"),
     (rooms_import_only_their_neighbours, "inputs/a.py", "import package_keeper"),
     (rooms_import_only_their_neighbours, "inputs/a.py", "from .. import github"),
     (rooms_import_only_their_neighbours, "attic/a.py", ""),
-    (pure_rooms_touch_nothing, "inventory/a.py", "import os.path"),
-    (pure_rooms_touch_nothing, "inventory/a.py", "from pathlib import Path"),
-    (pure_rooms_touch_nothing, "decisions/a.py", "import time"),
-    (pure_rooms_touch_nothing, "decisions/a.py", "import random"),
-    (pure_rooms_touch_nothing, "decisions/a.py", "import logging"),
-    (pure_rooms_touch_nothing, "decisions/a.py", "from datetime import datetime\nx = datetime.now()"),
-    (pure_rooms_touch_nothing, "decisions/a.py", "import datetime\nx = datetime.date.today()"),
+    (pure_rooms_touch_nothing, "model/a.py", "import os.path"),
+    (pure_rooms_touch_nothing, "model/a.py", "from pathlib import Path"),
+    (pure_rooms_touch_nothing, "policy/a.py", "import time"),
+    (pure_rooms_touch_nothing, "policy/a.py", "import random"),
+    (pure_rooms_touch_nothing, "policy/a.py", "import logging"),
+    (pure_rooms_touch_nothing, "policy/a.py", "from datetime import datetime\nx = datetime.now()"),
+    (pure_rooms_touch_nothing, "policy/a.py", "import datetime\nx = datetime.date.today()"),
     (pure_rooms_touch_nothing, "report/a.py", "from urllib import request"),
     (pure_rooms_touch_nothing, "report/a.py", "open('x')"),
     (pure_rooms_touch_nothing, "report/a.py", "print('x')"),
@@ -287,17 +294,17 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
     (only_main_reads_the_environment, "inputs/a.py", "import os\nx = os.getenv('A')"),
     (only_main_reads_the_environment, "github/a.py", "from os import environ"),
     (only_main_reads_the_environment, "execution/main.py", "import os\nx = os.environ"),
-    (only_lanes_start_threads, "execution/a.py", "from concurrent.futures import ThreadPoolExecutor"),
-    (only_lanes_start_threads, "runner/a.py", "import threading\nthreading.Thread(target=print)"),
-    (only_lanes_start_threads, "main/session.py", "from threading import Thread"),
-    (only_lanes_start_threads, "execution/a.py", "import asyncio"),
-    (only_lanes_start_threads, "github/a.py", "import threading\nthreading.Thread(target=print)"),
-    (only_lanes_start_threads, "github/a.py", "from concurrent.futures import ThreadPoolExecutor"),
+    (only_the_pool_starts_threads, "execution/a.py", "from concurrent.futures import ThreadPoolExecutor"),
+    (only_the_pool_starts_threads, "runner/a.py", "import threading\nthreading.Thread(target=print)"),
+    (only_the_pool_starts_threads, "main/app.py", "from threading import Thread"),
+    (only_the_pool_starts_threads, "execution/a.py", "import asyncio"),
+    (only_the_pool_starts_threads, "github/a.py", "import threading\nthreading.Thread(target=print)"),
+    (only_the_pool_starts_threads, "github/a.py", "from concurrent.futures import ThreadPoolExecutor"),
     (each_library_has_its_room, "execution/a.py", "import requests"),
     (each_library_has_its_room, "execution/a.py", "from github import Github"),
-    (each_library_has_its_room, "main/session.py", "import github"),
+    (each_library_has_its_room, "main/app.py", "import github"),
     (each_library_has_its_room, "execution/a.py", "from semver import Version"),
-    (each_library_has_its_room, "decisions/a.py", "import yaml"),
+    (each_library_has_its_room, "policy/a.py", "import yaml"),
     (each_library_has_its_room, "report/a.py", "def f():\n    from jsonschema import Draft202012Validator"),
     (each_library_has_its_room, "inputs/a.py", "from ruamel.yaml import YAML"),
     (each_library_has_its_room, "inputs/a.py", "from actions_toolkit import core"),
@@ -314,41 +321,41 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
     ),
     (only_writers_name_a_method_that_writes, "github/a.py", "from queue import SimpleQueue\nsession.post('/x')"),
     (only_writers_name_a_method_that_writes, "github/registry.py", "class Registry:\n    method = 'PUT'"),
-    (only_writers_name_a_method_that_writes, "github/registry.py", "class TagMover:\n    method = 'DELETE'"),
+    (only_writers_name_a_method_that_writes, "github/registry.py", "class RegistryWriter:\n    method = 'DELETE'"),
     (only_writers_name_a_method_that_writes, "github/rest.py", "class PackagesWriter:\n    method = 'PUT'"),
     (
         only_main_makes_writers,
         "github/identity.py",
         "from package_keeper.github import rest\nrest.PackagesWriter(1, 2)",
     ),
-    (only_main_makes_writers, "github/registry.py", "def registry():\n    return TagMover()"),
-    (only_main_makes_writers, "execution/main.py", "from package_keeper.execution import x\nx.TagMover()"),
+    (only_main_makes_writers, "github/registry.py", "def registry():\n    return RegistryWriter()"),
+    (only_main_makes_writers, "execution/main.py", "from package_keeper.execution import x\nx.RegistryWriter()"),
     (there_is_no_dry_run_below_main, "execution/a.py", "def f(*, dry_run): ..."),
     (there_is_no_dry_run_below_main, "execution/a.py", "if settings.dry_run: ..."),
-    (there_is_no_dry_run_below_main, "github/a.py", "Transport(dry_run=True)"),
-    (there_is_no_dry_run_below_main, "decisions/a.py", "is_dry_run = True"),
+    (there_is_no_dry_run_below_main, "github/a.py", "HttpClient(dry_run=True)"),
+    (there_is_no_dry_run_below_main, "policy/a.py", "is_dry_run = True"),
     (modules_are_short, "execution/a.py", "x = 1\n" * (LONGEST + 1)),
 )
 
 HARMLESS: tuple[tuple[str, str], ...] = (
     (
-        "main/session.py",
+        "main/app.py",
         "import os\nfrom package_keeper.github.rest import PackagesWriter\nx = os.environ\ndry_run = False",
     ),
     (
-        "decisions/a.py",
-        "import re\nfrom datetime import datetime, timedelta\nfrom package_keeper.inventory import image",
+        "policy/a.py",
+        "import re\nfrom datetime import datetime, timedelta\nfrom package_keeper.model import images",
     ),
     ("report/a.py", "import json\nfrom urllib.parse import quote\nimport unicodedata"),
     ("inputs/a.py", "from package_keeper import __version__\nimport re2\nDEFAULT = 'delete'"),
     ("inputs/a.py", "import yaml\nfrom semver import Version\n\n\ndef f():\n    from jsonschema import exceptions"),
-    ("decisions/a.py", "import sqlite3\nimport json\nfrom semver import Version"),
-    ("main/__init__.py", "import os\nfrom package_keeper.main import session\nx = os.environ"),
+    ("policy/a.py", "import sqlite3\nimport json\nfrom semver import Version"),
+    ("main/__init__.py", "import os\nfrom package_keeper.main import app\nx = os.environ"),
     ("runner/a.py", "import threading\nevent = threading.Event()"),
     ("github/a.py", "import requests\nimport threading\nheld = threading.local()\nsession.request('GET', '/x')"),
-    (LANES, "import threading\nfrom queue import SimpleQueue\nthreading.Thread(target=print)\nSimpleQueue().put(1)"),
+    (POOL, "import threading\nfrom queue import SimpleQueue\nthreading.Thread(target=print)\nSimpleQueue().put(1)"),
     ("github/rest.py", "class PackagesWriter:\n    def f(self):\n        self.send('DELETE', '/x')"),
-    ("github/registry.py", "class TagMover(Registry):\n    def put(self):\n        self.send('PUT', '/x')"),
+    ("github/registry.py", "class RegistryWriter(Registry):\n    def put(self):\n        self.send('PUT', '/x')"),
     ("execution/a.py", "class Delete:\n    name = 'delete'\n\n    def f(self):\n        self.writer.delete('x')"),
 )
 

@@ -15,8 +15,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "src"))
 
 from package_keeper.main import main
-from package_keeper.runner.process import leave  # reason: the path must be set before
-from package_keeper.runner.signals import Interruption, SystemClock
+from package_keeper.runner.process import (
+    Interruption,
+    SystemClock,
+    leave,  # reason: the path must be set before
+)
 
 SECONDS = struct.Struct("d")
 

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from package_keeper.github.clock import Clock
-from package_keeper.github.governor import Governor
-from package_keeper.github.lanes import Lanes
+from package_keeper.github.http import HttpClient
+from package_keeper.github.pool import Pool
+from package_keeper.github.rate_limit import Clock, RateLimiter, RunLimits
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.retries import Retries
-from package_keeper.github.run_pace import RunPace
-from package_keeper.github.transport import Transport
-from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.model.packages import Owner, OwnerType
 from tests.simulator import Simulator
 from tests.wire.world import TOKEN
 
@@ -32,7 +30,7 @@ TRICKLING_HEAD = b"HTTP/1.1 200 Slowly\r\nX-Endless:"
 """The beginning of an answer whose head comes byte by byte, for hours."""
 
 
-LANES = Lanes()
+LANES = Pool()
 """The threads of all tests: they have no end, so there are only these."""
 
 
@@ -83,10 +81,10 @@ class CrewClock(StillClock):
     So no time passes while a request is under way.
     """
 
-    def __init__(self, crew: int, simulator: Simulator | None = None) -> None:
+    def __init__(self, pool: int, simulator: Simulator | None = None) -> None:
         super().__init__()
         self._simulator = simulator
-        self._awake = crew
+        self._awake = pool
         self._asleep: list[tuple[float, int]] = []
         self._tickets = itertools.count()
         self._changed = threading.Condition()
@@ -135,35 +133,35 @@ def retries(
     deadline: float | None = None,
 ) -> Retries:
     """Make what a run has for one host: the pace, and what is tried again."""
-    run_pace = RunPace(polite, deadline)
-    governor = Governor(clock, warn=say, tell=say, who=who, counts_points=counts_points, run_pace=run_pace)
-    return Retries(governor, clock, say)
+    run_limits = RunLimits(polite, deadline)
+    rate_limiter = RateLimiter(clock, warn=say, tell=say, who=who, counts_points=counts_points, run_limits=run_limits)
+    return Retries(rate_limiter, clock, say)
 
 
 @dataclass
 class Client:
-    """A transport, with a clock that does not wait and everything it said."""
+    """A http_client, with a clock that does not wait and everything it said."""
 
-    transport: Transport
+    http_client: HttpClient
     clock: StillClock
     said: list[str]
 
     def reader(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesReader:
-        return PackagesReader(self.transport, Owner(login=login, type=kind), LANES)
+        return PackagesReader(self.http_client, Owner(login=login, type=kind), LANES)
 
     def writer(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesWriter:
-        return PackagesWriter(self.transport, Owner(login=login, type=kind))
+        return PackagesWriter(self.http_client, Owner(login=login, type=kind))
 
 
 @contextlib.contextmanager
 def client(url: str, token: str = TOKEN) -> Iterator[Client]:
     """Make a client, and close its connections in the end."""
     clock, said = StillClock(), list[str]()
-    transport = Transport(url, token, retries(clock, said.append))
+    http_client = HttpClient(url, token, retries(clock, said.append))
     try:
-        yield Client(transport, clock, said)
+        yield Client(http_client, clock, said)
     finally:
-        transport.close()
+        http_client.close()
 
 
 def answer(status: int, body: bytes = b"", *headers: str) -> bytes:

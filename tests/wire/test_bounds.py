@@ -15,14 +15,13 @@ from collections.abc import Iterator
 import github
 import pytest
 
-from package_keeper.errors import OutOfTime, Refusal, RefusalKind
-from package_keeper.github import bounds, governor, transport
-from package_keeper.github.asking import Asker
-from package_keeper.github.governor import Use
-from package_keeper.github.registry import TagMover
-from package_keeper.github.repositories import Repositories
-from package_keeper.github.transport import Transport
-from package_keeper.inventory.package import PackageName, PackageType
+from package_keeper.errors import ApiError, ApiErrorKind, OutOfTime
+from package_keeper.github import http, rate_limit
+from package_keeper.github.http import HttpClient
+from package_keeper.github.rate_limit import Use
+from package_keeper.github.registry import RegistryWriter
+from package_keeper.github.repositories import PyGithubClient, Repositories
+from package_keeper.model.packages import PackageName, PackageType
 from tests.wire.machinery import (
     LANES,
     TRICKLE,
@@ -45,7 +44,7 @@ LIB = PackageName(type=PackageType.NPM, name="lib")
 @pytest.fixture(autouse=True)
 def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute, in which bytes come without a pause, has no other end."""
-    monkeypatch.setattr(governor, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 0.5)
 
 
 @contextlib.contextmanager
@@ -63,33 +62,33 @@ def within(seconds: float) -> Iterator[None]:
 def test_an_answer_that_trickles_is_lost(method: str, slow: bytes) -> None:
     missing = answer(404, b'{"message": "Package version not found."}')
     with Scripted([slow, missing]) as server, client(server.url) as ours, within(2):
-        with pytest.raises(Refusal) as caught:
-            ours.transport.send(method, "/x", use=Use.READ if method == "GET" else Use.DELETE)
+        with pytest.raises(ApiError) as caught:
+            ours.http_client.send(method, "/x", use=Use.READ if method == "GET" else Use.DELETE)
         assert server.requests == [f"{method} /x"] * 2
         assert "did not answer in time (reading)" in ours.said[0]
-        assert (caught.value.kind, caught.value.sent_before) == (RefusalKind.NOT_FOUND, True)
+        assert (caught.value.kind, caught.value.sent_before) == (ApiErrorKind.NOT_FOUND, True)
 
 
 def test_an_interim_answer_without_end_is_given_up() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n" * 3
     with Scripted([interim, FINE]) as server, client(server.url) as ours, within(2):
-        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert ours.http_client.send("GET", "/x").body == b"[]"
 
 
 @pytest.mark.parametrize("slow", SLOW)
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_the_bound_shrinks_to_what_time_limit_leaves(method: str, slow: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(governor, "ANSWER_SECONDS", 60.0)
-    monkeypatch.setattr(governor, "LEAST_ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(governor, "LEAST_WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(rate_limit, "LEAST_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(rate_limit, "LEAST_WRITE_SECONDS", 0.1)
     clock, said = StillClock(), list[str]()
     with Scripted([slow]) as server, within(2):
-        ours = Transport(server.url, TOKEN, retries(clock, said.append, deadline=0.6))
+        ours = HttpClient(server.url, TOKEN, retries(clock, said.append, deadline=0.6))
         if method == "GET":
             with pytest.raises(OutOfTime, match=r"did not answer in time .* would end past time-limit"):
                 ours.send("GET", "/x")
         else:
-            with pytest.raises(Refusal, match="did not answer in time") as caught:
+            with pytest.raises(ApiError, match="did not answer in time") as caught:
                 ours.send("DELETE", "/x", use=Use.DELETE)
             assert caught.value.sent_before
             assert caught.value.out_of_time
@@ -98,17 +97,17 @@ def test_the_bound_shrinks_to_what_time_limit_leaves(method: str, slow: bytes, m
 
 
 def test_what_is_sent_in_the_last_moment_has_time_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(governor, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 60.0)
     clock = StillClock()
     for deadline, read, write in ((1_000.0, 60, 60), (20.0, 20, 20), (5.0, 5, 10), (0.01, 3, 10), (-5.0, 3, 10)):
-        pace = retries(clock, print, deadline=deadline).governor
+        pace = retries(clock, print, deadline=deadline).rate_limiter
         assert (pace.answer_seconds(), pace.answer_seconds(writes=True)) == (read, write)
 
 
 @contextlib.contextmanager
-def registry(url: str) -> Iterator[TagMover]:
+def registry(url: str) -> Iterator[RegistryWriter]:
     clock = StillClock()
-    made = TagMover(url, "acme", TOKEN, retries=retries(clock, print, who="the registry"), lanes=LANES)
+    made = RegistryWriter(url, "acme", TOKEN, retries=retries(clock, print, who="the registry"), pool=LANES)
     yield made
     made._session.close()
 
@@ -128,11 +127,11 @@ REPOSITORY = json.dumps({"id": 1, "name": "app", "full_name": "acme/app", "defau
 
 @contextlib.contextmanager
 def repositories(url: str, said: list[str], deadline: float | None = None) -> Iterator[Repositories]:
-    asker = Asker(url, TOKEN, retries(StillClock(), said.append, deadline=deadline))
+    client = PyGithubClient(url, TOKEN, retries(StillClock(), said.append, deadline=deadline))
     try:
-        yield Repositories(asker)
+        yield Repositories(client)
     finally:
-        asker.close()
+        client.close()
 
 
 @pytest.mark.parametrize("slow", SLOW)
@@ -140,7 +139,7 @@ def test_pygithub_s_answers_have_the_same_bound(slow: bytes) -> None:
     said: list[str] = []
     with Scripted([slow, answer(200, REPOSITORY), slow, FINE]) as server, repositories(server.url, said) as ours:
         with within(3):
-            life = ours.life("acme/app")
+            life = ours.state("acme/app")
         assert (life.full_name, sorted(life.branches)) == ("acme/app", ["main"])
         assert len(said) == 2
         assert all("did not answer in time (reading)" in text for text in said)
@@ -148,7 +147,7 @@ def test_pygithub_s_answers_have_the_same_bound(slow: bytes) -> None:
 
 def test_pygithub_keeps_its_connection_open() -> None:
     with Scripted([answer(200, REPOSITORY), FINE]) as server, repositories(server.url, []) as ours:
-        ours.life("acme/app")
+        ours.state("acme/app")
         assert len(server.requests) == 4
         assert len(server._connections) == 1
 
@@ -161,17 +160,17 @@ def test_pygithub_does_not_go_round_in_circles(step: bytes, monkeypatch: pytest.
         there = step.replace(b"{url}", server.url.encode())
         server.answers = [there, there.replace(b"/other", b"/repos/acme/app")] * 3_000
         with pytest.raises(OutOfTime):
-            ours.life("acme/app")
+            ours.state("acme/app")
         assert len(server.requests) > 2
 
 
 def test_pygithub_s_answers_are_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("package_keeper.github.asking.LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr("package_keeper.github.repositories.LARGEST_ANSWER", 1 << 20)
     large = b"[%s]" % (b" " * (2 << 20))
     with Scripted([answer(200, large)]) as server, repositories(server.url, []) as ours:
-        with pytest.raises(Refusal, match="larger than 1 MB") as caught:
-            ours.life("acme/app")
-        assert caught.value.kind is RefusalKind.UNREACHABLE
+        with pytest.raises(ApiError, match="larger than 1 MB") as caught:
+            ours.state("acme/app")
+        assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert len(server.requests) == 1
 
 
@@ -181,19 +180,19 @@ def test_pygithub_s_answers_are_not_too_large(monkeypatch: pytest.MonkeyPatch) -
 def test_the_bound_holds_in_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate())
     with Trickling() as server, client(server.url) as ours, within(2):
-        ours.transport.governor.run_pace.deadline = 0.6
+        ours.http_client.rate_limiter.run_limits.deadline = 0.6
         with pytest.raises(OutOfTime, match="did not answer in time"):
-            ours.transport.send("GET", "/x")
+            ours.http_client.send("GET", "/x")
 
 
 def test_a_proxy_that_trickles_when_asked_for_a_tunnel_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
     with Scripted([TRICKLING_HEAD]) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with client("https://github.invalid") as ours, within(2):
-            ours.transport.governor.run_pace.deadline = 0.6
+            ours.http_client.rate_limiter.run_limits.deadline = 0.6
             with pytest.raises(OutOfTime):
-                ours.transport.send("GET", "/x")
+                ours.http_client.send("GET", "/x")
         assert proxy.requests == ["CONNECT github.invalid:443"]
 
 
@@ -202,9 +201,9 @@ def test_the_bound_holds_in_tls_within_tls(monkeypatch: pytest.MonkeyPatch) -> N
     with Trickling(is_proxy=True) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with client("https://localhost") as ours, within(2):
-            ours.transport.governor.run_pace.deadline = 0.6
+            ours.http_client.rate_limiter.run_limits.deadline = 0.6
             with pytest.raises(OutOfTime, match="did not answer in time"):
-                ours.transport.send("GET", "/x")
+                ours.http_client.send("GET", "/x")
 
 
 # size
@@ -216,8 +215,8 @@ EXACT = b"[%s]" % (b" " * ((1 << 20) - 2))
 
 @pytest.fixture
 def at_most_a_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LARGEST_ANSWER", 1 << 20)
-    monkeypatch.setattr(governor, "ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(http, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 5.0)
 
 
 @pytest.mark.usefixtures("at_most_a_megabyte")
@@ -234,27 +233,27 @@ def at_most_a_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_an_answer_that_is_too_large_no_more_is_read(large: bytes) -> None:
     with Scripted([large]) as server, client(server.url) as ours, within(3):
         tracemalloc.start()
-        with pytest.raises(Refusal, match="the answer is larger than 1 MB, and was not read to its end") as caught:
-            ours.transport.send("GET", "/x")
+        with pytest.raises(ApiError, match="the answer is larger than 1 MB, and was not read to its end") as caught:
+            ours.http_client.send("GET", "/x")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 8 << 20
-        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert len(server.requests) == 1
 
 
 @pytest.mark.usefixtures("at_most_a_megabyte")
 def test_an_answer_that_is_just_not_too_large_comes_whole() -> None:
     with Scripted([answer(200, EXACT)]) as server, client(server.url) as ours:
-        assert ours.transport.send("GET", "/x").body == EXACT
+        assert ours.http_client.send("GET", "/x").body == EXACT
 
 
 @pytest.mark.usefixtures("at_most_a_megabyte")
 def test_a_write_whose_answer_is_too_large_may_have_been_carried_out() -> None:
     with Scripted([answer(200, EXACT + b" ")]) as server, client(server.url) as ours:
-        with pytest.raises(Refusal) as caught:
-            ours.transport.send("DELETE", "/x", use=Use.DELETE)
-        assert (caught.value.kind, caught.value.sent_before) == (RefusalKind.UNREACHABLE, True)
+        with pytest.raises(ApiError) as caught:
+            ours.http_client.send("DELETE", "/x", use=Use.DELETE)
+        assert (caught.value.kind, caught.value.sent_before) == (ApiErrorKind.UNREACHABLE, True)
         assert len(server.requests) == 1
 
 

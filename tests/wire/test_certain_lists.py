@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from package_keeper.errors import Refusal
+from package_keeper.errors import ApiError
 from package_keeper.github.paging import READINGS
-from package_keeper.inventory.package import PackageName
+from package_keeper.model.packages import PackageName
 from tests.simulator import Request, Simulator
 from tests.wire.machinery import client
 from tests.wire.test_side_by_side import ids, key, stocked
@@ -40,7 +40,7 @@ def test_what_vanished_from_two_readings_is_asked_for(sim: Simulator, there: boo
     asked = [request.path for request in sim.requests if request.path.endswith(f"/versions/{lost}")]
     assert len(asked) == 1
     if there:
-        assert isinstance(found, Refusal)
+        assert isinstance(found, ApiError)
         assert "changes too fast" in str(found)
     else:
         assert sorted(ids(found)) == [number for number in made if number != lost]
@@ -83,7 +83,7 @@ def test_a_list_that_is_incomplete_is_never_certain(sim: Simulator, page: int) -
         assert {name: sorted(ids(each)) for name, each in again.items()} == made
         assert (reader.is_incomplete(key(0)), reader.is_incomplete(key(1))) == (True, False)
         certain = reader.versions_of(made, seen={name: set(ids(each)) for name, each in found.items()})
-        assert isinstance(certain[key(0)], Refusal)
+        assert isinstance(certain[key(0)], ApiError)
         assert sorted(ids(certain[key(1)])) == made[key(1)]
         (remark,) = reader.remarks
         assert remark.startswith("npm/app0: GitHub lists only a part of the versions")
@@ -139,7 +139,7 @@ def test_nothing_that_stays_is_missed_whatever_happens_meanwhile(sim: Simulator,
     for name in made:
         stayed = {each.id for each in sim.package("acme", "npm", name.name).active()} & set(made[name])
         found = certain[name]
-        assert isinstance(found, Refusal) or stayed <= set(ids(found))
+        assert isinstance(found, ApiError) or stayed <= set(ids(found))
     assert all(pages(sim, name) <= 2 * (READINGS + 3) * 4 for name in made)
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.execution.receipt import Ending, Receipt, ReceiptProblem, damage, read_receipt
-from package_keeper.runner.files import Workspace
+from package_keeper.model.words import Outcome
+from package_keeper.runner.workspace import Workspace
 from tests.scenarios.program import ROOT
 from tests.unit.execution.test_receipt import WRITES, Paper, deletion, writer
 
@@ -162,7 +162,7 @@ def test_what_is_said_of_damage_names_the_lines() -> None:
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from package_keeper.runner.files import FileUnwritable, Workspace
+from package_keeper.runner.workspace import FileUnwritable, Workspace
 
 file = Workspace(Path(sys.argv[1])).create_receipt("receipt")
 for number, size in enumerate(map(int, sys.argv[2:])):

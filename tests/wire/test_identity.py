@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from package_keeper.errors import BadInput, NotAuthorized, Unreachable
+from package_keeper.github.http import HttpClient
 from package_keeper.github.identity import Identity
-from package_keeper.github.transport import Transport
-from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.model.packages import Owner, OwnerType
 from tests.simulator import Simulator
 from tests.wire.machinery import Scripted, StillClock, answer, retries
 from tests.wire.world import TOKEN
@@ -29,11 +29,11 @@ def resolve(
     url: str, login: str, owner_type: str = "auto", *, default: bool = False, clock: StillClock | None = None
 ) -> Owner:
     said: list[str] = []
-    transport = Transport(url, TOKEN, retries(clock or StillClock(), said.append))
+    http_client = HttpClient(url, TOKEN, retries(clock or StillClock(), said.append))
     try:
-        owner = Identity(url, transport).resolve(login, owner_type, login_is_default=default)
+        owner = Identity(url, http_client).resolve(login, owner_type, login_is_default=default)
     finally:
-        transport.close()
+        http_client.close()
     assert not any(TOKEN in text for text in said)
     return owner
 

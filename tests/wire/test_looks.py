@@ -159,7 +159,7 @@ def test_a_missing_permission_is_not_tried_out_version_by_version(sim: Simulator
     assert len(sim.package("acme", "npm", "lib").active()) == 1, "the other package goes on"
     assert set(outcomes(ended).values()) == {"no-permission", "done"}
     assert ended.count("failed") == 120
-    assert deletes(sim, "/npm/app/") <= 40, "what was in flight when the first was refused"
+    assert deletes(sim, "/npm/app/") <= 40, "what was in calls when the first was refused"
     looks = [each for each in sim.requests if each.method == "GET" and "/npm/app/versions/" in each.path]
     assert len(looks) <= 1
     about_it = [text for text in ended.annotations["error"] if "npm/app" in text]

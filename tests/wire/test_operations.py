@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import refusals, wire
-from package_keeper.inventory.package import OwnerType, Package, PackageName, PackageType
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import decode, errors
+from package_keeper.model.packages import OwnerType, Package, PackageName, PackageType
 from package_keeper.report.documents import package_document, version_document
 from tests.simulator import Simulator
 from tests.simulator.openapi import packages_operations
@@ -68,14 +68,14 @@ def test_all_nine_operations_of_a_family(
 
     writer.delete_version(key, first.id)
     assert [one.id for one in reader.versions(key, deleted=True)] == [first.id]
-    with pytest.raises(Refusal) as gone:
+    with pytest.raises(ApiError) as gone:
         reader.version(key, first.id)
-    assert gone.value.kind is RefusalKind.NOT_FOUND
+    assert gone.value.kind is ApiErrorKind.NOT_FOUND
     writer.restore_version(key, first.id)
     assert reader.version(key, first.id).id == first.id
 
     writer.delete_package(key)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         reader.package(key)
     writer.restore_package(key)
     assert reader.package(key).id == package.id
@@ -114,7 +114,7 @@ def test_names_are_encoded_whole(name: str, encoded: str) -> None:
 def test_a_name_that_would_change_the_path_is_never_sent(name: str) -> None:
     with Scripted([answer(204)]) as server, client(server.url) as ours:
         for write in (ours.writer().delete_package, ours.writer().restore_package):
-            with pytest.raises(Refusal):
+            with pytest.raises(ApiError):
                 write(PackageName(type=PackageType.NPM, name=name))
         assert server.requests == []
 
@@ -135,13 +135,13 @@ def test_the_examples_of_githubs_documentation_decode_whole(path: Path) -> None:
     entries = given if isinstance(given, list) else [given]
     if "metadata" in entries[0]:
         key = PackageName(type=PackageType(entries[0]["metadata"]["package_type"]), name="x")
-        versions = wire.versions(body, key) if isinstance(given, list) else [wire.version(body, key)]
+        versions = decode.versions(body, key) if isinstance(given, list) else [decode.version(body, key)]
         for entry, version in zip(entries, versions, strict=True):
             assert _same(entry, version_document(version))
             assert version.tags == tuple(entry["metadata"].get("container", {}).get("tags", ()))
     else:
         kind = PackageType(entries[0]["package_type"])
-        packages = wire.packages(body, kind) if isinstance(given, list) else [wire.package(body, kind)]
+        packages = decode.packages(body, kind) if isinstance(given, list) else [decode.package(body, kind)]
         for entry, package in zip(entries, packages, strict=True):
             assert isinstance(package, Package)
             assert _same(entry, package_document(package))
@@ -164,7 +164,7 @@ CONTAINER = PackageName(type=PackageType.CONTAINER, name="x")
 @pytest.mark.parametrize("text", [None, "", "soon", 12345, "2026-13-01T00:00:00Z", {}])
 def test_a_timestamp_that_cannot_be_read_is_unknown(text: object) -> None:
     body = json.dumps(VERSION | {"updated_at": text, "created_at": text, "deleted_at": text}).encode()
-    found = wire.version(body, CONTAINER)
+    found = decode.version(body, CONTAINER)
     assert (found.created_at, found.updated_at, found.deleted_at) == (None, None, None)
 
 
@@ -172,7 +172,7 @@ def test_timestamps_keep_their_zone_and_without_one_are_utc() -> None:
     body = json.dumps(
         VERSION | {"created_at": "2026-01-01T02:00:00+02:00", "updated_at": "2026-01-01T00:00:00"}
     ).encode()
-    found = wire.version(body, CONTAINER)
+    found = decode.version(body, CONTAINER)
     assert found.created_at == found.updated_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -193,27 +193,27 @@ def test_timestamps_keep_their_zone_and_without_one_are_utc() -> None:
 )
 def test_tags_are_found_wherever_github_puts_them(kind: str, metadata: object, tags: tuple[str, ...]) -> None:
     body = json.dumps(VERSION | {"metadata": metadata}).encode()
-    found = wire.version(body, PackageName(type=PackageType(kind), name="x"))
+    found = decode.version(body, PackageName(type=PackageType(kind), name="x"))
     assert sorted(found.tags) == sorted(tags)
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"\xff\xfe", b"<html>"])
 def test_what_is_no_json_is_no_answer(body: bytes) -> None:
-    with pytest.raises(Refusal) as caught:
-        wire.package(body, PackageType.NPM)
-    assert caught.value.kind is RefusalKind.UNREACHABLE
+    with pytest.raises(ApiError) as caught:
+        decode.package(body, PackageType.NPM)
+    assert caught.value.kind is ApiErrorKind.UNREACHABLE
 
 
 @pytest.mark.parametrize("body", [b"{}", b"null", b'{"id": "x", "name": "y"}', b"[{}]"])
 def test_what_is_json_and_no_package_is_an_answer_that_cannot_be_read(body: bytes) -> None:
-    with pytest.raises(Refusal) as caught:
-        wire.package(body, PackageType.NPM)
-    assert caught.value.kind is RefusalKind.OTHER
+    with pytest.raises(ApiError) as caught:
+        decode.package(body, PackageType.NPM)
+    assert caught.value.kind is ApiErrorKind.OTHER
 
 
 def test_packages_of_a_type_that_nobody_knows_are_left_out() -> None:
     body = json.dumps([PACKAGE | {"package_type": "crate"}, PACKAGE | {"id": 2}]).encode()
-    (package,) = wire.packages(body, PackageType.NPM)
+    (package,) = decode.packages(body, PackageType.NPM)
     assert isinstance(package, Package)
     assert package.id == 2
 
@@ -263,13 +263,13 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("method", "status", "message", "kind"), REFUSALS)
 def test_refusals_are_classified_by_message_and_status(method: str, status: int, message: str, kind: str) -> None:
-    found = refusals.refusal(method, status, {}, json.dumps({"message": message, "status": str(status)}).encode())
+    found = errors.refusal(method, status, {}, json.dumps({"message": message, "status": str(status)}).encode())
     assert (found.kind, found.message, found.status) == (kind, message, status)
 
 
 def test_remedies_say_what_to_change() -> None:
     def remedy(message: str, headers: dict[str, str] | None = None) -> str:
-        return refusals.refusal("DELETE", 403, headers or {}, json.dumps({"message": message}).encode()).remedy
+        return errors.refusal("DELETE", 403, headers or {}, json.dumps({"message": message}).encode()).remedy
 
     assert "permissions:\n  contents: read\n  packages: write" in remedy("Resource not accessible by integration")
     assert "read:packages" in remedy("You need at least read:packages scope to delete a package.")
@@ -281,5 +281,5 @@ def test_remedies_say_what_to_change() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"[]", b'{"message": 7}', b"\xff", b"null"])
 def test_a_refusal_without_githubs_words_is_classified_by_status(body: bytes) -> None:
-    assert refusals.refusal("GET", 404, {}, body).kind is RefusalKind.NOT_FOUND
-    assert "404" in refusals.refusal("GET", 404, {}, body).message
+    assert errors.refusal("GET", 404, {}, body).kind is ApiErrorKind.NOT_FOUND
+    assert "404" in errors.refusal("GET", 404, {}, body).message

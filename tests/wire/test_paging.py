@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github.rest import PackagesReader
-from package_keeper.inventory.package import Package, PackageName, PackageType
+from package_keeper.model.packages import Package, PackageName, PackageType
 from tests.simulator import Request, Simulator
 from tests.wire.machinery import Client, client
 from tests.wire.world import TOKEN
@@ -29,7 +29,7 @@ def versions(sim: Simulator, number: int) -> list[int]:
 
 def packages(reader: PackagesReader, package_type: PackageType) -> list[Package]:
     found = reader.packages([package_type])[package_type]
-    assert not isinstance(found, Refusal)
+    assert not isinstance(found, ApiError)
     return [package for package in found if isinstance(package, Package)]
 
 
@@ -123,18 +123,18 @@ def test_pages_that_fail_are_asked_for_in_halves(sim: Simulator, ours: Client) -
 def test_pages_that_fail_whatever_their_size_end_the_list(sim: Simulator, ours: Client) -> None:
     versions(sim, 150)
     sim.faults.add("GET", "/versions", status=502, times=None, after=1)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         ours.reader().versions(APP)
-    assert caught.value.kind is RefusalKind.UNREACHABLE
+    assert caught.value.kind is ApiErrorKind.UNREACHABLE
     assert {request.query["per_page"] for request in sim.requests} == {"100", "50", "25"}
 
 
 def test_a_refused_page_is_no_short_list(sim: Simulator, ours: Client) -> None:
     versions(sim, 150)
     sim.faults.add("GET", "page=2", status=403, message="Resource not accessible by integration")
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         ours.reader().versions(APP)
-    assert caught.value.kind is RefusalKind.NO_PERMISSION
+    assert caught.value.kind is ApiErrorKind.NO_PERMISSION
 
 
 @pytest.mark.parametrize("action", ["garbage", "truncate", "close", "close-after"])
@@ -147,9 +147,9 @@ def test_a_broken_page_is_asked_for_again(sim: Simulator, ours: Client, action: 
 def test_a_list_that_stays_garbage_is_no_list(sim: Simulator, ours: Client) -> None:
     versions(sim, 5)
     sim.faults.add("GET", "/versions", action="garbage", times=None)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         ours.reader().versions(APP)
-    assert caught.value.kind is RefusalKind.UNREACHABLE
+    assert caught.value.kind is ApiErrorKind.UNREACHABLE
 
 
 def test_deleted_and_active_versions_are_two_lists(sim: Simulator, ours: Client) -> None:

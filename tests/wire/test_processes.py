@@ -20,7 +20,7 @@ import faulthandler, signal, sys
 
 sys.path.insert(0, sys.argv[1])
 from package_keeper.errors import Cancelled
-from package_keeper.runner.signals import Interruption
+from package_keeper.runner.process import Interruption
 
 faulthandler.dump_traceback_later(20, exit=True)
 
@@ -78,9 +78,9 @@ def test_a_signal_at_any_moment_of_a_wait_or_of_another_signal_cancels_the_run()
 UNANSWERED = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
-from package_keeper.github.lanes import Lanes
+from package_keeper.github.pool import Pool
 begun = threading.Event()
-Lanes().run(lambda: (begun.set(), threading.Event().wait()))
+Pool().run(lambda: (begun.set(), threading.Event().wait()))
 begun.wait()
 print("over")
 """

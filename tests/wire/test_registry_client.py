@@ -14,23 +14,24 @@ from typing import Any
 
 import pytest
 
-from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import governor
-from package_keeper.github.clock import Clock
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import rate_limit
 from package_keeper.github.manifests import LARGEST
-from package_keeper.github.registry import UNTOLD_WAIT, Registry, TagMover, derived_url
+from package_keeper.github.rate_limit import Clock
+from package_keeper.github.registry import UNTOLD_WAIT, Registry, RegistryWriter, derived_url
 from package_keeper.github.retries import SPOILT_TRIES
-from package_keeper.inventory.manifest import (
+from package_keeper.model.manifest import (
     MEDIA_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
+    STUB_ANNOTATION,
     Manifest,
     Obstacle,
     UnreadableManifest,
+    stubs,
 )
-from package_keeper.inventory.package import PackageName, PackageType
-from package_keeper.inventory.stub import STUB_ANNOTATION, stubs
-from package_keeper.runner.cache import ManifestCache
+from package_keeper.model.packages import PackageName, PackageType
+from package_keeper.runner.workspace import ManifestCache
 from tests.simulator import Package, Simulator, push_image
 from tests.wire.machinery import CLOSE, LANES, TRICKLE, Scripted, SimulatedClock, StillClock, answer, retries
 from tests.wire.world import TOKEN
@@ -54,7 +55,7 @@ MISSING = encoded({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest 
 
 @dataclass
 class Client:
-    registry: TagMover
+    registry: RegistryWriter
     clock: StillClock
     said: list[str]
 
@@ -74,7 +75,7 @@ def client(
 ) -> Iterator[Client]:
     still, said = StillClock(), list[str]()
     pace = retries(clock or still, said.append, who="the registry", counts_points=False)
-    registry = TagMover(url, owner, TOKEN, retries=pace, lanes=LANES, cache=cache)
+    registry = RegistryWriter(url, owner, TOKEN, retries=pace, pool=LANES, cache=cache)
     try:
         yield Client(registry, still, said)
     finally:
@@ -176,10 +177,10 @@ def test_redirects_are_not_followed_so_the_token_stays_with_its_host(method: str
         if method == "GET":
             assert isinstance(asked.one(digest_of(PLAIN)), UnreadableManifest)
         elif method == "HEAD":
-            with pytest.raises(Refusal):
+            with pytest.raises(ApiError):
                 asked.registry.tag_digest(APP, "v1")
         else:
-            with pytest.raises(Refusal):
+            with pytest.raises(ApiError):
                 asked.registry.put(APP, "v1", PLAIN)
         assert other.requests == []
 
@@ -334,7 +335,7 @@ def test_a_body_of_another_digest_is_not_believed() -> None:
 
 def test_answers_that_trickle_are_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     # a minute, in which bytes come without a pause, has no other end
-    monkeypatch.setattr(governor, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 0.5)
     with Scripted([]) as server, client(server.url) as asked:
         refused, token = answer(401, b"", challenge(f"{server.url}/token")), answer(200, b'{"token": "t"}')
         server.answers = [TRICKLE, refused, TRICKLE, refused, token, answer(200, PLAIN)]
@@ -420,10 +421,10 @@ def test_without_a_digest_in_the_head_the_body_tells() -> None:
         assert [request.split()[0] for request in server.requests] == ["HEAD", "GET"]
 
 
-@pytest.mark.parametrize(("status", "kind"), [(405, RefusalKind.OTHER), (403, RefusalKind.NO_PERMISSION)])
-def test_where_head_is_not_supported_nothing_is_said_about_a_tag(status: int, kind: RefusalKind) -> None:
+@pytest.mark.parametrize(("status", "kind"), [(405, ApiErrorKind.OTHER), (403, ApiErrorKind.NO_PERMISSION)])
+def test_where_head_is_not_supported_nothing_is_said_about_a_tag(status: int, kind: ApiErrorKind) -> None:
     with Scripted([answer(status)]) as server, client(server.url) as asked:
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             asked.registry.exists(APP, "v1")
         assert refused.value.kind is kind
 
@@ -460,9 +461,9 @@ def test_a_put_whose_answer_was_lost_is_sent_again(sim: Simulator, package: Pack
 
 def test_what_is_no_manifest_is_put_nowhere() -> None:
     with Scripted([answer(201)]) as server, client(server.url) as asked:
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             asked.registry.put(APP, "v1", b"no JSON")
-        assert refused.value.kind is RefusalKind.OTHER
+        assert refused.value.kind is ApiErrorKind.OTHER
         assert server.requests == []
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
-from package_keeper.github.clock import Clock
-from package_keeper.github.governor import FIRST_IN_FLIGHT, MOST_IN_FLIGHT
+from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
+from package_keeper.github.http import HttpClient
+from package_keeper.github.rate_limit import FIRST_IN_FLIGHT, MOST_IN_FLIGHT, Clock
 from package_keeper.github.rest import PackagesReader, PackagesWriter
-from package_keeper.github.transport import Transport
-from package_keeper.inventory.package import Owner, OwnerType, Package, PackageName, PackageType
+from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType
 from tests.simulator import Request, Simulator
 from tests.wire.machinery import LANES, CrewClock, Scripted, SimulatedClock, StillClock, answer, client, retries
 from tests.wire.world import TOKEN
@@ -25,28 +24,28 @@ ENTRY = b'{"id": %d, "name": "1.0.%d"}'
 
 @dataclass
 class Side:
-    """A transport in the time of a clock, with what it said."""
+    """A http_client in the time of a clock, with what it said."""
 
-    transport: Transport
+    http_client: HttpClient
     said: list[str]
 
     @property
     def reader(self) -> PackagesReader:
-        return PackagesReader(self.transport, ACME, LANES)
+        return PackagesReader(self.http_client, ACME, LANES)
 
     @property
     def writer(self) -> PackagesWriter:
-        return PackagesWriter(self.transport, ACME)
+        return PackagesWriter(self.http_client, ACME)
 
 
 @contextmanager
 def side(url: str, clock: Clock, *, deadline: float | None = None) -> Iterator[Side]:
     said: list[str] = []
-    transport = Transport(url, TOKEN, retries(clock, said.append, deadline=deadline))
+    http_client = HttpClient(url, TOKEN, retries(clock, said.append, deadline=deadline))
     try:
-        yield Side(transport, said)
+        yield Side(http_client, said)
     finally:
-        transport.close()
+        http_client.close()
 
 
 def key(number: int) -> PackageName:
@@ -97,7 +96,7 @@ def test_the_refusal_of_one_pauses_all(sim: Simulator, status: int) -> None:
 
         def work(_: int) -> None:
             for _ in range(20):
-                assert ours.transport.send("GET", "/orgs/acme/packages/npm/app0").status == 200
+                assert ours.http_client.send("GET", "/orgs/acme/packages/npm/app0").status == 200
             clock.leave()
 
         in_threads(12, work)
@@ -125,10 +124,10 @@ def test_many_deletions_at_once_find_a_limit_that_nobody_announced(sim: Simulato
                     return
                 try:
                     writer.delete_version(key(0), version)
-                except Postponed as postponed:
+                except RateLimitedError as rate_limited:
                     with lock:
                         todo.append(version)
-                    clock.sleep(postponed.wait)
+                    clock.sleep(rate_limited.wait)
 
         in_threads(8, work)
     assert [version.id for version in sim.package("acme", "npm", "app0").active()] == made[200:]
@@ -147,7 +146,7 @@ def test_a_connection_that_breaks_in_one_thread_is_nobody_elses(sim: Simulator) 
 
         def work(_: int) -> None:
             for _ in range(5):
-                assert ours.transport.send("GET", "/orgs/acme/packages/npm/app0").status == 200
+                assert ours.http_client.send("GET", "/orgs/acme/packages/npm/app0").status == 200
 
         in_threads(10, work)
         assert len(sim.requests) == 53
@@ -197,8 +196,8 @@ def test_a_refused_list_is_its_own_alone(sim: Simulator, link: bool) -> None:
     sim.faults.add("GET", r"/app2/versions\?page=3", action="truncate", times=1)
     with side(sim.url, StillClock()) as ours:
         found = ours.reader.versions_of(made)
-    problems = {name: versions.kind for name, versions in found.items() if isinstance(versions, Refusal)}
-    assert problems == {key(1): RefusalKind.NO_PERMISSION, key(3): RefusalKind.NOT_FOUND}
+    problems = {name: versions.kind for name, versions in found.items() if isinstance(versions, ApiError)}
+    assert problems == {key(1): ApiErrorKind.NO_PERMISSION, key(3): ApiErrorKind.NOT_FOUND}
     assert all(sorted(ids(found[name])) == made[name] for name in made if name not in problems)
 
 
@@ -240,8 +239,8 @@ def test_the_lists_of_several_types_are_read_at_once(sim: Simulator) -> None:
         found = ours.reader.packages(types)
     assert list(found) == types
     refused = found[PackageType.NUGET]
-    assert isinstance(refused, Refusal)
-    assert refused.kind is RefusalKind.LISTING_REFUSED
+    assert isinstance(refused, ApiError)
+    assert refused.kind is ApiErrorKind.LISTING_REFUSED
     assert [len(ids(found[each])) for each in types if each is not PackageType.NUGET] == [230, 230, 0]
 
 
@@ -316,7 +315,7 @@ def test_the_mark_of_a_page_is_sent_with_that_page_only() -> None:
 
 def test_a_304_that_nobody_asked_for_is_no_list() -> None:
     bare = b"HTTP/1.1 304 Not Modified\r\n\r\n"
-    with Scripted([bare]) as server, client(server.url) as ours, pytest.raises(Refusal):
+    with Scripted([bare]) as server, client(server.url) as ours, pytest.raises(ApiError):
         ours.reader().versions(key(0))
 
 

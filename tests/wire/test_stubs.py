@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from package_keeper.inventory.stub import STUB_ANNOTATION, VARIANTS, is_stub, stubs
+from package_keeper.model.manifest import STUB_ANNOTATION, VARIANTS, is_stub, stubs
 from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator, Version
 from tests.simulator.images import DOCKER_MANIFEST, MANIFEST, encoded, image_manifest, push_image
@@ -33,13 +33,13 @@ def stubs_in(package: Package) -> list[Version]:
 
 
 def left_by(package: Package, tag: str, created_at: str = "2026-01-06T00:00:00Z") -> Version:
-    """Leave a stub under a tag, as a run that is killed between its two steps does."""
+    """Permit a stub under a tag, as a run that is killed between its two steps does."""
     body = next(iter(stubs(tag).values()))
     return package.push(body, json.loads(body)["mediaType"], tag, created_at)
 
 
 def of_an_earlier_version(package: Package, tag: str, media_type: str = MANIFEST) -> Version:
-    """Leave a stub as earlier versions of this program made them: of the image's kind, with a random value."""
+    """Permit a stub as earlier versions of this program made them: of the image's kind, with a random value."""
     document = json.loads(image_manifest(package, "image"))
     document |= {"mediaType": media_type, "layers": [], "annotations": {STUB_ANNOTATION: "5b1c0e"}}
     return package.push(encoded(document), media_type, tag, "2026-01-06T00:00:00Z")

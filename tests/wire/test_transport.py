@@ -11,10 +11,10 @@ from email.utils import format_datetime
 
 import pytest
 
-from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import governor
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import rate_limit
+from package_keeper.github.rate_limit import limit_wait
 from package_keeper.github.retries import RETRY_SECONDS
-from package_keeper.github.waits import limit_wait
 from tests.wire.machinery import CLOSE, START, TRICKLE, Scripted, answer, client
 from tests.wire.world import TOKEN
 
@@ -25,7 +25,7 @@ METHODS = ("GET", "POST", "DELETE")
 
 def test_every_request_carries_the_token_and_the_version_of_the_interface() -> None:
     with Scripted([FINE]) as server, client(server.url + "/") as ours:
-        found = ours.transport.send("GET", "/orgs/acme/packages", {"package_type": "npm", "page": "1"})
+        found = ours.http_client.send("GET", "/orgs/acme/packages", {"package_type": "npm", "page": "1"})
     assert (found.status, found.body) == (200, b"[]")
     assert server.requests == ["GET /orgs/acme/packages?package_type=npm&page=1"]
     head = server.heads[0].lower()
@@ -41,13 +41,13 @@ def test_redirects_keep_the_method_or_are_refused(method: str, status: int) -> N
     there = answer(status, b"", "Location: /organizations/7/packages/npm/app?page=2")
     with Scripted([there, GONE]) as server, client(server.url) as ours:
         if method == "GET" or status in (301, 307, 308):
-            assert ours.transport.send(method, "/orgs/acme/packages/npm/app", {"page": "2"}).status == 204
+            assert ours.http_client.send(method, "/orgs/acme/packages/npm/app", {"page": "2"}).status == 204
             assert server.requests[1] == f"{method} /organizations/7/packages/npm/app?page=2"
             assert "authorization: bearer" in server.heads[1].lower()
         else:
-            with pytest.raises(Refusal) as caught:
-                ours.transport.send(method, "/orgs/acme/packages/npm/app")
-            assert caught.value.kind is RefusalKind.OTHER
+            with pytest.raises(ApiError) as caught:
+                ours.http_client.send(method, "/orgs/acme/packages/npm/app")
+            assert caught.value.kind is ApiErrorKind.OTHER
             assert len(server.requests) == 1
         assert ours.clock.slept == []
 
@@ -69,7 +69,7 @@ VERSION = "/orgs/acme/packages/container/tool%2Fapp/versions/7"
 @pytest.mark.parametrize("base", ["", "/api/v3"])
 def test_a_write_follows_a_renamed_owner(base: str, location: str) -> None:
     with Scripted([answer(307, b"", f"Location: {base}{location}"), GONE]) as server, client(server.url + base) as ours:
-        assert ours.transport.send("DELETE", VERSION).status == 204
+        assert ours.http_client.send("DELETE", VERSION).status == 204
         assert server.requests == [f"DELETE {base}{VERSION}", f"DELETE {base}{location}"]
 
 
@@ -95,8 +95,8 @@ def test_a_write_follows_a_renamed_owner(base: str, location: str) -> None:
 @pytest.mark.parametrize("status", [301, 307, 308])
 def test_a_write_is_never_sent_on_to_something_else(status: int, location: str) -> None:
     with Scripted([answer(status, b"", f"Location: {location}"), GONE]) as server, client(server.url) as ours:
-        with pytest.raises(Refusal, match="it was not sent on") as caught:
-            ours.transport.send("DELETE", VERSION)
+        with pytest.raises(ApiError, match="it was not sent on") as caught:
+            ours.http_client.send("DELETE", VERSION)
         assert server.requests == [f"DELETE {VERSION}"]
         assert not caught.value.sent_before
 
@@ -104,8 +104,8 @@ def test_a_write_is_never_sent_on_to_something_else(status: int, location: str) 
 def test_a_write_stays_below_the_base_url() -> None:
     there = answer(307, b"", f"Location: {VERSION}")
     with Scripted([there, GONE]) as server, client(server.url + "/api/v3") as ours:
-        with pytest.raises(Refusal, match="it was not sent on"):
-            ours.transport.send("DELETE", VERSION)
+        with pytest.raises(ApiError, match="it was not sent on"):
+            ours.http_client.send("DELETE", VERSION)
         assert len(server.requests) == 1
 
 
@@ -114,8 +114,8 @@ def test_a_write_stays_below_the_base_url() -> None:
 def test_nothing_is_sent_to_another_host(method: str, status: int) -> None:
     with Scripted([FINE]) as elsewhere, Scripted([]) as server, client(server.url) as ours:
         server.answers = [answer(status, b"", f"Location: {elsewhere.url}/stolen")]
-        with pytest.raises(Refusal, match="another host"):
-            ours.transport.send(method, "/old")
+        with pytest.raises(ApiError, match="another host"):
+            ours.http_client.send(method, "/old")
         assert elsewhere.requests == []
 
 
@@ -124,15 +124,15 @@ def test_nothing_is_sent_to_another_host(method: str, status: int) -> None:
 )
 def test_no_spelling_of_another_place_is_followed(location: str) -> None:
     with Scripted([answer(307, b"", f"Location: {location}"), FINE]) as server, client(server.url) as ours:
-        with pytest.raises(Refusal):
-            ours.transport.send("DELETE", "/old")
+        with pytest.raises(ApiError):
+            ours.http_client.send("DELETE", "/old")
         assert len(server.requests) == 1
 
 
 def test_redirects_in_a_circle_end() -> None:
     with Scripted([answer(307, b"", "Location: /round")]) as server, client(server.url) as ours:
-        with pytest.raises(Refusal, match="redirects"):
-            ours.transport.send("GET", "/round")
+        with pytest.raises(ApiError, match="redirects"):
+            ours.http_client.send("GET", "/round")
         assert len(server.requests) == 6
 
 
@@ -140,7 +140,7 @@ def test_redirects_in_a_circle_end() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_server_errors_are_retried(method: str, status: int) -> None:
     with Scripted([answer(status, b"oops"), answer(status), GONE]) as server, client(server.url) as ours:
-        assert ours.transport.send(method, "/x").status == 204
+        assert ours.http_client.send(method, "/x").status == 204
         assert server.requests == [f"{method} /x"] * 3
         assert len(ours.clock.slept) == len(ours.said) == 2
         assert 0.7 <= ours.clock.slept[0] <= 1.3 < ours.clock.slept[1] <= 2.6
@@ -149,28 +149,28 @@ def test_server_errors_are_retried(method: str, status: int) -> None:
 def test_a_server_error_may_come_under_another_status() -> None:
     broken = answer(400, b'{"message": "Server Error"}')
     with Scripted([broken, FINE]) as server, client(server.url) as ours:
-        assert ours.transport.send("GET", "/x").status == 200
+        assert ours.http_client.send("GET", "/x").status == 200
         assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("broken", [CLOSE, answer(200, b"[1,2,3]")[:-3], b"HTTP/1.1 twohundred\r\n\r\n"])
 def test_connections_that_break_are_retried(broken: bytes) -> None:
     with Scripted([broken, FINE]) as server, client(server.url) as ours:
-        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert ours.http_client.send("GET", "/x").body == b"[]"
         assert len(ours.clock.slept) == 1
 
 
 def test_content_that_cannot_be_decoded_is_retried() -> None:
     with Scripted([answer(200, b"no gzip", "Content-Encoding: gzip"), FINE]) as server, client(server.url) as ours:
-        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert ours.http_client.send("GET", "/x").body == b"[]"
         assert len(server.requests) == 2
 
 
 def test_an_answer_that_trickles_is_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     # a minute, in which bytes come without a pause, has no other end
-    monkeypatch.setattr(governor, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 0.5)
     with Scripted([TRICKLE, FINE]) as server, client(server.url) as ours:
-        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert ours.http_client.send("GET", "/x").body == b"[]"
         assert server.requests == ["GET /x"] * 2
         assert len(ours.clock.slept) == 1
         assert "did not answer in time (reading)" in ours.said[0]
@@ -196,17 +196,17 @@ def test_bodies_come_whole_however_they_are_packed(body: bytes, packed: bool, si
     else:
         given = answer(200, content, *headers)
     with Scripted([given, FINE]) as server, client(server.url) as ours:
-        assert ours.transport.send("GET", "/x").body == body
-        assert ours.transport.send("GET", "/x").body == b"[]"
+        assert ours.http_client.send("GET", "/x").body == body
+        assert ours.http_client.send("GET", "/x").body == b"[]"
         assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("failure", [CLOSE, answer(503)])
 def test_retries_end_within_thirty_seconds(failure: bytes) -> None:
     with Scripted([failure]) as server, client(server.url) as ours:
-        with pytest.raises(Refusal) as caught:
-            ours.transport.send("DELETE", "/x")
-        assert caught.value.kind is RefusalKind.UNREACHABLE
+        with pytest.raises(ApiError) as caught:
+            ours.http_client.send("DELETE", "/x")
+        assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert caught.value.sent_before
         assert RETRY_SECONDS / 2 < sum(ours.clock.slept) <= RETRY_SECONDS
         assert 4 <= len(server.requests) <= 8
@@ -216,9 +216,9 @@ def test_nobody_at_home_is_unreachable() -> None:
     with Scripted([FINE]) as server:
         url = server.url
     with client(url) as ours:
-        with pytest.raises(Refusal) as caught:
-            ours.transport.send("GET", "/x")
-        assert caught.value.kind is RefusalKind.UNREACHABLE
+        with pytest.raises(ApiError) as caught:
+            ours.http_client.send("GET", "/x")
+        assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert TOKEN not in str(caught.value)
 
 
@@ -226,9 +226,9 @@ def test_a_lost_answer_is_remembered() -> None:
     missing = answer(404, b'{"message": "Package version not found."}')
     for first, lost in ((CLOSE, True), (answer(502), True), (answer(429, b"", "Retry-After: 1"), False)):
         with Scripted([first, missing]) as server, client(server.url) as ours:
-            with pytest.raises(Refusal) as caught:
-                ours.transport.send("DELETE", "/x")
-            assert caught.value.kind is RefusalKind.NOT_FOUND
+            with pytest.raises(ApiError) as caught:
+                ours.http_client.send("DELETE", "/x")
+            assert caught.value.kind is ApiErrorKind.NOT_FOUND
             assert caught.value.sent_before is lost
             assert len(server.requests) == 2
 
@@ -273,7 +273,7 @@ def test_limits_are_waited_for(status: int, message: str, headers: tuple[str, ..
     date = format_datetime(START + timedelta(seconds=40), usegmt=True)
     refused = answer(status, body, *(header.replace("{soon}", soon).replace("{date}", date) for header in headers))
     with Scripted([refused, GONE]) as server, client(server.url) as ours:
-        assert ours.transport.send("DELETE", "/x").status == 204
+        assert ours.http_client.send("DELETE", "/x").status == 204
         assert ours.clock.slept == [wait]
         assert kind in ours.said[0]
         assert len(server.requests) == 2
@@ -282,22 +282,22 @@ def test_limits_are_waited_for(status: int, message: str, headers: tuple[str, ..
 def test_a_secondary_limit_without_a_wait_doubles() -> None:
     refused = answer(403, b'{"message": "You have exceeded a secondary rate limit."}')
     with Scripted([refused, refused, refused, GONE]) as server, client(server.url) as ours:
-        ours.transport.send("DELETE", "/x")
+        ours.http_client.send("DELETE", "/x")
         assert ours.clock.slept == [60.0, 120.0, 240.0]
 
 
 def test_waits_for_limits_do_not_use_up_the_time_for_retries() -> None:
     limit = answer(429, b"", "Retry-After: 3600")
     with Scripted([limit, answer(502), limit, CLOSE, GONE]) as server, client(server.url) as ours:
-        assert ours.transport.send("DELETE", "/x").status == 204
+        assert ours.http_client.send("DELETE", "/x").status == 204
 
 
 def test_a_missing_permission_is_no_limit() -> None:
     refused = answer(403, b'{"message": "Resource not accessible by integration"}', "x-ratelimit-remaining: 0")
     with Scripted([refused]) as server, client(server.url) as ours:
-        with pytest.raises(Refusal) as caught:
-            ours.transport.send("DELETE", "/x")
-        assert caught.value.kind is RefusalKind.NO_PERMISSION
+        with pytest.raises(ApiError) as caught:
+            ours.http_client.send("DELETE", "/x")
+        assert caught.value.kind is ApiErrorKind.NO_PERMISSION
         assert ours.clock.slept == []
 
 
@@ -315,13 +315,13 @@ def test_a_wrong_clock_of_this_machine_changes_no_wait(ahead: float) -> None:
     exceeded = b'{"message": "API rate limit exceeded for user ID 1."}'
     primary = answer(403, exceeded, "x-ratelimit-limit: 5000", "x-ratelimit-remaining: 0", reset, date)
     with Scripted([primary, answer(429, b"", until, date), FINE]) as server, client(server.url) as ours:
-        ours.transport.send("GET", "/x")
+        ours.http_client.send("GET", "/x")
         # a date has whole seconds, so that one more may be waited
         assert [round(seconds) for seconds in ours.clock.slept] == [41, 90]
     used_up = answer(200, b"[]", "x-ratelimit-limit: 5000", "x-ratelimit-remaining: 0", reset, date)
     with Scripted([used_up, FINE]) as server, client(server.url) as ours:
-        ours.transport.send("GET", "/x")
-        ours.transport.send("GET", "/x")
+        ours.http_client.send("GET", "/x")
+        ours.http_client.send("GET", "/x")
         assert [round(seconds) for seconds in ours.clock.slept] == [41]
 
 
@@ -344,7 +344,7 @@ def test_credentials_of_the_machine_do_not_replace_the_token(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     with Scripted([FINE]) as server, client(server.url) as ours:
-        ours.transport.send("GET", "/x")
+        ours.http_client.send("GET", "/x")
         assert f"authorization: bearer {TOKEN}\r\n" in server.heads[0].lower()
 
 
@@ -353,8 +353,8 @@ def test_a_proxy_of_the_environment_is_used_unless_it_is_told_not_to(monkeypatch
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         with client("http://github.invalid/api/v3") as ours:
-            assert ours.transport.send("GET", "/x").status == 200
+            assert ours.http_client.send("GET", "/x").status == 200
         assert proxy.requests == ["GET http://github.invalid/api/v3/x"]
         with client(server.url) as ours:
-            assert ours.transport.send("GET", "/y").status == 200
+            assert ours.http_client.send("GET", "/y").status == 200
         assert (len(proxy.requests), len(server.requests)) == (1, 1)

@@ -136,7 +136,7 @@ def test_no_tag_is_left_on_an_empty_manifest_wherever_the_hour_ends(
 
 
 def unlisted(sim: Simulator, looks: int | None) -> None:
-    """Leave the empty manifest of the first tag out of the list so many times."""
+    """Permit the empty manifest of the first tag out of the list so many times."""
     empty = json.dumps([]).encode()
 
     def leave_out(*_: object) -> None:

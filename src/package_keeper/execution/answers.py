@@ -2,18 +2,18 @@
 
 from collections.abc import Collection
 
-from package_keeper.decisions.plan import PlannedWrite, WriteRecord
-from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import (
+    ApiError,
+    ApiErrorKind,
     NotAuthorized,
     OutOfTime,
     PackageKeeperError,
-    Postponed,
-    Refusal,
-    RefusalKind,
+    RateLimitedError,
     Unreachable,
 )
-from package_keeper.execution.write_operation import WriteOperation
+from package_keeper.execution.batches import WriteOperation
+from package_keeper.model.words import Outcome
+from package_keeper.policy.planning import PlannedWrite, WriteRecord
 
 UNREACHABLE_IN_A_ROW = 3
 """After so many writes in a row without an answer the rest is not tried: each would wait 30 seconds for nothing."""
@@ -34,35 +34,35 @@ class Answers:
         """Note that a write was confirmed."""
         self._unreachable = 0
 
-    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
         """The outcome of a write that was refused, and its message. May read."""
-        is_lost = refused.kind is RefusalKind.UNREACHABLE and refused.sent_before
-        is_done = self._is_done(write) if is_lost or refused.kind is RefusalKind.UNCONFIRMED else None
+        is_lost = refused.kind is ApiErrorKind.UNREACHABLE and refused.sent_before
+        is_done = self._is_done(write) if is_lost or refused.kind is ApiErrorKind.UNCONFIRMED else None
         if is_done:
             self._unreachable = 0
             return Outcome.DONE, "GitHub failed to say so; a second look shows it"
         if is_done is False and refused.out_of_time:
             refused.sent_before = False
             return Outcome.OUT_OF_TIME, ""
-        if refused.kind is RefusalKind.UNREACHABLE:
+        if refused.kind is ApiErrorKind.UNREACHABLE:
             self._unreachable += 1
             if self._unreachable >= UNREACHABLE_IN_A_ROW:
                 self.end = self.end or Unreachable(f"GitHub cannot be reached: {refused}")
             return Outcome.FAILED, str(refused)
         self._unreachable = 0
-        if refused.kind is RefusalKind.UNAUTHORIZED:
+        if refused.kind is ApiErrorKind.UNAUTHORIZED:
             text = f"GitHub no longer accepts the token: {refused}\n{refused.remedy}"
             self.end = self.end or NotAuthorized(text)
             return Outcome.NO_PERMISSION, str(refused)
         try:
             return self._operation.meaning(write, refused)
-        except (Refusal, OutOfTime) as second:
+        except (ApiError, OutOfTime) as second:
             # others are under way: they are waited for, so the end of the time ends the second look alone
             return Outcome.FAILED, f"{refused}; whether it is still there could not be found out: {second}"
 
-    def was_not_done(self, write: PlannedWrite, postponed: Postponed) -> bool:
+    def was_not_done(self, write: PlannedWrite, rate_limited: RateLimitedError) -> bool:
         """Whether a write that a limit refused was not carried out by an earlier try, whose answer was lost."""
-        return not postponed.sent_before or self._is_done(write) is False
+        return not rate_limited.sent_before or self._is_done(write) is False
 
     def silence(self, records: Collection[WriteRecord]) -> Unreachable | None:
         """The end of a run in which nothing was answered at all."""

@@ -15,9 +15,8 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Protocol
 
-from package_keeper.inventory.manifest import Descriptor, Manifest, UnreadableManifest
-from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import REFERRER_TAG, Timestamp, Version, age_order
+from package_keeper.model.manifest import Descriptor, Manifest, UnreadableManifest
+from package_keeper.model.packages import REFERRER_TAG, PackageName, Timestamp, Version, age_order
 
 ROUND = 64
 """Manifests of one round: many enough to keep the connections busy, few enough to learn from."""
@@ -45,7 +44,7 @@ class ManifestReader(Protocol):
         ...
 
     def exists(self, package: PackageName, digest: str) -> bool:
-        """Whether the registry has a manifest; may raise `Refusal`."""
+        """Whether the registry has a manifest; may raise `ApiError`."""
         ...
 
 

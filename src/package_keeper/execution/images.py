@@ -4,22 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from package_keeper.decisions.deciding import Deciding, Judgement
-from package_keeper.decisions.facts import NO_FACTS, Facts
-from package_keeper.decisions.plan import WriteRecord, gone_versions
-from package_keeper.decisions.rules import Rules
-from package_keeper.decisions.vocabulary import Decision, Reason
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.image_reading import ManifestReader, Manifests, read_for_deletion, read_tagged
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.scope import ScopeProblem
-from package_keeper.inventory.graph import Graph
-from package_keeper.inventory.image import Condition, Image, independent_images
-from package_keeper.inventory.manifest import Manifest, Obstacle, UnreadableManifest
-from package_keeper.inventory.package import Package, PackageName, PackageType
-from package_keeper.inventory.version import Version, display_name
+from package_keeper.model.images import Condition, Graph, Image, independent_images
+from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
+from package_keeper.model.packages import Package, PackageName, PackageType, Version, display_name
+from package_keeper.model.words import Action, Reason
+from package_keeper.policy.evaluation import Decision, Evaluation
+from package_keeper.policy.planning import WriteRecord, gone_versions
+from package_keeper.policy.rules import Rules
+from package_keeper.policy.selection import NO_FACTS, Facts
 
-OBSTACLE_KINDS = {Obstacle.FORBIDDEN: RefusalKind.NO_PERMISSION, Obstacle.UNREACHABLE: RefusalKind.UNREACHABLE}
+OBSTACLE_KINDS = {Obstacle.FORBIDDEN: ApiErrorKind.NO_PERMISSION, Obstacle.UNREACHABLE: ApiErrorKind.UNREACHABLE}
 """Obstacles that are failures of the run; that the registry lacks something is a state of the package."""
 
 
@@ -38,7 +36,7 @@ SeenManifests = dict[PackageName, dict[str, Manifest]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class PackageEvaluation:
     """One package with everything that was decided about it.
 
     `graph` is set where images were understood; it lacks what is behind manifests that are `unreadable`.
@@ -46,13 +44,13 @@ class Judged:
 
     package: PackageName
     images: tuple[Image, ...]
-    judgements: tuple[Judgement, ...]
+    decisions: tuple[Decision, ...]
     graph: Graph | None = None
     unreadable: tuple[UnreadableManifest, ...] = ()
 
 
 @dataclass(kw_only=True)
-class ImageJudge:
+class ImageEvaluator:
     """Judges the versions of packages, reading manifests where containers need it."""
 
     rules: Rules
@@ -65,45 +63,45 @@ class ImageJudge:
     problems: list[ScopeProblem] = field(default_factory=list)
     seen: SeenManifests = field(default_factory=dict)
 
-    def judge(self, package: Package, versions: list[Version]) -> Judged:
-        """Decide about every version of one package. May raise `Refusal`."""
-        deciding = Deciding(self.rules, self.facts)
+    def judge(self, package: Package, versions: list[Version]) -> PackageEvaluation:
+        """Decide about every version of one package. May raise `ApiError`."""
+        evaluation = Evaluation(self.rules, self.facts)
         # what was held back may need anything that is there; then nothing goes, and no manifest need be read
         stays = self.rules.writing and self.reader.is_incomplete(package.key)
         if package.type is not PackageType.CONTAINER or self.rules.raw or stays:
             alone = independent_images(versions)
-            judgements = deciding.deletions(alone)
-            self._tell_unknown_tags(package, judgements)
+            decisions = evaluation.deletions(alone)
+            self._tell_unknown_tags(package, decisions)
             if stays:
-                judgements = all_kept(judgements)
+                decisions = all_kept(decisions)
             elif package.type is PackageType.CONTAINER:
-                self._warn_about_raw(package, versions, judgements)
-            return Judged(package=package.key, images=tuple(alone), judgements=tuple(judgements))
+                self._warn_about_raw(package, versions, decisions)
+            return PackageEvaluation(package=package.key, images=tuple(alone), decisions=tuple(decisions))
         seen = self.seen.setdefault(package.key, {})
         manifests = Manifests(package.key, versions, self.registry, seen.values())
-        read_for_deletion(manifests, versions, deciding.candidates(versions), self.asked_about)
+        read_for_deletion(manifests, versions, evaluation.candidates(versions), self.asked_about)
         seen.update(manifests.read)
         graph = Graph(versions, manifests.read)
         images = graph.images()
-        judgements = deciding.deletions(images)
-        self._tell_unknown_tags(package, judgements)
+        decisions = evaluation.deletions(images)
+        self._tell_unknown_tags(package, decisions)
         if manifests.unreadable:
-            judgements = self._stopped(package, manifests, judgements)
-        judgements = self._confirmed(package, images, judgements)
-        return Judged(
+            decisions = self._stopped(package, manifests, decisions)
+        decisions = self._confirmed(package, images, decisions)
+        return PackageEvaluation(
             package=package.key,
             images=tuple(images),
-            judgements=tuple(judgements),
+            decisions=tuple(decisions),
             graph=graph,
             unreadable=tuple(manifests.unreadable.values()),
         )
 
-    def _tell_unknown_tags(self, package: Package, judgements: Iterable[Judgement]) -> None:
+    def _tell_unknown_tags(self, package: Package, decisions: Iterable[Decision]) -> None:
         """Say what stays since GitHub does not tell its tags."""
         stays = [
-            str(judgement.version.id)
-            for judgement in judgements
-            if judgement.reason is Reason.UNREADABLE and not judgement.version.tags_known
+            str(decision.version.id)
+            for decision in decisions
+            if decision.reason is Reason.UNREADABLE and not decision.version.tags_known
         ]
         if stays and self.rules.writing:
             more = f" and {len(stays) - MANY} more" if len(stays) > MANY else ""
@@ -112,9 +110,9 @@ class ImageJudge:
                 f" {', '.join(stays[:MANY])}{more}). To delete one all the same, name it in version-ids"
             )
 
-    def _warn_about_raw(self, package: Package, versions: list[Version], judgements: list[Judgement]) -> None:
+    def _warn_about_raw(self, package: Package, versions: list[Version], decisions: list[Decision]) -> None:
         """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""
-        going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}
+        going = {decision.version.id for decision in decisions if decision.action is Action.DELETE}
         if not going:
             return
         manifests = Manifests(package.key, versions, self.registry)
@@ -128,16 +126,16 @@ class ImageJudge:
                     " longer be pulled whole"
                 )
 
-    def _stopped(self, package: Package, manifests: Manifests, judgements: list[Judgement]) -> list[Judgement]:
+    def _stopped(self, package: Package, manifests: Manifests, decisions: list[Decision]) -> list[Decision]:
         """Keep everything in a package where something cannot be read: it may need any other version."""
-        if not any(judgement.decision is Decision.DELETE for judgement in judgements):
-            return judgements
+        if not any(decision.action is Action.DELETE for decision in decisions):
+            return decisions
         by_obstacle: dict[Obstacle, list[UnreadableManifest]] = {}
         for unreadable in manifests.unreadable.values():
             by_obstacle.setdefault(unreadable.obstacle, []).append(unreadable)
         for obstacle, several in by_obstacle.items():
             names = {unreadable.digest for unreadable in several[:MANY]}
-            ids = ",".join(str(judgement.version.id) for judgement in judgements if judgement.version.name in names)
+            ids = ",".join(str(decision.version.id) for decision in decisions if decision.version.name in names)
             text = (
                 f"nothing is deleted, since {_named(several)} cannot be read ({several[0].why}) and may need any other"
                 f" version. {_FIRST_AID[obstacle]}, or delete it: version-ids: {ids} with images: raw"
@@ -147,19 +145,19 @@ class ImageJudge:
                 self.log.warning(f"{package.key}: {text}")
             else:
                 self.problems.append(
-                    ScopeProblem(what=str(package.key), refusal=Refusal(kind, text), package=package.key)
+                    ScopeProblem(what=str(package.key), refusal=ApiError(kind, text), package=package.key)
                 )
-        return [_kept(judgement, Reason.UNREADABLE) for judgement in judgements]
+        return [_kept(decision, Reason.UNREADABLE) for decision in decisions]
 
-    def _confirmed(self, package: Package, images: Sequence[Image], judgements: list[Judgement]) -> list[Judgement]:
+    def _confirmed(self, package: Package, images: Sequence[Image], decisions: list[Decision]) -> list[Decision]:
         """Look again before anything goes because something else is missing: a fresh list, and the registry."""
         if not self.rules.judge_health:
-            return judgements
+            return decisions
         by_root = {image.root.id: image for image in images}
-        going = {judgement.version.id for judgement in judgements if judgement.decision is Decision.DELETE}
+        going = {decision.version.id for decision in decisions if decision.action is Action.DELETE}
         suspects = [image for image in images if image.root.id in going and image.condition is not Condition.WHOLE]
         if not suspects:
-            return judgements
+            return decisions
         fresh = {version.name for version in self.reader.versions(package.key)}
         absent: dict[str, bool] = {}
         for digest in dict.fromkeys(digest for image in suspects for digest in (*image.missing, *image.lost_subjects)):
@@ -175,8 +173,8 @@ class ImageJudge:
             )
         spared = doubtful | {part.id for root in doubtful for part in by_root[root].parts}
         return [
-            _kept(judgement, Reason.NOT_SELECTED) if judgement.version.id in spared else judgement
-            for judgement in judgements
+            _kept(decision, Reason.NOT_SELECTED) if decision.version.id in spared else decision
+            for decision in decisions
         ]
 
 
@@ -193,27 +191,27 @@ class LastLook:
 
 
 def look_after(
-    judged: Iterable[Judged], records: Sequence[WriteRecord], reader: Reader, registry: ManifestReader
+    judged: Iterable[PackageEvaluation], records: Sequence[WriteRecord], reader: Reader, registry: ManifestReader
 ) -> LastLook:
     """Hold fresh lists against the manifests read: which images lack a part now?
 
     What was pushed meanwhile is read too, since it may be built from what this run deleted; an image whose root GitHub
     did not delete after all counts as well. No list is read of a package in which no part went and no image that stays
-    has parts. May raise `Refusal`.
+    has parts. May raise `ApiError`.
     """
     gone = gone_versions(records)
     parts = {record.write.version_id for record in records if record.write.root is not None} & gone
     broken: dict[tuple[PackageName, str], Sequence[str]] = {}
     still_there: set[int] = set()
     for package in judged:
-        deleted = {each.version.id for each in package.judgements if each.version.id in gone}
+        deleted = {each.version.id for each in package.decisions if each.version.id in gone}
         if not (deleted & parts or (deleted and _keeps_parts(package, gone))):
             continue
-        known = {judgement.version.id for judgement in package.judgements}
+        known = {decision.version.id for decision in package.decisions}
         answer = reader.versions_of([package.package], seen={package.package: known}, gone=gone)
         listed = answer[package.package]
-        if isinstance(listed, Refusal):
-            if listed.kind is RefusalKind.NOT_FOUND:
+        if isinstance(listed, ApiError):
+            if listed.kind is ApiErrorKind.NOT_FOUND:
                 # the whole package is gone, with all its images
                 continue
             raise listed
@@ -226,13 +224,13 @@ def look_after(
     return LastLook(broken=broken, still_there=frozenset(still_there))
 
 
-def _keeps_parts(package: Judged, gone: AbstractSet[int]) -> bool:
+def _keeps_parts(package: PackageEvaluation, gone: AbstractSet[int]) -> bool:
     """Whether an image with parts stays in the package."""
     return package.graph is not None and any(image.parts and image.root.id not in gone for image in package.images)
 
 
 def _lost_parts(
-    package: Judged, fresh: Sequence[Version], reader: Reader, gone: AbstractSet[int]
+    package: PackageEvaluation, fresh: Sequence[Version], reader: Reader, gone: AbstractSet[int]
 ) -> dict[str, list[str]]:
     """For each image that was there before, which of its parts are gone. A list may lag behind what is there."""
     names = {version.name for version in fresh}
@@ -244,10 +242,10 @@ def _lost_parts(
 
 
 def _lost_to_newcomers(
-    package: Judged, fresh: Sequence[Version], registry: ManifestReader, deleted: AbstractSet[int]
+    package: PackageEvaluation, fresh: Sequence[Version], registry: ManifestReader, deleted: AbstractSet[int]
 ) -> dict[str, list[str]]:
     """For each image that was pushed meanwhile, which of the versions that this run deleted it needs."""
-    known = {judgement.version.id: judgement.version for judgement in package.judgements}
+    known = {decision.version.id: decision.version for decision in package.decisions}
     newcomers = [version for version in fresh if version.id not in known]
     manifests = Manifests(package.package, fresh, registry)
     manifests.take(version.name for version in newcomers if version.image_tags)
@@ -265,17 +263,17 @@ def _named(several: list[UnreadableManifest]) -> str:
     return f"{names} and {len(several) - MANY} more" if len(several) > MANY else names
 
 
-def all_kept(judgements: Iterable[Judgement]) -> list[Judgement]:
+def all_kept(decisions: Iterable[Decision]) -> list[Decision]:
     """The same, but nothing goes, not even a tag, since it is not known what is there."""
     return [
-        judgement
-        if judgement.decision is Decision.KEEP
-        else replace(judgement, decision=Decision.KEEP, reason=Reason.UNREADABLE, root=None, untag=())
-        for judgement in judgements
+        decision
+        if decision.action is Action.KEEP
+        else replace(decision, action=Action.KEEP, reason=Reason.UNREADABLE, root=None, untag=())
+        for decision in decisions
     ]
 
 
-def _kept(judgement: Judgement, reason: Reason) -> Judgement:
-    if judgement.decision is not Decision.DELETE:
-        return judgement
-    return replace(judgement, decision=Decision.KEEP, reason=reason, root=None)
+def _kept(decision: Decision, reason: Reason) -> Decision:
+    if decision.action is not Action.DELETE:
+        return decision
+    return replace(decision, action=Action.KEEP, reason=reason, root=None)

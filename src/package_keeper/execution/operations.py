@@ -3,34 +3,38 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from package_keeper.decisions.guards import Guards, OnLastVersion, TooMuch, guard
-from package_keeper.decisions.plan import NOTHING, GuardedPlan, Plan, PlannedWrite, WriteKind, WriteRecord
-from package_keeper.decisions.rules import Rules
-from package_keeper.decisions.sql import SqlProblem
-from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import BadInput, GuardRefused, OutOfTime, Refusal
+from package_keeper.errors import ApiError, BadInput, GuardRefused, OutOfTime
 from package_keeper.execution import run as steps
-from package_keeper.execution.carrying_out import Carrier
-from package_keeper.execution.checking import Checker, broken
-from package_keeper.execution.completing import Restoring, complete_all
-from package_keeper.execution.deleting import Deletions, empty_packages, with_packages
-from package_keeper.execution.describing import describe_stubs, not_tried
-from package_keeper.execution.drift import Drift, Replan
-from package_keeper.execution.evidence import Evidence, Found, tell_used, used_here
+from package_keeper.execution.batches import WriteOperation
+from package_keeper.execution.completion import (
+    ImageCompletion,
+    Restoring,
+    complete_all,
+    plan_repair,
+    plan_stub_deletions,
+)
+from package_keeper.execution.deletions import Deletions, empty_packages, with_packages
+from package_keeper.execution.executor import Executor
+from package_keeper.execution.facts import FactGatherer, Found, tell_used, used_here
 from package_keeper.execution.image_reading import ManifestReader
-from package_keeper.execution.images import ImageJudge, LastLook, look_after
-from package_keeper.execution.mending import Completion, plan_repair, plan_stub_deletions
+from package_keeper.execution.images import ImageEvaluator, LastLook, look_after
 from package_keeper.execution.ports import Log, Looks, Pause, Reader, Stopwatch, Writer
 from package_keeper.execution.receipt import Receipt, damage
-from package_keeper.execution.replanning import Replanning
-from package_keeper.execution.restoring import Restorations, plan_package_restorations, plan_undo
+from package_keeper.execution.refresh import Drift, Replan
+from package_keeper.execution.rereading import Replanning
+from package_keeper.execution.restorations import Restorations, plan_package_restorations, plan_undo
 from package_keeper.execution.run import Run
 from package_keeper.execution.scope import PackageFilter, find_packages, tell_entries
-from package_keeper.execution.untagging import TagMoves
-from package_keeper.execution.write_operation import WriteOperation
-from package_keeper.inventory.package import Owner, PackageName, PackageType
-from package_keeper.inventory.stub import is_stub
-from package_keeper.inventory.version import Version, display_name
+from package_keeper.execution.untag import Untagger
+from package_keeper.execution.verify import ImageVerifier, broken
+from package_keeper.execution.wording import describe_stubs, not_tried
+from package_keeper.model.manifest import is_stub
+from package_keeper.model.packages import Owner, PackageName, PackageType, Version, display_name
+from package_keeper.model.words import Action, Outcome, Reason
+from package_keeper.policy.guards import Guards, OnLastVersion, TooMuch, guard
+from package_keeper.policy.planning import NOTHING, GuardedPlan, Plan, PlannedWrite, WriteKind, WriteRecord
+from package_keeper.policy.rules import Rules
+from package_keeper.policy.sql import SqlProblem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,7 @@ class Task:
     types_given: bool
     wanted: PackageFilter
     rules: Rules
-    evidence: Evidence
+    facts: FactGatherer
     guards: Guards
     counts_used: bool
     deleted_state: bool
@@ -66,8 +70,8 @@ class Writing:
     """The means of writing."""
 
     writer: Writer
-    tags: TagMoves
-    carrier: Carrier
+    tags: Untagger
+    executor: Executor
     pause: Pause
 
 
@@ -89,7 +93,7 @@ def list_versions(task: Task, run: Run) -> None:
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.tell_stubs(run, task.log)
     steps.tell_decisions(run, task.log)
-    listed = {judgement.version.id for judgement in run.listed}
+    listed = {decision.version.id for decision in run.listed}
     _query(task, run, [(package, [each for each in versions if each.id in listed]) for package, versions in found])
 
 
@@ -110,7 +114,7 @@ def repair(task: Task, run: Run) -> None:
     roots = _asked_for(task, found)
     _check(task, run, found, roots, repairs=True, about_to_mend=True)
     run.plan = Plan.of_singles(plan_repair(run.checked, _tags_in_use(run)))
-    _carry_out(task, run, _restorations(task))
+    _execute(task, run, _restorations(task))
     if task.writing is None or not run.plan.writes or run.ended_by is not None:
         return
     tried = {write.version_id for write in run.plan.writes}
@@ -126,7 +130,7 @@ def repair(task: Task, run: Run) -> None:
         if not writes or run.ended_by is not None:
             return
         tried |= {write.version_id for write in writes}
-        steps.add_writes(run, writes, task.writing.carrier, _restoring(task, task.writing))
+        steps.add_writes(run, writes, task.writing.executor, _restoring(task, task.writing))
 
 
 def delete(task: Task, run: Run) -> None:
@@ -137,7 +141,7 @@ def delete(task: Task, run: Run) -> None:
     steps.judge(run, found, judge)
     if task.writing is not None:
         found = _make_certain(task, run, found)
-    replan = Replanning(task.reader, task.evidence, found).deletions(task.rules, task.registry, judge.seen)
+    replan = Replanning(task.reader, task.facts, found).deletions(task.rules, task.registry, judge.seen)
     drift = _drift(task, began, replan)
     steps.plan_version_deletions(run, task.rules)
     steps.warn_about_unseen(run, task.rules, task.log)
@@ -173,7 +177,7 @@ def _delete_empty_packages(task: Task, writing: Writing, run: Run, guarded: Guar
         run.records += [not_tried(write, run.ended_by or OutOfTime()) for write in guarded.with_package]
         return
     plan = Plan.of_singles(
-        PlannedWrite(decision=Decision.DELETE, reason=write.reason, rule=write.rule, package=package)
+        PlannedWrite(action=Action.DELETE, reason=write.reason, rule=write.rule, package=package)
         for package, write in last.items()
     )
     deleted = [record.write for record in run.records if record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)]
@@ -187,9 +191,9 @@ def _delete_empty_packages(task: Task, writing: Writing, run: Run, guarded: Guar
         fresh_for=0.0,
     )
     guarded_packages = guard(plan, Guards())
-    carried = writing.carrier.carry_out(guarded_packages, _deletions(task)(guarded_packages, writing), drift)
-    run.ended_by = carried.ended_by
-    run.records = with_packages(run.records, guarded.with_package, carried.records)
+    executed = writing.executor.execute(guarded_packages, _deletions(task)(guarded_packages, writing), drift)
+    run.ended_by = executed.ended_by
+    run.records = with_packages(run.records, guarded.with_package, executed.records)
 
 
 def _look_after(task: Task, writing: Writing, run: Run) -> None:
@@ -198,9 +202,9 @@ def _look_after(task: Task, writing: Writing, run: Run) -> None:
         return
     try:
         look = look_after(run.judged, run.records, task.reader, task.registry)
-        run.records = writing.carrier.corrected(run.records, look.still_there)
+        run.records = writing.executor.corrected(run.records, look.still_there)
         broken = _give_back(task, writing, run, look)
-    except Refusal as refused:
+    except ApiError as refused:
         run.fail("the check after the run", refused)
         return
     except OutOfTime as over:
@@ -231,7 +235,7 @@ def _give_back(
     plan = Plan.of_singles(
         replace(
             record.write,
-            decision=Decision.RESTORE,
+            action=Action.RESTORE,
             reason=Reason.NEEDED_BY,
             root=needed[record.write.package, record.write.version_name],
             after=NOTHING,
@@ -239,10 +243,10 @@ def _give_back(
         for record in taken.values()
     )
     guarded = guard(plan, Guards())
-    carried = writing.carrier.carry_out(guarded, _restorations(task)(guarded, writing), to_the_end=True)
-    run.ended_by = carried.ended_by
+    executed = writing.executor.execute(guarded, _restorations(task)(guarded, writing), to_the_end=True)
+    run.ended_by = executed.ended_by
     back: set[tuple[PackageName, str]] = set()
-    for place, restored in zip(taken, carried.records, strict=True):
+    for place, restored in zip(taken, executed.records, strict=True):
         if restored.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE):
             back.add((restored.write.package, restored.write.version_name))
             text = "an image that was pushed meanwhile needs it, so it was restored"
@@ -260,14 +264,14 @@ def restore(task: Task, run: Run) -> None:
     """Restore the selected deleted versions, images with all their parts."""
     began = task.clock.monotonic()
     found = _read(task, run, deleted=True)
-    drift = _drift(task, began, Replanning(task.reader, task.evidence, found).restorations(task.rules, task.looks))
-    facts = task.evidence.gather(found)
+    drift = _drift(task, began, Replanning(task.reader, task.facts, found).restorations(task.rules, task.looks))
+    facts = task.facts.gather(found)
     steps.plan_version_restorations(run, found, task.reader, looks=task.looks, rules=task.rules, facts=facts)
     steps.warn_about_unseen(run, task.rules, task.log)
     steps.warn_about_unknown_tags(run, task.log)
     steps.tell_stubs(run, task.log)
     steps.tell_decisions(run, task.log)
-    _carry_out(task, run, _restorations(task), drift)
+    _execute(task, run, _restorations(task), drift)
     if task.writing is not None and not task.rules.raw:
         lists = {package.key: versions for package, versions in found}
         completions = _completions(task, task.writing, lists, lists)
@@ -298,12 +302,12 @@ def undo(task: Task, run: Run, receipt: Receipt) -> None:
         return
     tags = plan.only(tags=True)
     with task.log.group(f"{len(plan.now)} of {len(run.plan.writes)} planned writes in this run"):
-        steps.carry_out(run, plan.only(tags=False), writing.carrier, _restoring(task, writing))
+        steps.execute(run, plan.only(tags=False), writing.executor, _restoring(task, writing))
         packages = dict.fromkeys(write.package for write in plan.now)
         completions = _completions(task, writing, packages, found.deleted)
         complete_all(run, completions, _means(task, writing), tags.now)
         _take_stubs_back(task, writing, run, completions)
-        steps.carry_out(run, tags, writing.carrier, _restoring(task, writing))
+        steps.execute(run, tags, writing.executor, _restoring(task, writing))
 
 
 def delete_package(task: Task, run: Run) -> None:
@@ -320,7 +324,7 @@ def delete_package(task: Task, run: Run) -> None:
             ]
         )
     steps.plan_package_deletions(run)
-    _carry_out(task, run, _deletions(task))
+    _execute(task, run, _deletions(task))
 
 
 def restore_package(task: Task, run: Run) -> None:
@@ -333,7 +337,7 @@ def restore_package(task: Task, run: Run) -> None:
     tell_entries(task.log, task.wanted, {pattern.text.lower() for pattern in (patterns.includes if patterns else ())})
     keys = [PackageName(type=package_type, name=name) for name in names for package_type in task.types]
     run.plan = plan_package_restorations(task.reader, keys, run.fail)
-    _carry_out(task, run, _restorations(task))
+    _execute(task, run, _restorations(task))
     missing = _not_found(run, names)
     prefix = f"{task.owner.login.lower()}/"
     bare = {
@@ -345,7 +349,7 @@ def restore_package(task: Task, run: Run) -> None:
         task.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")
         keys = [PackageName(type=package_type, name=name) for name in bare.values() for package_type in task.types]
         plan = plan_package_restorations(task.reader, keys, run.fail)
-        steps.add_writes(run, plan.writes, task.writing.carrier, _restoring(task, task.writing))
+        steps.add_writes(run, plan.writes, task.writing.executor, _restoring(task, task.writing))
         missing = [name for name in missing if bare.get(name, name) in _not_found(run, [bare.get(name, name)])]
     run.scope.missing += missing
 
@@ -397,7 +401,7 @@ def _query(task: Task, run: Run, found: Found) -> None:
     if not task.query:
         return
     try:
-        run.rows = task.evidence.tables(found).query(task.query)
+        run.rows = task.facts.tables(found).query(task.query)
     except SqlProblem as problem:
         raise BadInput([f"query: '{task.query}' is not accepted: {problem}"]) from None
 
@@ -416,7 +420,7 @@ def _find_containers(task: Task, run: Run) -> Found:
 def _asked_for(task: Task, found: Found) -> frozenset[int] | None:
     """The ids of the versions that `where` selects, or `None` without it: then all are asked for."""
     expression = task.rules.inputs.selection.where
-    return None if expression is None else task.evidence.gather(found).selected[expression]
+    return None if expression is None else task.facts.gather(found).selected[expression]
 
 
 def _check(
@@ -428,12 +432,12 @@ def _check(
     repairs: bool = False,
     about_to_mend: bool = False,
 ) -> None:
-    checker = Checker(reader=task.reader, looks=task.looks, registry=task.registry, log=task.log, repairs=repairs)
+    checker = ImageVerifier(reader=task.reader, looks=task.looks, registry=task.registry, log=task.log, repairs=repairs)
     for package, versions in found:
         try:
             named = task.rules.lists.digests | task.rules.lists.used.digests()
             run.checked += checker.check(package, versions, named, roots, about_to_mend=about_to_mend)
-        except Refusal as refused:
+        except ApiError as refused:
             run.fail(str(package.key), refused, package.key)
     run.versions = [version for version in run.versions if version.id not in checker.gone]
     run.broken = broken(run.checked)
@@ -448,10 +452,10 @@ def _tags_in_use(run: Run) -> dict[PackageName, set[str]]:
 
 def _completions(
     task: Task, writing: Writing, packages: Iterable[PackageName], deleted: Mapping[PackageName, Sequence[Version]]
-) -> list[Completion]:
+) -> list[ImageCompletion]:
     """What makes the images of container packages whole, by what is known of their deleted versions."""
     return [
-        Completion(
+        ImageCompletion(
             package=package,
             reader=task.reader,
             looks=task.looks,
@@ -465,22 +469,22 @@ def _completions(
 
 
 def _means(task: Task, writing: Writing) -> Restoring:
-    return Restoring(writing.carrier, _restoring(task, writing), task.log)
+    return Restoring(writing.executor, _restoring(task, writing), task.log)
 
 
-def _take_stubs_back(task: Task, writing: Writing, run: Run, completions: Sequence[Completion]) -> None:
+def _take_stubs_back(task: Task, writing: Writing, run: Run, completions: Sequence[ImageCompletion]) -> None:
     """Delete again what was restored and is a stub: its tag must not name an empty manifest."""
     for completion in completions:
         if stubs := completion.stubs:
             task.log.warning(f"{completion.package}: what was restored is deleted again: {describe_stubs(stubs)}")
             plan = guard(plan_stub_deletions(stubs), Guards())
             operation = Deletions(plan, task.reader, writing.writer, writing.tags, OnLastVersion.KEEP)
-            steps.add_writes(run, plan.now, writing.carrier, operation)
+            steps.add_writes(run, plan.now, writing.executor, operation)
 
 
-def _judge(task: Task, found: Found, rules: Rules) -> ImageJudge:
-    facts = task.evidence.gather(found)
-    return ImageJudge(rules=rules, registry=task.registry, reader=task.reader, log=task.log, facts=facts)
+def _judge(task: Task, found: Found, rules: Rules) -> ImageEvaluator:
+    facts = task.facts.gather(found)
+    return ImageEvaluator(rules=rules, registry=task.registry, reader=task.reader, log=task.log, facts=facts)
 
 
 def _drift(task: Task, began: float, replan: Replan) -> Drift:
@@ -504,7 +508,7 @@ def _restoring(task: Task, writing: Writing) -> Restorations:
     return Restorations(task.reader, writing.writer, writing.tags)
 
 
-def _carry_out(task: Task, run: Run, operation: MakeOperation, drift: Drift | None = None) -> None:
+def _execute(task: Task, run: Run, operation: MakeOperation, drift: Drift | None = None) -> None:
     """Pass the guards, and write, if there is anything to write with."""
     _send(task, run, _guard(task, run), operation, drift)
 
@@ -526,4 +530,4 @@ def _send(task: Task, run: Run, plan: GuardedPlan, operation: MakeOperation, dri
                 f"limit: {task.guards.limit} is less than the image {display_name(plan.now[-1].root)} has versions"
             )
         with task.log.group(f"{len(plan.now)} of {len(run.plan.writes)} planned writes in this run"):
-            steps.carry_out(run, plan, task.writing.carrier, operation(plan, task.writing), drift)
+            steps.execute(run, plan, task.writing.executor, operation(plan, task.writing), drift)

@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from package_keeper.errors import Refusal
-from package_keeper.inventory.package import Package, PackageName, PackageType, UnreadablePackage
-from package_keeper.inventory.repository import RepositoryLife
-from package_keeper.inventory.version import Version
+from package_keeper.errors import ApiError
+from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
+from package_keeper.model.repository import RepositoryState
 
 
 class Reader(Protocol):
-    """Reads packages and versions of one owner. Every method that gives no refusals may raise `Refusal`."""
+    """Reads packages and versions of one owner. Every method that gives no refusals may raise `ApiError`."""
 
     def conflicts(self) -> list[Package]:
         """List packages with a Docker-migration conflict."""
@@ -24,11 +23,11 @@ class Reader(Protocol):
 
     def packages(
         self, package_types: Sequence[PackageType]
-    ) -> Mapping[PackageType, Sequence[Package | UnreadablePackage] | Refusal]:
+    ) -> Mapping[PackageType, Sequence[Package | UnreadablePackage] | ApiError]:
         """List all packages of several types; a type whose list is refused has the refusal instead."""
         ...
 
-    def packages_named(self, packages: Iterable[PackageName]) -> Mapping[PackageName, Package | Refusal]:
+    def packages_named(self, packages: Iterable[PackageName]) -> Mapping[PackageName, Package | ApiError]:
         """Get several packages; one that is refused has the refusal instead."""
         ...
 
@@ -47,7 +46,7 @@ class Reader(Protocol):
         deleted: bool = False,
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
-    ) -> Mapping[PackageName, list[Version] | Refusal]:
+    ) -> Mapping[PackageName, list[Version] | ApiError]:
         """List all versions of several packages; a list that is refused has the refusal instead.
 
         The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
@@ -78,20 +77,20 @@ class Looks(Protocol):
     """Looks at single versions: a list may lag behind (docs/github-behaviour.md, "Refusals")."""
 
     def active(self, package: PackageName, ids: Iterable[int]) -> AbstractSet[int]:
-        """Those of the versions that are active; may raise `Refusal`."""
+        """Those of the versions that are active; may raise `ApiError`."""
         ...
 
 
 class RepositoryReader(Protocol):
     """Reads the life of repositories."""
 
-    def life(self, full_name: str) -> RepositoryLife:
-        """Read all pull requests, git tags and branches of `owner/name`; may raise `Refusal`."""
+    def state(self, full_name: str) -> RepositoryState:
+        """Read all pull requests, git tags and branches of `owner/name`; may raise `ApiError`."""
         ...
 
 
 class Writer(Protocol):
-    """Changes packages of one owner. Every method returns when it is confirmed, and raises `Refusal` otherwise."""
+    """Changes packages of one owner. Every method returns when it is confirmed, and raises `ApiError` otherwise."""
 
     def delete_version(self, package: PackageName, version_id: int) -> None:
         """Delete one version."""
@@ -111,7 +110,7 @@ class Writer(Protocol):
 
 
 class Log(Protocol):
-    """Says what happens. Texts may hold what others wrote; the log makes them harmless."""
+    """Says what happens. Values may hold what others wrote; the log makes them harmless."""
 
     @property
     def shows_details(self) -> bool:
@@ -143,8 +142,8 @@ class Log(Protocol):
         ...
 
 
-class Leave(Protocol):
-    """Leave to send one request now."""
+class Permit(Protocol):
+    """Permit to send one request now."""
 
     @property
     def at(self) -> float:
@@ -152,7 +151,7 @@ class Leave(Protocol):
         ...
 
 
-class Landed(Protocol):
+class Completed(Protocol):
     """A write that came back."""
 
     @property
@@ -166,11 +165,11 @@ class Landed(Protocol):
         ...
 
 
-class Crew(Protocol):
+class WritePool(Protocol):
     """Sends writes side by side, as fast as limits let; to be used from one thread."""
 
     @property
-    def under_way(self) -> AbstractSet[int]:
+    def in_flight(self) -> AbstractSet[int]:
         """The keys of the writes that are under way."""
         ...
 
@@ -183,8 +182,8 @@ class Crew(Protocol):
         """Let what is left to look at be looked at after `time-limit`; nothing new begins."""
         ...
 
-    def admit(self, *, restores: bool, more: int = 0) -> Leave | float:
-        """Leave to send one write, or the seconds until asking again is worth it; `more` have leave already."""
+    def admit(self, *, restores: bool, more: int = 0) -> Permit | float:
+        """Permit to send one write, or the seconds until asking again is worth it; `more` have leave already."""
         ...
 
     def room(self, *, restores: bool) -> float:
@@ -203,7 +202,7 @@ class Crew(Protocol):
         """Give back leave for a write that is not sent after all."""
         ...
 
-    def landed(self) -> Sequence[Landed]:
+    def completed(self) -> Sequence[Completed]:
         """Wait a moment for writes that came back, and give those that did."""
         ...
 

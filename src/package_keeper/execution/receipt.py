@@ -11,17 +11,17 @@ from datetime import datetime
 from math import inf
 from typing import Any
 
-from package_keeper.decisions.plan import PlannedWrite, WriteKind
-from package_keeper.decisions.vocabulary import Decision, Outcome
 from package_keeper.execution.ports import ReceiptFile, WallClock
-from package_keeper.inventory.package import Owner, PackageName, PackageType
+from package_keeper.model.packages import Owner, PackageName, PackageType
+from package_keeper.model.words import Action, Outcome
+from package_keeper.policy.planning import PlannedWrite, WriteKind
 
 SCHEMA = 1
 STARTED = "started"
 BEGINNING = '{"schema":'
 """How every line begins; inside a text of JSON it would have backslashes."""
-ACTIONS = {Decision.DELETE: "delete", Decision.UNTAG: "untag", Decision.RESTORE: "restore"}
-TAKEN_BACK = frozenset({ACTIONS[Decision.DELETE], ACTIONS[Decision.UNTAG]})
+ACTIONS = {Action.DELETE: "delete", Action.UNTAG: "untag", Action.RESTORE: "restore"}
+TAKEN_BACK = frozenset({ACTIONS[Action.DELETE], ACTIONS[Action.UNTAG]})
 
 
 MANY = 20
@@ -119,7 +119,7 @@ class ReceiptWriter:
             "seq": sequence,
             "at": self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "kind": write.kind,
-            "action": ACTIONS[write.decision],
+            "action": ACTIONS[write.action],
             "outcome": outcome,
             "owner": self._owner.login,
             "owner-type": self._owner.type,

@@ -8,36 +8,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from package_keeper.decisions.deciding import Judgement, decide_restorations
-from package_keeper.decisions.facts import Facts
-from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.plan import (
+from package_keeper.errors import MOST_OF_A_KIND, ApiError, ApiErrorKind, NotAuthorized, PackageKeeperError
+from package_keeper.execution.batches import WriteOperation
+from package_keeper.execution.executor import Executed, Executor
+from package_keeper.execution.facts import Found, warn_about_idle_patterns
+from package_keeper.execution.images import ImageEvaluator, PackageEvaluation, all_kept
+from package_keeper.execution.ports import Log, Looks, Reader
+from package_keeper.execution.refresh import Drift
+from package_keeper.execution.restorations import still_active
+from package_keeper.execution.scope import Scope, ScopeProblem
+from package_keeper.execution.wording import not_tried, stubs_and_what_to_do
+from package_keeper.model.images import VerifiedImage
+from package_keeper.model.manifest import stubs_among
+from package_keeper.model.packages import Package, PackageName, Version, age_order, display_name
+from package_keeper.model.words import Action, Outcome, Reason
+from package_keeper.policy.evaluation import Decision, evaluate_restorations
+from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.images_in_use import ImageReference
+from package_keeper.policy.planning import (
+    ActiveNames,
     GuardedPlan,
     Plan,
     PlannedWrite,
     WriteRecord,
     gone_versions,
     plan_deletions,
+    plan_restorations,
+    without_stubs,
 )
-from package_keeper.decisions.restoring import ActiveNames, plan_restorations, without_stubs
-from package_keeper.decisions.rules import Rules
-from package_keeper.decisions.used import ImageReference
-from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.errors import MOST_OF_A_KIND, NotAuthorized, PackageKeeperError, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import Carried, Carrier
-from package_keeper.execution.describing import not_tried, stubs_and_what_to_do
-from package_keeper.execution.drift import Drift
-from package_keeper.execution.evidence import Found
-from package_keeper.execution.idle_patterns import warn_about_idle_patterns
-from package_keeper.execution.images import ImageJudge, Judged, all_kept
-from package_keeper.execution.looking import still_active
-from package_keeper.execution.ports import Log, Looks, Reader
-from package_keeper.execution.scope import Scope, ScopeProblem
-from package_keeper.execution.write_operation import WriteOperation
-from package_keeper.inventory.health import CheckedImage
-from package_keeper.inventory.package import Package, PackageName
-from package_keeper.inventory.stub import stubs_among
-from package_keeper.inventory.version import Version, age_order, display_name
+from package_keeper.policy.rules import Rules
+from package_keeper.policy.selection import Facts
 
 
 @dataclass(kw_only=True)
@@ -47,24 +47,24 @@ class Run:
     scope: Scope = field(default_factory=Scope)
     versions: list[Version] = field(default_factory=list)
     """All versions read, of all packages in scope."""
-    judged: list[Judged] = field(default_factory=list)
+    judged: list[PackageEvaluation] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
-    listed: tuple[Judgement, ...] = ()
+    listed: tuple[Decision, ...] = ()
     stubs: list[Version] = field(default_factory=list)
     """The stubs that were found, as far as the operation looked."""
     rows: list[dict[str, Any]] | None = None
     """What a query gave, if there was one."""
     used: list[ImageReference] = field(default_factory=list)
     """The references by which files of the workspace protect images of the packages in scope."""
-    checked: list[CheckedImage] = field(default_factory=list)
+    checked: list[VerifiedImage] = field(default_factory=list)
     records: list[WriteRecord] = field(default_factory=list)
     broken: int = 0
     """Images that are broken at the end, as far as the operation looked."""
     ended_by: PackageKeeperError | None = None
 
-    def fail(self, what: str, refused: Refusal, package: PackageName | None = None) -> None:
+    def fail(self, what: str, refused: ApiError, package: PackageName | None = None) -> None:
         """Note that something could not be read, and go on; a token that is refused ends the run."""
-        if refused.kind is RefusalKind.UNAUTHORIZED:
+        if refused.kind is ApiErrorKind.UNAUTHORIZED:
             raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}") from None
         self.scope.problems.append(ScopeProblem(what=what, refusal=refused, package=package))
 
@@ -75,7 +75,7 @@ def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) 
     lists = reader.versions_of([package.key for package in run.scope.packages], deleted=deleted)
     for package in list(run.scope.packages):
         versions = lists[package.key]
-        if isinstance(versions, Refusal):
+        if isinstance(versions, ApiError):
             run.scope.packages.remove(package)
             _note_unread(run, package, versions, log)
             continue
@@ -85,21 +85,21 @@ def read_versions(run: Run, reader: Reader, log: Log, *, deleted: bool = False) 
     return found
 
 
-def _note_unread(run: Run, package: Package, refused: Refusal, log: Log) -> None:
-    if refused.kind is RefusalKind.NOT_FOUND and package.key not in run.scope.named:
+def _note_unread(run: Run, package: Package, refused: ApiError, log: Log) -> None:
+    if refused.kind is ApiErrorKind.NOT_FOUND and package.key not in run.scope.named:
         log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
-    elif refused.kind is RefusalKind.NOT_FOUND:
+    elif refused.kind is ApiErrorKind.NOT_FOUND:
         run.scope.missing.append(str(package.key))
     else:
         run.fail(f"the versions of {package.key}", refused, package.key)
 
 
-def judge(run: Run, found: Found, judge_of: ImageJudge) -> None:
+def judge(run: Run, found: Found, judge_of: ImageEvaluator) -> None:
     """Decide about every version of every package; one that cannot be judged is a problem, not the end."""
     for package, versions in found:
         try:
             run.judged.append(judge_of.judge(package, versions))
-        except Refusal as refused:
+        except ApiError as refused:
             run.fail(str(package.key), refused, package.key)
     run.stubs += [image.root for judged in run.judged for image in judged.images if image.is_stub]
     run.scope.problems += judge_of.problems
@@ -111,14 +111,12 @@ def losing_untagged(run: Run) -> list[PackageName]:
         each.package
         for each in run.judged
         if each.graph is not None
-        and any(
-            judgement.decision is Decision.DELETE and not judgement.version.image_tags for judgement in each.judgements
-        )
+        and any(decision.action is Action.DELETE and not decision.version.image_tags for decision in each.decisions)
     ]
 
 
 def take_fresh(
-    run: Run, found: Found, lists: Mapping[PackageName, list[Version] | Refusal], log: Log
+    run: Run, found: Found, lists: Mapping[PackageName, list[Version] | ApiError], log: Log
 ) -> tuple[Found, Found]:
     """Take packages that were read again: everything with the fresh lists, and those of them that have changed.
 
@@ -129,7 +127,7 @@ def take_fresh(
     unread: set[PackageName] = set()
     for package, known in found:
         versions = lists.get(package.key, known)
-        if isinstance(versions, Refusal):
+        if isinstance(versions, ApiError):
             unread.add(package.key)
             _note_unread(run, package, versions, log)
             versions = known
@@ -140,7 +138,7 @@ def take_fresh(
     run.versions = [version for _, versions in fresh for version in versions]
     run.scope.problems = [problem for problem in run.scope.problems if problem.package not in dropped]
     run.judged = [
-        replace(each, judgements=tuple(all_kept(each.judgements))) if each.package in unread else each
+        replace(each, decisions=tuple(all_kept(each.decisions))) if each.package in unread else each
         for each in run.judged
         if each.package not in dropped
     ]
@@ -150,7 +148,7 @@ def take_fresh(
 def plan_version_deletions(run: Run, rules: Rules) -> None:
     """Plan the deletions over all packages."""
     run.plan = plan_deletions(
-        [judgement for package in run.judged for judgement in package.judgements],
+        [decision for package in run.judged for decision in package.decisions],
         rules.timestamp,
         {package.package: package.graph for package in run.judged if package.graph is not None},
     )
@@ -162,13 +160,13 @@ def plan_version_restorations(
     """Plan the restorations over all packages; packages with nothing selected are not looked into further."""
     named = rules.inputs.selection.version_ids is not None
     writes: list[PlannedWrite] = []
-    judgements: list[Judgement] = []
+    decisions: list[Decision] = []
     for package, versions in found:
-        judged, stubs = without_stubs(decide_restorations(versions, rules, facts))
+        judged, stubs = without_stubs(evaluate_restorations(versions, rules, facts))
         run.stubs += stubs
-        chosen = [judgement.version for judgement in judged if judgement.decision is Decision.RESTORE]
+        chosen = [decision.version for decision in judged if decision.action is Action.RESTORE]
         if not chosen:
-            judgements += judged
+            decisions += judged
             continue
         try:
             active = still_active(
@@ -179,57 +177,57 @@ def plan_version_restorations(
                 names={version.name for version in chosen},
                 tags={tag for version in chosen for tag in version.image_tags},
             )
-        except Refusal as refused:
+        except ApiError as refused:
             run.fail(f"the active versions of {package.key}", refused, package.key)
             continue
         names = ActiveNames.of(active)
         names.tags_known = names.tags_known and not reader.is_incomplete(package.key)
         plan = plan_restorations(judged, names, rules.timestamp, tags_may_move=named)
         writes += plan.writes
-        judgements += plan.judgements
+        decisions += plan.decisions
     writes.sort(key=lambda write: age_order(write.version, rules.timestamp) if write.version else (True, 0.0, 0))
-    run.plan = Plan.of_singles(writes, judgements)
+    run.plan = Plan.of_singles(writes, decisions)
 
 
 def plan_package_deletions(run: Run) -> None:
     """Plan to delete every package in scope."""
     run.plan = Plan.of_singles(
-        PlannedWrite(decision=Decision.DELETE, reason=Reason.SELECTED, package=package.key)
+        PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=package.key)
         for package in run.scope.packages
     )
 
 
-def list_versions(run: Run, found: Found, images: ImageJudge, *, deleted: bool) -> None:
+def list_versions(run: Run, found: Found, images: ImageEvaluator, *, deleted: bool) -> None:
     """List what the selection and the age accept, and decide nothing.
 
     Manifests are read only when a condition of images is asked for; without that each version stands for itself.
     """
-    judgements: list[Judgement] = []
+    decisions: list[Decision] = []
     if images.rules.judge_health and not deleted:
         judge(run, found, images)
-        judgements = [judgement for package in run.judged for judgement in package.judgements]
+        decisions = [decision for package in run.judged for decision in package.decisions]
     else:
         for _, versions in found:
-            judgements += decide_restorations(versions, images.rules, images.facts)
+            decisions += evaluate_restorations(versions, images.rules, images.facts)
     if deleted:
-        judgements, run.stubs = without_stubs(judgements)
+        decisions, run.stubs = without_stubs(decisions)
     left_out = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
     stubs = {stub.id for stub in run.stubs}
     run.listed = tuple(
-        judgement
-        for judgement in judgements
-        if not images.rules.select_anything or judgement.reason not in left_out or judgement.version.id in stubs
+        decision
+        for decision in decisions
+        if not images.rules.select_anything or decision.reason not in left_out or decision.version.id in stubs
     )
     if not deleted and not images.rules.judge_health:
-        run.stubs = stubs_among(judgement.version for judgement in run.listed)
+        run.stubs = stubs_among(decision.version for decision in run.listed)
 
 
-def explain_versions(run: Run, found: Found, images: ImageJudge) -> None:
+def explain_versions(run: Run, found: Found, images: ImageEvaluator) -> None:
     """List every version with the decision that a deletion would make, from the same manifests."""
     judge(run, found, images)
-    judgements = tuple(judgement for package in run.judged for judgement in package.judgements)
-    run.plan = Plan(judgements=judgements)
-    run.listed = judgements
+    decisions = tuple(decision for package in run.judged for decision in package.decisions)
+    run.plan = Plan(decisions=decisions)
+    run.listed = decisions
 
 
 def packages_by_name(packages: Iterable[Package]) -> dict[str, list[PackageName]]:
@@ -251,10 +249,10 @@ def warn_about_unseen(run: Run, rules: Rules, log: Log) -> None:
     _warn(log, [f"version-ids: {version_id} {nowhere}" for version_id in sorted(rules.version_ids - ids)])
     _warn(log, [f"keep-digests: {display_name(each)} {nowhere}" for each in sorted(rules.lists.digests - names)])
     needed = []
-    for judgement in run.plan.judgements:
-        if judgement.version.id in rules.version_ids and judgement.reason is Reason.NEEDED_BY:
-            root = display_name(judgement.root.name) if judgement.root else "an image"
-            needed.append(f"version-ids: {judgement.version.id} stays, since the image {root} needs it")
+    for decision in run.plan.decisions:
+        if decision.version.id in rules.version_ids and decision.reason is Reason.NEEDED_BY:
+            root = display_name(decision.root.name) if decision.root else "an image"
+            needed.append(f"version-ids: {decision.version.id} stays, since the image {root} needs it")
     _warn(log, needed)
 
 
@@ -268,7 +266,7 @@ def _warn(log: Log, texts: Sequence[str]) -> None:
 
 def warn_about_unknown_tags(run: Run, log: Log) -> None:
     """Say what is not restored since tags are not known: its own, or those that are in use."""
-    left = sum(judgement.reason is Reason.UNREADABLE for judgement in run.plan.judgements)
+    left = sum(decision.reason is Reason.UNREADABLE for decision in run.plan.decisions)
     if left:
         log.warning(
             f"{left} versions are not restored, since GitHub does not tell which tags they had, or which are in use by"
@@ -288,14 +286,14 @@ def tell_stubs(run: Run, log: Log) -> None:
 def tell_decisions(run: Run, log: Log) -> None:
     """Say how many versions of each package have which decision and why, and in detail each of them."""
     counts: dict[PackageName, Counter[str]] = {}
-    for judgement in run.plan.judgements:
-        version = judgement.version
-        counts.setdefault(version.package, Counter())[f"{judgement.decision} {judgement.why}"] += 1
+    for decision in run.plan.decisions:
+        version = decision.version
+        counts.setdefault(version.package, Counter())[f"{decision.action} {decision.why}"] += 1
         if log.shows_details:
-            root = f" ({display_name(judgement.root.name)})" if judgement.root else ""
+            root = f" ({display_name(decision.root.name)})" if decision.root else ""
             log.debug(
                 f"{version.package} {display_name(version.name)} [{', '.join(version.tags)}] (id {version.id}):"
-                f" {judgement.decision} {judgement.why}{root}"
+                f" {decision.action} {decision.why}{root}"
             )
     for package, reasons in counts.items():
         shown = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
@@ -306,7 +304,7 @@ def tell_last_images(plan: Plan, log: Log) -> None:
     """Say once for each package what stays, or goes with it, since GitHub would refuse to delete the last version."""
     held: dict[PackageName, list[PlannedWrite]] = {}
     for write in plan.writes:
-        if write.decision is Decision.DELETE and write.refusal is not None:
+        if write.action is Action.DELETE and write.refusal is not None:
             held.setdefault(write.package, []).append(write)
     for package, writes in held.items():
         name = display_name(writes[0].version_name)
@@ -318,27 +316,27 @@ def tell_last_images(plan: Plan, log: Log) -> None:
         )
 
 
-def carry_out(
-    run: Run, plan: GuardedPlan, carrier: Carrier, operation: WriteOperation, drift: Drift | None = None
+def execute(
+    run: Run, plan: GuardedPlan, executor: Executor, operation: WriteOperation, drift: Drift | None = None
 ) -> None:
     """Carry out the guarded plan and keep what became of it; nothing is begun in a run that has ended."""
     if run.ended_by is not None:
         run.records += [not_tried(write, run.ended_by) for write in plan.now]
         run.records += [WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in plan.later]
         return
-    _keep(run, carrier.carry_out(plan, operation, drift))
+    _keep(run, executor.execute(plan, operation, drift))
 
 
-def add_writes(run: Run, writes: Iterable[PlannedWrite], carrier: Carrier, operation: WriteOperation) -> None:
+def add_writes(run: Run, writes: Iterable[PlannedWrite], executor: Executor, operation: WriteOperation) -> None:
     """Carry out what was found on the way: parts of images that are being restored. No limit cuts an image short."""
     plan = Plan.of_singles(writes)
     run.plan = replace(run.plan, groups=run.plan.groups + plan.groups)
-    _keep(run, carrier.carry_out(guard(plan, Guards()), operation, to_the_end=True))
+    _keep(run, executor.execute(guard(plan, Guards()), operation, to_the_end=True))
 
 
-def _keep(run: Run, carried: Carried) -> None:
-    run.records += carried.records
-    run.ended_by = carried.ended_by
+def _keep(run: Run, executed: Executed) -> None:
+    run.records += executed.records
+    run.ended_by = executed.ended_by
 
 
 def torn_images(run: Run) -> list[PlannedWrite]:

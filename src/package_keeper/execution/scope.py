@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
 
-from package_keeper.decisions.patterns import Pattern, Patterns
-from package_keeper.errors import NotAuthorized, Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.ports import Log, Reader
-from package_keeper.inventory.package import Package, PackageName, PackageType, UnreadablePackage
+from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage
+from package_keeper.policy.patterns import Pattern, Patterns
 
 MANY = 5
 """So many names are named, then how many there are."""
@@ -25,7 +25,7 @@ class ScopeProblem:
     """A package, or a list of packages, that could not be read."""
 
     what: str
-    refusal: Refusal
+    refusal: ApiError
     package: PackageName | None = None
 
     def __str__(self) -> str:
@@ -192,7 +192,7 @@ class _Search:
         self.wanted = wanted
         self.scope = Scope()
         self.lists: dict[PackageType, list[Package] | None] = {}
-        self.answers: dict[PackageName, Package | Refusal] = {}
+        self.answers: dict[PackageName, Package | ApiError] = {}
 
     def listed(self) -> None:
         """Take from the lists what is wanted."""
@@ -211,11 +211,11 @@ class _Search:
     def take_list(
         self,
         package_type: PackageType,
-        packages: Sequence[Package | UnreadablePackage] | Refusal,
+        packages: Sequence[Package | UnreadablePackage] | ApiError,
         *,
         quietly: bool = False,
     ) -> list[Package] | None:
-        if isinstance(packages, Refusal):
+        if isinstance(packages, ApiError):
             _stop_if_unauthorized(packages)
             self.lists[package_type] = None
             if not quietly:
@@ -243,7 +243,7 @@ class _Search:
             what = (
                 f"{package_type}/{package.name}" if package.name else f"an entry in the list of {package_type} packages"
             )
-            self.scope.problems.append(ScopeProblem(what=what, refusal=Refusal(RefusalKind.OTHER, package.why)))
+            self.scope.problems.append(ScopeProblem(what=what, refusal=ApiError(ApiErrorKind.OTHER, package.why)))
 
     def look_ahead(self, names: Sequence[str]) -> None:
         """Ask for several packages at once; what each answer means is judged one by one, in their order."""
@@ -299,9 +299,9 @@ class _Search:
             if package.type is key.type and package.name.lower() == key.name.lower():
                 return package
             self.log.notice(f"package: GitHub answers {package.key} for {key}; nobody named that, so it is left alone")
-        except Refusal as refused:
+        except ApiError as refused:
             _stop_if_unauthorized(refused)
-            if refused.kind is not RefusalKind.NOT_FOUND:
+            if refused.kind is not ApiErrorKind.NOT_FOUND:
                 self.scope.problems.append(ScopeProblem(what=str(key), refusal=refused))
                 return None
         if key.name != key.name.lower() or listed is None:
@@ -313,11 +313,11 @@ class _Search:
 
     def answer(self, key: PackageName) -> Package:
         answer = self.answers[key] if key in self.answers else self.reader.package(key)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ApiError):
             raise answer
         return answer
 
 
-def _stop_if_unauthorized(refused: Refusal) -> None:
-    if refused.kind is RefusalKind.UNAUTHORIZED:
+def _stop_if_unauthorized(refused: ApiError) -> None:
+    if refused.kind is ApiErrorKind.UNAUTHORIZED:
         raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}")

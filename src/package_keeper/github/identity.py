@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from package_keeper.errors import BadInput, NotAuthorized, Refusal, RefusalKind, Unreachable
-from package_keeper.github.transport import Transport
-from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.errors import ApiError, ApiErrorKind, BadInput, NotAuthorized, Unreachable
+from package_keeper.github.http import HttpClient
+from package_keeper.model.packages import Owner, OwnerType
 
 ACCOUNT_TYPES = ("Organization", "User", "Bot", "Mannequin")
 """What GitHub calls accounts; anything else is no answer of GitHub's."""
@@ -19,9 +19,9 @@ ACCOUNT_TYPES = ("Organization", "User", "Bot", "Mannequin")
 class Identity:
     """Asks GitHub who the owner and the token's account are."""
 
-    def __init__(self, api_url: str, transport: Transport) -> None:
+    def __init__(self, api_url: str, http_client: HttpClient) -> None:
         self._api_url = api_url
-        self._transport = transport
+        self._http = http_client
 
     def resolve(self, login: str, owner_type: str, *, login_is_default: bool) -> Owner:
         """Resolve the owner. `owner_type` is the input's word; everything but `auto` overrides what GitHub says.
@@ -35,10 +35,10 @@ class Identity:
             if owner_type != "auto":
                 return Owner(login=login, type=OwnerType(owner_type))
             return self._owner_by_login(login)
-        except Refusal as refused:
-            if refused.kind is RefusalKind.NOT_FOUND:
+        except ApiError as refused:
+            if refused.kind is ApiErrorKind.NOT_FOUND:
                 raise BadInput([f"owner: '{login}' is no account that {self._api_url} knows"]) from None
-            if refused.kind is RefusalKind.UNREACHABLE:
+            if refused.kind is ApiErrorKind.UNREACHABLE:
                 raise Unreachable(f"GitHub at {self._api_url} cannot be reached: {refused}") from None
             raise NotAuthorized(
                 f"GitHub refused to say who {login or 'the token'} is: {refused}\n{refused.remedy}"
@@ -69,13 +69,13 @@ class Identity:
         """The token's account, or `None` for `GITHUB_TOKEN` and app tokens, which have none."""
         try:
             return self._account("/user")[0]
-        except Refusal as refused:
-            if refused.kind in (RefusalKind.NO_PERMISSION, RefusalKind.NOT_FOUND):
+        except ApiError as refused:
+            if refused.kind in (ApiErrorKind.NO_PERMISSION, ApiErrorKind.NOT_FOUND):
                 return None
             raise
 
     def _account(self, path: str) -> tuple[str, str]:
-        return self._transport.get(path, _login_and_type)[0]
+        return self._http.get(path, _login_and_type)[0]
 
 
 class _Account(msgspec.Struct):
@@ -87,7 +87,7 @@ def _login_and_type(body: bytes) -> tuple[str, str]:
     try:
         account = msgspec.json.decode(body, type=_Account)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(RefusalKind.UNREACHABLE, f"GitHub's answer could not be read ({error})") from None
+        raise ApiError(ApiErrorKind.UNREACHABLE, f"GitHub's answer could not be read ({error})") from None
     if not account.login or account.type not in ACCOUNT_TYPES:
-        raise Refusal(RefusalKind.UNREACHABLE, "GitHub's answer is no account")
+        raise ApiError(ApiErrorKind.UNREACHABLE, "GitHub's answer is no account")
     return account.login, account.type

@@ -5,17 +5,17 @@ from typing import Any
 
 import msgspec
 
-from package_keeper.inventory.manifest import (
+from package_keeper.model.manifest import (
     BLOB_TYPES,
     DOCKER_LIST,
     INDEX_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
+    STUB_ANNOTATION,
     Descriptor,
     Manifest,
 )
-from package_keeper.inventory.stub import STUB_ANNOTATION
-from package_keeper.inventory.version import DIGEST
+from package_keeper.model.packages import DIGEST
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; the OCI distribution specification asks registries to accept manifests up to this size."""

@@ -24,9 +24,12 @@ and the last ones do not is asked for by itself: it is gone, or it slipped throu
 import re
 from collections.abc import Callable, Hashable, Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Generic, TypeVar
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github.pool import InFlight, Pool
+from package_keeper.github.rate_limit import RateLimiter
 
 PAGE_SIZE = 100
 SMALLEST_PAGE = 25
@@ -140,7 +143,7 @@ class Listing(Generic[_T]):
         self._asked.add(number)
 
     def take(self, number: int, entries: list[_T], headers: Mapping[str, str]) -> None:
-        """Take a page. Raises `Refusal` when the list has no end."""
+        """Take a page. Raises `ApiError` when the list has no end."""
         if self._checking:
             if number == 1:
                 self._check([self._identity(entry) for entry in entries])
@@ -155,11 +158,11 @@ class Listing(Generic[_T]):
             self._use(entries, has_next=has_next)
         self._end_where_refused()
 
-    def refuse(self, number: int, refused: Refusal) -> None:
+    def refuse(self, number: int, refused: ApiError) -> None:
         """A page was refused: a server that failed is asked for smaller ones. Raises the refusal otherwise."""
         if self._checking and number != 1:
             return
-        if refused.kind is RefusalKind.UNREACHABLE and refused.status is not None and self.size > SMALLEST_PAGE:
+        if refused.kind is ApiErrorKind.UNREACHABLE and refused.status is not None and self.size > SMALLEST_PAGE:
             taken = self._taken * self.size
             self.size //= 2
             self._begin(taken)
@@ -190,7 +193,7 @@ class Listing(Generic[_T]):
         if not entries or (len(entries) < self.size and not has_next):
             self._end()
         elif self._repeats >= REPEATS or self._taken > REPEATS + self._last + WINDOW:
-            raise Refusal(RefusalKind.UNREACHABLE, "GitHub's list repeats itself without an end")
+            raise ApiError(ApiErrorKind.UNREACHABLE, "GitHub's list repeats itself without an end")
 
     def _end(self) -> None:
         if self._seen is not None:
@@ -219,7 +222,7 @@ class Listing(Generic[_T]):
             self._seen, self._found = self._found.keys(), {}
             self._begin(0)
         else:
-            raise Refusal(RefusalKind.OTHER, CHANGES_TOO_FAST)
+            raise ApiError(ApiErrorKind.OTHER, CHANGES_TOO_FAST)
 
     def _finish(self) -> None:
         is_short = self._expected is not None and len(self._found) < self._expected
@@ -242,3 +245,51 @@ class Listing(Generic[_T]):
         self._again = set()
         self._first_page = []
         self._begin(0)
+
+
+_K = TypeVar("_K")
+
+Page = Callable[[_K, int, int], tuple[list[_T], Mapping[str, str]]]
+"""Gives the page of a number and size of one list, with its headers; raises `ApiError`."""
+
+
+def read_lists(
+    lists: Mapping[_K, Listing[_T]], page: Page[_K, _T], pool: Pool, rate_limiter: RateLimiter
+) -> dict[_K, ApiError]:
+    """Read all lists to their ends; gives the refusals of those that could not be read.
+
+    Raises `Cancelled` and `OutOfTime`.
+    """
+    refused: dict[_K, ApiError] = {}
+    calls: InFlight[tuple[_K, int, int], tuple[list[_T], Mapping[str, str]]] = InFlight(pool, rate_limiter)
+    unfinished = dict(lists)
+    while unfinished:
+        for key, listing in unfinished.items():
+            for number in listing.wanted()[: calls.room]:
+                listing.ask(number)
+                calls.start((key, listing.generation, number), partial(page, key, number, listing.size))
+            if not calls.room:
+                break
+        for completed in calls.completed():
+            key, generation, number = completed.key
+            listing = lists[key]
+            if key not in unfinished or generation != listing.generation:
+                continue
+            try:
+                _take(listing, number, completed.result)
+            except ApiError as refusal:
+                refused[key] = refusal
+                unfinished.pop(key)
+            else:
+                if listing.finished:
+                    unfinished.pop(key)
+    return refused
+
+
+def _take(listing: Listing[_T], number: int, result: Callable[[], tuple[list[_T], Mapping[str, str]]]) -> None:
+    try:
+        entries, headers = result()
+    except ApiError as refusal:
+        listing.refuse(number, refusal)
+    else:
+        listing.take(number, entries, headers)

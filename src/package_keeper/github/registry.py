@@ -18,19 +18,16 @@ import msgspec
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import manifests
-from package_keeper.github.bounds import AnswerTooLarge
-from package_keeper.github.governor import Use
-from package_keeper.github.lanes import Lanes
+from package_keeper.github.errors import is_rate_limit
+from package_keeper.github.http import AnswerTooLarge, lost_answer, pooled_session
 from package_keeper.github.manifests import LARGEST, NotAManifest
-from package_keeper.github.refusals import is_rate_limit
-from package_keeper.github.retries import Retries, Setback, Trouble
-from package_keeper.github.transport import lost_answer, pooled_session
-from package_keeper.github.waits import LONGEST, retry_after
-from package_keeper.inventory.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
-from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import DIGEST
+from package_keeper.github.pool import Pool
+from package_keeper.github.rate_limit import LONGEST, Use, retry_after
+from package_keeper.github.retries import Retries, RetryableError, RetryReason
+from package_keeper.model.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
+from package_keeper.model.packages import DIGEST, PackageName
 
 UNTOLD_WAIT = 5.0
 """Seconds to wait after a limit that names none."""
@@ -38,9 +35,9 @@ UNTOLD_WAIT = 5.0
 _T = TypeVar("_T")
 
 _OBSTACLES = {
-    RefusalKind.NOT_FOUND: Obstacle.CONTENT,
-    RefusalKind.UNREADABLE: Obstacle.CONTENT,
-    RefusalKind.NO_PERMISSION: Obstacle.FORBIDDEN,
+    ApiErrorKind.NOT_FOUND: Obstacle.CONTENT,
+    ApiErrorKind.UNREADABLE: Obstacle.CONTENT,
+    ApiErrorKind.NO_PERMISSION: Obstacle.FORBIDDEN,
 }
 _ACCEPT = ", ".join(MEDIA_TYPES)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -103,15 +100,15 @@ class Registry:
     """Reads manifests, and moves tags, of one owner's packages. To be called from one thread; reads use several."""
 
     def __init__(
-        self, base_url: str, owner: str, token: str, *, retries: Retries, lanes: Lanes, cache: Cache | None = None
+        self, base_url: str, owner: str, token: str, *, retries: Retries, pool: Pool, cache: Cache | None = None
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._owner = owner.lower()
         self._token = token
         self._retries = retries
-        self._lanes = lanes
+        self._pool = pool
         self._cache = cache
-        self._session = pooled_session(self._base_url, retries.governor, LARGEST)
+        self._session = pooled_session(self._base_url, retries.rate_limiter, LARGEST)
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
         self._renewing = Lock()
@@ -145,26 +142,26 @@ class Registry:
         """Ask about several digests at once; the first alone, so that one exchange of tokens serves all."""
         wanted = list(dict.fromkeys(digests))
         answers = {digest: ask(digest) for digest in wanted[:1]}
-        answers.update(self._lanes.all(wanted[1:], ask, self._retries.governor))
+        answers.update(self._pool.all(wanted[1:], ask, self._retries.rate_limiter))
         return answers
 
     def exists(self, package: PackageName, digest: str) -> bool:
-        """Whether the registry has the manifest. Raises `Refusal` when that cannot be told."""
+        """Whether the registry has the manifest. Raises `ApiError` when that cannot be told."""
         return self.tag_digest(package, digest) is not None
 
     def tag_digest(self, package: PackageName, tag: str) -> str | None:
-        """The digest that a tag names, or `None` when there is none. Raises `Refusal`."""
+        """The digest that a tag names, or `None` when there is none. Raises `ApiError`."""
         try:
             answer = self._send("HEAD", package, tag)
-        except Refusal as refused:
-            if refused.kind is RefusalKind.NOT_FOUND:
+        except ApiError as refused:
+            if refused.kind is ApiErrorKind.NOT_FOUND:
                 return None
             raise
         digest = answer.headers.get("docker-content-digest", "")
         return digest or manifests.digest_of(self._send("GET", package, tag).body)
 
     def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
-        """The bytes of a manifest, out of the cache if it has them. Raises `Refusal`."""
+        """The bytes of a manifest, out of the cache if it has them. Raises `ApiError`."""
         cached = self._cache.get(digest) if self._cache else None
         if cached is not None:
             return cached
@@ -194,7 +191,7 @@ class Registry:
             found = manifests.manifest(digest, self.manifest_bytes(package, digest))
         except NotAManifest as problem:
             return UnreadableManifest(digest=digest, why=str(problem), obstacle=Obstacle.CONTENT)
-        except Refusal as refused:
+        except ApiError as refused:
             obstacle = _OBSTACLES.get(refused.kind, Obstacle.UNREACHABLE)
             return UnreadableManifest(digest=digest, why=str(refused), obstacle=obstacle)
         self._known[package.name, digest] = found
@@ -207,7 +204,7 @@ class Registry:
             return known
         try:
             media_type = self._send("HEAD", package, digest).headers.get("content-type", "").partition(";")[0].strip()
-        except Refusal:
+        except ApiError:
             return None
         if media_type not in MEDIA_TYPES:
             return None
@@ -217,7 +214,7 @@ class Registry:
     def _send(
         self, method: str, package: PackageName, reference: str, body: bytes | None = None, media_type: str = ""
     ) -> _Answer:
-        """Send one request about a manifest. Raises `Refusal`; may wait for limits."""
+        """Send one request about a manifest. Raises `ApiError`; may wait for limits."""
         url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
         asked = _Asked(method, url, reference, package, actions, body, media_type)
@@ -233,18 +230,18 @@ class Registry:
                     answer, _ = self._with_bearer(asked)
         except AnswerTooLarge:
             sent = asked.method not in ("GET", "HEAD")
-            raise Refusal(RefusalKind.UNREADABLE, f"is larger than {LARGEST} bytes", sent_before=sent) from None
+            raise ApiError(ApiErrorKind.UNREADABLE, f"is larger than {LARGEST} bytes", sent_before=sent) from None
         except requests.RequestException as error:
-            raise Setback(Trouble.LOST, lost_answer(error, "the registry")) from None
+            raise RetryableError(RetryReason.LOST, lost_answer(error, "the registry")) from None
         if 200 <= answer.status < 300:
             _check_content(asked, answer)
             return answer
         refused = _refusal(answer, asked.method)
         if is_rate_limit(answer.status, answer.headers, answer.body):
             wait = _limit_wait(answer, self._retries.now())
-            raise Setback(Trouble.LIMITED, refused, told=min(wait, LONGEST))
+            raise RetryableError(RetryReason.LIMITED, refused, told=min(wait, LONGEST))
         if answer.status >= 500:
-            raise Setback(Trouble.LOST, refused)
+            raise RetryableError(RetryReason.LOST, refused)
         raise refused
 
     def _with_bearer(self, asked: _Asked) -> tuple[_Answer, str]:
@@ -283,7 +280,7 @@ class Registry:
         challenge = dict(_CHALLENGE.findall(answer.headers.get("www-authenticate", "")))
         realm = challenge.get("realm", "")
         if not realm or urlsplit(realm)[:2] != urlsplit(self._base_url)[:2]:
-            raise Refusal(RefusalKind.NO_PERMISSION, "the registry does not accept the token", status=401)
+            raise ApiError(ApiErrorKind.NO_PERMISSION, "the registry does not accept the token", status=401)
         query = {"scope": f"repository:{self._owner}/{package.name.lower()}:{actions}"}
         if service := challenge.get("service"):
             query["service"] = service
@@ -300,25 +297,27 @@ class Registry:
                 found = _Token()
             bearer = found.token or found.access_token
             if not bearer:
-                raise Setback(Trouble.SPOILT, Refusal(RefusalKind.NO_PERMISSION, "the registry gave out no token"))
+                raise RetryableError(
+                    RetryReason.SPOILT, ApiError(ApiErrorKind.NO_PERMISSION, "the registry gave out no token")
+                )
             self._bearers[package.name, actions] = bearer
             return _Answer(200, {}, b"")
 
 
-class TagMover(Registry):
+class RegistryWriter(Registry):
     """A registry client that may also put manifests: the only way to move a tag. A dry run has none."""
 
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
-        """Put a manifest under a tag, and give its digest. Raises `Refusal`."""
+        """Put a manifest under a tag, and give its digest. Raises `ApiError`."""
         try:
             media_type = manifests.media_type_of(body)
         except NotAManifest as problem:
-            raise Refusal(RefusalKind.OTHER, f"the manifest {problem}") from None
+            raise ApiError(ApiErrorKind.OTHER, f"the manifest {problem}") from None
         self._send("PUT", package, tag, body, media_type)
         return manifests.digest_of(body)
 
     def is_stub(self, package: PackageName, digest: str) -> bool:
-        """Whether a manifest is a stub. Raises `Refusal`."""
+        """Whether a manifest is a stub. Raises `ApiError`."""
         try:
             return manifests.manifest(digest, self.manifest_bytes(package, digest)).is_stub
         except NotAManifest:
@@ -329,7 +328,7 @@ def _check_content(asked: _Asked, answer: _Answer) -> None:
     """Content that is asked for by its digest has that digest."""
     by_digest = asked.method == "GET" and DIGEST.fullmatch(asked.reference)
     if by_digest and manifests.digest_of(answer.body) != asked.reference:
-        raise Setback(Trouble.SPOILT, Refusal(RefusalKind.UNREADABLE, manifests.OTHER_DIGEST))
+        raise RetryableError(RetryReason.SPOILT, ApiError(ApiErrorKind.UNREADABLE, manifests.OTHER_DIGEST))
 
 
 def _limit_wait(answer: _Answer, now: datetime) -> float:
@@ -345,14 +344,14 @@ def _limit_wait(answer: _Answer, now: datetime) -> float:
     return UNTOLD_WAIT
 
 
-def _refusal(answer: _Answer, method: str) -> Refusal:
+def _refusal(answer: _Answer, method: str) -> ApiError:
     verb = "read" if method in ("GET", "HEAD") else "write (packages: write, or the scope write:packages)"
     kinds = {
-        401: (RefusalKind.NO_PERMISSION, "the registry does not accept the token"),
-        403: (RefusalKind.NO_PERMISSION, f"the token may not {verb} this package in the registry"),
-        404: (RefusalKind.NOT_FOUND, "the registry does not have it"),
+        401: (ApiErrorKind.NO_PERMISSION, "the registry does not accept the token"),
+        403: (ApiErrorKind.NO_PERMISSION, f"the token may not {verb} this package in the registry"),
+        404: (ApiErrorKind.NOT_FOUND, "the registry does not have it"),
     }
-    kind, text = kinds.get(answer.status, (RefusalKind.UNREACHABLE, "the registry failed"))
+    kind, text = kinds.get(answer.status, (ApiErrorKind.UNREACHABLE, "the registry failed"))
     if answer.status < 500 and answer.status not in kinds:
-        kind, text = RefusalKind.OTHER, "the registry refused"
-    return Refusal(kind, text, status=answer.status)
+        kind, text = ApiErrorKind.OTHER, "the registry refused"
+    return ApiError(kind, text, status=answer.status)

@@ -11,22 +11,21 @@ from threading import Lock
 from typing import TypeVar
 from urllib.parse import quote
 
-from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import refusals, wire
-from package_keeper.github.governor import Use
-from package_keeper.github.lanes import Lanes
-from package_keeper.github.lists import read_lists
-from package_keeper.github.paging import CHANGES_TOO_FAST, Listing
-from package_keeper.github.transport import UNCHANGED, Answer, Transport
-from package_keeper.inventory.package import (
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import decode, errors
+from package_keeper.github.http import UNCHANGED, Answer, HttpClient
+from package_keeper.github.paging import CHANGES_TOO_FAST, Listing, read_lists
+from package_keeper.github.pool import Pool
+from package_keeper.github.rate_limit import RateLimiter, Use
+from package_keeper.model.packages import (
     Owner,
     OwnerType,
     Package,
     PackageName,
     PackageType,
     UnreadablePackage,
+    Version,
 )
-from package_keeper.inventory.version import Version
 
 _T = TypeVar("_T")
 
@@ -54,14 +53,14 @@ def _base(owner: Owner) -> str:
 class _Family:
     """The paths of one owner."""
 
-    def __init__(self, transport: Transport, owner: Owner) -> None:
-        self._transport = transport
+    def __init__(self, http_client: HttpClient, owner: Owner) -> None:
+        self._http = http_client
         self._base = _base(owner)
 
     def _package(self, package: PackageName) -> str:
         if package.name in ("", ".", ".."):
             # path segments that a client or a proxy would resolve into another path
-            raise Refusal(RefusalKind.OTHER, f"'{package.name}' cannot be the name of a package")
+            raise ApiError(ApiErrorKind.OTHER, f"'{package.name}' cannot be the name of a package")
         # names are encoded whole: repo%2Fimage, %40scope%2Fname
         return f"{self._base}/packages/{package.type}/{quote(package.name, safe='')}"
 
@@ -70,11 +69,11 @@ class _Family:
 
 
 class PackagesReader(_Family):
-    """The five operations that read. Every method may raise `Refusal`."""
+    """The five operations that read. Every method may raise `ApiError`."""
 
-    def __init__(self, transport: Transport, owner: Owner, lanes: Lanes) -> None:
-        super().__init__(transport, owner)
-        self._lanes = lanes
+    def __init__(self, http_client: HttpClient, owner: Owner, pool: Pool) -> None:
+        super().__init__(http_client, owner)
+        self._pool = pool
         self._pages: dict[tuple[str, int, int], _KnownPage] = {}
         self._counts: dict[PackageName, int | None] = {}
         self._countable: set[PackageName] = set()
@@ -98,20 +97,20 @@ class PackagesReader(_Family):
 
     def conflicts(self) -> list[Package]:
         """List the packages with a conflict from the Docker migration."""
-        entries = self._get(f"{self._base}/docker/conflicts", {}, lambda body: wire.packages(body, None))[0]
+        entries = self._get(f"{self._base}/docker/conflicts", {}, lambda body: decode.packages(body, None))[0]
         for entry in entries:
             if isinstance(entry, UnreadablePackage):
-                raise Refusal(RefusalKind.OTHER, entry.why)
+                raise ApiError(ApiErrorKind.OTHER, entry.why)
         return [entry for entry in entries if isinstance(entry, Package)]
 
-    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[_Entry] | Refusal]:
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[_Entry] | ApiError]:
         """List all packages of several types, side by side; a type whose list is refused has the refusal instead.
 
         Above 10,000 packages GitHub lists no further (400); then each visibility is listed by itself, and what is
         still missing is remarked on.
         """
         lists, refused = self._package_lists([(package_type, "") for package_type in package_types])
-        found: dict[PackageType, list[_Entry] | Refusal] = {}
+        found: dict[PackageType, list[_Entry] | ApiError] = {}
         for package_type in package_types:
             if problem := refused.get((package_type, "")):
                 found[package_type] = problem
@@ -120,7 +119,7 @@ class PackagesReader(_Family):
             found[package_type] = whole.entries if whole.complete else self._by_visibility(package_type, whole.entries)
         return found
 
-    def _by_visibility(self, package_type: PackageType, known: list[_Entry]) -> list[_Entry] | Refusal:
+    def _by_visibility(self, package_type: PackageType, known: list[_Entry]) -> list[_Entry] | ApiError:
         parts, refused = self._package_lists([(package_type, visibility) for visibility in _VISIBILITIES])
         for problem in refused.values():
             return problem
@@ -133,27 +132,27 @@ class PackagesReader(_Family):
             )
         return list(unique.values())
 
-    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | Refusal]:
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | ApiError]:
         """Get several packages by name, side by side; one that is refused has the refusal instead."""
 
-        def get(package: PackageName) -> Package | Refusal:
+        def get(package: PackageName) -> Package | ApiError:
             try:
                 return self.package(package)
-            except Refusal as refused:
+            except ApiError as refused:
                 return refused
 
-        return self._lanes.all(packages, get, self._transport.governor)
+        return self._pool.all(packages, get, self._http.rate_limiter)
 
     def package(self, package: PackageName) -> Package:
         """Get one package by name."""
-        found = self._get(self._package(package), {}, lambda body: wire.package(body, package.type))[0]
+        found = self._get(self._package(package), {}, lambda body: decode.package(body, package.type))[0]
         self._counts[found.key] = found.version_count
         return found
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         """List all versions of a package: the active ones, or those deleted in the last 30 days."""
         found = self.versions_of([package], deleted=deleted)[package]
-        if isinstance(found, Refusal):
+        if isinstance(found, ApiError):
             raise found
         return found
 
@@ -164,7 +163,7 @@ class PackagesReader(_Family):
         deleted: bool = False,
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
-    ) -> dict[PackageName, list[Version] | Refusal]:
+    ) -> dict[PackageName, list[Version] | ApiError]:
         """List all versions of several packages, side by side; a list that is refused has the refusal instead.
 
         The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
@@ -183,14 +182,14 @@ class PackagesReader(_Family):
         def page(package: PackageName, number: int, size: int) -> _Page:
             return self._page(package, state, number, size)
 
-        refused = read_lists(lists, page, self._lanes, self._transport.governor)
-        found: dict[PackageName, list[Version] | Refusal] = {}
+        refused = read_lists(lists, page, self._pool, self._http.rate_limiter)
+        found: dict[PackageName, list[Version] | ApiError] = {}
         for package, listing in lists.items():
             problem = refused.get(package)
             if problem is None and not listing.complete:
                 # part of a list may hide what needs the rest, so it is as good as none
                 text = f"GitHub lists only {len(listing.entries)} versions of {package}"
-                problem = Refusal(RefusalKind.OTHER, text)
+                problem = ApiError(ApiErrorKind.OTHER, text)
             if problem is None and package in certain:
                 problem = self._doubt(package, listing)
             found[package] = problem or listing.entries
@@ -200,21 +199,21 @@ class PackagesReader(_Family):
                 self._countable.add(package)
         return found
 
-    def _doubt(self, package: PackageName, listing: Listing[Version]) -> Refusal | None:
+    def _doubt(self, package: PackageName, listing: Listing[Version]) -> ApiError | None:
         """Why a list that must be certain is not."""
         if self.is_incomplete(package):
             text = "GitHub lists only a part of its versions (X-GitHub-SSO: partial-results)"
-            return Refusal(RefusalKind.OTHER, text)
+            return ApiError(ApiErrorKind.OTHER, text)
         vanished = sorted(number for number in listing.vanished if isinstance(number, int))
-        there = self._lanes.all(vanished, lambda number: self._is_there(package, number), self._transport.governor)
-        return Refusal(RefusalKind.OTHER, CHANGES_TOO_FAST) if any(there.values()) else None
+        there = self._pool.all(vanished, lambda number: self._is_there(package, number), self._http.rate_limiter)
+        return ApiError(ApiErrorKind.OTHER, CHANGES_TOO_FAST) if any(there.values()) else None
 
     def _is_there(self, package: PackageName, version_id: int) -> bool:
         """Whether a version is there, as far as can be told."""
         try:
             self.version(package, version_id)
-        except Refusal as refused:
-            return refused.kind is not RefusalKind.NOT_FOUND
+        except ApiError as refused:
+            return refused.kind is not ApiErrorKind.NOT_FOUND
         return True
 
     def _counted(self, packages: Sequence[PackageName]) -> dict[PackageName, int | None]:
@@ -225,7 +224,7 @@ class PackagesReader(_Family):
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""
-        return self._get(self._version(package, version_id), {}, lambda body: wire.version(body, package))[0]
+        return self._get(self._version(package, version_id), {}, lambda body: decode.version(body, package))[0]
 
     def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
         """Ask for each version by its id whether it is there, side by side; `None` where that cannot be told."""
@@ -233,16 +232,16 @@ class PackagesReader(_Family):
         def ask(version: Version) -> bool | None:
             try:
                 self.version(version.package, version.id)
-            except Refusal as refused:
-                return False if refused.kind is RefusalKind.NOT_FOUND else None
+            except ApiError as refused:
+                return False if refused.kind is ApiErrorKind.NOT_FOUND else None
             return True
 
         wanted = {version.id: version for version in versions}
-        return self._lanes.all(wanted, lambda number: ask(wanted[number]), self._transport.governor)
+        return self._pool.all(wanted, lambda number: ask(wanted[number]), self._http.rate_limiter)
 
     def _package_lists(
         self, wanted: Iterable[tuple[PackageType, str]]
-    ) -> tuple[dict[tuple[PackageType, str], Listing[_Entry]], dict[tuple[PackageType, str], Refusal]]:
+    ) -> tuple[dict[tuple[PackageType, str], Listing[_Entry]], dict[tuple[PackageType, str], ApiError]]:
         """The lists of types, each of all visibilities (an empty word) or of one."""
         lists: dict[tuple[PackageType, str], Listing[_Entry]] = {key: Listing(_identity) for key in wanted}
 
@@ -251,10 +250,10 @@ class PackagesReader(_Family):
             query = {"package_type": str(package_type), "page": str(number), "per_page": str(size)}
             if visibility:
                 query["visibility"] = visibility
-            found, answer = self._get(f"{self._base}/packages", query, lambda body: wire.packages(body, package_type))
+            found, answer = self._get(f"{self._base}/packages", query, lambda body: decode.packages(body, package_type))
             return found, answer.headers
 
-        refused = read_lists(lists, page, self._lanes, self._transport.governor)
+        refused = read_lists(lists, page, self._pool, self._http.rate_limiter)
         for listing in lists.values():
             self._counts.update(
                 (package.key, package.version_count) for package in listing.entries if isinstance(package, Package)
@@ -270,10 +269,10 @@ class PackagesReader(_Family):
         place = (f"{path} {state}", number, size)
         known = self._pages.get(place)
         unless = (known.etag, known.versions) if known else None
-        found, answer = self._transport.get(path, lambda body: wire.versions(body, package), query, unless=unless)
-        if refusals.is_incomplete(answer.headers):
+        found, answer = self._http.get(path, lambda body: decode.versions(body, package), query, unless=unless)
+        if errors.is_incomplete(answer.headers):
             with self._lock:
-                self._incomplete[package] = refusals.sso_remedy(answer.headers)
+                self._incomplete[package] = errors.sso_remedy(answer.headers)
         if known is not None and answer.status == UNCHANGED:
             return found, known.headers
         if etag := answer.headers.get("etag"):
@@ -282,11 +281,11 @@ class PackagesReader(_Family):
         return found, answer.headers
 
     def _get(self, path: str, query: dict[str, str], decode: Callable[[bytes], _T]) -> tuple[_T, Answer]:
-        found, answer = self._transport.get(path, decode, query)
-        if refusals.is_incomplete(answer.headers):
+        found, answer = self._http.get(path, decode, query)
+        if errors.is_incomplete(answer.headers):
             self._remark(
                 "GitHub held back what the token is not authorized for by SAML single sign-on (X-GitHub-SSO:"
-                f" partial-results); what it did not show stays as it is. {refusals.sso_remedy(answer.headers)}"
+                f" partial-results); what it did not show stays as it is. {errors.sso_remedy(answer.headers)}"
             )
         return found, answer
 
@@ -331,7 +330,7 @@ def _identity(entry: _Entry) -> object:
 
 
 class PackagesWriter(_Family):
-    """The four operations that write. Every method returns when GitHub confirmed, and raises `Refusal` otherwise."""
+    """The four operations that write. Every method returns when GitHub confirmed, and raises `ApiError` otherwise."""
 
     def delete_version(self, package: PackageName, version_id: int) -> None:
         """Delete one version; it can be restored for 30 days."""
@@ -350,12 +349,36 @@ class PackagesWriter(_Family):
         self._send("POST", f"{self._package(package)}/restore", Use.CREATE, {"token": token} if token else None)
 
     def _send(self, method: str, path: str, use: Use, query: dict[str, str] | None = None) -> None:
-        answer = self._transport.send(method, path, query, use=use)
+        answer = self._http.send(method, path, query, use=use)
         if answer.status != 204:
             # only this is GitHub's word: a proxy may answer with a page of its own, or accept what it never passes on
-            raise Refusal(
-                RefusalKind.UNCONFIRMED,
+            raise ApiError(
+                ApiErrorKind.UNCONFIRMED,
                 "the answer was no confirmation by GitHub",
                 status=answer.status,
                 sent_before=True,
             )
+
+
+class VersionLooks:
+    """Asks for versions one by one, as many at once as the pace lets."""
+
+    def __init__(self, reader: PackagesReader, pool: Pool, rate_limiter: RateLimiter) -> None:
+        self._reader = reader
+        self._pool = pool
+        self._rate_limiter = rate_limiter
+
+    def active(self, package: PackageName, ids: Iterable[int]) -> frozenset[int]:
+        """Those of the versions that are active. Raises `ApiError` when that cannot be told."""
+
+        def is_active(version_id: int) -> bool:
+            try:
+                self._reader.version(package, version_id)
+            except ApiError as refused:
+                if refused.kind is ApiErrorKind.NOT_FOUND:
+                    return False
+                raise
+            return True
+
+        found = self._pool.all(sorted(set(ids)), is_active, self._rate_limiter)
+        return frozenset(version_id for version_id, there in found.items() if there)

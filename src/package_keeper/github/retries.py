@@ -7,11 +7,11 @@
 | the server failed (5xx, or the text `Server Error`) | 30 s | the same |
 | an answer to a read that came whole and is not what was asked for | 3 tries | 1, 2 s, the same |
 | a rate limit, of a read | until it is over | what GitHub says; else 60 s, doubled up to 16 min; all threads pause |
-| a rate limit, of a write | - | handed back as `Postponed`: whoever sent it decides again when the pause is over |
+| a rate limit, of a write | - | `RateLimitedError`: whoever sent it decides again after the pause |
 
 Nothing else is. A host from which three reads, one after the other, got no answer is not asked for a minute: reads are
 refused at once. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose
-answer was lost is sent again, and whoever sent it learns from `Refusal.sent_before` that it may have been carried out
+answer was lost is sent again, and whoever sent it learns from `ApiError.sent_before` that it may have been carried out
 the first time: it then looks, and assumes nothing.
 """
 
@@ -21,9 +21,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
-from package_keeper.github.clock import Clock
-from package_keeper.github.governor import Governor, Permit, Use
+from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
+from package_keeper.github.rate_limit import Clock, Permit, RateLimiter, Use
 
 RETRY_SECONDS = 30.0
 """How long one request is tried again, besides waits for limits."""
@@ -41,7 +40,7 @@ JITTER = (0.75, 1.25)
 _T = TypeVar("_T")
 
 
-class Trouble(StrEnum):
+class RetryReason(StrEnum):
     """What can go wrong with a request and be tried again."""
 
     UNCONNECTED = "unconnected"
@@ -54,7 +53,7 @@ class Trouble(StrEnum):
     """A limit refused it; it was not carried out."""
 
 
-class Setback(Exception):
+class RetryableError(Exception):
     """One try failed in a way that is tried again.
 
     `refused` is raised when the time for that is up. `headers` are those of an answer that a limit gave, `told` the
@@ -62,7 +61,12 @@ class Setback(Exception):
     """
 
     def __init__(
-        self, trouble: Trouble, refused: Refusal, *, headers: Mapping[str, str] | None = None, told: float | None = None
+        self,
+        trouble: RetryReason,
+        refused: ApiError,
+        *,
+        headers: Mapping[str, str] | None = None,
+        told: float | None = None,
     ) -> None:
         super().__init__(str(refused))
         self.trouble = trouble
@@ -72,15 +76,15 @@ class Setback(Exception):
 
 
 class Retries:
-    """Sends requests through the governor, and again where the table says so. Safe for threads."""
+    """Sends requests through the rate_limiter, and again where the table says so. Safe for threads."""
 
-    def __init__(self, governor: Governor, clock: Clock, warn: Callable[[str], None]) -> None:
-        self.governor = governor
+    def __init__(self, rate_limiter: RateLimiter, clock: Clock, warn: Callable[[str], None]) -> None:
+        self.rate_limiter = rate_limiter
         self._clock = clock
         self._warn = warn
         self._silent = 0
         self._silent_since = 0.0
-        self._last_words: Refusal | None = None
+        self._last_words: ApiError | None = None
         self.reached = False
         """Whether there was any answer so far but that the server failed."""
 
@@ -89,45 +93,45 @@ class Retries:
         return self._clock.now()
 
     def carry(self, use: Use, send: Callable[[], _T]) -> _T:
-        """Give what `send` gives; it raises `Setback` for what is tried again and `Refusal` for what is final.
+        """Give what `send` gives; it raises `RetryableError` for what is tried again and `ApiError` for what is final.
 
-        Raises `Refusal` (`out_of_time` when a write may have been carried out and there is no time to try it again),
+        Raises `ApiError` (`out_of_time` when a write may have been carried out and there is no time to try it again),
         `Cancelled` (`in_flight` when an earlier try may have been carried out) and `OutOfTime`.
         """
         trying, wait, spoilt = 0.0, FIRST_WAIT, 0
-        lost: Refusal | None = None
+        lost: ApiError | None = None
         first = self._clock.monotonic()
         if not use.writes:
             self._ask_nothing_of_the_dead()
         while True:
-            permit = self._acquire_for_write(use, lost) if use.writes else self.governor.acquire(use)
+            permit = self._acquire_for_write(use, lost) if use.writes else self.rate_limiter.acquire(use)
             began = self._clock.monotonic()
             try:
                 answer = self._once(send, permit)
-            except Setback as setback:
-                if setback.trouble is Trouble.LOST:
-                    lost = setback.refused
-                if setback.trouble is Trouble.LIMITED:
+            except RetryableError as retryable:
+                if retryable.trouble is RetryReason.LOST:
+                    lost = retryable.refused
+                if retryable.trouble is RetryReason.LIMITED:
                     self.reached = True
-                    self.governor.refused(permit, setback.headers, setback.told)
+                    self.rate_limiter.refused(permit, retryable.headers, retryable.told)
                     if use.writes:
-                        wait = self.governor.wait(use)
-                        raise Postponed(setback.refused, wait, sent_before=lost is not None) from None
+                        wait = self.rate_limiter.wait(use)
+                        raise RateLimitedError(retryable.refused, wait, sent_before=lost is not None) from None
                     continue
                 trying += self._clock.monotonic() - began
                 pause = wait * random.uniform(*JITTER)  # noqa: S311  # reason: jitter
                 trying += pause
                 wait = min(wait * 2, LONGEST_WAIT)
-                refused = setback.refused
+                refused = retryable.refused
                 refused.sent_before = lost is not None
-                spoilt += setback.trouble is Trouble.SPOILT
+                spoilt += retryable.trouble is RetryReason.SPOILT
                 if trying > RETRY_SECONDS or spoilt >= SPOILT_TRIES:
-                    if not use.writes and setback.trouble is not Trouble.SPOILT:
+                    if not use.writes and retryable.trouble is not RetryReason.SPOILT:
                         self._note_silence(refused, first)
                     raise refused from None
                 self._warn(f"{refused}; trying again in {pause:.0f} s")
                 self._pause(pause, refused, use)
-            except Refusal as refused:
+            except ApiError as refused:
                 self.reached, self._silent = True, 0
                 refused.sent_before = refused.sent_before or lost is not None
                 raise
@@ -140,9 +144,9 @@ class Retries:
         is_dead = self._silent >= DEAD_AFTER and self._clock.monotonic() < self._silent_since + DEAD_SECONDS
         if is_dead and self._last_words is not None:
             words = self._last_words
-            raise Refusal(words.kind, f"not asked, since others had no answer: {words.message}", status=words.status)
+            raise ApiError(words.kind, f"not asked, since others had no answer: {words.message}", status=words.status)
 
-    def _note_silence(self, refused: Refusal, first: float) -> None:
+    def _note_silence(self, refused: ApiError, first: float) -> None:
         """A read had no answer, of which the first try was at `first`; those that go side by side count as one."""
         if not self._silent or first >= self._silent_since:
             self._silent += 1
@@ -153,19 +157,19 @@ class Retries:
         passed = True
         try:
             return send()
-        except Setback as setback:
-            passed = setback.trouble is not Trouble.LIMITED
+        except RetryableError as retryable:
+            passed = retryable.trouble is not RetryReason.LIMITED
             raise
         finally:
-            self.governor.back(permit, passed=passed)
+            self.rate_limiter.back(permit, passed=passed)
 
-    def _acquire_for_write(self, use: Use, lost: Refusal | None) -> Permit:
+    def _acquire_for_write(self, use: Use, lost: ApiError | None) -> Permit:
         """Wait a little for leave to send; what was decided on is not sent after a long wait, whatever happened in it.
 
         Nobody may note that an earlier try, whose answer was `lost`, was not carried out.
         """
         try:
-            found = self.governor.acquire_soon(use, LONGEST_WAIT)
+            found = self.rate_limiter.acquire_soon(use, LONGEST_WAIT)
         except Cancelled:
             raise Cancelled(in_flight=lost is not None) from None
         except OutOfTime:
@@ -175,12 +179,12 @@ class Retries:
             raise lost from None
         if isinstance(found, Permit):
             return found
-        refused = lost or Refusal(RefusalKind.OTHER, f"a limit asks for a wait of {found:.0f} s")
-        raise Postponed(refused, found, sent_before=lost is not None)
+        refused = lost or ApiError(ApiErrorKind.OTHER, f"a limit asks for a wait of {found:.0f} s")
+        raise RateLimitedError(refused, found, sent_before=lost is not None)
 
-    def _pause(self, seconds: float, refused: Refusal, use: Use) -> None:
+    def _pause(self, seconds: float, refused: ApiError, use: Use) -> None:
         try:
-            self.governor.sleep(seconds, str(refused), tells=False)
+            self.rate_limiter.sleep(seconds, str(refused), tells=False)
         except OutOfTime:
             if not (use.writes and refused.sent_before):
                 raise

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from package_keeper.decisions.patterns import Pattern
-from package_keeper.inputs.doors import readable
 from package_keeper.inputs.patterns import parse_patterns
+from package_keeper.inputs.values import readable
+from package_keeper.policy.patterns import Pattern
 
 
 @dataclass(kw_only=True)

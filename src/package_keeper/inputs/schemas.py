@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from package_keeper.inputs.texts import nearest
+from package_keeper.inputs.values import nearest
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-    from package_keeper.inputs.yaml_text import Document, Path
+    from package_keeper.inputs.yaml_lines import Document, Path
+
 
 SCHEMAS = ("policy", "receipt")
 """What `package-keeper schema` can print."""

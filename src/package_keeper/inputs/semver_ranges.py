@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from semver import Version as SemanticVersion
 
-from package_keeper.decisions.semver import Comparator, Operator, SemverRange
+from package_keeper.policy.semver import Comparator, Operator, SemverRange
 
 ACCEPTED = "<2.0.0, >=1.2 <1.5, 1.x, ~1.4, ^1.4.2, 1.2 - 1.5, alternatives separated by ||"
 

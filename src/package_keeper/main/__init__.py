@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from package_keeper.errors import BadInput, Cancelled
-from package_keeper.inputs.doors import ShowAndExit, from_action, from_command_line, readable
-from package_keeper.main.session import Session
-from package_keeper.runner.process import leave, spare_the_collector, steady_output
-from package_keeper.runner.signals import Interruption, SystemClock
+from package_keeper.inputs.sources import ShowAndExit, from_action, from_command_line
+from package_keeper.inputs.values import readable
+from package_keeper.main.app import App
+from package_keeper.runner.process import Interruption, SystemClock, leave, steady_output, tune_gc
 
 _FILES = ("GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 """The variables that name files of the runner: these may have any bytes in their names."""
@@ -34,7 +34,7 @@ def _enter(
     arguments: Sequence[str], *, command_line: bool, make_clock: Callable[[Interruption], SystemClock] = SystemClock
 ) -> int:
     steady_output()
-    spare_the_collector()
+    tune_gc()
     interruption = Interruption()
     try:
         interruption.install()
@@ -57,5 +57,5 @@ def _run(arguments: Sequence[str], interruption: Interruption, clock: SystemCloc
             sys.stderr.write(f"error: {problem}\n")
             return problem.status
     environ = {name: text if name in _FILES else readable(text) for name, text in os.environ.items()}
-    session = Session(request, environ, interruption, clock, command_line=command_line)
+    session = App(request, environ, interruption, clock, command_line=command_line)
     return session.run()

@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from package_keeper.errors import SHORTEST_SECRET, PackageKeeperError
+from package_keeper.execution.exit_status import ExitStatus
 from package_keeper.execution.run import Run
-from package_keeper.execution.verdict import Verdict
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.doors import Request
-from package_keeper.inputs.operations import Operation
-from package_keeper.inputs.settings import Settings
-from package_keeper.inventory.package import Owner
-from package_keeper.main.named_files import NamedFiles
+from package_keeper.inputs.sources import Request
+from package_keeper.main.input_files import NamedFiles
+from package_keeper.model.packages import Owner
 from package_keeper.report.contents import Contents
 from package_keeper.report.documents import dumps, outputs, printable, result_document
 from package_keeper.report.summary import summary
 from package_keeper.report.tables import result_tables
-from package_keeper.runner.actions import write_outputs, write_summary
-from package_keeper.runner.files import FileUnwritable, PathProblem, ReceiptFile, Workspace
-from package_keeper.runner.logs import Log
+from package_keeper.runner.logs import Log, write_outputs, write_summary
 from package_keeper.runner.process import SteadyStream
+from package_keeper.runner.workspace import FileUnwritable, PathProblem, ReceiptFile, Workspace
+from package_keeper.settings import Operation, Settings
 
 LOGGED_ROWS = 1_000
 """Rows of a table in the log of a workflow; who needs all of them reads `output-file`."""
@@ -48,7 +46,7 @@ class Reporter:
     log: Log
     command_line: bool
 
-    def report(self, state: State, ended: Verdict) -> int:
+    def report(self, state: State, ended: ExitStatus) -> int:
         """Write everything that the run leaves behind, then give the exit status."""
         contents = self._contents(state, ended)
         try:
@@ -60,7 +58,7 @@ class Reporter:
                 write_summary(self.environ, self._masked(summary(contents)))
         except (PackageKeeperError, OSError) as error:
             self.log.error(f"the report cannot be written: {error}")  # noqa: TRY400  # reason: our log, for people
-            ended = ended if ended.status else Verdict(result="failed", status=1)
+            ended = ended if ended.status else ExitStatus(result="failed", status=1)
             contents = self._contents(state, ended)
         try:
             found = outputs(contents)
@@ -71,7 +69,7 @@ class Reporter:
             write_outputs(self.environ, {name: self._masked(text) for name, text in found.items()})
         except OSError as error:
             self.log.error(f"the outputs cannot be written: {error}")  # noqa: TRY400  # reason: as above
-            ended = ended if ended.status else Verdict(result="failed", status=1)
+            ended = ended if ended.status else ExitStatus(result="failed", status=1)
         self._show(contents)
         settings = state.settings
         if settings is not None and settings.operation.writes and settings.dry_run:
@@ -93,7 +91,7 @@ class Reporter:
             raise FileUnwritable(f"{file} is the receipt of this run; output-file is not written over it")
         return file
 
-    def _contents(self, state: State, ended: Verdict) -> Contents:
+    def _contents(self, state: State, ended: ExitStatus) -> Contents:
         run, settings = state.run, state.settings
         operation = settings.operation if settings else Operation.LIST
         return Contents(

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from package_keeper.decisions.deciding import Judgement
-from package_keeper.decisions.plan import Plan, WriteRecord
-from package_keeper.decisions.used import ImageReference
-from package_keeper.decisions.vocabulary import Decision, Outcome
-from package_keeper.inventory.health import CheckedImage
-from package_keeper.inventory.package import Owner, Package
+from package_keeper.model.images import VerifiedImage
+from package_keeper.model.packages import Owner, Package
+from package_keeper.model.words import Action, Outcome
+from package_keeper.policy.evaluation import Decision
+from package_keeper.policy.images_in_use import ImageReference
+from package_keeper.policy.planning import Plan, WriteRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,11 @@ class Contents:
     owner: Owner | None = None
     packages: tuple[Package, ...] = ()
     plan: Plan = field(default_factory=Plan)
-    listed: tuple[Judgement, ...] | None = None
+    listed: tuple[Decision, ...] | None = None
     explained: bool = False
     records: tuple[WriteRecord, ...] = ()
     messages: tuple[str, ...] = ()
-    checked: tuple[CheckedImage, ...] | None = None
+    checked: tuple[VerifiedImage, ...] | None = None
     broken: int = 0
     rows: list[dict[str, object]] | None = None
     used: tuple[ImageReference, ...] = ()
@@ -75,7 +75,7 @@ class Counts:
 
 def count(contents: Contents) -> Counts:
     """Count what was selected, planned and done."""
-    kept = sum(judgement.decision is Decision.KEEP for judgement in contents.plan.judgements)
+    kept = sum(decision.action is Action.KEEP for decision in contents.plan.decisions)
     if contents.listed is not None and not contents.explained:
         return Counts(selected=len(contents.listed))
     if contents.listed is not None:
@@ -85,14 +85,14 @@ def count(contents: Contents) -> Counts:
     if not contents.plan.writes and contents.concerns_packages:
         return Counts(selected=len(contents.packages))
     outcomes = Counter(record.outcome for record in contents.records)
-    done = [record.write.decision for record in contents.records if record.outcome is Outcome.DONE]
+    done = [record.write.action for record in contents.records if record.outcome is Outcome.DONE]
     return Counts(
         selected=len(contents.plan.writes),
         # a run that a guard refused sets out to do nothing
         planned=0 if contents.result == "refused" else len(contents.plan.writes),
-        deleted=done.count(Decision.DELETE),
-        untagged=done.count(Decision.UNTAG),
-        restored=done.count(Decision.RESTORE),
+        deleted=done.count(Action.DELETE),
+        untagged=done.count(Action.UNTAG),
+        restored=done.count(Action.RESTORE),
         kept=kept,
         skipped=sum(number for outcome, number in outcomes.items() if outcome.is_skipped),
         failed=sum(number for outcome, number in outcomes.items() if outcome.is_failed),

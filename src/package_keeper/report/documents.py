@@ -1,19 +1,42 @@
 """The run as JSON: every field of GitHub's schemas, and what was decided and done."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from package_keeper.decisions.deciding import Judgement
-from package_keeper.decisions.plan import PlannedWrite, WriteKind, WriteRecord
-from package_keeper.decisions.used import ImageReference
-from package_keeper.decisions.vocabulary import Decision, Reason
-from package_keeper.inventory.health import CheckedImage
-from package_keeper.inventory.package import Package, PackageName
-from package_keeper.inventory.version import Version
+from package_keeper.model.images import VerifiedImage
+from package_keeper.model.packages import Package, PackageName, Version
+from package_keeper.model.words import Action, Reason
+from package_keeper.policy.evaluation import Decision
+from package_keeper.policy.images_in_use import ImageReference
+from package_keeper.policy.planning import PlannedWrite, WriteKind, WriteRecord
 from package_keeper.report.contents import Contents, count
-from package_keeper.report.matrix import matrix
+
+MOST_JOBS = 256
+"""GitHub takes no matrix of more jobs (docs/github-behaviour.md, "The Actions runner")."""
+
+
+def matrix(packages: Iterable[Package], named: Iterable[PackageName] = ()) -> dict[str, Any]:
+    """The packages as `include` of a matrix, an entry each; beyond 256 they are grouped, several names in an entry.
+
+    An entry has one `package-type`. `named` are packages that are known by name alone.
+    """
+    names: dict[str, list[str]] = {}
+    for key in sorted({*named, *(package.key for package in packages)}, key=lambda key: (key.type, key.name)):
+        names.setdefault(str(key.type), []).append(key.name)
+    size = next(
+        size for size in itertools.count(1) if sum(-(-len(each) // size) for each in names.values()) <= MOST_JOBS
+    )
+    return {
+        "include": [
+            {"package": ",".join(each[start : start + size]), "package-type": kind}
+            for kind, each in names.items()
+            for start in range(0, len(each), size)
+        ]
+    }
+
 
 OUTPUT_LIMIT = 1_000_000
 """Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (docs/github-behaviour.md,
@@ -90,8 +113,8 @@ def packages(contents: Contents) -> Iterator[dict[str, Any]]:
 def versions(contents: Contents) -> Iterator[dict[str, Any]]:
     """The versions listed, planned or acted on."""
     if contents.listed is not None:
-        for judgement in contents.listed:
-            yield _listed(judgement, decided=contents.explained)
+        for decision in contents.listed:
+            yield _listed(decision, decided=contents.explained)
         return
     if contents.checked is not None and contents.operation == "verify":
         for image in sorted(contents.checked, key=lambda image: not image.is_broken):
@@ -152,7 +175,7 @@ def _written(contents: Contents) -> Iterator[tuple[PlannedWrite, WriteRecord | N
         yield from ((write, None) for write in contents.plan.writes)
 
 
-def _checked(image: CheckedImage) -> dict[str, Any]:
+def _checked(image: VerifiedImage) -> dict[str, Any]:
     missing = [
         {
             "digest": part.digest,
@@ -162,40 +185,40 @@ def _checked(image: CheckedImage) -> dict[str, Any]:
         }
         for part in image.missing
     ]
-    found: dict[str, Any] = {"decision": Decision.KEEP, "reason": Reason.NOT_SELECTED, "broken": image.is_broken}
+    found: dict[str, Any] = {"decision": Action.KEEP, "reason": Reason.NOT_SELECTED, "broken": image.is_broken}
     return version_document(image.root) | found | {"missing": missing, "unreadable": image.unreadable}
 
 
-def _listed(judgement: Judgement, *, decided: bool) -> dict[str, Any]:
+def _listed(decision: Decision, *, decided: bool) -> dict[str, Any]:
     if not decided:
-        return version_document(judgement.version) | {"decision": "", "reason": ""}
-    found: dict[str, Any] = {"decision": judgement.decision, "reason": judgement.why}
-    if judgement.rule:
-        found["rule"] = judgement.rule
-    if judgement.root is not None:
-        found["root"] = judgement.root.name
-    return version_document(judgement.version) | found
+        return version_document(decision.version) | {"decision": "", "reason": ""}
+    found: dict[str, Any] = {"decision": decision.action, "reason": decision.why}
+    if decision.rule:
+        found["rule"] = decision.rule
+    if decision.root is not None:
+        found["root"] = decision.root.name
+    return version_document(decision.version) | found
 
 
 def _kept(contents: Contents) -> Iterator[dict[str, Any]]:
     """Every version that stays, in short, with the reason."""
-    for judgement in contents.plan.judgements:
-        if judgement.decision is not Decision.KEEP:
+    for decision in contents.plan.decisions:
+        if decision.action is not Action.KEEP:
             continue
-        version = judgement.version
+        version = decision.version
         kept: dict[str, Any] = {
             "package": version.package.name,
             "package-type": version.package.type,
             "id": version.id,
             "name": version.name,
             "tags": _tags(version),
-            "decision": judgement.decision,
-            "reason": judgement.why,
+            "decision": decision.action,
+            "reason": decision.why,
         }
-        if judgement.rule:
-            kept["rule"] = judgement.rule
-        if judgement.root is not None:
-            kept["root"] = judgement.root.name
+        if decision.rule:
+            kept["rule"] = decision.rule
+        if decision.root is not None:
+            kept["root"] = decision.root.name
         yield kept
 
 
@@ -237,7 +260,7 @@ def _write_document(write: PlannedWrite) -> dict[str, Any]:
 
 
 def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
-    decided: dict[str, Any] = {"decision": write.decision, "reason": write.why}
+    decided: dict[str, Any] = {"decision": write.action, "reason": write.why}
     if write.rule:
         decided["rule"] = write.rule
     if write.root is not None:

@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from package_keeper.decisions.plan import PlannedWrite, WriteKind
-from package_keeper.decisions.used import ImageReference
-from package_keeper.decisions.vocabulary import Decision
-from package_keeper.inventory.version import display_name
+from package_keeper.model.packages import display_name
+from package_keeper.model.words import Action
+from package_keeper.policy.images_in_use import ImageReference
+from package_keeper.policy.planning import PlannedWrite, WriteKind
 from package_keeper.report.contents import Contents, count
 
 SUMMARY_LIMIT = 1_000_000
@@ -97,7 +97,7 @@ def _cells(write: PlannedWrite) -> list[str]:
         code(str(write.package)),
         code(version),
         code(write.tag or ", ".join(write.tags)),
-        write.decision,
+        write.action,
         escape(write.why),
     ]
 
@@ -114,17 +114,17 @@ def _listed(contents: Contents) -> str:
     header = ["package", "version", "tags"]
     rows = [
         [
-            code(str(judgement.version.package)),
-            code(f"{display_name(judgement.version.name)} ({judgement.version.id})"),
-            code(", ".join(judgement.version.tags)) if judgement.version.tags_known else "unknown",
+            code(str(decision.version.package)),
+            code(f"{display_name(decision.version.name)} ({decision.version.id})"),
+            code(", ".join(decision.version.tags)) if decision.version.tags_known else "unknown",
         ]
-        for judgement in contents.listed
+        for decision in contents.listed
     ]
     if not contents.explained:
         return _long_table(header, rows)
     header += ["decision", "reason"]
-    rows = [[*row, each.decision, escape(each.why)] for row, each in zip(rows, contents.listed, strict=True)]
-    if any(judgement.rule for judgement in contents.listed):
+    rows = [[*row, each.action, escape(each.why)] for row, each in zip(rows, contents.listed, strict=True)]
+    if any(decision.rule for decision in contents.listed):
         header.append("rule")
         rows = [[*row, escape(each.rule)] for row, each in zip(rows, contents.listed, strict=True)]
     return _long_table(header, rows)
@@ -132,9 +132,9 @@ def _listed(contents: Contents) -> str:
 
 def _kept(contents: Contents) -> str:
     kept = Counter(
-        (judgement.version.package, judgement.why)
-        for judgement in contents.plan.judgements
-        if judgement.decision is Decision.KEEP
+        (decision.version.package, decision.why)
+        for decision in contents.plan.decisions
+        if decision.action is Action.KEEP
     )
     if not kept or contents.listed is not None:
         return ""

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice, zip_longest
 
-from package_keeper.decisions.deciding import Judgement
-from package_keeper.inventory.package import Package
-from package_keeper.inventory.version import Version, display_name
+from package_keeper.model.packages import Package, Version, display_name
+from package_keeper.policy.evaluation import Decision
 from package_keeper.report.contents import Contents, count
 
 MANY_TAGS = 6
@@ -52,17 +51,15 @@ def one_line(text: str) -> str:
 _Table = tuple[list[str], Iterator[Sequence[str]]]
 
 
-def _listed(judgements: Sequence[Judgement], *, decided: bool) -> _Table:
+def _listed(decisions: Sequence[Decision], *, decided: bool) -> _Table:
     header = ["package", "id", "version", "tags", "updated"]
     if not decided:
-        return header, (_version_cells(each.version) for each in judgements)
+        return header, (_version_cells(each.version) for each in decisions)
     header += ["decision", "reason"]
-    if not any(each.rule for each in judgements):
-        return header, ([*_version_cells(each.version), each.decision, each.why] for each in judgements)
+    if not any(each.rule for each in decisions):
+        return header, ([*_version_cells(each.version), each.action, each.why] for each in decisions)
     # a count or an age of a rule keeps under its own name
-    return [*header, "rule"], (
-        [*_version_cells(each.version), each.decision, each.why, each.rule] for each in judgements
-    )
+    return [*header, "rule"], ([*_version_cells(each.version), each.action, each.why, each.rule] for each in decisions)
 
 
 def _writes(contents: Contents) -> _Table:
@@ -74,7 +71,7 @@ def _writes(contents: Contents) -> _Table:
             str(write.version_id or ""),
             display_name(write.version_name),
             write.tag or _tags(write.tags),
-            write.decision,
+            write.action,
             write.why,
             outcomes.get(id(write)) or write.refusal or not_begun,
         ]

@@ -10,25 +10,25 @@ from typing import Any
 
 import pytest
 
-from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.plan import Plan, PlannedWrite
-from package_keeper.decisions.vocabulary import Outcome
 from package_keeper.errors import (
+    ApiError,
+    ApiErrorKind,
     Cancelled,
     NotAuthorized,
     OutOfTime,
     PackageKeeperError,
-    Refusal,
-    RefusalKind,
     Unreachable,
 )
-from package_keeper.execution.carrying_out import Carried, Carrier
+from package_keeper.execution.batches import WriteOperation
+from package_keeper.execution.executor import Executed, Executor
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
-from package_keeper.execution.write_operation import WriteOperation
-from package_keeper.inventory.package import Owner, OwnerType
-from package_keeper.runner.signals import Interruption
-from tests.unit.crew import Crew
+from package_keeper.model.packages import Owner, OwnerType
+from package_keeper.model.words import Outcome
+from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.planning import Plan, PlannedWrite
+from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
+from tests.unit.pool import WritePool
 
 
 @dataclass
@@ -83,36 +83,36 @@ class Script(WriteOperation):
     def is_done(self, write: PlannedWrite) -> bool:
         return False
 
-    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
-        if refused.kind is RefusalKind.LAST_VERSION:
+    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
+        if refused.kind is ApiErrorKind.LAST_VERSION:
             return Outcome.LAST_VERSION, str(refused)
         return Outcome.FAILED, str(refused)
 
 
-def carry_out(
+def execute(
     endings: dict[int, Exception], count: int = 4, limit: int = 0
-) -> tuple[Carried, list[dict[str, Any]], Script, Paper]:
+) -> tuple[Executed, list[dict[str, Any]], Script, Paper]:
     paper, log, script = Paper(), Listener(), Script(endings)
     book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, count + 1)]), Guards(limit=limit))
-    carried = Carrier(book, log, Interruption(), Crew()).carry_out(plan, script)
-    assert [record.write for record in carried.records] == [*plan.now, *plan.later], "a record for everything planned"
-    return carried, [json.loads(line) for line in paper.lines], script, paper
+    executed = Executor(book, log, Interruption(), WritePool()).execute(plan, script)
+    assert [record.write for record in executed.records] == [*plan.now, *plan.later], "a record for everything planned"
+    return executed, [json.loads(line) for line in paper.lines], script, paper
 
 
-def outcomes(carried: Carried) -> list[Outcome]:
-    return [record.outcome for record in carried.records]
+def outcomes(executed: Executed) -> list[Outcome]:
+    return [record.outcome for record in executed.records]
 
 
 def test_a_refused_write_never_stops_the_others() -> None:
-    carried, lines, script, _ = carry_out(
+    executed, lines, script, _ = execute(
         {
-            2: Refusal(RefusalKind.OTHER, "Something new", status=418),
-            3: Refusal(RefusalKind.LAST_VERSION, "the last", status=400),
+            2: ApiError(ApiErrorKind.OTHER, "Something new", status=418),
+            3: ApiError(ApiErrorKind.LAST_VERSION, "the last", status=400),
         }
     )
-    assert outcomes(carried) == [Outcome.DONE, Outcome.FAILED, Outcome.LAST_VERSION, Outcome.DONE]
-    assert carried.ended_by is None
+    assert outcomes(executed) == [Outcome.DONE, Outcome.FAILED, Outcome.LAST_VERSION, Outcome.DONE]
+    assert executed.ended_by is None
     assert script.seen == [1, 2, 3, 4]
     told = [(line["seq"], line["id"], line["outcome"]) for line in lines]
     assert told == [
@@ -128,48 +128,48 @@ def test_a_refused_write_never_stops_the_others() -> None:
 
 
 def test_a_token_that_is_no_longer_accepted_stops_the_rest() -> None:
-    carried, lines, script, _ = carry_out({2: Refusal(RefusalKind.UNAUTHORIZED, "Bad credentials", status=401)})
-    assert outcomes(carried) == [Outcome.DONE, *[Outcome.NO_PERMISSION] * 3]
-    assert isinstance(carried.ended_by, NotAuthorized)
+    executed, lines, script, _ = execute({2: ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)})
+    assert outcomes(executed) == [Outcome.DONE, *[Outcome.NO_PERMISSION] * 3]
+    assert isinstance(executed.ended_by, NotAuthorized)
     assert script.seen == [1, 2]
     assert len(lines) == 4
 
 
 def test_a_github_that_is_gone_stops_the_rest_after_three() -> None:
-    gone: dict[int, Exception] = {n: Refusal(RefusalKind.UNREACHABLE, "no answer") for n in range(2, 9)}
-    carried, _, script, _ = carry_out(gone, count=8)
-    assert outcomes(carried) == [Outcome.DONE, *[Outcome.FAILED] * 7]
-    assert isinstance(carried.ended_by, Unreachable)
+    gone: dict[int, Exception] = {n: ApiError(ApiErrorKind.UNREACHABLE, "no answer") for n in range(2, 9)}
+    executed, _, script, _ = execute(gone, count=8)
+    assert outcomes(executed) == [Outcome.DONE, *[Outcome.FAILED] * 7]
+    assert isinstance(executed.ended_by, Unreachable)
     assert script.seen == [1, 2, 3, 4]
 
 
 def test_a_github_that_comes_back_goes_on() -> None:
-    gone: dict[int, Exception] = {n: Refusal(RefusalKind.UNREACHABLE, "no answer") for n in (1, 2, 4, 5)}
-    carried, _, _, _ = carry_out(gone, count=6)
-    assert carried.ended_by is None
-    assert outcomes(carried).count(Outcome.DONE) == 2
+    gone: dict[int, Exception] = {n: ApiError(ApiErrorKind.UNREACHABLE, "no answer") for n in (1, 2, 4, 5)}
+    executed, _, _, _ = execute(gone, count=6)
+    assert executed.ended_by is None
+    assert outcomes(executed).count(Outcome.DONE) == 2
 
 
 def test_what_may_have_been_carried_out_is_left_open_for_undo() -> None:
-    lost = Refusal(RefusalKind.UNREACHABLE, "no answer", sent_before=True)
-    _, _, _, paper = carry_out({2: lost}, count=3)
+    lost = ApiError(ApiErrorKind.UNREACHABLE, "no answer", sent_before=True)
+    _, _, _, paper = execute({2: lost}, count=3)
     entries = read_receipt(paper.data.decode()).entries
     assert [(one.version_id, one.certain) for one in entries] == [(1, True), (2, False), (3, True)]
 
 
 def test_what_certainly_did_not_happen_is_not_taken_back() -> None:
-    refused = Refusal(RefusalKind.OTHER, "no", status=422)
-    _, _, _, paper = carry_out({2: refused}, count=3)
+    refused = ApiError(ApiErrorKind.OTHER, "no", status=422)
+    _, _, _, paper = execute({2: refused}, count=3)
     assert [one.version_id for one in read_receipt(paper.data.decode()).entries] == [1, 3]
 
 
 @pytest.mark.parametrize("in_flight", [True, False])
 def test_a_cancellation_leaves_a_record_for_everything(in_flight: bool) -> None:
-    carried, lines, script, paper = carry_out({2: Cancelled(in_flight=in_flight)})
-    assert isinstance(carried.ended_by, Cancelled)
+    executed, lines, script, paper = execute({2: Cancelled(in_flight=in_flight)})
+    assert isinstance(executed.ended_by, Cancelled)
     assert script.seen == [1, 2]
     rest = [Outcome.OUT_OF_TIME] * 2
-    assert outcomes(carried) == [Outcome.DONE, Outcome.FAILED if in_flight else Outcome.OUT_OF_TIME, *rest]
+    assert outcomes(executed) == [Outcome.DONE, Outcome.FAILED if in_flight else Outcome.OUT_OF_TIME, *rest]
     last = lines[-1]["outcome"]
     assert last == ("started" if in_flight else "out-of-time")
     undone = [one.version_id for one in read_receipt(paper.data.decode()).entries]
@@ -177,8 +177,8 @@ def test_a_cancellation_leaves_a_record_for_everything(in_flight: bool) -> None:
 
 
 def test_what_is_over_the_limit_is_not_tried() -> None:
-    carried, lines, script, _ = carry_out({}, limit=2)
-    assert outcomes(carried) == [Outcome.DONE] * 2 + [Outcome.OVER_LIMIT] * 2
+    executed, lines, script, _ = execute({}, limit=2)
+    assert outcomes(executed) == [Outcome.DONE] * 2 + [Outcome.OVER_LIMIT] * 2
     assert script.seen == [1, 2]
     assert len(lines) == 4
 
@@ -190,10 +190,10 @@ def test_without_a_receipt_nothing_is_sent() -> None:
     script = Script({})
     book = ReceiptWriter(full, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(1), deletion(2)]), Guards())
-    carried = Carrier(book, Listener(), Interruption(), Crew()).carry_out(plan, script)
+    executed = Executor(book, Listener(), Interruption(), WritePool()).execute(plan, script)
     assert script.seen == []
-    assert isinstance(carried.ended_by, PackageKeeperError)
-    assert outcomes(carried) == [Outcome.FAILED] * 2
+    assert isinstance(executed.ended_by, PackageKeeperError)
+    assert outcomes(executed) == [Outcome.FAILED] * 2
 
 
 @dataclass
@@ -202,7 +202,7 @@ class Blind(Script):
 
     cut_off_by: PackageKeeperError = field(default_factory=OutOfTime)
 
-    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
         raise self.cut_off_by
 
 
@@ -211,13 +211,13 @@ class Blind(Script):
 def test_what_is_done_is_said_to_be_done_when_a_second_look_is_cut_off(
     cut_off_by: PackageKeeperError, seed: int
 ) -> None:
-    missing = Refusal(RefusalKind.NOT_FOUND, "Package version not found.", status=404)
+    missing = ApiError(ApiErrorKind.NOT_FOUND, "Package version not found.", status=404)
     script = Blind({2: missing}, cut_off_by=cut_off_by)
     paper = Paper()
     book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, 7)]), Guards())
-    carried = Carrier(book, Listener(), Interruption(), Crew(width=4, seed=seed)).carry_out(plan, script)
-    found = {record.write.version_id: record.outcome for record in carried.records}
+    executed = Executor(book, Listener(), Interruption(), WritePool(width=4, seed=seed)).execute(plan, script)
+    found = {record.write.version_id: record.outcome for record in executed.records}
     assert found[2] is Outcome.FAILED
     for number in set(script.seen) - {2}:
         # a request that nobody took the answer of may have been carried out; it is never called left for the next run
@@ -239,8 +239,8 @@ def test_a_receipt_that_cannot_be_written_any_more_loses_nothing_that_is_under_w
     script, paper = Script({}), Full()
     book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, 9)]), Guards())
-    carried = Carrier(book, Listener(), Interruption(), Crew(width=3, seed=1)).carry_out(plan, script)
-    assert isinstance(carried.ended_by, PackageKeeperError)
-    done = {record.write.version_id for record in carried.records if record.outcome is Outcome.DONE}
+    executed = Executor(book, Listener(), Interruption(), WritePool(width=3, seed=1)).execute(plan, script)
+    assert isinstance(executed.ended_by, PackageKeeperError)
+    done = {record.write.version_id for record in executed.records if record.outcome is Outcome.DONE}
     assert done == set(script.seen), "all that was sent came back and is said to be done"
     assert len(done) < 8

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.plan import Plan, PlannedWrite
-from package_keeper.decisions.vocabulary import Decision, Outcome
-from package_keeper.errors import NotAuthorized, Refusal, RefusalKind, Unreachable
-from package_keeper.execution.carrying_out import Carrier
-from package_keeper.execution.drift import FRESH_SECONDS, Drift, FreshPlan
+from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, Unreachable
+from package_keeper.execution.executor import Executor
 from package_keeper.execution.receipt import ReceiptWriter
-from package_keeper.inventory.package import Owner, OwnerType, PackageName
-from package_keeper.runner.signals import Interruption
-from tests.unit.crew import Crew
+from package_keeper.execution.refresh import FRESH_SECONDS, Drift, FreshPlan
+from package_keeper.model.packages import Owner, OwnerType, PackageName
+from package_keeper.model.words import Action, Outcome
+from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.planning import Plan, PlannedWrite
+from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_carrying_out import Listener, Script
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
 from tests.unit.making import key, version
+from tests.unit.pool import WritePool
 
 CHANGED, FAILED = Outcome.CHANGED_SINCE_PLAN, Outcome.FAILED
 APP, LIB = key("container"), key("container", "lib")
@@ -86,7 +86,7 @@ def test_what_the_fresh_plan_names_too_goes() -> None:
     [
         replace(deletion(1), tags=("latest",)),
         replace(deletion(1), refusal=Outcome.PROTECTED_BY_DOWNLOADS),
-        replace(deletion(1), decision=Decision.UNTAG),
+        replace(deletion(1), action=Action.UNTAG),
         replace(deletion(1), tag="v1"),
         replace(deletion(1), package=LIB),
     ],
@@ -96,7 +96,7 @@ def test_what_is_another_write_by_now_stays(now: PlannedWrite) -> None:
 
 
 def test_of_several_tags_that_go_each_goes_whatever_became_of_the_others() -> None:
-    untag = replace(deletion(1, tags=("v1", "pr-1", "pr-2")), decision=Decision.UNTAG, tag="pr-2")
+    untag = replace(deletion(1, tags=("v1", "pr-1", "pr-2")), action=Action.UNTAG, tag="pr-2")
     assert objections([untag], FreshPlan(writes=[replace(untag, tags=("v1", "pr-2"))])) == [None]
     assert objections([untag], FreshPlan(writes=[replace(untag, tag="pr-3")])) == [CHANGED]
 
@@ -120,7 +120,9 @@ def test_what_a_new_image_needs_stays_with_all_that_it_needs_itself() -> None:
 
 def test_what_an_image_needs_that_can_no_longer_go_stays() -> None:
     writes = [deletion(1), deletion(2), replace(deletion(3), package=LIB)]
-    fresh = FreshPlan(writes=[deletion(2)], holders=holding(_2=[1, 2]), refused={LIB: Refusal(RefusalKind.OTHER, "no")})
+    fresh = FreshPlan(
+        writes=[deletion(2)], holders=holding(_2=[1, 2]), refused={LIB: ApiError(ApiErrorKind.OTHER, "no")}
+    )
     assert objections(writes, fresh) == [CHANGED, CHANGED, FAILED]
 
 
@@ -140,7 +142,7 @@ def test_nothing_that_goes_is_needed_by_something_that_stays_and_no_more_stays_t
 ) -> None:
     # versions beyond seven are none of the plan; of `others` nothing is to be deleted but a tag
     def write(number: int) -> PlannedWrite:
-        untag = replace(deletion(number), decision=Decision.UNTAG, tag="v1")
+        untag = replace(deletion(number), action=Action.UNTAG, tag="v1")
         return untag if number in others else deletion(number)
 
     writes = [write(number) for number in sorted(planned)]
@@ -166,25 +168,25 @@ def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
 @pytest.mark.parametrize(
     ("kind", "outcome"),
     [
-        (RefusalKind.NOT_FOUND, CHANGED),
-        (RefusalKind.UNREADABLE, CHANGED),
-        (RefusalKind.NO_PERMISSION, Outcome.NO_PERMISSION),
-        (RefusalKind.OTHER, FAILED),
-        (RefusalKind.UNREACHABLE, FAILED),
+        (ApiErrorKind.NOT_FOUND, CHANGED),
+        (ApiErrorKind.UNREADABLE, CHANGED),
+        (ApiErrorKind.NO_PERMISSION, Outcome.NO_PERMISSION),
+        (ApiErrorKind.OTHER, FAILED),
+        (ApiErrorKind.UNREACHABLE, FAILED),
     ],
 )
-def test_what_could_not_be_looked_at_stays_and_says_so(kind: RefusalKind, outcome: Outcome) -> None:
+def test_what_could_not_be_looked_at_stays_and_says_so(kind: ApiErrorKind, outcome: Outcome) -> None:
     other = replace(deletion(2), package=LIB)
-    fresh = FreshPlan(writes=[deletion(1), other], refused={APP: Refusal(kind, "no")})
+    fresh = FreshPlan(writes=[deletion(1), other], refused={APP: ApiError(kind, "no")})
     assert objections([deletion(1), other], fresh) == [outcome, None]
 
 
 def test_a_token_that_is_over_and_a_github_that_is_gone_end_the_run() -> None:
-    over = Refusal(RefusalKind.UNAUTHORIZED, "Bad credentials", status=401)
+    over = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
     writes = [deletion(1), replace(deletion(2), package=LIB)]
     with pytest.raises(NotAuthorized, match="Bad credentials"):
         objections(writes, FreshPlan(writes=writes, refused={LIB: over}))
-    gone = Refusal(RefusalKind.UNREACHABLE, "no answer")
+    gone = ApiError(ApiErrorKind.UNREACHABLE, "no answer")
     with pytest.raises(Unreachable, match="no answer"):
         objections(writes, FreshPlan(refused={APP: gone, LIB: gone}))
 
@@ -228,9 +230,9 @@ def test_after_the_time_limit_what_is_begun_is_not_finished_on_old_lists(age: fl
     looks, script = Looks([FreshPlan()]), Slow({})
     book = ReceiptWriter(Paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan(groups=(image, (deletion(4),))), Guards())
-    carried = Carrier(book, Listener(), Interruption(), Crew(most=1)).carry_out(plan, script, drift(looks))
+    executed = Executor(book, Listener(), Interruption(), WritePool(most=1)).execute(plan, script, drift(looks))
     assert script.seen == [1, 2, 3]
-    rest = [record.outcome for record in carried.records if record.write.version_id not in script.seen]
+    rest = [record.outcome for record in executed.records if record.write.version_id not in script.seen]
     assert set(rest) == {Outcome.OUT_OF_TIME}
-    assert carried.ended_by is None
+    assert executed.ended_by is None
     assert len(looks.asked) == looked

@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 
-from package_keeper.decisions.rules import Rules
-from package_keeper.decisions.selection import TagStatus
-from package_keeper.decisions.vocabulary import Decision
-from package_keeper.inventory.manifest import Manifest
-from package_keeper.inventory.version import Version
-from tests.unit.inventory.memory import Hub, judged
-from tests.unit.inventory.worlds import NOW, World, child, container, digest, index, plain, torn
+from package_keeper.model.manifest import Manifest
+from package_keeper.model.packages import Version
+from package_keeper.model.words import Action
+from package_keeper.policy.rules import Rules
+from package_keeper.policy.selection import TagStatus
 from tests.unit.making import rule, rules
+from tests.unit.model.memory import Hub, judged
+from tests.unit.model.worlds import NOW, World, child, container, digest, index, plain, torn
 
 UNTAGGED = rules(rule(tag_status=TagStatus.UNTAGGED, older=1))
 IMAGES, PARTS = 200, 4
@@ -64,7 +64,7 @@ class Pushes:
 def cleaned(world: World, given: Rules = UNTAGGED) -> Hub:
     """Decide, with the few manifests that are read; what goes is what should."""
     hub = Hub(world)
-    gone = {each.version.id for each in judged(hub, given).judgements if each.decision is Decision.DELETE}
+    gone = {each.version.id for each in judged(hub, given).decisions if each.action is Action.DELETE}
     assert torn(world, gone) == []
     needed = {
         entry.digest for version in world.versions if version.tags for entry in world.manifests[version.name].children

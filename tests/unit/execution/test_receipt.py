@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.plan import PlannedWrite, WriteKind
-from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
 from package_keeper.execution.receipt import Ending, ReceiptProblem, ReceiptWriter, read_receipt
-from package_keeper.inventory.package import Owner, OwnerType
-from package_keeper.runner.files import Workspace
+from package_keeper.model.packages import Owner, OwnerType
+from package_keeper.model.words import Action, Outcome, Reason
+from package_keeper.policy.planning import PlannedWrite, WriteKind
+from package_keeper.runner.workspace import Workspace
 from tests.unit.making import HOSTILE, key
 
 ACME = Owner(login="Acme", type=OwnerType.ORGANIZATION)
@@ -46,7 +46,7 @@ def writer(paper: Paper) -> ReceiptWriter:
 
 def deletion(number: int, name: str = "1.0.0", package: str = "app", tags: tuple[str, ...] = ()) -> PlannedWrite:
     return PlannedWrite(
-        decision=Decision.DELETE,
+        action=Action.DELETE,
         reason=Reason.SELECTED,
         package=key("container", package),
         version_id=number,

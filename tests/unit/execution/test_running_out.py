@@ -13,20 +13,20 @@ from typing import Any
 
 import pytest
 
-from package_keeper.decisions.guards import Guards, guard
-from package_keeper.decisions.plan import Plan, PlannedWrite
-from package_keeper.decisions.vocabulary import Decision, Outcome
-from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
-from package_keeper.execution.carrying_out import Carried, Carrier
-from package_keeper.execution.drift import Drift, FreshPlan
-from package_keeper.execution.ports import Leave as AnyLeave
+from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
+from package_keeper.execution.batches import WriteOperation
+from package_keeper.execution.executor import Executed, Executor
+from package_keeper.execution.ports import Permit as AnyLeave
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
-from package_keeper.execution.write_operation import WriteOperation
-from package_keeper.inventory.package import Owner, OwnerType, PackageName
-from package_keeper.runner.signals import Interruption
-from tests.unit.crew import Crew
+from package_keeper.execution.refresh import Drift, FreshPlan
+from package_keeper.model.packages import Owner, OwnerType, PackageName
+from package_keeper.model.words import Action, Outcome
+from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.planning import Plan, PlannedWrite
+from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_carrying_out import Listener
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
+from tests.unit.pool import WritePool
 
 SEEDS = range(8)
 PARTS = 2
@@ -57,13 +57,13 @@ class Github(WriteOperation):
     def is_done(self, write: PlannedWrite) -> bool | None:
         return write.version_id in self.gone if self.looks else None
 
-    def meaning(self, write: PlannedWrite, refused: Refusal) -> tuple[Outcome, str]:
+    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
         return Outcome.FAILED, str(refused)
 
 
 @dataclass
-class Hour(Crew):
-    """A crew whose hour is used up after so many writes; what is wound up may use a share of others of so many."""
+class Hour(WritePool):
+    """A pool whose hour is used up after so many writes; what is wound up may use a share of others of so many."""
 
     used_up_after: int = 0
     share: int = 0
@@ -79,12 +79,12 @@ class Hour(Crew):
         raise OutOfTime
 
 
-def limited(*, lost: bool = False) -> Postponed:
-    return Postponed(Refusal(RefusalKind.OTHER, "slow down", status=429), 60.0, sent_before=lost)
+def limited(*, lost: bool = False) -> RateLimitedError:
+    return RateLimitedError(ApiError(ApiErrorKind.OTHER, "slow down", status=429), 60.0, sent_before=lost)
 
 
-def unanswered(*, out_of_time: bool) -> Refusal:
-    refused = Refusal(RefusalKind.UNREACHABLE, "no answer", sent_before=True)
+def unanswered(*, out_of_time: bool) -> ApiError:
+    refused = ApiError(ApiErrorKind.UNREACHABLE, "no answer", sent_before=True)
     refused.out_of_time = out_of_time
     return refused
 
@@ -104,32 +104,32 @@ def images(number: int) -> Plan:
 
 @dataclass
 class Done:
-    carried: Carried
+    executed: Executed
     lines: list[dict[str, Any]]
     undone: set[int | None]
 
     def outcome(self, version_id: int) -> Outcome:
-        (found,) = [each.outcome for each in self.carried.records if each.write.version_id == version_id]
+        (found,) = [each.outcome for each in self.executed.records if each.write.version_id == version_id]
         return found
 
     def of(self, outcome: Outcome) -> set[int | None]:
-        return {each.write.version_id for each in self.carried.records if each.outcome is outcome}
+        return {each.write.version_id for each in self.executed.records if each.outcome is outcome}
 
 
-def carry_out(github: Github, plan: Plan, crew: Crew, drift: Drift | None = None) -> Done:
+def execute(github: Github, plan: Plan, pool: WritePool, drift: Drift | None = None) -> Done:
     """Carry out a plan; whatever happens, the receipt has two lines a write, and undo brings back what is gone."""
     paper = Paper()
     book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     guarded = guard(plan, Guards())
-    carried = Carrier(book, Listener(), Interruption(), crew).carry_out(guarded, github, drift)
+    executed = Executor(book, Listener(), Interruption(), pool).execute(guarded, github, drift)
     lines = [json.loads(line) for line in paper.data.splitlines()]
-    assert [each.write for each in carried.records] == list(guarded.now)
+    assert [each.write for each in executed.records] == list(guarded.now)
     assert len({line["id"] for line in lines}) == len({line["seq"] for line in lines}) == len(github.tries)
     assert len({(line["seq"], line["outcome"] == "started") for line in lines}) == len(lines)
     entries = read_receipt(paper.data.decode()).entries if lines else ()
     undone = {entry.version_id for entry in entries}
     assert set(github.gone) <= undone, "undo brings back all that is gone"
-    return Done(carried, lines, undone)
+    return Done(executed, lines, undone)
 
 
 # refused by a limit
@@ -139,8 +139,8 @@ def carry_out(github: Github, plan: Plan, crew: Crew, drift: Drift | None = None
 @pytest.mark.parametrize("width", [1, 3, 8])
 def test_what_a_limit_refused_is_sent_again_under_the_same_number(width: int, seed: int) -> None:
     github = Github({1: [(limited(), False)], 4: [(limited(), False)] * 3, 8: [(limited(), False)]})
-    done = carry_out(github, singles(8), Crew(width=width, seed=seed))
-    assert done.carried.ended_by is None
+    done = execute(github, singles(8), WritePool(width=width, seed=seed))
+    assert done.executed.ended_by is None
     assert done.of(Outcome.DONE) == done.undone == set(range(1, 9))
     assert github.tries == Counter({1: 2, 2: 1, 3: 1, 4: 4, 5: 1, 6: 1, 7: 1, 8: 2})
     assert [line["outcome"] for line in done.lines].count("started") == 8
@@ -150,8 +150,8 @@ def test_what_a_limit_refused_is_sent_again_under_the_same_number(width: int, se
 @pytest.mark.parametrize("width", [1, 3, 8])
 def test_what_is_not_sent_again_before_the_time_is_over_ends_as_out_of_time(width: int, seed: int) -> None:
     github = Github({number: [(limited(), False)] * 99 for number in (2, 3, 5)})
-    done = carry_out(github, singles(8), Hour(width=width, seed=seed, used_up_after=12))
-    assert done.carried.ended_by is None, "the end of the time is no failure"
+    done = execute(github, singles(8), Hour(width=width, seed=seed, used_up_after=12))
+    assert done.executed.ended_by is None, "the end of the time is no failure"
     assert done.of(Outcome.OUT_OF_TIME) | done.of(Outcome.DONE) == set(range(1, 9))
     assert done.of(Outcome.DONE) == done.undone == set(github.gone)
     ends = {line["id"]: line["outcome"] for line in done.lines}
@@ -160,7 +160,7 @@ def test_what_is_not_sent_again_before_the_time_is_over_ends_as_out_of_time(widt
 
 def test_a_wait_that_ends_past_the_time_leaves_it_for_the_next_run() -> None:
     github = Github({1: [(limited(), False)]})
-    done = carry_out(github, singles(3), Hour(used_up_after=1))
+    done = execute(github, singles(3), Hour(used_up_after=1))
     assert done.of(Outcome.OUT_OF_TIME) == {1, 2, 3}
     assert [line["outcome"] for line in done.lines] == ["started", "out-of-time"]
     assert done.undone == set()
@@ -169,14 +169,14 @@ def test_a_wait_that_ends_past_the_time_leaves_it_for_the_next_run() -> None:
 @pytest.mark.parametrize("happened", [True, False])
 def test_a_lost_answer_before_the_refusal_is_looked_into(happened: bool) -> None:
     github = Github({2: [(limited(lost=True), happened)]})
-    done = carry_out(github, singles(3), Crew())
+    done = execute(github, singles(3), WritePool())
     assert done.of(Outcome.DONE) == {1, 2, 3}
     assert github.tries[2] == (1 if happened else 2), "what is gone is not sent again"
 
 
 def test_what_nobody_can_look_into_is_not_sent_again_and_may_be_undone() -> None:
     github = Github({2: [(limited(lost=True), True)]}, looks=False)
-    done = carry_out(github, singles(3), Crew())
+    done = execute(github, singles(3), WritePool())
     assert done.outcome(2) is Outcome.FAILED
     assert github.tries[2] == 1
     assert done.undone == {1, 2, 3}
@@ -184,8 +184,8 @@ def test_what_nobody_can_look_into_is_not_sent_again_and_may_be_undone() -> None
 
 def test_a_run_that_is_cancelled_leaves_no_refused_write_open() -> None:
     github = Github({1: [(limited(), False)] * 99, 2: [(Cancelled(), False)]})
-    done = carry_out(github, singles(4), Crew(width=2, seed=1))
-    assert isinstance(done.carried.ended_by, Cancelled)
+    done = execute(github, singles(4), WritePool(width=2, seed=1))
+    assert isinstance(done.executed.ended_by, Cancelled)
     assert done.of(Outcome.OUT_OF_TIME) == {1, 2, 3, 4}
     assert [line["outcome"] for line in done.lines] == ["started", "started", "out-of-time", "out-of-time"]
 
@@ -193,7 +193,7 @@ def test_a_run_that_is_cancelled_leaves_no_refused_write_open() -> None:
 @pytest.mark.parametrize("happened", [True, False])
 def test_an_answer_that_was_lost_at_the_end_of_the_time_is_no_failure(happened: bool) -> None:
     github = Github({2: [(unanswered(out_of_time=True), happened)]})
-    done = carry_out(github, singles(3), Crew())
+    done = execute(github, singles(3), WritePool())
     assert done.outcome(2) is (Outcome.DONE if happened else Outcome.OUT_OF_TIME)
     assert done.undone == set(github.gone)
 
@@ -201,7 +201,7 @@ def test_an_answer_that_was_lost_at_the_end_of_the_time_is_no_failure(happened: 
 @pytest.mark.parametrize("happened", [True, False])
 def test_an_answer_that_was_lost_for_good_is_looked_into(happened: bool) -> None:
     github = Github({2: [(unanswered(out_of_time=False), happened)]})
-    done = carry_out(github, singles(3), Crew())
+    done = execute(github, singles(3), WritePool())
     assert done.outcome(2) is (Outcome.DONE if happened else Outcome.FAILED)
 
 
@@ -221,10 +221,10 @@ def whole(github: Github, number: int) -> bool:
 @pytest.mark.parametrize("width", [1, 2, 5])
 def test_images_that_are_begun_are_finished_and_no_others_begun(width: int, most: int, seed: int) -> None:
     github = Github()
-    done = carry_out(github, images(8), Crew(width=width, seed=seed, most=most))
+    done = execute(github, images(8), WritePool(width=width, seed=seed, most=most))
     assert whole(github, 8)
     assert 0 < len(github.gone) < 8 * (PARTS + 1)
-    assert done.carried.ended_by is None
+    assert done.executed.ended_by is None
     assert done.of(Outcome.DONE) == set(github.gone)
     assert len(done.of(Outcome.OUT_OF_TIME)) == 8 * (PARTS + 1) - len(github.gone)
 
@@ -234,7 +234,7 @@ def test_images_that_are_begun_are_finished_and_no_others_begun(width: int, most
 @pytest.mark.parametrize("width", [1, 2, 5])
 def test_where_there_is_no_time_to_wait_for_the_hour_images_are_finished_too(width: int, after: int, seed: int) -> None:
     github = Github()
-    carry_out(github, images(8), Hour(width=width, seed=seed, used_up_after=after, share=99))
+    execute(github, images(8), Hour(width=width, seed=seed, used_up_after=after, share=99))
     assert whole(github, 8)
     assert after <= len(github.gone) < 8 * (PARTS + 1)
 
@@ -242,7 +242,7 @@ def test_where_there_is_no_time_to_wait_for_the_hour_images_are_finished_too(wid
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_cannot_be_finished_without_a_wait_is_left_and_the_run_ends(seed: int) -> None:
     github = Github()
-    done = carry_out(github, images(8), Hour(width=3, seed=seed, used_up_after=4, share=1))
+    done = execute(github, images(8), Hour(width=3, seed=seed, used_up_after=4, share=1))
     assert len(github.gone) == 5
     assert len(done.of(Outcome.OUT_OF_TIME)) == 8 * (PARTS + 1) - 5
 
@@ -270,15 +270,15 @@ def test_what_is_old_is_looked_at_again_before_a_begun_image_is_finished(seed: i
         return FreshPlan(writes=[write for write in left if write.version_id not in left_over], holders=holders)
 
     @dataclass
-    class Slow(Crew):
+    class Slow(WritePool):
         def start(self, key: int, leave: AnyLeave, call: Any) -> None:
             super().start(key, leave, call)  # type: ignore[arg-type]  # reason: the leave that it gave
             moments.seconds = 400.0
 
     github = Github()
     drift = Drift(replan=replan, stopwatch=moments, log=Listener(), read_from=0.0, read_until=0.0)
-    done = carry_out(github, plan, Slow(seed=seed, most=1), drift)
+    done = execute(github, plan, Slow(seed=seed, most=1), drift)
     assert sorted(github.gone) == ([10, 12] if needed else [10, 11, 12])
     if needed:
         assert done.outcome(11) is Outcome.CHANGED_SINCE_PLAN
-    assert {each.write.decision for each in done.carried.records} == {Decision.DELETE}
+    assert {each.write.action for each in done.executed.records} == {Action.DELETE}

@@ -9,33 +9,32 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.guards import Guards
-from package_keeper.decisions.plan import Plan, PlannedWrite
-from package_keeper.decisions.vocabulary import Decision, Outcome
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.operations import Task, Writing, undo
 from package_keeper.execution.receipt import Ending, ReceiptEntry, ReceiptWriter, read_receipt
 from package_keeper.execution.run import Run
 from package_keeper.execution.scope import PackageFilter
-from package_keeper.execution.untagging import TagMoves
-from package_keeper.inventory.package import PackageName
-from package_keeper.inventory.version import Version
-from tests.unit.crew import Crew
-from tests.unit.inventory.cases import draw_case
-from tests.unit.inventory.memory import (
+from package_keeper.execution.untag import Untagger
+from package_keeper.model.packages import PackageName, Version
+from package_keeper.model.words import Action, Outcome
+from package_keeper.policy.guards import Guards
+from package_keeper.policy.planning import Plan, PlannedWrite
+from tests.unit.model.cases import draw_case
+from tests.unit.model.memory import (
     OWNER,
     Glances,
     Hub,
     NoonClock,
     Paper,
     Quiet,
-    carrier,
+    executor,
     judged,
     planned,
     some_crew,
 )
-from tests.unit.inventory.memory import carried_out as clean_up
-from tests.unit.inventory.worlds import NOW, SEEDS, Habits
+from tests.unit.model.memory import executed as clean_up
+from tests.unit.model.worlds import NOW, SEEDS, Habits
+from tests.unit.pool import WritePool
 
 WHOLE = Habits(missing=0.0, twins=0.1)
 SIZES = st.integers(0, 40)
@@ -53,7 +52,7 @@ class GitHub(Hub):
     def restore_version(self, package: PackageName, version_id: int) -> None:
         version = self.deleted.get(version_id)
         if version is not None and version.name in self.names():
-            raise Refusal(RefusalKind.ALREADY_EXISTS, "Package version already exists.", status=403)
+            raise ApiError(ApiErrorKind.ALREADY_EXISTS, "Package version already exists.", status=403)
         super().restore_version(package, version_id)
 
     def names(self) -> set[str]:
@@ -80,7 +79,7 @@ def two_clean_ups(seed: int, size: int) -> Scene:
     case, random = draw_case(seed, size, WHOLE), Random(seed)
     hub = GitHub(case.world)
     plan: Plan = planned(judged(hub, case.rules), case.rules)
-    writes = {write.version_id: write for write in plan.writes if write.decision is Decision.DELETE}
+    writes = {write.version_id: write for write in plan.writes if write.action is Action.DELETE}
     seconds = {number for number in writes if random.random() < 0.4}
     first, second = Paper(), Paper()
     book = ReceiptWriter(lambda: second, OWNER, {}, NoonClock())  # type: ignore[arg-type]  # reason: as in memory
@@ -92,7 +91,7 @@ def two_clean_ups(seed: int, size: int) -> Scene:
             book.ended([Ending(number, write, Outcome.DONE) for number in book.started([write])])
 
     hub._refuse = be_faster
-    clean_up(hub, plan, paper=first, crew=some_crew(plan))
+    clean_up(hub, plan, paper=first, pool=some_crew(plan))
     for version_id in [number for number in hub.deleted if random.random() < 0.1]:
         del hub.deleted[version_id]
     hub.late = frozenset(number for number in case.world.by_id() if random.random() < 0.3)
@@ -101,15 +100,15 @@ def two_clean_ups(seed: int, size: int) -> Scene:
 
 def take_back(hub: GitHub, receipt: Paper) -> Run:
     """The real operation, over a package in memory."""
-    log, crew = Quiet(), Crew(width=5, seed=len(receipt.lines))
-    moves = TagMoves(hub, hub, hub, hub, log)
+    log, pool = Quiet(), WritePool(width=5, seed=len(receipt.lines))
+    moves = Untagger(hub, hub, hub, hub, log)
     task = Task(
         owner=OWNER,
         types=(),
         types_given=False,
         wanted=PackageFilter(),
         rules=cast("Any", None),
-        evidence=cast("Any", None),
+        facts=cast("Any", None),
         guards=Guards(),
         counts_used=False,
         deleted_state=False,
@@ -118,7 +117,7 @@ def take_back(hub: GitHub, receipt: Paper) -> Run:
         reader=hub,
         looks=Glances(hub),
         registry=hub,
-        writing=Writing(writer=hub, tags=moves, carrier=carrier(Paper(), log, crew), pause=hub),
+        writing=Writing(writer=hub, tags=moves, executor=executor(Paper(), log, pool), pause=hub),
         clock=cast("Any", None),
         log=log,
     )

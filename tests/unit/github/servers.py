@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from package_keeper.github.windows import SPAN, Window
+from package_keeper.github.sliding_window import SPAN, SlidingWindow
 
 PENALTY = 60.0
 """After a refusal everything is refused for so long, as the simulator does."""
@@ -92,7 +92,7 @@ class Course:
 
 
 def drive(
-    window: Window,
+    window: SlidingWindow,
     server: Server,
     *,
     seconds: float,
@@ -104,7 +104,7 @@ def drive(
     """Send as much as the window lets, for so long. `ways` are how long requests travel there and back, in turns.
 
     A refusal pauses everybody for as long as the server says, and of one episode only the first is told to the window,
-    as the governor does.
+    as the rate_limiter does.
     """
     course, travels, order = Course(), itertools.cycle(ways), itertools.count()
     events: list[tuple[float, int, Callable[[float], None]]] = []

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github.paging import PAGE_SIZE, Listing
 
 ROOM = 20
-"""Requests in flight at once."""
-BROKEN = Refusal(RefusalKind.UNREACHABLE, "Server Error", status=502)
-TOO_FAR = Refusal(RefusalKind.OTHER, "In order to protect our systems", status=400)
+"""Requests in calls at once."""
+BROKEN = ApiError(ApiErrorKind.UNREACHABLE, "Server Error", status=502)
+TOO_FAR = ApiError(ApiErrorKind.OTHER, "In order to protect our systems", status=400)
 
-Answer = tuple[list[int], Mapping[str, str]] | Refusal
+Answer = tuple[list[int], Mapping[str, str]] | ApiError
 
 
 @dataclass
@@ -56,23 +56,23 @@ def read(
     expected: int | None = None,
     seen: AbstractSet[int] | None = None,
 ) -> Listing[int]:
-    """Read a list with several pages in flight; `pick` says which of so many is answered next, by what is then there.
+    """Read a list with several pages in calls; `pick` says which of so many is answered next, by what is then there.
 
     Between any two answers `meanwhile` happens.
     """
     listing: Listing[int] = Listing(lambda entry: entry, expected, seen)
-    under_way: list[tuple[int, int, int]] = []
+    in_flight: list[tuple[int, int, int]] = []
     while not listing.finished:
-        for number in listing.wanted()[: max(room - len(under_way), 0)]:
+        for number in listing.wanted()[: max(room - len(in_flight), 0)]:
             listing.ask(number)
             shelf.asked.append((number, listing.size))
-            under_way.append((listing.generation, number, listing.size))
-        generation, number, size = under_way.pop(pick(len(under_way)) % len(under_way))
+            in_flight.append((listing.generation, number, listing.size))
+        generation, number, size = in_flight.pop(pick(len(in_flight)) % len(in_flight))
         answer = shelf.page(number, size)
         meanwhile(shelf)
         if generation != listing.generation:
             continue
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ApiError):
             listing.refuse(number, answer)
         else:
             listing.take(number, *answer)
@@ -93,7 +93,7 @@ def turns(data: list[int]) -> Callable[[int], int]:
 
 def take(shelf: Shelf, number: int, size: int = PAGE_SIZE) -> tuple[list[int], Mapping[str, str]]:
     answer = shelf.page(number, size)
-    assert not isinstance(answer, Refusal)
+    assert not isinstance(answer, ApiError)
     return answer
 
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.errors import Cancelled, OutOfTime
-from package_keeper.github.governor import (
+from package_keeper.github.rate_limit import (
+    LONGEST,
     Permit,
     Use,
 )
-from package_keeper.github.waits import LONGEST
 from tests.unit.github.pace import Pace, at_once
 from tests.wire.machinery import StillClock
 
@@ -87,7 +87,7 @@ def test_requests_in_flight_are_taken_off_what_is_left() -> None:
     pace.hear(3)
     permits = [pace.take(READ) for _ in range(3)]
     assert pace.wait(READ) > 0
-    pace.governor.back(permits[0], passed=True)
+    pace.rate_limiter.back(permits[0], passed=True)
     assert pace.wait(READ) == 0
 
 
@@ -98,7 +98,7 @@ def test_for_requests_in_flight_nobody_waits_an_hour() -> None:
     permits = [pace.take(READ) for _ in range(5)]
     assert pace.wait(READ) < 5
     for permit in permits:
-        pace.governor.back(permit, passed=True)
+        pace.rate_limiter.back(permit, passed=True)
     assert pace.wait(READ) == 0
 
 
@@ -125,7 +125,7 @@ def test_a_reset_that_lies_far_ahead_is_asked_about_again() -> None:
 )
 def test_headers_that_say_nothing_are_not_believed(headers: dict[str, str]) -> None:
     pace = Pace()
-    pace.governor.heard(headers)
+    pace.rate_limiter.heard(headers)
     assert [pace.wait(use) for use in USES] == [0, 0, 0]
 
 
@@ -136,11 +136,11 @@ def test_polite_is_one_write_a_second_and_reads_go_as_ever() -> None:
     pace = Pace(polite=True)
     begun = []
     for _ in range(10):
-        permit = pace.governor.acquire(DELETE)
+        permit = pace.rate_limiter.acquire(DELETE)
         begun.append(permit.at)
         pace.send(READ, 3)
         pace.clock.elapsed += 0.3
-        pace.governor.back(permit, passed=True)
+        pace.rate_limiter.back(permit, passed=True)
     assert all(1 <= later - sooner < 1.01 for sooner, later in pairwise(begun))
     assert pace.told == []
 
@@ -151,7 +151,7 @@ def test_polite_writes_are_never_two_at_once() -> None:
     pace.clock.elapsed += 20
     assert 0 < pace.wait(DELETE) < 0.2
     assert pace.wait(READ) == 0
-    pace.governor.back(permit, passed=True)
+    pace.rate_limiter.back(permit, passed=True)
     assert pace.wait(DELETE) == 0
 
 
@@ -160,10 +160,10 @@ def test_no_wait_is_begun_that_would_end_past_the_time_limit(deadline: float, fi
     pace = Pace(deadline=deadline)
     pace.refuse(READ, {"retry-after": "45"})
     if fits:
-        assert pace.governor.acquire(READ).at == 45
+        assert pace.rate_limiter.acquire(READ).at == 45
     else:
         with pytest.raises(OutOfTime):
-            pace.governor.acquire(READ)
+            pace.rate_limiter.acquire(READ)
         assert pace.clock.slept == []
         assert pace.clock.elapsed == 0
 
@@ -183,18 +183,18 @@ def test_the_time_limit_beats_every_reason_to_wait() -> None:
 
 def test_after_the_time_limit_nothing_begins_but_a_last_look() -> None:
     pace = Pace(deadline=10.0)
-    held, before = pace.take(DELETE), pace.governor.is_over
+    held, before = pace.take(DELETE), pace.rate_limiter.is_over
     pace.clock.elapsed = 10.0
-    assert (before, pace.governor.is_over) == (False, True)
+    assert (before, pace.rate_limiter.is_over) == (False, True)
     with pytest.raises(OutOfTime):
-        pace.governor.acquire(READ)
-    with pace.governor.holding(held):
-        assert pace.governor.acquire(DELETE) is held, "leave that was given is kept"
-    pace.governor.wind_up()
-    pace.governor.back(pace.governor.acquire(READ), passed=True)
-    pace.governor.refused(held, {"retry-after": "1"})
+        pace.rate_limiter.acquire(READ)
+    with pace.rate_limiter.holding(held):
+        assert pace.rate_limiter.acquire(DELETE) is held, "leave that was given is kept"
+    pace.rate_limiter.wind_up()
+    pace.rate_limiter.back(pace.rate_limiter.acquire(READ), passed=True)
+    pace.rate_limiter.refused(held, {"retry-after": "1"})
     with pytest.raises(OutOfTime):
-        pace.governor.acquire(READ)
+        pace.rate_limiter.acquire(READ)
     assert pace.clock.slept == []
 
 
@@ -202,11 +202,11 @@ def test_a_rest_says_why() -> None:
     pace = Pace(deadline=200.0)
     pace.hear(90, limit=1_000, resets_in=100)
     wait = pace.wait(DELETE)
-    pace.governor.rest(DELETE, wait)
+    pace.rate_limiter.rest(DELETE, wait)
     assert pace.clock.slept == [101]
     assert "a tenth is left to others; waiting 101 s" in pace.told[0]
     with pytest.raises(OutOfTime):
-        pace.governor.rest(DELETE, 100.0)
+        pace.rate_limiter.rest(DELETE, 100.0)
     assert pace.clock.slept == [101]
 
 
@@ -218,24 +218,24 @@ def test_a_cancelled_wait_ends_with_that() -> None:
     pace = Pace(clock=Cancelling())
     pace.refuse(READ)
     with pytest.raises(Cancelled):
-        pace.governor.acquire(READ)
+        pace.rate_limiter.acquire(READ)
 
 
 def test_a_permit_that_is_held_is_used_once() -> None:
     pace = Pace()
     held = pace.take(DELETE)
-    with pace.governor.holding(held):
-        assert pace.governor.acquire(DELETE) is held
-        assert pace.governor.acquire(DELETE) is not held
-    assert pace.governor._in_flight == 2, "what was used is given back by who used it"
+    with pace.rate_limiter.holding(held):
+        assert pace.rate_limiter.acquire(DELETE) is held
+        assert pace.rate_limiter.acquire(DELETE) is not held
+    assert pace.rate_limiter._in_flight == 2, "what was used is given back by who used it"
 
 
 def test_a_permit_that_is_held_needs_no_wait_of_its_own() -> None:
     pace = Pace()
     held = pace.take(DELETE)
     pace.refuse(READ, {"retry-after": "60"})
-    with pace.governor.holding(held):
-        assert pace.governor.acquire(DELETE) is held
+    with pace.rate_limiter.holding(held):
+        assert pace.rate_limiter.acquire(DELETE) is held
     assert pace.clock.slept == []
 
 
@@ -245,9 +245,9 @@ def test_a_permit_that_nobody_used_is_given_back_and_costs_nothing(error: Except
     pace.hear(100_000, limit=100_000)
     for _ in range(1_000):
         held = pace.take(DELETE)
-        with suppress(LookupError, Cancelled), pace.governor.holding(held):
+        with suppress(LookupError, Cancelled), pace.rate_limiter.holding(held):
             fail(error)
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
     pace.send(DELETE, 180)
     assert pace.clock.slept == []
 
@@ -255,7 +255,7 @@ def test_a_permit_that_nobody_used_is_given_back_and_costs_nothing(error: Except
 def test_a_permit_is_held_in_its_own_thread_only() -> None:
     pace = Pace()
     held, others = pace.take(DELETE), list[Permit]()
-    with pace.governor.holding(held):
-        at_once(lambda: others.append(pace.governor.acquire(DELETE)))
+    with pace.rate_limiter.holding(held):
+        at_once(lambda: others.append(pace.rate_limiter.acquire(DELETE)))
         assert others[0] is not held
-        assert pace.governor.acquire(DELETE) is held
+        assert pace.rate_limiter.acquire(DELETE) is held

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import decide_deletions
-from package_keeper.decisions.retention import Counts
-from package_keeper.decisions.sql import Inventory
-from package_keeper.decisions.vocabulary import Decision
-from package_keeper.errors import Refusal, RefusalKind
-from package_keeper.github import wire
-from package_keeper.inventory.image import independent_images
-from package_keeper.inventory.package import Package, PackageName, PackageType
-from package_keeper.inventory.version import Timestamp, Version
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import decode
+from package_keeper.model.images import independent_images
+from package_keeper.model.packages import Package, PackageName, PackageType, Timestamp, Version
+from package_keeper.model.words import Action
+from package_keeper.policy.evaluation import evaluate_deletions
+from package_keeper.policy.retention import Counts
+from package_keeper.policy.sql import Inventory
 from package_keeper.report.documents import dumps, package_document, version_document
 from tests.unit.making import NOW, rule, rules
 
@@ -69,20 +68,20 @@ ENTRIES = st.fixed_dictionaries(
 TYPES = st.sampled_from([PackageType.CONTAINER, PackageType.DOCKER, PackageType.NPM])
 
 
-def decoded(read: Callable[[], T]) -> T | RefusalKind:
+def decoded(read: Callable[[], T]) -> T | ApiErrorKind:
     """What is read, or how it is refused."""
     try:
         return read()
-    except Refusal as refused:
+    except ApiError as refused:
         return refused.kind
 
 
 @given(entries=st.lists(ENTRIES, max_size=3) | VALUES, package_type=TYPES)
 def test_versions_are_whole_or_refused(entries: Any, package_type: PackageType) -> None:
     of = PackageName(type=package_type, name="app")
-    found = decoded(lambda: wire.versions(json.dumps(entries).encode(), of))
-    if isinstance(found, RefusalKind):
-        assert found is RefusalKind.OTHER
+    found = decoded(lambda: decode.versions(json.dumps(entries).encode(), of))
+    if isinstance(found, ApiErrorKind):
+        assert found is ApiErrorKind.OTHER
         return
     for version in found:
         document = version_document(version)
@@ -93,8 +92,8 @@ def test_versions_are_whole_or_refused(entries: Any, package_type: PackageType) 
             moment = version.at(timestamp)
             assert moment is None or (moment + timedelta(days=30)).utcoffset() == timedelta()
     counts = Counts(daily=1, weekly=1, monthly=1, yearly=1, latest=1)
-    judged = decide_deletions(independent_images(found), rules(rule(older=1, counts=counts)))
-    assert all(each.decision is Decision.KEEP for each in judged if not each.version.tags_known)
+    judged = evaluate_deletions(independent_images(found), rules(rule(older=1, counts=counts)))
+    assert all(each.action is Action.KEEP for each in judged if not each.version.tags_known)
     inventory = Inventory(
         packages=[], versions=found, owner="acme", now=NOW, timestamp=Timestamp.UPDATED, may_go_on=lambda: True
     )
@@ -107,14 +106,14 @@ def test_versions_are_whole_or_refused(entries: Any, package_type: PackageType) 
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     of = PackageName(type=PackageType.CONTAINER, name="app")
     reads: list[Callable[[], object]] = [
-        lambda: wire.versions(body, of),
-        lambda: wire.version(body, of),
-        lambda: wire.packages(body, None),
-        lambda: wire.package(body, PackageType.NPM),
+        lambda: decode.versions(body, of),
+        lambda: decode.version(body, of),
+        lambda: decode.packages(body, None),
+        lambda: decode.package(body, PackageType.NPM),
     ]
     for read in reads:
         found = decoded(read)
-        assert not isinstance(found, RefusalKind) or found in (RefusalKind.OTHER, RefusalKind.UNREACHABLE)
+        assert not isinstance(found, ApiErrorKind) or found in (ApiErrorKind.OTHER, ApiErrorKind.UNREACHABLE)
 
 
 PACKAGES = st.fixed_dictionaries(
@@ -133,9 +132,9 @@ PACKAGES = st.fixed_dictionaries(
 
 @given(entries=st.lists(PACKAGES, max_size=3))
 def test_packages_are_whole_or_refused(entries: Any) -> None:
-    found = decoded(lambda: wire.packages(json.dumps(entries).encode(), PackageType.NPM))
-    if isinstance(found, RefusalKind):
-        assert found is RefusalKind.OTHER
+    found = decoded(lambda: decode.packages(json.dumps(entries).encode(), PackageType.NPM))
+    if isinstance(found, ApiErrorKind):
+        assert found is ApiErrorKind.OTHER
         return
     assert len(found) >= sum(entry.get("package_type", "npm") == "npm" for entry in entries)
     readable = [package for package in found if isinstance(package, Package)]
@@ -149,7 +148,7 @@ def test_packages_are_whole_or_refused(entries: Any) -> None:
 
 def tags_of(metadata: str, package_type: str = "container") -> Version:
     body = f'{{"id": 1, "name": "a", "metadata": {metadata}}}' if metadata else '{"id": 1, "name": "a"}'
-    return wire.version(body.encode(), PackageName(type=PackageType(package_type), name="app"))
+    return decode.version(body.encode(), PackageName(type=PackageType(package_type), name="app"))
 
 
 @pytest.mark.parametrize("package_type", ["container", "docker"])
@@ -204,5 +203,5 @@ def test_tags_that_are_told(metadata: str, package_type: str, tags: tuple[str, .
 
 @pytest.mark.parametrize("tags", ["5", "true", "1.5", '{"v1": true}'])
 def test_what_stands_in_the_place_of_tags_and_is_no_list_is_refused(tags: str) -> None:
-    with pytest.raises(Refusal, match="in the place of tags"):
+    with pytest.raises(ApiError, match="in the place of tags"):
         tags_of(f'{{"container": {{"tags": {tags}}}}}')

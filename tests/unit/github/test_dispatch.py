@@ -6,30 +6,30 @@ import threading
 
 import pytest
 
-from package_keeper.errors import OutOfTime, Refusal, RefusalKind
-from package_keeper.github.dispatch import POLL_SECONDS, Dispatch
-from package_keeper.github.governor import FIRST_IN_FLIGHT, Permit, Use
+from package_keeper.errors import ApiError, ApiErrorKind, OutOfTime
+from package_keeper.github.pool import POLL_SECONDS, RateLimitedPool
+from package_keeper.github.rate_limit import FIRST_IN_FLIGHT, Permit, Use
 from tests.unit.github.pace import Pace
 from tests.wire.machinery import LANES
 
 
-def leave_of(dispatch: Dispatch, *, restores: bool = False) -> Permit:
+def leave_of(dispatch: RateLimitedPool, *, restores: bool = False) -> Permit:
     found = dispatch.admit(restores=restores)
     assert isinstance(found, Permit)
     return found
 
 
-def all_landed(dispatch: Dispatch) -> dict[int, BaseException | None]:
+def all_landed(dispatch: RateLimitedPool) -> dict[int, BaseException | None]:
     found: dict[int, BaseException | None] = {}
-    while dispatch.under_way:
-        found.update((landed.key, landed.error) for landed in dispatch.landed())
+    while dispatch.in_flight:
+        found.update((completed.key, completed.error) for completed in dispatch.completed())
     return found
 
 
 @pytest.mark.parametrize(("restores", "use"), [(False, Use.DELETE), (True, Use.CREATE)])
 def test_a_write_uses_the_leave_that_it_was_given(restores: bool, use: Use) -> None:
     pace = Pace(polite=True)
-    dispatch = Dispatch(LANES, pace.governor)
+    dispatch = RateLimitedPool(LANES, pace.rate_limiter)
     leave = leave_of(dispatch, restores=restores)
     assert leave.use is use
     used: list[Permit] = []
@@ -38,17 +38,17 @@ def test_a_write_uses_the_leave_that_it_was_given(restores: bool, use: Use) -> N
         pace.retries.carry(use, lambda: used.append(leave))
 
     dispatch.start(7, leave, send)
-    assert dispatch.under_way == {7}
+    assert dispatch.in_flight == {7}
     assert all_landed(dispatch) == {7: None}
     assert used == [leave]
     assert pace.clock.slept == [], "no second leave was waited for"
-    assert pace.governor._in_flight == pace.governor.run_pace.writing == 0
+    assert pace.rate_limiter._in_flight == pace.rate_limiter.run_limits.writing == 0
 
 
 def test_leave_that_a_write_did_not_need_is_given_back() -> None:
     pace = Pace()
-    dispatch = Dispatch(LANES, pace.governor)
-    refused = Refusal(RefusalKind.CHANGED, "not as planned")
+    dispatch = RateLimitedPool(LANES, pace.rate_limiter)
+    refused = ApiError(ApiErrorKind.CHANGED, "not as planned")
 
     def look_first() -> None:
         raise refused
@@ -56,12 +56,12 @@ def test_leave_that_a_write_did_not_need_is_given_back() -> None:
     dispatch.start(1, leave_of(dispatch), look_first)
     dispatch.start(2, leave_of(dispatch), lambda: None)
     assert all_landed(dispatch) == {1: refused, 2: None}
-    assert pace.governor._in_flight == pace.governor.run_pace.writing == 0
+    assert pace.rate_limiter._in_flight == pace.rate_limiter.run_limits.writing == 0
 
 
 def test_no_more_begin_than_may_be_in_flight() -> None:
     pace, gate = Pace(), threading.Event()
-    dispatch = Dispatch(LANES, pace.governor)
+    dispatch = RateLimitedPool(LANES, pace.rate_limiter)
 
     def hold() -> None:
         assert gate.wait(30)
@@ -71,28 +71,28 @@ def test_no_more_begin_than_may_be_in_flight() -> None:
     assert dispatch.admit(restores=False, more=2) == POLL_SECONDS
     permit = dispatch.admit(restores=False, more=1)
     assert isinstance(permit, Permit)
-    pace.governor.back(permit, passed=False)
+    pace.rate_limiter.back(permit, passed=False)
     gate.set()
     assert len(all_landed(dispatch)) == FIRST_IN_FLIGHT - 2
 
 
 def test_a_pause_is_for_writes_that_have_no_leave_yet() -> None:
     pace = Pace()
-    dispatch = Dispatch(LANES, pace.governor)
+    dispatch = RateLimitedPool(LANES, pace.rate_limiter)
     pace.refuse(Use.READ, {"retry-after": "30"})
     assert dispatch.admit(restores=True) == 30
     dispatch.rest(30, restores=True)
     assert pace.clock.slept == [30]
-    pace.governor.back(leave_of(dispatch, restores=True), passed=False)
+    pace.rate_limiter.back(leave_of(dispatch, restores=True), passed=False)
 
 
 def test_the_time_limit_is_the_governors() -> None:
     pace = Pace(deadline=20.0)
-    dispatch = Dispatch(LANES, pace.governor)
+    dispatch = RateLimitedPool(LANES, pace.rate_limiter)
     with pytest.raises(OutOfTime):
         dispatch.rest(30, restores=False)
     before = dispatch.is_over
     pace.clock.elapsed = 20.0
     assert (before, dispatch.is_over) == (False, True)
     dispatch.wind_up()
-    pace.governor.back(pace.governor.acquire(Use.READ), passed=True)
+    pace.rate_limiter.back(pace.rate_limiter.acquire(Use.READ), passed=True)

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.github.governor import (
+from package_keeper.github.rate_limit import (
     FIRST_IN_FLIGHT,
     LEAST_IN_FLIGHT,
     MOST_IN_FLIGHT,
     POINTS_A_MINUTE,
     RAMP,
-    Governor,
     Permit,
+    RateLimiter,
+    RunLimits,
     Use,
 )
-from package_keeper.github.run_pace import RunPace
 from tests.unit.github.pace import Pace, at_once, budget
 from tests.wire.machinery import CrewClock, StillClock
 
@@ -32,7 +32,7 @@ SECONDARY = {"x-ratelimit-remaining": "4000"}
 
 def test_without_headers_of_limits_there_is_no_minute_of_points() -> None:
     pace = Pace()
-    pace.governor.heard({"content-type": "application/json", "x-ratelimit-limit": "lots"})
+    pace.rate_limiter.heard({"content-type": "application/json", "x-ratelimit-limit": "lots"})
     pace.send(READ, 2_000)
     pace.send(DELETE, 500)
     assert pace.clock.slept == []
@@ -80,9 +80,9 @@ def test_no_minute_has_more_points_than_are_published(sent: list[tuple[Use, int,
     gone: list[tuple[float, float]] = []
     for use, count, seconds in sent:
         for _ in range(count):
-            permit = pace.governor.acquire(use)
+            permit = pace.rate_limiter.acquire(use)
             pace.clock.elapsed += seconds
-            pace.governor.back(permit, passed=True)
+            pace.rate_limiter.back(permit, passed=True)
             # a server may count it at any moment between both
             gone += [(permit.at, use.points / 2), (pace.clock.elapsed, use.points / 2)]
     gone.sort()
@@ -112,13 +112,13 @@ def test_all_threads_wait_for_one_pause() -> None:
     clock = CrewClock(12)
     pace = Pace(clock=clock)
     permit = pace.take(READ)
-    pace.governor.back(permit, passed=False)
-    pace.governor.refused(permit, {"retry-after": "45"})
+    pace.rate_limiter.back(permit, passed=False)
+    pace.rate_limiter.refused(permit, {"retry-after": "45"})
     permits: list[Permit] = []
 
     def work() -> None:
-        permits.append(permit := pace.governor.acquire(READ))
-        pace.governor.back(permit, passed=True)
+        permits.append(permit := pace.rate_limiter.acquire(READ))
+        pace.rate_limiter.back(permit, passed=True)
         clock.leave()
 
     at_once(*[work] * 12)
@@ -131,21 +131,21 @@ def test_all_threads_wait_for_one_pause() -> None:
 def test_what_was_refused_does_not_all_come_back_at_once() -> None:
     pace = Pace()
     for permit in [pace.take(READ) for _ in range(FIRST_IN_FLIGHT)]:
-        pace.governor.back(permit, passed=False)
-        pace.governor.refused(permit, {"retry-after": "1"})
-    width, lock, now, most = pace.governor.width, threading.Lock(), [0], [0]
+        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.refused(permit, {"retry-after": "1"})
+    width, lock, now, most = pace.rate_limiter.width, threading.Lock(), [0], [0]
     assert width == FIRST_IN_FLIGHT // 2
     full = threading.Barrier(width)
 
     def work() -> None:
-        permit = pace.governor.acquire(READ)
+        permit = pace.rate_limiter.acquire(READ)
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
         full.wait(timeout=60)
         with lock:
             now[0] -= 1
-        pace.governor.back(permit, passed=False)
+        pace.rate_limiter.back(permit, passed=False)
 
     at_once(*[work] * (2 * width))
     assert most == [width]
@@ -154,12 +154,12 @@ def test_what_was_refused_does_not_all_come_back_at_once() -> None:
 def test_the_refusals_of_one_moment_are_one() -> None:
     pace = Pace()
     pace.send(DELETE, 100)
-    width, permits = pace.governor.width, [pace.take(DELETE) for _ in range(10)]
+    width, permits = pace.rate_limiter.width, [pace.take(DELETE) for _ in range(10)]
     for permit in permits:
         pace.clock.elapsed += 0.1
-        pace.governor.back(permit, passed=False)
-        pace.governor.refused(permit, SECONDARY)
-    assert pace.governor.width == width // 2
+        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.refused(permit, SECONDARY)
+    assert pace.rate_limiter.width == width // 2
     assert len({round(pace.wait(use)) for use in USES}) == 1
     assert pace.wait(READ) == pytest.approx(60, abs=1)
     pace.clock.elapsed = 200.0
@@ -174,10 +174,10 @@ def test_a_longer_wait_that_is_heard_later_counts() -> None:
     pace = Pace()
     one, other = pace.take(READ), pace.take(READ)
     for permit, seconds in ((one, "10"), (other, "90")):
-        pace.governor.back(permit, passed=False)
-        pace.governor.refused(permit, {"retry-after": seconds})
+        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.refused(permit, {"retry-after": seconds})
     assert pace.wait(READ) == 90
-    pace.governor.refused(one, {"retry-after": "20"})
+    pace.rate_limiter.refused(one, {"retry-after": "20"})
     assert pace.wait(READ) == 90
     assert ["waiting 10 s" in pace.warned[0], "waiting 90 s" in pace.warned[1], len(pace.warned)] == [True, True, 2]
 
@@ -210,9 +210,9 @@ def test_a_primary_refusal_teaches_nothing_about_the_minute() -> None:
     pace.send(DELETE, 40)
     permit = pace.take(DELETE)
     headers = budget(0, resets_at=700.0)
-    pace.governor.back(permit, passed=False)
-    pace.governor.heard(headers)
-    pace.governor.refused(permit, headers)
+    pace.rate_limiter.back(permit, passed=False)
+    pace.rate_limiter.heard(headers)
+    pace.rate_limiter.refused(permit, headers)
     assert pace.wait(READ) == pytest.approx(701)
     assert "primary rate limit" in pace.warned[0]
     pace.clock.elapsed = 1_000.0
@@ -223,9 +223,9 @@ def test_a_primary_refusal_teaches_nothing_about_the_minute() -> None:
 def test_a_registry_that_names_its_wait_is_believed_and_short_waits_are_not_told() -> None:
     pace = Pace(counts_points=False)
     for seconds, warnings in ((0.125, 0), (7.0, 1)):
-        permit = pace.governor.acquire(READ)
-        pace.governor.back(permit, passed=False)
-        pace.governor.refused(permit, {}, seconds)
+        permit = pace.rate_limiter.acquire(READ)
+        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.refused(permit, {}, seconds)
         assert pace.wait(READ) == pytest.approx(seconds)
         assert len(pace.warned) == warnings
         pace.clock.elapsed += seconds
@@ -235,9 +235,9 @@ def test_a_registry_that_names_its_wait_is_believed_and_short_waits_are_not_told
 def test_many_short_waits_are_told_as_a_long_one(seconds: float) -> None:
     pace = Pace(counts_points=False)
     while pace.clock.elapsed < 60:
-        permit = pace.governor.acquire(READ)
-        pace.governor.back(permit, passed=False)
-        pace.governor.refused(permit, {}, seconds)
+        permit = pace.rate_limiter.acquire(READ)
+        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.refused(permit, {}, seconds)
     assert 9 <= len(pace.warned) <= 12, "about every five seconds of a minute"
     assert len(pace.clock.slept) <= 70, "waits of milliseconds are not believed for ever"
     assert all("rate limit is reached again and again" in text for text in pace.warned)
@@ -246,14 +246,14 @@ def test_many_short_waits_are_told_as_a_long_one(seconds: float) -> None:
 def test_the_short_waits_of_one_moment_are_one() -> None:
     pace = Pace(counts_points=False)
     for permit in [pace.take(READ) for _ in range(20)]:
-        pace.governor.back(permit, passed=False)
-        pace.governor.refused(permit, {}, 3.0)
+        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.refused(permit, {}, 3.0)
     assert pace.warned == []
 
 
 def test_two_hosts_share_one_politeness() -> None:
-    clock, run_pace, said = StillClock(), RunPace(polite=True), list[str]()
-    hosts = [Governor(clock, warn=said.append, tell=said.append, run_pace=run_pace) for _ in range(2)]
+    clock, run_limits, said = StillClock(), RunLimits(polite=True), list[str]()
+    hosts = [RateLimiter(clock, warn=said.append, tell=said.append, run_limits=run_limits) for _ in range(2)]
     moments = []
     for number in range(6):
         permit = hosts[number % 2].acquire(CREATE if number % 2 else DELETE)
@@ -267,22 +267,22 @@ def test_fewer_are_in_flight_after_a_refusal_and_more_after_many_answers() -> No
     widths = []
     for _ in range(5):
         pace.refuse(READ, {"retry-after": "1"})
-        widths.append(pace.governor.width)
+        widths.append(pace.rate_limiter.width)
     assert widths == [FIRST_IN_FLIGHT // 2, FIRST_IN_FLIGHT // 4, LEAST_IN_FLIGHT, LEAST_IN_FLIGHT, LEAST_IN_FLIGHT]
     pace.send(READ, RAMP - 1)
-    assert pace.governor.width == LEAST_IN_FLIGHT
+    assert pace.rate_limiter.width == LEAST_IN_FLIGHT
     pace.send(READ)
-    assert pace.governor.width == LEAST_IN_FLIGHT + 1
+    assert pace.rate_limiter.width == LEAST_IN_FLIGHT + 1
     pace.send(READ, RAMP * 100, seconds=1)
-    assert pace.governor.width == MOST_IN_FLIGHT
+    assert pace.rate_limiter.width == MOST_IN_FLIGHT
 
 
 def test_until_the_first_refusal_every_answer_adds_one() -> None:
     pace = Pace()
     pace.send(READ, 7)
-    assert pace.governor.width == FIRST_IN_FLIGHT + 7
+    assert pace.rate_limiter.width == FIRST_IN_FLIGHT + 7
     pace.send(READ, 100)
-    assert pace.governor.width == MOST_IN_FLIGHT
+    assert pace.rate_limiter.width == MOST_IN_FLIGHT
 
 
 def test_many_who_wait_for_the_minute_use_it_up() -> None:
@@ -292,10 +292,10 @@ def test_many_who_wait_for_the_minute_use_it_up() -> None:
     times: list[float] = []
 
     def work() -> None:
-        while (permit := pace.governor.acquire(READ)).at < 600:
+        while (permit := pace.rate_limiter.acquire(READ)).at < 600:
             times.append(permit.at)
-            pace.governor.back(permit, passed=True)
-        pace.governor.back(permit, passed=True)
+            pace.rate_limiter.back(permit, passed=True)
+        pace.rate_limiter.back(permit, passed=True)
         clock.leave()
 
     at_once(*[work] * 20)
@@ -312,18 +312,18 @@ def test_many_threads_leave_nothing_behind() -> None:
 
     def work(use: Use) -> None:
         for number in range(60):
-            permit = pace.governor.acquire(use)
+            permit = pace.rate_limiter.acquire(use)
             with lock:
                 permits.append(permit)
             passed = number % 20 != 19
-            pace.governor.back(permit, passed=passed)
+            pace.rate_limiter.back(permit, passed=passed)
             if not passed:
-                pace.governor.refused(permit, {"retry-after": "2"} | SECONDARY)
-            pace.governor.heard(budget(4_000 - number, resets_at=9_000))
+                pace.rate_limiter.refused(permit, {"retry-after": "2"} | SECONDARY)
+            pace.rate_limiter.heard(budget(4_000 - number, resets_at=9_000))
 
     at_once(*[lambda use=use: work(use) for use in (READ, DELETE, CREATE, READ) * 4])
     assert len(permits) == 16 * 60
-    assert pace.governor._in_flight == pace.governor.run_pace.writing == 0
+    assert pace.rate_limiter._in_flight == pace.rate_limiter.run_limits.writing == 0
     times = sorted((permit.at, permit.use.points) for permit in permits)
     for moment, _ in times:
         assert sum(points for other, points in times if moment - 60 < other <= moment) <= POINTS_A_MINUTE + 16 * 5

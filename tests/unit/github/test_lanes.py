@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from package_keeper.errors import Cancelled, OutOfTime, Refusal, RefusalKind
-from package_keeper.github.governor import FIRST_IN_FLIGHT, LEAST_IN_FLIGHT, MOST_IN_FLIGHT, Use
-from package_keeper.github.lanes import Flight, Lanes
+from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime
+from package_keeper.github.pool import InFlight, Pool
+from package_keeper.github.rate_limit import FIRST_IN_FLIGHT, LEAST_IN_FLIGHT, MOST_IN_FLIGHT, Use
 from tests.unit.github.pace import Pace
 from tests.wire.machinery import LANES
 
@@ -41,14 +41,14 @@ class Crowd:
         self.enter(key)
 
 
-def settle(lanes: Lanes) -> None:
+def settle(pool: Pool) -> None:
     """Until all threads are free: they say so a moment after their results are taken."""
-    while lanes._idle < lanes._threads:
+    while pool._idle < pool._threads:
         threading.Event().wait(0.001)
 
 
 def test_results_stand_in_the_order_of_the_keys_whoever_ends_first() -> None:
-    governor = Pace().governor
+    rate_limiter = Pace().rate_limiter
     later = threading.Event()
 
     def call(key: int) -> str:
@@ -59,13 +59,13 @@ def test_results_stand_in_the_order_of_the_keys_whoever_ends_first() -> None:
         return f"result {key}"
 
     keys = [0, 7, 5, 3, 1]
-    found = LANES.all(keys, call, governor)
+    found = LANES.all(keys, call, rate_limiter)
     assert list(found) == keys
     assert found == {key: f"result {key}" for key in keys}
 
 
 def test_nothing_is_nothing() -> None:
-    assert LANES.all([], lambda key: key, Pace().governor) == {}
+    assert LANES.all([], lambda key: key, Pace().rate_limiter) == {}
 
 
 @pytest.mark.parametrize("refusals", [0, 1, 9])
@@ -73,13 +73,13 @@ def test_there_are_never_more_than_the_pace_lets(refusals: int) -> None:
     pace = Pace()
     for _ in range(refusals):
         pace.refuse(Use.READ, {"retry-after": "1"})
-    width = pace.governor.width
+    width = pace.rate_limiter.width
     assert width == {0: FIRST_IN_FLIGHT, 1: FIRST_IN_FLIGHT // 2, 9: LEAST_IN_FLIGHT}[refusals]
     gate = threading.Event()
     crowd = Crowd(gate)
     found: list[dict[int, int]] = []
     asking = threading.Thread(
-        target=lambda: found.append(LANES.all(range(100), crowd.enter, pace.governor)), daemon=True
+        target=lambda: found.append(LANES.all(range(100), crowd.enter, pace.rate_limiter)), daemon=True
     )
     asking.start()
     for _ in range(width):
@@ -92,7 +92,8 @@ def test_there_are_never_more_than_the_pace_lets(refusals: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Refusal(RefusalKind.OTHER, "no"), Cancelled(), OutOfTime(), LookupError("a defect"), KeyboardInterrupt()]
+    "error",
+    [ApiError(ApiErrorKind.OTHER, "no"), Cancelled(), OutOfTime(), LookupError("a defect"), KeyboardInterrupt()],
 )
 def test_what_a_call_raises_is_raised_where_the_results_are_taken(error: BaseException) -> None:
     def call(key: int) -> int:
@@ -101,9 +102,9 @@ def test_what_a_call_raises_is_raised_where_the_results_are_taken(error: BaseExc
         return key
 
     with pytest.raises(type(error)) as caught:
-        LANES.all(range(60), call, Pace().governor)
+        LANES.all(range(60), call, Pace().rate_limiter)
     assert caught.value is error
-    assert LANES.all([1, 2], lambda key: key, Pace().governor) == {1: 1, 2: 2}, "the threads go on"
+    assert LANES.all([1, 2], lambda key: key, Pace().rate_limiter) == {1: 1, 2: 2}, "the threads go on"
 
 
 def test_after_an_error_nothing_more_is_begun() -> None:
@@ -112,32 +113,32 @@ def test_after_an_error_nothing_more_is_begun() -> None:
     def call(key: int) -> int:
         crowd.enter(key)
         if key == 0:
-            raise Refusal(RefusalKind.OTHER, "no")
+            raise ApiError(ApiErrorKind.OTHER, "no")
         return key
 
-    with pytest.raises(Refusal):
-        LANES.all(range(100_000), call, pace.governor)
+    with pytest.raises(ApiError):
+        LANES.all(range(100_000), call, pace.rate_limiter)
     assert crowd.calls < 100_000
 
 
 def test_threads_are_used_again_and_are_as_many_as_are_needed() -> None:
-    lanes, pace = Lanes(), Pace()
+    pool, pace = Pool(), Pace()
     alone = Crowd()
     for key in range(30):
-        assert lanes.all([key], alone.enter, pace.governor) == {key: -key}
-        settle(lanes)
+        assert pool.all([key], alone.enter, pace.rate_limiter) == {key: -key}
+        settle(pool)
     assert len(alone.threads) == 1
     together = Crowd()
-    lanes.all(range(500), together.enter, pace.governor)
-    assert lanes._threads <= MOST_IN_FLIGHT
+    pool.all(range(500), together.enter, pace.rate_limiter)
+    assert pool._threads <= MOST_IN_FLIGHT
     assert all(thread.daemon for thread in alone.threads | together.threads)
 
 
 def test_there_are_never_more_threads_than_may_be_in_flight() -> None:
-    lanes, gate = Lanes(), threading.Event()
+    pool, gate = Pool(), threading.Event()
     crowd = Crowd(gate)
     for key in range(3 * MOST_IN_FLIGHT):
-        lanes.run(partial(crowd.pass_through, key))
+        pool.run(partial(crowd.pass_through, key))
     for _ in range(MOST_IN_FLIGHT):
         assert crowd.reached.acquire(timeout=30)
     gate.set()
@@ -149,14 +150,14 @@ def test_there_are_never_more_threads_than_may_be_in_flight() -> None:
 
 def test_a_flight_gives_what_came_back_and_knows_what_is_under_way() -> None:
     pace, gate = Pace(), threading.Event()
-    flight: Flight[str, int] = Flight(LANES, pace.governor)
-    assert flight.room == FIRST_IN_FLIGHT
-    flight.start("fast", lambda: 1)
-    flight.start("slow", lambda: gate.wait(timeout=30) and 2)
-    assert flight.room == FIRST_IN_FLIGHT - 2
-    assert [(landed.key, landed.result()) for landed in flight.landed()] == [("fast", 1)]
-    assert flight.landed(0.0) == []
-    assert flight.under_way == {"slow"}
+    calls: InFlight[str, int] = InFlight(LANES, pace.rate_limiter)
+    assert calls.room == FIRST_IN_FLIGHT
+    calls.start("fast", lambda: 1)
+    calls.start("slow", lambda: gate.wait(timeout=30) and 2)
+    assert calls.room == FIRST_IN_FLIGHT - 2
+    assert [(completed.key, completed.result()) for completed in calls.completed()] == [("fast", 1)]
+    assert calls.completed(0.0) == []
+    assert calls.in_flight == {"slow"}
     gate.set()
-    assert [(landed.key, landed.result()) for landed in flight.landed()] == [("slow", 2)]
-    assert flight.room == FIRST_IN_FLIGHT
+    assert [(completed.key, completed.result()) for completed in calls.completed()] == [("slow", 2)]
+    assert calls.room == FIRST_IN_FLIGHT

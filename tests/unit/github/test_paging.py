@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github.paging import AHEAD, PAGE_SIZE, SMALLEST_PAGE, SURE, Listing
 from tests.unit.github.shelves import ROOM, Shelf, following, read, take, turns
 
@@ -251,7 +251,7 @@ def test_nothing_is_missed_whatever_breaks_while_others_push(
 def test_the_smallest_pages_fail_for_good() -> None:
     shelf = Shelf(list(range(500)))
     shelf.broken = lambda number, _: number > 1
-    with pytest.raises(Refusal, match="Server Error"):
+    with pytest.raises(ApiError, match="Server Error"):
         read(shelf)
     assert {size for _, size in shelf.asked} == {100, 50, 25}
 
@@ -259,15 +259,15 @@ def test_the_smallest_pages_fail_for_good() -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        Refusal(RefusalKind.UNREACHABLE, "the connection failed"),
-        Refusal(RefusalKind.NO_PERMISSION, "no", status=403),
-        Refusal(RefusalKind.NOT_FOUND, "no", status=404),
-        Refusal(RefusalKind.OTHER, "no", status=400),
+        ApiError(ApiErrorKind.UNREACHABLE, "the connection failed"),
+        ApiError(ApiErrorKind.NO_PERMISSION, "no", status=403),
+        ApiError(ApiErrorKind.NOT_FOUND, "no", status=404),
+        ApiError(ApiErrorKind.OTHER, "no", status=400),
     ],
 )
-def test_other_refusals_are_the_lists(refusal: Refusal) -> None:
+def test_other_refusals_are_the_lists(refusal: ApiError) -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
     listing.ask(1)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         listing.refuse(1, refusal)
     assert caught.value is refusal

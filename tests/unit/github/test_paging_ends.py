@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from package_keeper.errors import Refusal, RefusalKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github.paging import AHEAD, REPEATS, WINDOW, Listing
 from tests.unit.github.shelves import ROOM, Answer, Shelf, read, take
 
@@ -38,9 +38,9 @@ def test_a_list_that_repeats_itself_has_no_end() -> None:
     for link in (True, False):
         shelf = Stuck(list(range(250)), link)
         shelf.entries = shelf.entries[:200]
-        with pytest.raises(Refusal, match="repeats itself") as caught:
+        with pytest.raises(ApiError, match="repeats itself") as caught:
             read(shelf)
-        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert len(shelf.asked) <= 2 + REPEATS + AHEAD
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from package_keeper.errors import RefusalKind
-from package_keeper.github.refusals import refusal
+from package_keeper.errors import ApiErrorKind
+from package_keeper.github.errors import refusal
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422])
@@ -23,7 +23,7 @@ from package_keeper.github.refusals import refusal
 )
 def test_a_name_that_is_taken_is_known_by_words_whatever_the_status(status: int, body: dict[str, object]) -> None:
     refused = refusal("POST", status, {}, json.dumps(body).encode())
-    assert refused.kind is RefusalKind.ALREADY_EXISTS
+    assert refused.kind is ApiErrorKind.ALREADY_EXISTS
     assert refused.message == body["message"]
     assert refused.remedy == ""
 
@@ -31,13 +31,13 @@ def test_a_name_that_is_taken_is_known_by_words_whatever_the_status(status: int,
 @pytest.mark.parametrize(
     ("method", "status", "message", "kind"),
     [
-        ("POST", 403, "Resource not accessible by integration", RefusalKind.NO_PERMISSION),
-        ("POST", 401, "Bad credentials", RefusalKind.UNAUTHORIZED),
-        ("POST", 404, "Package version not found.", RefusalKind.NOT_FOUND),
-        ("GET", 403, "Package version already exists.", RefusalKind.NO_PERMISSION),
-        ("POST", 500, "Package version already exists.", RefusalKind.UNREACHABLE),
-        ("POST", 409, "Something was reused", RefusalKind.OTHER),
+        ("POST", 403, "Resource not accessible by integration", ApiErrorKind.NO_PERMISSION),
+        ("POST", 401, "Bad credentials", ApiErrorKind.UNAUTHORIZED),
+        ("POST", 404, "Package version not found.", ApiErrorKind.NOT_FOUND),
+        ("GET", 403, "Package version already exists.", ApiErrorKind.NO_PERMISSION),
+        ("POST", 500, "Package version already exists.", ApiErrorKind.UNREACHABLE),
+        ("POST", 409, "Something was reused", ApiErrorKind.OTHER),
     ],
 )
-def test_other_refusals_keep_their_meaning(method: str, status: int, message: str, kind: RefusalKind) -> None:
+def test_other_refusals_keep_their_meaning(method: str, status: int, message: str, kind: ApiErrorKind) -> None:
     assert refusal(method, status, {}, json.dumps({"message": message}).encode()).kind is kind

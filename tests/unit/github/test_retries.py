@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from package_keeper.errors import Cancelled, OutOfTime, Postponed, Refusal, RefusalKind
-from package_keeper.github.governor import Use
+from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
+from package_keeper.github.rate_limit import Use
 from package_keeper.github.retries import (
     DEAD_AFTER,
     DEAD_SECONDS,
@@ -17,26 +17,28 @@ from package_keeper.github.retries import (
     LONGEST_WAIT,
     RETRY_SECONDS,
     SPOILT_TRIES,
-    Setback,
-    Trouble,
+    RetryableError,
+    RetryReason,
 )
 from tests.unit.github.pace import Pace
 from tests.wire.machinery import StillClock
 
 USES = list(Use)
-AGAIN = [Trouble.UNCONNECTED, Trouble.LOST]
+AGAIN = [RetryReason.UNCONNECTED, RetryReason.LOST]
 
 
-def setback(trouble: Trouble, text: str = "no luck", **more: str) -> Setback:
-    return Setback(trouble, Refusal(RefusalKind.UNREACHABLE, text), headers=more)
+def retryable(trouble: RetryReason, text: str = "no luck", **more: str) -> RetryableError:
+    return RetryableError(trouble, ApiError(ApiErrorKind.UNREACHABLE, text), headers=more)
 
 
-def limited(**headers: str) -> Setback:
-    return setback(Trouble.LIMITED, "slow down", **{name.replace("_", "-"): value for name, value in headers.items()})
+def limited(**headers: str) -> RetryableError:
+    return retryable(
+        RetryReason.LIMITED, "slow down", **{name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
-def refusal(kind: RefusalKind = RefusalKind.NOT_FOUND) -> Refusal:
-    return Refusal(kind, "Package version not found.", status=404)
+def refusal(kind: ApiErrorKind = ApiErrorKind.NOT_FOUND) -> ApiError:
+    return ApiError(kind, "Package version not found.", status=404)
 
 
 class Script:
@@ -67,28 +69,28 @@ def test_what_goes_well_is_sent_once(use: Use) -> None:
     script = Script(pace, "fine")
     assert pace.retries.carry(use, script) == "fine"
     assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
 
 
 @pytest.mark.parametrize("trouble", AGAIN)
 @pytest.mark.parametrize("use", USES)
-def test_troubles_are_tried_again_after_waits_that_double(use: Use, trouble: Trouble) -> None:
+def test_troubles_are_tried_again_after_waits_that_double(use: Use, trouble: RetryReason) -> None:
     pace = Pace()
-    script = Script(pace, setback(trouble), setback(trouble), setback(trouble), "fine")
+    script = Script(pace, retryable(trouble), retryable(trouble), retryable(trouble), "fine")
     assert pace.retries.carry(use, script) == "fine"
     assert script.tries == 4
     assert within_jitter(pace.clock.slept, [1, 2, 4])
     assert [text.partition(";")[0] for text in pace.warned] == ["no luck"] * 3
     assert all("trying again in" in text for text in pace.warned)
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
 
 
 @pytest.mark.parametrize("trouble", AGAIN)
-def test_for_thirty_seconds_and_no_longer(trouble: Trouble) -> None:
+def test_for_thirty_seconds_and_no_longer(trouble: RetryReason) -> None:
     for _ in range(20):
         pace = Pace()
-        script = Script(pace, setback(trouble))
-        with pytest.raises(Refusal, match="no luck") as caught:
+        script = Script(pace, retryable(trouble))
+        with pytest.raises(ApiError, match="no luck") as caught:
             pace.retries.carry(Use.READ, script)
         assert sum(pace.clock.slept) <= RETRY_SECONDS
         # 1, 2, 4, 8, 8, 8: the next of eight seconds would end past the thirty
@@ -96,13 +98,13 @@ def test_for_thirty_seconds_and_no_longer(trouble: Trouble) -> None:
         assert within_jitter(pace.clock.slept, waits)
         assert sum(pace.clock.slept) + LONGEST_WAIT * JITTER[1] > RETRY_SECONDS
         assert script.tries == len(pace.clock.slept) + 1
-        assert caught.value.sent_before is (trouble is Trouble.LOST)
+        assert caught.value.sent_before is (trouble is RetryReason.LOST)
 
 
 def test_the_time_of_the_tries_themselves_counts() -> None:
     pace = Pace()
-    script = Script(pace, setback(Trouble.LOST), seconds=14.0)
-    with pytest.raises(Refusal):
+    script = Script(pace, retryable(RetryReason.LOST), seconds=14.0)
+    with pytest.raises(ApiError):
         pace.retries.carry(Use.READ, script)
     assert script.tries == 2
 
@@ -111,21 +113,21 @@ def test_waits_differ_from_one_to_the_next() -> None:
     waits = set()
     for _ in range(30):
         pace = Pace()
-        pace.retries.carry(Use.READ, Script(pace, setback(Trouble.LOST), "fine"))
+        pace.retries.carry(Use.READ, Script(pace, retryable(RetryReason.LOST), "fine"))
         waits.update(pace.clock.slept)
     assert len(waits) > 20
     assert FIRST_WAIT * JITTER[0] <= min(waits) < FIRST_WAIT < max(waits) <= FIRST_WAIT * JITTER[1]
 
 
-@pytest.mark.parametrize("kind", list(RefusalKind))
-def test_a_refusal_is_final(kind: RefusalKind) -> None:
+@pytest.mark.parametrize("kind", list(ApiErrorKind))
+def test_a_refusal_is_final(kind: ApiErrorKind) -> None:
     pace = Pace()
     script = Script(pace, refusal(kind), "too late")
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         pace.retries.carry(Use.DELETE, script)
     assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
     assert caught.value.sent_before is False
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
 
 
 def test_a_defect_is_no_trouble_of_the_wire() -> None:
@@ -134,7 +136,7 @@ def test_a_defect_is_no_trouble_of_the_wire() -> None:
     with pytest.raises(LookupError):
         pace.retries.carry(Use.DELETE, script)
     assert script.tries == 1
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
 
 
 # limits
@@ -157,7 +159,7 @@ def test_a_limit_without_a_wait_is_tried_again_until_it_is_over() -> None:
 
 def test_waits_for_limits_are_none_of_the_thirty_seconds() -> None:
     pace = Pace()
-    lost = setback(Trouble.LOST)
+    lost = retryable(RetryReason.LOST)
     script = Script(pace, lost, limited(retry_after="3000"), lost, limited(), limited(), lost, "fine")
     assert pace.retries.carry(Use.READ, script) == "fine"
     others = [seconds for seconds in pace.clock.slept if seconds < 60]
@@ -167,7 +169,7 @@ def test_waits_for_limits_are_none_of_the_thirty_seconds() -> None:
 def test_a_limit_pauses_everybody_else() -> None:
     pace = Pace()
     refused, permit = Script(pace, limited(retry_after="40"), "fine"), pace.take(Use.READ)
-    pace.governor.refused(permit, {"retry-after": "25"})
+    pace.rate_limiter.refused(permit, {"retry-after": "25"})
     other = Script(pace, "other")
     assert pace.retries.carry(Use.READ, other) == "other"
     assert pace.clock.slept == [25]
@@ -179,28 +181,28 @@ def test_a_limit_pauses_everybody_else() -> None:
 def test_a_write_that_a_limit_refused_is_handed_back(use: Use) -> None:
     pace = Pace()
     script = Script(pace, limited(retry_after="17"), "too early")
-    with pytest.raises(Postponed, match="slow down") as caught:
+    with pytest.raises(RateLimitedError, match="slow down") as caught:
         pace.retries.carry(use, script)
     assert (script.tries, pace.clock.slept, caught.value.sent_before) == (1, [], False)
     assert pace.wait(use) == pace.wait(Use.READ) == 17
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
 
 
-@pytest.mark.parametrize("ending", [limited(retry_after="40"), setback(Trouble.LOST)])
-def test_a_write_whose_answer_was_lost_is_not_sent_again_after_a_long_wait(ending: Setback) -> None:
+@pytest.mark.parametrize("ending", [limited(retry_after="40"), retryable(RetryReason.LOST)])
+def test_a_write_whose_answer_was_lost_is_not_sent_again_after_a_long_wait(ending: RetryableError) -> None:
     class Meanwhile(StillClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
-            pace.governor.refused(permit, {"retry-after": "30"})
+            pace.rate_limiter.refused(permit, {"retry-after": "30"})
 
     pace = Pace(clock=Meanwhile())
     permit = pace.take(Use.READ)
-    script = Script(pace, setback(Trouble.LOST), ending, "too late")
-    with pytest.raises(Postponed) as caught:
+    script = Script(pace, retryable(RetryReason.LOST), ending, "too late")
+    with pytest.raises(RateLimitedError) as caught:
         pace.retries.carry(Use.DELETE, script)
     assert caught.value.sent_before is True
     assert pace.clock.elapsed < LONGEST_WAIT
-    assert pace.governor._in_flight == 1
+    assert pace.rate_limiter._in_flight == 1
 
 
 # hosts that are dead
@@ -209,12 +211,12 @@ def test_a_write_whose_answer_was_lost_is_not_sent_again_after_a_long_wait(endin
 def test_a_host_that_does_not_answer_is_left_alone_for_a_minute() -> None:
     pace = Pace()
     for _ in range(DEAD_AFTER):
-        with pytest.raises(Refusal, match="no luck"):
-            pace.retries.carry(Use.READ, Script(pace, setback(Trouble.UNCONNECTED)))
+        with pytest.raises(ApiError, match="no luck"):
+            pace.retries.carry(Use.READ, Script(pace, retryable(RetryReason.UNCONNECTED)))
     script, elapsed = Script(pace, "alive"), pace.clock.elapsed
-    with pytest.raises(Refusal, match="not asked, since others had no answer: no luck") as caught:
+    with pytest.raises(ApiError, match="not asked, since others had no answer: no luck") as caught:
         pace.retries.carry(Use.READ, script)
-    assert caught.value.kind is RefusalKind.UNREACHABLE
+    assert caught.value.kind is ApiErrorKind.UNREACHABLE
     assert (script.tries, pace.clock.elapsed) == (0, elapsed)
     assert pace.retries.carry(Use.DELETE, script) == "alive", "a write is sent all the same"
     assert pace.retries.carry(Use.READ, script) == "alive"
@@ -222,41 +224,46 @@ def test_a_host_that_does_not_answer_is_left_alone_for_a_minute() -> None:
 
 def test_after_a_minute_the_dead_are_asked_again() -> None:
     pace = Pace()
-    silent = Script(pace, setback(Trouble.LOST))
+    silent = Script(pace, retryable(RetryReason.LOST))
     for _ in range(DEAD_AFTER):
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             pace.retries.carry(Use.READ, silent)
     pace.clock.elapsed += DEAD_SECONDS
     tries = silent.tries
-    with pytest.raises(Refusal, match="no luck"):
+    with pytest.raises(ApiError, match="no luck"):
         pace.retries.carry(Use.READ, silent)
     assert silent.tries > tries
-    with pytest.raises(Refusal, match="not asked"):
+    with pytest.raises(ApiError, match="not asked"):
         pace.retries.carry(Use.READ, silent)
 
 
 def test_lost_writes_do_not_keep_anybody_from_a_second_look() -> None:
     pace = Pace()
     for _ in range(DEAD_AFTER * 2):
-        with pytest.raises(Refusal, match="no luck"):
-            pace.retries.carry(Use.DELETE, Script(pace, setback(Trouble.LOST)))
+        with pytest.raises(ApiError, match="no luck"):
+            pace.retries.carry(Use.DELETE, Script(pace, retryable(RetryReason.LOST)))
     assert pace.retries.carry(Use.READ, Script(pace, "it is gone")) == "it is gone"
 
 
 def test_refusals_are_answers() -> None:
     pace = Pace()
-    for ending in [setback(Trouble.LOST), setback(Trouble.LOST), refusal(), setback(Trouble.LOST)] * 3:
-        with pytest.raises(Refusal, match=r"no luck|not found"):
+    for ending in [
+        retryable(RetryReason.LOST),
+        retryable(RetryReason.LOST),
+        refusal(),
+        retryable(RetryReason.LOST),
+    ] * 3:
+        with pytest.raises(ApiError, match=r"no luck|not found"):
             pace.retries.carry(Use.READ, Script(pace, ending))
 
 
 def test_a_spoilt_answer_is_asked_for_three_times() -> None:
     pace = Pace()
-    script = Script(pace, setback(Trouble.SPOILT), setback(Trouble.SPOILT), "fine")
+    script = Script(pace, retryable(RetryReason.SPOILT), retryable(RetryReason.SPOILT), "fine")
     assert pace.retries.carry(Use.READ, script) == "fine"
     assert within_jitter(pace.clock.slept, [1, 2])
-    script = Script(pace, setback(Trouble.SPOILT, "no list"), setback(Trouble.SPOILT, "no list"))
-    with pytest.raises(Refusal, match="no list"):
+    script = Script(pace, retryable(RetryReason.SPOILT, "no list"), retryable(RetryReason.SPOILT, "no list"))
+    with pytest.raises(ApiError, match="no list"):
         pace.retries.carry(Use.READ, script)
     assert script.tries == SPOILT_TRIES
 
@@ -264,7 +271,7 @@ def test_a_spoilt_answer_is_asked_for_three_times() -> None:
 # what an earlier try may have done
 
 
-LOST, UNCONNECTED = setback(Trouble.LOST), setback(Trouble.UNCONNECTED)
+LOST, UNCONNECTED = retryable(RetryReason.LOST), retryable(RetryReason.UNCONNECTED)
 BEFORE = [
     ((), False),
     ((UNCONNECTED,), False),
@@ -276,26 +283,26 @@ BEFORE = [
 
 @pytest.mark.parametrize(("earlier", "sent_before"), BEFORE)
 def test_a_refusal_says_whether_an_earlier_try_may_have_been_carried_out(
-    earlier: tuple[Setback, ...], sent_before: bool
+    earlier: tuple[RetryableError, ...], sent_before: bool
 ) -> None:
     pace = Pace()
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         pace.retries.carry(Use.DELETE, Script(pace, *earlier, refusal()))
-    assert caught.value.kind is RefusalKind.NOT_FOUND
+    assert caught.value.kind is ApiErrorKind.NOT_FOUND
     assert caught.value.sent_before is sent_before
 
 
 @pytest.mark.parametrize("sent_before", [True, False])
 def test_who_knows_that_it_was_sent_is_believed(sent_before: bool) -> None:
     pace = Pace()
-    refused = Refusal(RefusalKind.OTHER, "no confirmation", sent_before=sent_before)
-    with pytest.raises(Refusal) as caught:
+    refused = ApiError(ApiErrorKind.OTHER, "no confirmation", sent_before=sent_before)
+    with pytest.raises(ApiError) as caught:
         pace.retries.carry(Use.DELETE, Script(pace, refused))
     assert caught.value.sent_before is sent_before
 
 
 @pytest.mark.parametrize(("earlier", "in_flight"), BEFORE[1:])
-def test_a_run_that_is_cancelled_says_the_same(earlier: tuple[Setback, ...], in_flight: bool) -> None:
+def test_a_run_that_is_cancelled_says_the_same(earlier: tuple[RetryableError, ...], in_flight: bool) -> None:
     class CancelledAtLast(StillClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
@@ -308,7 +315,7 @@ def test_a_run_that_is_cancelled_says_the_same(earlier: tuple[Setback, ...], in_
         pace.retries.carry(Use.DELETE, script)
     assert caught.value.in_flight is in_flight
     assert script.tries == len(earlier)
-    assert pace.governor._in_flight == 0
+    assert pace.rate_limiter._in_flight == 0
 
 
 # the time limit
@@ -328,7 +335,7 @@ def test_a_write_that_would_have_to_wait_long_is_not_sent_unseen(use: Use) -> No
     pace = Pace()
     pace.refuse(Use.READ, {"retry-after": "60"})
     script = Script(pace, "fine")
-    with pytest.raises(Postponed, match="a wait of 60 s") as caught:
+    with pytest.raises(RateLimitedError, match="a wait of 60 s") as caught:
         pace.retries.carry(use, script)
     assert (script.tries, pace.clock.slept) == (0, [])
     assert (caught.value.wait, caught.value.sent_before) == (60, False)
@@ -346,14 +353,17 @@ def test_a_limit_that_outlasts_the_time_ends_it_without_waiting() -> None:
 
 
 def test_what_may_have_been_carried_out_is_told_though_the_time_is_over() -> None:
-    endings: list[Callable[[], Setback]] = [lambda: limited(retry_after="60"), lambda: setback(Trouble.LOST)]
+    endings: list[Callable[[], RetryableError]] = [
+        lambda: limited(retry_after="60"),
+        lambda: retryable(RetryReason.LOST),
+    ]
     for ending in endings:
         pace = Pace(deadline=3.0)
-        script = Script(pace, setback(Trouble.LOST, "broke off"), *itertools.repeat(ending(), 9), "too late")
-        with pytest.raises(Refusal) as caught:
+        script = Script(pace, retryable(RetryReason.LOST, "broke off"), *itertools.repeat(ending(), 9), "too late")
+        with pytest.raises(ApiError) as caught:
             pace.retries.carry(Use.DELETE, script)
         assert caught.value.sent_before is True
-        assert caught.value.kind is RefusalKind.UNREACHABLE
+        assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert pace.clock.elapsed <= 3.0
 
 
@@ -361,9 +371,9 @@ def test_a_permit_that_is_held_serves_the_first_try_alone() -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     held = pace.take(Use.DELETE)
-    with pace.governor.holding(held):
-        pace.retries.carry(Use.DELETE, Script(pace, setback(Trouble.LOST), "fine"))
-    assert pace.governor._in_flight == 0
+    with pace.rate_limiter.holding(held):
+        pace.retries.carry(Use.DELETE, Script(pace, retryable(RetryReason.LOST), "fine"))
+    assert pace.rate_limiter._in_flight == 0
     pace.clock.slept.clear()
     pace.send(Use.DELETE, 178)
     assert pace.clock.slept == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.github.windows import BELOW, CUT, SPAN, STEP, Window
+from package_keeper.github.sliding_window import BELOW, CUT, SPAN, STEP, SlidingWindow
 from tests.unit.github.servers import Fixed, Server, Sliding, drive
 
 MINUTE = 60.0
@@ -50,7 +50,7 @@ class Others:
 def test_no_sixty_seconds_hold_more_than_the_highest_wherever_requests_are_counted(
     highest: int, cost: float, in_flight: int, ways: list[tuple[float, float]]
 ) -> None:
-    window = Window(highest * cost)
+    window = SlidingWindow(highest * cost)
     course = drive(window, Endless(), seconds=5 * MINUTE, ways=ways, in_flight=in_flight, cost=cost)
     assert course.most_in_a_minute(cost) <= highest * cost
     assert course.taken
@@ -60,7 +60,7 @@ def test_no_sixty_seconds_hold_more_than_the_highest_wherever_requests_are_count
 def test_the_highest_holds_whatever_was_learned(
     hidden: int, ways: list[tuple[float, float]], fixed: bool, suspected: float | None
 ) -> None:
-    window = Window(180.0, suspected=suspected)
+    window = SlidingWindow(180.0, suspected=suspected)
     server: Server = Fixed(hidden) if fixed else Sliding(hidden)
     course = drive(window, server, seconds=40 * MINUTE, ways=ways)
     assert course.most_in_a_minute() <= 180
@@ -70,7 +70,7 @@ def test_the_highest_holds_whatever_was_learned(
 def test_as_much_as_the_highest_passes_each_minute() -> None:
     for ways in ([(0.02, 0.03)], [(0.5, 0.5)], [(0.05, 0.05), (3.0, 0.1), (0.1, 1.0)]):
         longest = max(there + back for there, back in ways)
-        course = drive(Window(180.0), Sliding(180), seconds=MEASURED, ways=ways)
+        course = drive(SlidingWindow(180.0), Sliding(180), seconds=MEASURED, ways=ways)
         assert course.episodes == []
         assert len(course.taken) >= 0.97 * 180 * MEASURED / (SPAN + longest)
 
@@ -88,7 +88,7 @@ def test_a_hidden_limit_is_found_and_kept_just_below(
     hidden: int, ways: list[tuple[float, float]], phase: float | None, in_flight: int
 ) -> None:
     server: Server = Sliding(hidden) if phase is None else Fixed(hidden, phase=phase)
-    course = drive(Window(180.0), server, seconds=WARM + MEASURED, ways=ways, in_flight=in_flight)
+    course = drive(SlidingWindow(180.0), server, seconds=WARM + MEASURED, ways=ways, in_flight=in_flight)
     minutes = MEASURED / MINUTE
     # the measure may begin and end within a pause; of a small limit a part of one request is much
     whole = 0.9 * hidden * (minutes - 1) - (minutes if hidden < 30 else 0)
@@ -100,7 +100,7 @@ def test_a_hidden_limit_is_found_and_kept_just_below(
 
 @pytest.mark.parametrize("server", [Sliding(60), Fixed(60), Fixed(60, phase=31.0)], ids=["sliding", "fixed", "shifted"])
 def test_a_hidden_limit_of_sixty_is_found_in_a_few_minutes(server: Server) -> None:
-    course = drive(Window(180.0), server, seconds=90 * MINUTE)
+    course = drive(SlidingWindow(180.0), server, seconds=90 * MINUTE)
     assert course.episodes_between(0, 10 * MINUTE) <= 3
     for hour in (10 * MINUTE, 30 * MINUTE):
         assert course.taken_between(hour, hour + MEASURED) >= 0.9 * 60 * 60
@@ -109,7 +109,7 @@ def test_a_hidden_limit_of_sixty_is_found_in_a_few_minutes(server: Server) -> No
 
 def test_a_server_that_is_slow_costs_no_more_than_its_slowness() -> None:
     for server in (Sliding(60), Fixed(60, phase=41.0)):
-        course = drive(Window(180.0), server, seconds=WARM + MEASURED, ways=[(2.0, 1.0)])
+        course = drive(SlidingWindow(180.0), server, seconds=WARM + MEASURED, ways=[(2.0, 1.0)])
         slow = SPAN / (SPAN + 3.0)
         assert course.taken_between(WARM, WARM + MEASURED) >= 0.9 * 60 * slow * MEASURED / MINUTE
 
@@ -122,7 +122,7 @@ def test_a_server_that_is_slow_costs_no_more_than_its_slowness() -> None:
 def test_a_refusal_that_was_the_fault_of_others_is_forgotten(
     after: float, seconds: float, ways: list[tuple[float, float]]
 ) -> None:
-    window = Window(180.0)
+    window = SlidingWindow(180.0)
     course = drive(window, Others(180, (after, after + seconds)), seconds=after + 40 * MINUTE, ways=ways)
     assert all(limit >= 180 * CUT for _, limit in course.limits)
     assert window.limit == pytest.approx(180.0)
@@ -132,7 +132,7 @@ def test_a_refusal_that_was_the_fault_of_others_is_forgotten(
 
 
 def test_what_passed_before_a_refusal_is_the_limit() -> None:
-    window = Window(180.0)
+    window = SlidingWindow(180.0)
     for number in range(100):
         window.begin(number / 10, 1.0)
         window.end(number / 10 + 0.05, 1.0, passed=True, begun=number / 10)
@@ -142,7 +142,7 @@ def test_what_passed_before_a_refusal_is_the_limit() -> None:
 
 
 def test_what_was_under_way_when_another_was_refused_counts_when_it_passed() -> None:
-    window = Window(180.0)
+    window = SlidingWindow(180.0)
     for _ in range(120):
         window.begin(0.0, 1.0)
     for _ in range(100):
@@ -162,7 +162,7 @@ def test_what_was_under_way_when_another_was_refused_counts_when_it_passed() -> 
 
 
 def test_a_refusal_cuts_no_deeper_than_half_and_never_to_nothing() -> None:
-    window = Window(180.0)
+    window = SlidingWindow(180.0)
     window.refuse(5.0)
     assert window.limit == 180 * CUT
     window.refuse(50.0)
@@ -176,7 +176,7 @@ def test_a_refusal_cuts_no_deeper_than_half_and_never_to_nothing() -> None:
 
 
 def test_only_a_minute_that_was_used_up_lets_the_limit_grow() -> None:
-    idle = Window(180.0, suspected=80.0)
+    idle = SlidingWindow(180.0, suspected=80.0)
     for minute in range(30):
         now = minute * 61.0
         assert idle.wait(now, 1.0) == 0.0
@@ -184,28 +184,28 @@ def test_only_a_minute_that_was_used_up_lets_the_limit_grow() -> None:
         idle.end(now + 1, 1.0, passed=True, begun=now)
     assert idle.limit == 80.0
 
-    busy = Window(180.0, suspected=80.0)
+    busy = SlidingWindow(180.0, suspected=80.0)
     course = drive(busy, Endless(), seconds=61.5)
     assert busy.limit == 80.0 * (1 + STEP)
     assert course.taken_between(0, 60.0) == 80
 
 
 def test_a_suspected_limit_that_does_not_hold_is_passed_in_reasonable_time() -> None:
-    window = Window(180.0, suspected=80.0)
+    window = SlidingWindow(180.0, suspected=80.0)
     course = drive(window, Sliding(180), seconds=30 * MINUTE)
     assert window.limit == 180.0
     assert course.episodes == []
 
 
 def test_a_suspected_limit_that_holds_is_kept() -> None:
-    course = drive(Window(180.0, suspected=80.0), Sliding(80), seconds=2 * MEASURED)
+    course = drive(SlidingWindow(180.0, suspected=80.0), Sliding(80), seconds=2 * MEASURED)
     assert course.taken_between(0, 2 * MEASURED) >= 0.9 * 80 * 2 * MEASURED / MINUTE
     assert course.episodes_between(0, 2 * MEASURED) <= 2 * MEASURED / MINUTE / 10
 
 
 @given(spent=st.lists(st.floats(0.0, 50.0), min_size=1, max_size=30), cost=st.sampled_from([1.0, 5.0]))
 def test_after_the_wait_that_it_names_there_is_room(spent: list[float], cost: float) -> None:
-    window = Window(30.0)
+    window = SlidingWindow(30.0)
     now = 0.0
     for moment in sorted(spent):
         now = max(now, moment)
@@ -217,7 +217,7 @@ def test_after_the_wait_that_it_names_there_is_room(spent: list[float], cost: fl
 
 
 def test_while_all_is_under_way_it_is_asked_again_soon() -> None:
-    window = Window(2.0)
+    window = SlidingWindow(2.0)
     window.begin(0.0, 1.0)
     window.begin(0.0, 1.0)
     assert 0 < window.wait(100.0, 1.0) <= 0.1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.inputs.ages import AgeProblem, point_in_time
+from package_keeper.inputs.values import AgeProblem, point_in_time
 
 NOW = datetime(2026, 3, 31, 12, 30, 15, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.used import UsedImages
 from package_keeper.inputs.image_references import ReferenceFinder
-from package_keeper.inventory.image import Image, independent_images
+from package_keeper.model.images import Image, independent_images
+from package_keeper.policy.images_in_use import ImagesInUse
 from tests.unit.making import key, version
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -23,10 +23,10 @@ FORMS: dict[str, dict[str, str]] = yaml.safe_load(
 PACKAGES = ("app", "web", "clean", "team/app", "charts/app", "repo/app", "tap/jq", "app-extra")
 
 
-def used(text: str, file: str = "some.file", *, own: bool = False) -> UsedImages:
+def used(text: str, file: str = "some.file", *, own: bool = False) -> ImagesInUse:
     finder = ReferenceFinder(["acme"], "acme/clean")
     finder.search(file, text, is_own_workflow=own)
-    return UsedImages.of(finder.references(), {})
+    return ImagesInUse.of(finder.references(), {})
 
 
 def images(package: str) -> dict[str, Image]:
@@ -40,7 +40,7 @@ def images(package: str) -> dict[str, Image]:
     return dict(zip((":v1", ":v2", "@digest"), independent_images(versions), strict=True))
 
 
-def kept(found: UsedImages) -> str:
+def kept(found: ImagesInUse) -> str:
     """What stays, as the forms say it."""
     stays = []
     for package in PACKAGES:
@@ -84,7 +84,7 @@ def test_a_plain_name_is_found_whatever_stands_around_it(before: str, owner: str
     finder = ReferenceFinder([owner.lower()])
     finder.search("some.file", f"{before}{owner}/{reference}{after}")
     package = reference.partition(":")[0].lower()
-    assert UsedImages.of(finder.references(), {}).name(images(package)[":v1"])
+    assert ImagesInUse.of(finder.references(), {}).name(images(package)[":v1"])
 
 
 @given(st.lists(PIECES | st.sampled_from(["acme", "app", ":v1", "\n"]), max_size=60).map("".join))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from package_keeper.inputs.known_variables import value_of
-from package_keeper.inputs.marked_text import ANY
+from package_keeper.inputs.reference_context import ANY, value_of
 
 
 @pytest.mark.parametrize(

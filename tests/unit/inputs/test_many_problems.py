@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.errors import MOST_OF_A_KIND, BadInput, few_of_each_kind
-from package_keeper.inputs.reading import InputFiles, read_settings
+from package_keeper.inputs.parser import InputFiles, parse_settings
 from tests.unit.making import NOW
 
 MANY = 20_000
@@ -35,7 +35,7 @@ NAMED = {"keep-digests": lambda number: f"{number * 2**240:064x}", "keep-tags": 
 def said(texts: dict[str, str], policy: str | None = None) -> str:
     given = {"operation": "delete", "token": "t", "owner": "acme", "tags": "x", "package": "*"}
     with pytest.raises(BadInput) as caught:
-        read_settings({**given, **texts}, defaults={}, now=NOW, files=InputFiles(policy=policy))
+        parse_settings({**given, **texts}, defaults={}, now=NOW, files=InputFiles(policy=policy))
     return str(caught.value)
 
 

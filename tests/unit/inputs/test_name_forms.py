@@ -6,10 +6,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.patterns import Pattern
-from package_keeper.inputs.name_forms import package_problem, tag_problem, version_problem
-from package_keeper.inputs.patterns import parse_patterns
-from package_keeper.inventory.package import PackageType
+from package_keeper.inputs.patterns import package_problem, parse_patterns, tag_problem, version_problem
+from package_keeper.model.packages import PackageType
+from package_keeper.policy.patterns import Pattern
 from tests.unit.inputs.test_reading import BASE, attempt
 
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True)

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.patterns import Pattern
-from package_keeper.inputs.name_forms import DIGEST
-from package_keeper.inputs.patterns import parse_patterns
+from package_keeper.inputs.patterns import DIGEST, parse_patterns
+from package_keeper.policy.patterns import Pattern
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map(lambda text: f"sha256:{text}")
 SOME_DIGESTS = [f"sha256:{random.Random(seed).getrandbits(256):064x}" for seed in range(40)]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.patterns import Patterns
 from package_keeper.inputs.patterns import parse_patterns, split_entries
+from package_keeper.policy.patterns import Patterns
 
 
 def parsed(text: str, *, ignore_case: bool = False) -> Patterns:

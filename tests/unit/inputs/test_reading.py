@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from package_keeper.errors import BadInput
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Kind
-from package_keeper.inputs.doors import Request, ShowAndExit, from_action, from_command_line
-from package_keeper.inputs.reading import read_settings
-from package_keeper.inputs.settings import Settings
-from package_keeper.inventory.package import PackageType
+from package_keeper.inputs.parser import parse_settings
+from package_keeper.inputs.sources import Request, ShowAndExit, from_action, from_command_line
+from package_keeper.model.packages import PackageType
+from package_keeper.settings import Settings
 from tests.unit.making import NOW
 
 BASE = {"token": "tok", "owner": "acme", "api-url": "https://api.github.com"}
@@ -23,7 +23,7 @@ DELETE = {"operation": "delete", "package-type": "npm", "package": "app", "versi
 
 def read(**texts: str) -> Settings:
     given_texts = BASE | {name.replace("_", "-"): text for name, text in texts.items()}
-    return read_settings(given_texts, defaults={}, now=NOW)
+    return parse_settings(given_texts, defaults={}, now=NOW)
 
 
 def problems(**texts: str) -> list[str]:
@@ -34,7 +34,7 @@ def problems(**texts: str) -> list[str]:
 
 def attempt(texts: dict[str, str], defaults: dict[str, str] | None = None) -> tuple[Settings | None, list[str]]:
     try:
-        return read_settings(texts, defaults=defaults or {}, now=NOW), []
+        return parse_settings(texts, defaults=defaults or {}, now=NOW), []
     except BadInput as bad:
         return None, bad.problems
 
@@ -218,7 +218,7 @@ CONTRADICTIONS: list[tuple[dict[str, str], str]] = [
 def test_contradictions_are_errors(change: dict[str, str], word: str) -> None:
     texts = BASE | DELETE | change
     with pytest.raises(BadInput) as caught:
-        read_settings(texts, defaults={}, now=NOW)
+        parse_settings(texts, defaults={}, now=NOW)
     assert any(word in problem for problem in caught.value.problems), caught.value.problems
 
 

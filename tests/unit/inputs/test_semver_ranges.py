@@ -7,8 +7,8 @@ import semantic_version as other
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.semver import semantic_version
 from package_keeper.inputs.semver_ranges import RangeProblem, parse_range
+from package_keeper.policy.semver import semantic_version
 from tests.unit.making import HOSTILE
 
 ACCEPTS = (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.inputs.yaml_text import YamlProblem, read_yaml
+from package_keeper.inputs.yaml_lines import YamlProblem, read_yaml
 
 
 def value(text: str) -> Any:

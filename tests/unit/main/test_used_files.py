@@ -9,8 +9,8 @@ import pytest
 
 from package_keeper.errors import BadInput
 from package_keeper.inputs.file_globs import parse_globs
-from package_keeper.main.used_files import UsedFiles
-from package_keeper.runner.files import Workspace
+from package_keeper.main.input_files import FilesInUse
+from package_keeper.runner.workspace import Workspace
 
 NAMES = "image: ghcr.io/acme/app:v1\n"
 
@@ -22,7 +22,7 @@ def workspace(root: Path, *files: str | bytes) -> Workspace:
 
 
 def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
-    files = UsedFiles("*.yaml", workspace(tmp_path, b"\xff.yaml"), "acme/clean")
+    files = FilesInUse("*.yaml", workspace(tmp_path, b"\xff.yaml"), "acme/clean")
     assert files.problems == files.search("acme") == []
     [reference] = files.images("acme", "acme").references
     # it is written into files and logs, which are
@@ -30,7 +30,7 @@ def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
 
 
 def test_other_logins_of_the_owner_are_searched_for_when_github_has_named_them(tmp_path: Path) -> None:
-    files = UsedFiles("*.yaml", workspace(tmp_path, "a.yaml"), "")
+    files = FilesInUse("*.yaml", workspace(tmp_path, "a.yaml"), "")
     assert files.search("old-name") == []
     with pytest.raises(BadInput, match="names an image of new-name"):
         files.images("new-name", "old-name")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.inventory.package import Package, PackageName, PackageType
-from package_keeper.report.matrix import MOST_JOBS, matrix
+from package_keeper.model.packages import Package, PackageName, PackageType
+from package_keeper.report.documents import MOST_JOBS, matrix
 
 
 def package(name: str, kind: PackageType) -> Package:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from package_keeper.report.contents import Contents
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
 from tests.unit.making import key, package
-from tests.unit.report.test_reports import contents, judgement
+from tests.unit.report.test_reports import contents, decision
 
 ARRAYS = ("packages", "versions", "rows")
 
 
 def world(packages: int, versions: int, rows: int | None, width: int, letter: str = "x") -> Contents:
     return contents(
-        [judgement(number, description=letter * width) for number in range(versions)],
+        [decision(number, description=letter * width) for number in range(versions)],
         packages=tuple(package(f"p{number}", number=number, visibility=letter * width) for number in range(packages)),
         rows=None if rows is None else [{"text": letter * width}] * rows,
     )

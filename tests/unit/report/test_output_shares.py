@@ -6,7 +6,7 @@ import pytest
 
 from package_keeper.report.documents import OUTPUT_LIMIT, outputs
 from tests.unit.making import package
-from tests.unit.report.test_reports import contents, judgement
+from tests.unit.report.test_reports import contents, decision
 
 LARGE = 3_000
 
@@ -32,7 +32,7 @@ def size(text: str) -> int:
 def test_each_gets_its_share_when_all_want_too_much(packages: int, versions: int, rows: int) -> None:
     found = outputs(
         contents(
-            [judgement(number, description="x" * 500) for number in range(versions)],
+            [decision(number, description="x" * 500) for number in range(versions)],
             packages=tuple(package(f"p{number}", number=number, visibility="x" * 500) for number in range(packages)),
             rows=[{"text": "x" * 500}] * rows if rows else None,
         )
@@ -49,7 +49,7 @@ def test_an_array_that_wants_little_is_whole_beside_large_ones() -> None:
         number = dict.fromkeys(("packages", "versions", "rows"), LARGE) | {small: 100}
         found = outputs(
             contents(
-                [judgement(each, description="x" * 500) for each in range(number["versions"])],
+                [decision(each, description="x" * 500) for each in range(number["versions"])],
                 packages=tuple(package(f"p{each}", visibility="x" * 500) for each in range(number["packages"])),
                 rows=[{"text": "x" * 500}] * number["rows"],
             )

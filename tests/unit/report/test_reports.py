@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import Judgement
-from package_keeper.decisions.plan import Plan, PlannedWrite, WriteRecord
-from package_keeper.decisions.vocabulary import Decision, Outcome, Reason
-from package_keeper.inventory.package import Owner, OwnerType
+from package_keeper.model.packages import Owner, OwnerType
+from package_keeper.model.words import Action, Outcome, Reason
+from package_keeper.policy.evaluation import Decision
+from package_keeper.policy.planning import Plan, PlannedWrite, WriteRecord
 from package_keeper.report.contents import Contents, count
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
 from package_keeper.report.summary import SUMMARY_LIMIT, code, escape, summary
@@ -25,15 +25,13 @@ from tests.unit.making import HOSTILE, key, package, version
 ACME = Owner(login="acme", type=OwnerType.ORGANIZATION)
 
 
-def judgement(
-    number: int, decision: Decision = Decision.DELETE, reason: Reason = Reason.SELECTED, **more: Any
-) -> Judgement:
-    return Judgement(version=version(number, **more), decision=decision, reason=reason)
+def decision(number: int, decision: Action = Action.DELETE, reason: Reason = Reason.SELECTED, **more: Any) -> Decision:
+    return Decision(version=version(number, **more), action=decision, reason=reason)
 
 
-def planned(one: Judgement) -> PlannedWrite:
+def planned(one: Decision) -> PlannedWrite:
     return PlannedWrite(
-        decision=one.decision,
+        action=one.action,
         reason=one.reason,
         package=one.version.package,
         version=one.version,
@@ -43,8 +41,8 @@ def planned(one: Judgement) -> PlannedWrite:
     )
 
 
-def contents(judged: list[Judgement], outcomes: list[Outcome] | None = None, **more: Any) -> Contents:
-    writes = [planned(one) for one in judged if one.decision is not Decision.KEEP]
+def contents(judged: list[Decision], outcomes: list[Outcome] | None = None, **more: Any) -> Contents:
+    writes = [planned(one) for one in judged if one.action is not Action.KEEP]
     records = zip(writes, outcomes or [], strict=False)
     given_contents: dict[str, Any] = {
         "operation": "delete",
@@ -61,8 +59,8 @@ def contents(judged: list[Judgement], outcomes: list[Outcome] | None = None, **m
 
 @given(st.lists(st.sampled_from(Outcome), max_size=12), st.integers(0, 5))
 def test_what_was_planned_is_the_sum_of_what_came_of_it(outcomes: list[Outcome], kept: int) -> None:
-    judged = [judgement(number) for number in range(len(outcomes))]
-    judged += [judgement(100 + number, Decision.KEEP, Reason.TOO_YOUNG) for number in range(kept)]
+    judged = [decision(number) for number in range(len(outcomes))]
+    judged += [decision(100 + number, Action.KEEP, Reason.TOO_YOUNG) for number in range(kept)]
     found = count(contents(judged, outcomes))
     parts = (found.deleted, found.untagged, found.restored, found.skipped, found.failed, found.remaining)
     assert found.planned == found.selected == sum(parts) == len(outcomes)
@@ -70,7 +68,7 @@ def test_what_was_planned_is_the_sum_of_what_came_of_it(outcomes: list[Outcome],
 
 
 def test_in_a_dry_run_nothing_was_done() -> None:
-    found = count(contents([judgement(1), judgement(2)]))
+    found = count(contents([decision(1), decision(2)]))
     assert (found.selected, found.planned, found.deleted, found.remaining) == (2, 2, 0, 0)
 
 
@@ -83,7 +81,7 @@ def utf16(found: dict[str, str]) -> int:
 
 
 def test_small_outputs_are_whole() -> None:
-    found = outputs(contents([judgement(1), judgement(2)], [Outcome.DONE, Outcome.FAILED]))
+    found = outputs(contents([decision(1), decision(2)], [Outcome.DONE, Outcome.FAILED]))
     packages, versions = parsed(found)
     assert found["truncated"] == "false"
     assert [one["id"] for one in packages] == [1]
@@ -99,7 +97,7 @@ def test_small_outputs_are_whole() -> None:
 @pytest.mark.parametrize("letter", ["x", "é", "🚀", "\\", '"', "\x00"])
 @pytest.mark.parametrize(("packages", "versions"), [(0, 4_000), (4_000, 0), (4_000, 4_000), (1, 1)])
 def test_outputs_stay_within_githubs_limit_and_valid(letter: str, packages: int, versions: int) -> None:
-    judged = [judgement(number, description=letter * 150) for number in range(versions)]
+    judged = [decision(number, description=letter * 150) for number in range(versions)]
     many = tuple(package(f"p{number}" + letter * 90, number=number) for number in range(packages))
     given_contents = contents(judged, packages=many, messages=(letter * 1_000,) * 9)
     found = outputs(given_contents)
@@ -116,14 +114,14 @@ def test_outputs_stay_within_githubs_limit_and_valid(letter: str, packages: int,
 
 
 def test_one_entry_larger_than_everything_is_left_out() -> None:
-    found = outputs(contents([judgement(1, description="x" * OUTPUT_LIMIT)]))
+    found = outputs(contents([decision(1, description="x" * OUTPUT_LIMIT)]))
     assert (found["versions"], found["truncated"]) == ("[]", "true")
 
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), max_size=5))
 def test_names_from_outside_are_data_in_the_outputs(texts: list[tuple[str, str, str]]) -> None:
     judged = [
-        judgement(number, name=name, tags=(tag,), description=note) for number, (name, tag, note) in enumerate(texts)
+        decision(number, name=name, tags=(tag,), description=note) for number, (name, tag, note) in enumerate(texts)
     ]
     _, versions = parsed(outputs(contents(judged)))
     assert [(one["name"], one["tags"][0], one["description"]) for one in versions] == texts
@@ -174,7 +172,7 @@ def test_prose_is_shown_as_it_is(text: str) -> None:
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=4))
 def test_no_name_breaks_out_of_its_cell(texts: list[tuple[str, str, str]]) -> None:
-    judged = [judgement(number, name=name, tags=(tag,)) for number, (name, tag, _) in enumerate(texts)]
+    judged = [decision(number, name=name, tags=(tag,)) for number, (name, tag, _) in enumerate(texts)]
     base = contents(judged, [Outcome.FAILED] * len(judged))
     records = tuple(
         replace(record, message=message) for record, (_, _, message) in zip(base.records, texts, strict=True)
@@ -192,7 +190,7 @@ def test_no_name_breaks_out_of_its_cell(texts: list[tuple[str, str, str]]) -> No
 @pytest.mark.parametrize("letter", ["x", "é", "🚀", "|", "`", "<", "\n"])
 def test_a_summary_never_grows_too_large(letter: str) -> None:
     judged = [
-        judgement(number, name=f"{number}{letter * 3_000}", tags=(letter * 3_000,), of=key(name=f"p{number}"))
+        decision(number, name=f"{number}{letter * 3_000}", tags=(letter * 3_000,), of=key(name=f"p{number}"))
         for number in range(700)
     ]
     records = [Outcome.FAILED] * len(judged)
@@ -201,12 +199,12 @@ def test_a_summary_never_grows_too_large(letter: str) -> None:
 
 
 def test_long_tables_say_that_they_were_cut() -> None:
-    found = summary(contents([judgement(number) for number in range(700)]))
+    found = summary(contents([decision(number) for number in range(700)]))
     assert "and 200 more" in found
 
 
 def test_a_summary_says_what_matters() -> None:
-    judged = [judgement(1), judgement(2), judgement(3, Decision.KEEP, Reason.KEEP_LATEST)]
+    judged = [decision(1), decision(2), decision(3, Action.KEEP, Reason.KEEP_LATEST)]
     found = summary(
         contents(judged, [Outcome.DONE, Outcome.FAILED], receipt="r.jsonl", result="failed", messages=("Oh <no>",))
     )
@@ -220,7 +218,7 @@ def test_a_summary_says_what_matters() -> None:
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=4), st.integers(20, 200))
 def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, str]], width: int) -> None:
-    judged = [judgement(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
+    judged = [decision(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
     found = "\n".join(result_tables(contents(judged), width=width))
     assert all(character.isprintable() or character == "\n" for character in found)
     listed = "\n".join(result_tables(contents([], listed=tuple(judged), operation="list"), width=width))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.decisions.deciding import Judgement
-from package_keeper.decisions.vocabulary import Decision, Reason
+from package_keeper.model.words import Action, Reason
+from package_keeper.policy.evaluation import Decision
 from package_keeper.report.contents import Contents
 from package_keeper.report.tables import ROWS, columns, result_tables
 from tests.unit.making import HOSTILE, version
@@ -18,7 +18,7 @@ from tests.unit.report.test_reports import contents
 
 def listed(*texts: tuple[str, tuple[str, ...]]) -> Contents:
     judged = tuple(
-        Judgement(version=version(number, name=name, tags=tags), decision=Decision.DELETE, reason=Reason.SELECTED)
+        Decision(version=version(number, name=name, tags=tags), action=Action.DELETE, reason=Reason.SELECTED)
         for number, (name, tags) in enumerate(texts)
     )
     return contents([], listed=judged, operation="list", explained=True)

@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.errors import Cancelled
-from package_keeper.runner.actions import write_outputs
-from package_keeper.runner.files import FileUnwritable, PathProblem, Workspace
-from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, TerminalLog, harmless
-from package_keeper.runner.signals import Interruption, SystemClock
+from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, TerminalLog, harmless, write_outputs
+from package_keeper.runner.process import Interruption, SystemClock
+from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
 from tests.scenarios.program import decoded, read_outputs
 from tests.unit.making import HOSTILE
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from package_keeper.runner import tree as tree_module
-from package_keeper.runner.tree import TOO_MANY, read_tree
+from package_keeper.runner import workspace as tree_module
+from package_keeper.runner.workspace import TOO_MANY, read_tree
 
 
 def make(root: Path, *files: str, links: dict[str, str] | None = None) -> Path:

@@ -1,0 +1,87 @@
+"""How a run ends: its result word and its exit status, the first that applies (contract, "Exit status")."""
+
+from dataclasses import dataclass
+
+from package_keeper.errors import ApiErrorKind, Cancelled, NotAuthorized, OutOfTime, PackageKeeperError, Unreachable
+from package_keeper.execution.run import Run
+from package_keeper.model.packages import PackageName
+from package_keeper.model.words import Outcome
+
+_PERMISSION_KINDS = (ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitStatus:
+    """The result word of the contract, and the exit status."""
+
+    result: str
+    status: int
+
+
+def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> ExitStatus:
+    """Judge a run that came to an end, well or not."""
+    status = _status(run, if_missing=if_missing, fail_on=fail_on)
+    if not status and run.broken and not (writes and dry_run):
+        status = 1
+    if status:
+        return ExitStatus(result=result_of(status), status=status)
+    if isinstance(run.ended_by, OutOfTime):
+        return ExitStatus(result="partial", status=0)
+    if not writes:
+        return ExitStatus(result="done", status=0)
+    if not run.plan.writes:
+        return ExitStatus(result="nothing-to-do", status=0)
+    if dry_run:
+        return ExitStatus(result="planned", status=0)
+    if any(record.outcome.is_remaining for record in run.records):
+        return ExitStatus(result="partial", status=0)
+    return ExitStatus(result="done", status=0)
+
+
+def result_of(status: int) -> str:
+    """The result word of a non-zero exit status."""
+    return {Cancelled.status: "cancelled", 3: "refused"}.get(status, "failed")
+
+
+def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
+    ended_by = run.ended_by
+    if isinstance(ended_by, PackageKeeperError) and not isinstance(ended_by, (NotAuthorized, Unreachable, OutOfTime)):
+        return ended_by.status
+    if isinstance(ended_by, NotAuthorized) or _nothing_permitted(run):
+        return NotAuthorized.status
+    if isinstance(ended_by, Unreachable) or _nothing_reachable(run):
+        return Unreachable.status
+    if run.scope.missing and if_missing == "fail":
+        return 1
+    if fail_on == "never":
+        return 0
+    outcomes = [record.outcome for record in run.records]
+    if run.scope.problems or any(outcome.is_failed for outcome in outcomes):
+        return 1
+    return 1 if fail_on == "skip" and any(outcome.is_skipped for outcome in outcomes) else 0
+
+
+def _nothing_permitted(run: Run) -> bool:
+    """Whether permissions were missing, and for every package in scope."""
+    refused = any(problem.refusal.kind in _PERMISSION_KINDS for problem in run.scope.problems)
+    outcomes: dict[PackageName, set[Outcome]] = {}
+    for record in run.records:
+        outcomes.setdefault(record.write.package, set()).add(record.outcome)
+    forbidden = {package for package, found in outcomes.items() if found == {Outcome.NO_PERMISSION}}
+    forbidden |= {
+        problem.package
+        for problem in run.scope.problems
+        if problem.package is not None and problem.refusal.kind in _PERMISSION_KINDS
+    }
+    permitted = ({package.key for package in run.scope.packages} | outcomes.keys()) - forbidden
+    return (refused or bool(forbidden)) and not permitted
+
+
+def _nothing_reachable(run: Run) -> bool:
+    problems = run.scope.problems
+    lost = {problem.package for problem in problems}
+    return (
+        bool(problems)
+        and all(package.key in lost for package in run.scope.packages)
+        and all(problem.refusal.kind is ApiErrorKind.UNREACHABLE for problem in problems)
+    )

@@ -1,0 +1,240 @@
+"""What the rules need to know beyond the versions: repositories, SQL, images in use; and what users are told of it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from package_keeper.errors import ApiError, BadInput
+from package_keeper.execution.ports import Log, RepositoryReader, Stopwatch
+from package_keeper.model.packages import Package, PackageName, Version
+from package_keeper.model.repository import RepositoryState
+from package_keeper.policy.images_in_use import ImageReference, ImagesInUse
+from package_keeper.policy.patterns import Pattern, Patterns
+from package_keeper.policy.retention import GroupBy
+from package_keeper.policy.rules import Rules
+from package_keeper.policy.selection import Facts
+from package_keeper.policy.semver import semantic_version
+from package_keeper.policy.sql import Inventory, SqlProblem
+
+MANY = 5
+"""So many entries are named, then how many there are."""
+
+
+def warn_about_idle_patterns(versions: Collection[Version], rules: Rules, log: Log) -> None:
+    """Say which entries match none of the tags or version names that were read, a line a list."""
+    tags = [tag for version in versions for tag in version.image_tags]
+    names = [version.name for version in versions]
+    for label, patterns, judges_tags in _lists(rules):
+        _warn(label, patterns, tags if judges_tags else names, "tags" if judges_tags else "version names", log)
+
+
+def _lists(rules: Rules) -> Iterator[tuple[str, Patterns, bool]]:
+    for rule in rules.rules:
+        where = f"policy, rule '{rule.name}', " if rule.name else ""
+        if rule.selection.tags is not None:
+            yield f"{where}tags", rule.selection.tags, True
+        if rule.selection.versions is not None:
+            yield f"{where}versions", rule.selection.versions, False
+    if rules.lists.tags is not None:
+        yield "keep-tags", rules.lists.tags, True
+    if rules.lists.versions is not None:
+        yield "keep-versions", rules.lists.versions, False
+
+
+def _warn(label: str, patterns: Patterns, names: list[str], what: str, log: Log) -> None:
+    known = frozenset(names)
+    entries = [("", pattern) for pattern in patterns.includes] + [("!", pattern) for pattern in patterns.excludes]
+    idle = [(mark, pattern) for mark, pattern in entries if not _matches_any(pattern, known)]
+    if not idle:
+        return
+    shown = ", ".join(f"'{mark}{pattern.text}'" for mark, pattern in idle[:MANY])
+    more = f" and {len(idle) - MANY} more" if len(idle) > MANY else ""
+    hint = next(
+        (
+            f"; a regular expression stands between slashes: {mark}/{pattern.text}/"
+            for mark, pattern in idle
+            if pattern.looks_like_expression
+        ),
+        "",
+    )
+    verb = "matches" if len(idle) == 1 else "match"
+    log.warning(f"{label}: {shown}{more} {verb} none of the {len(names)} {what} in scope{hint}")
+
+
+def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
+    return pattern.text in names if pattern.is_exact else any(map(pattern.matches, names))
+
+
+Found = Sequence[tuple[Package, list[Version]]]
+"""Packages in scope with the versions read of them."""
+
+SQL_SECONDS = 30.0
+"""How long one piece of SQL may run."""
+
+
+MANY_REFERENCES = 200
+"""So many references have a line of their own, then how many there are."""
+
+
+@dataclass(kw_only=True)
+class FactGatherer:
+    """Gathers facts for the rules of one run.
+
+    `repository` is the one that answers for every package, when it is given; `fallback` answers for packages that are
+    linked to none. Both are `owner/name`, or empty.
+    """
+
+    rules: Rules
+    owner: str
+    repositories: RepositoryReader
+    repository: str
+    fallback: str
+    stopwatch: Stopwatch
+    log: Log
+    _read: dict[str, RepositoryState | None] = field(default_factory=dict)
+
+    def gather(self, found: Found) -> Facts:
+        """Find out everything that the rules ask for. Raises `BadInput` for SQL that cannot be run."""
+        self._tell_what_is_no_version(found)
+        return Facts(repositories=self._lives(found), selected=self._selected(found))
+
+    def forget(self) -> None:
+        """Read repositories anew the next time: much may have happened there since."""
+        self._read.clear()
+
+    def tables(self, found: Found) -> Inventory:
+        """The packages and versions as tables for SQL."""
+        until = self.stopwatch.monotonic() + SQL_SECONDS
+        return Inventory(
+            packages=[package for package, _ in found],
+            versions=[version for _, versions in found for version in versions],
+            owner=self.owner,
+            now=self.rules.now,
+            timestamp=self.rules.timestamp,
+            may_go_on=lambda: self.stopwatch.monotonic() < until,
+        )
+
+    def _selected(self, found: Found) -> dict[str, frozenset[int]]:
+        selected = {}
+        for expression in sorted(self.rules.expressions):
+            try:
+                selected[expression] = self.tables(found).selected(expression)
+            except SqlProblem as problem:
+                rule = next(rule for rule in self.rules.rules if rule.selection.where == expression)
+                where = f"policy, rule '{rule.name}', where" if rule.name else "where"
+                raise BadInput([f"{where}: '{expression}' is not accepted: {problem}"]) from None
+        return selected
+
+    def _lives(self, found: Found) -> dict[PackageName, RepositoryState]:
+        templates = [rule.selection.gone for rule in self.rules.rules if rule.selection.gone is not None]
+        lives = {}
+        for package, versions in found:
+            tags = {tag for version in versions for tag in version.image_tags} if templates else set()
+            if not any(gone.concerns(tag) for gone in templates for tag in tags):
+                continue
+            name = self.repository or package.repository_name or self.fallback
+            if not name:
+                self.log.warning(
+                    f"gone: {package.key} is linked to no repository, so nothing shows which of its tags are gone and"
+                    " none is selected by that; name one with the input repository"
+                )
+                continue
+            life = self._life(name)
+            if life is not None:
+                lives[package.key] = life
+        return lives
+
+    def _life(self, name: str) -> RepositoryState | None:
+        if name not in self._read:
+            try:
+                self._read[name] = life = self.repositories.state(name)
+                self.log.info(
+                    f"gone: read from {name}: branches {len(life.branches)}, open pull requests {len(life.open_pulls)},"
+                    f" closed ones {len(life.closed_pulls)}, git tags {len(life.git_tags)}"
+                )
+            except ApiError as refused:
+                self._read[name] = None
+                self.log.warning(
+                    f"gone: the repository {name} cannot be read ({refused}), so nothing is selected by what is gone"
+                    " there; the token needs contents: read and pull-requests: read"
+                )
+        return self._read[name]
+
+    def _tell_what_is_no_version(self, found: Found) -> None:
+        groups = (GroupBy.MAJOR, GroupBy.MINOR)
+        if not any(
+            rule.selection.judges_versions or (rule.counts.latest and rule.counts.grouping.by in groups)
+            for rule in self.rules.rules
+        ):
+            return
+        for package, versions in found:
+            if package.type.has_tags:
+                continue
+            names = sorted({version.name for version in versions if semantic_version(version.name) is None})
+            if names:
+                self.log.notice(f"{package.key}: what is no SemVer stays: {_several(names)}")
+
+
+def used_here(used: ImagesInUse, packages: Iterable[Package]) -> list[ImageReference]:
+    """The references that concern packages in scope, each place once.
+
+    Raises `BadInput` when a glob found only what might be an image, and no package is called so.
+    """
+    keys = [package.key for package in packages]
+    here = used.here(keys)
+    doubtful = set(used.idle_globs([each for each in used.references if each.certain])) if keys else set()
+    if idle := [glob for glob in used.idle_globs(here) if glob in doubtful]:
+        raise BadInput(
+            [
+                f"keep-used-in: '{glob}': its files name no image of the owner for certain, and what might be one is"
+                " called like no package in scope, so it would protect nothing; accepted is a glob of files that name"
+                " images as OWNER/PACKAGE"
+                for glob in idle
+            ]
+        )
+    return here
+
+
+def tell_used(here: Sequence[ImageReference], found: Found, log: Log) -> None:
+    """Say which images are in use, and which references name nothing that is there."""
+    if not here:
+        return
+    files = {reference.file for reference in here}
+    log.info(f"keep-used-in: references to images of the packages in scope: {len(here)}, files with them: {len(files)}")
+    for line in _lines(here, _what_stays):
+        log.info(f"  {line}")
+    tags = {(package.key.name.lower(), tag) for package, versions in found for v in versions for tag in v.tags}
+    names = {version.name for _, versions in found for version in versions}
+    lost = [
+        each
+        for each in here
+        if not each.whole
+        and each.digest not in names
+        and (each.digest is not None or (each.package.lower(), each.tag) not in tags)
+    ]
+    for line in _lines(lost, lambda _: "was found in no package in scope"):
+        log.warning(f"keep-used-in: {line}")
+
+
+def _what_stays(reference: ImageReference) -> str:
+    if reference.package == "*":
+        return "it may be any package, so all of them stay whole"
+    return "the whole package stays" if reference.whole else "the image stays"
+
+
+def _lines(references: Sequence[ImageReference], meaning: Callable[[ImageReference], str]) -> list[str]:
+    """One line for each thing that is named, with the first of its places; not too many."""
+    places: dict[str, list[str]] = {}
+    for reference in references:
+        places.setdefault(f"{reference.text}: {meaning(reference)}", []).append(reference.place)
+    lines = [
+        f"{where[0]}{f' and {len(where) - 1} more places' if len(where) > 1 else ''}: {what}"
+        for what, where in places.items()
+    ]
+    if len(lines) > MANY_REFERENCES:
+        lines[MANY_REFERENCES:] = [f"and {len(lines) - MANY_REFERENCES} more like these"]
+    return lines
+
+
+def _several(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MANY])
+    return f"{shown} and {len(names) - MANY} more" if len(names) > MANY else shown

@@ -1,0 +1,250 @@
+"""Taking one tag away from an image that stays, and giving it back.
+
+A registry has no deletion of tags, and a version can only be deleted whole. So an empty manifest, the stub, is put
+under the tag; the tag moves to it; and the stub's version is deleted by REST, which takes the tag along
+(docs/github-behaviour.md, "Registry"). If someone pushes the tag in between, it is put back.
+
+A stub is an index of nothing, whatever the image is.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
+from package_keeper.execution.ports import Log, Pause, Reader, Writer
+from package_keeper.model.manifest import stubs
+from package_keeper.model.packages import PackageName, Timestamp, Version, age_order, display_name
+from package_keeper.policy.planning import PlannedWrite
+
+LISTED_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds to wait before each look for the stub in the list; how soon it is listed is not known."""
+
+
+class TagWriter(Protocol):
+    """Reads and moves tags of one owner's packages. Every method may raise `ApiError`."""
+
+    def tag_digest(self, package: PackageName, tag: str) -> str | None:
+        """The digest that a tag names."""
+        ...
+
+    def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
+        """The bytes of a manifest."""
+        ...
+
+    def is_stub(self, package: PackageName, digest: str) -> bool:
+        """Whether a manifest is a stub."""
+        ...
+
+    def put(self, package: PackageName, tag: str, body: bytes) -> str:
+        """Put a manifest under a tag."""
+        ...
+
+
+class Untagger:
+    """Takes tags away and gives them back."""
+
+    def __init__(self, reader: Reader, writer: Writer, tags: TagWriter, pause: Pause, log: Log) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._tags = tags
+        self._pause = pause
+        self._log = log
+        self._bodies: dict[tuple[PackageName, str], bytes] = {}
+
+    def untag(self, write: PlannedWrite) -> None:
+        """Take `write.tag` away from the image.
+
+        Raises `ApiError`, `Cancelled` and `OutOfTime`; then the tag is where it was, or a `ApiError` says that it may
+        not be. What is begun is finished after `time-limit` where it need not wait; else the tag is given back.
+        """
+        package, tag = write.package, write.tag or ""
+        if write.version is not None and len(write.version.image_tags) < 2:
+            raise ApiError(ApiErrorKind.CHANGED, "it is the last tag of the image, which would be left without a name")
+        body = self._body(package, write.version_name)
+        before = self._reader.versions(package)
+        image = next((version for version in before if version.id == write.version_id), None)
+        if image is None or tag not in image.tags or len(image.image_tags) < 2:
+            raise ApiError(ApiErrorKind.CHANGED, "the tags of the image have changed")
+        if self._tags.tag_digest(package, tag) != write.version_name:
+            raise ApiError(ApiErrorKind.CHANGED, "the tag names another image now")
+        stub = _new_stub(tag, before)
+        put = False
+        try:
+            name = self._tags.put(package, tag, stub)
+            put = True
+            with self._pause.finishing():
+                self._finish(write, name, before)
+        except (ApiError, Cancelled, OutOfTime) as error:
+            if not put and not _may_be_done(error):
+                raise
+            with self._pause.finishing():
+                is_gone = self._put_back(write, body, error)
+            if is_gone and isinstance(error, Cancelled):
+                # it is done, and a cancelled run cannot say so
+                raise Cancelled(in_flight=True) from None
+            if not is_gone:
+                raise
+
+    def current(self, write: PlannedWrite) -> str | None:
+        """The digest that `write.tag` names now. Raises `ApiError`."""
+        return self._tags.tag_digest(write.package, write.tag or "")
+
+    def _put_back(self, write: PlannedWrite, body: bytes, error: ApiError | Cancelled | OutOfTime) -> bool:
+        """Give the tag back to the image that lost it to a stub; it must not end there.
+
+        Where that fails too, nobody knows where the tag is: the receipt must not say that nothing happened, so that
+        `undo` looks. Gives whether the tag is gone after all: then only the answer to the last step was lost.
+        """
+        package, tag = write.package, write.tag or ""
+        try:
+            current = self._tags.tag_digest(package, tag)
+            if current is None:
+                return True
+            if current != write.version_name and self._tags.is_stub(package, current):
+                self._put_for_sure(package, tag, body)
+                self._remove_stub_quietly(package, current)
+        except Cancelled:
+            raise Cancelled(in_flight=True) from None
+        except (ApiError, OutOfTime) as second:
+            if isinstance(error, Cancelled):
+                raise Cancelled(in_flight=True) from None
+            text = f"{error}; the tag may name an empty manifest now ({second}): restore with undo gives it back"
+            raise ApiError(ApiErrorKind.OTHER, text, sent_before=True) from None
+        return False
+
+    def retag(self, write: PlannedWrite) -> None:
+        """Give `write.tag` back to the image, unless another image carries it by now. Raises `ApiError`."""
+        package, tag = write.package, write.tag or ""
+        current = self._tags.tag_digest(package, tag)
+        if current == write.version_name:
+            return
+        stub = current is not None and self._tags.is_stub(package, current)
+        if current is not None and not stub:
+            raise ApiError(ApiErrorKind.CHANGED, f"the tag names {display_name(current)} now")
+        body = self._body(package, write.version_name)
+        with self._pause.finishing():
+            self._tags.put(package, tag, body)
+            if current is not None:
+                self._remove_stub_quietly(package, current)
+
+    def _finish(self, write: PlannedWrite, name: str, before: Sequence[Version]) -> None:
+        """Find the stub in the list and delete it; put back what somebody pushed under the tag meanwhile."""
+        package, tag = write.package, write.tag or ""
+        for seconds in LISTED_AFTER:
+            self._pause.sleep(seconds, f"{package}: the empty manifest under the tag {tag} is not listed yet")
+            after = self._reader.versions(package)
+            found = [version for version in after if version.name == name]
+            if found:
+                break
+        else:
+            raise ApiError(ApiErrorKind.OTHER, f"the stub {display_name(name)} is not listed, so it cannot be deleted")
+        if self._tags.tag_digest(package, tag) == name:
+            self._give_to_pusher(write, before, after, found[0])
+        for version in found:
+            self._delete_stub(package, version)
+
+    def _give_to_pusher(
+        self, write: PlannedWrite, before: Sequence[Version], after: Sequence[Version], stub: Version
+    ) -> None:
+        """Give the tag to what somebody pushed under it between our look and our write. Raises `ApiError` in doubt."""
+        suspects = _pushed_meanwhile(before, after, write, stub)
+        if not suspects:
+            return
+        package, tag = write.package, write.tag or ""
+        if len(suspects) > 1 or suspects[0].tags:
+            names = ", ".join(display_name(version.name) for version in suspects)
+            raise ApiError(ApiErrorKind.CHANGED, f"someone pushed meanwhile ({names}), perhaps under this tag too")
+        self._log.warning(
+            f"{package}: someone pushed the tag {tag} meanwhile; it is put back on {display_name(suspects[0].name)}"
+        )
+        self._put_for_sure(package, tag, self._body(package, suspects[0].name))
+
+    def _put_for_sure(self, package: PackageName, tag: str, body: bytes) -> None:
+        """Put what must not wait for anybody's decision, however often a limit refuses it."""
+        self._for_sure(lambda: self._tags.put(package, tag, body), f"{package}: the tag {tag} is given back")
+
+    def _for_sure(self, write: Callable[[], object], why: str) -> None:
+        while True:
+            try:
+                write()
+            except RateLimitedError as rate_limited:
+                self._pause.sleep(rate_limited.wait, why)
+            else:
+                return
+
+    def _body(self, package: PackageName, digest: str) -> bytes:
+        """A manifest, read once a run: every GET is a download."""
+        key = (package, digest)
+        if key not in self._bodies:
+            self._bodies[key] = self._tags.manifest_bytes(package, digest)
+        return self._bodies[key]
+
+    def _delete_stub(self, package: PackageName, version: Version) -> None:
+        try:
+            self._writer.delete_version(package, version.id)
+        except ApiError as refused:
+            if refused.kind is not ApiErrorKind.NOT_FOUND or self._exists(package, version.id):
+                raise
+
+    def _exists(self, package: PackageName, version_id: int) -> bool:
+        try:
+            self._reader.version(package, version_id)
+        except ApiError as refused:
+            return refused.kind is not ApiErrorKind.NOT_FOUND
+        return True
+
+    def _remove_stub_quietly(self, package: PackageName, name: str) -> None:
+        try:
+            for version in self._reader.versions(package):
+                if version.name == name:
+                    self._for_sure(
+                        lambda version=version: self._delete_stub(package, version),  # type: ignore[misc]  # reason: bound for each
+                        f"{package}: an empty manifest is deleted",
+                    )
+        except (ApiError, OutOfTime) as refused:
+            self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
+
+
+def _new_stub(tag: str, listed: Sequence[Version]) -> bytes:
+    """One of the stubs of a tag that is not there: the time at which it is put must be its own. Raises `ApiError`."""
+    there = {version.name for version in listed}
+    unused = [body for digest, body in stubs(tag).items() if digest not in there]
+    if not unused:
+        raise ApiError(ApiErrorKind.OTHER, f"too many stubs of the tag {tag} are left: delete them by version-ids")
+    return secrets.choice(unused)
+
+
+def _may_be_done(error: ApiError | Cancelled | OutOfTime) -> bool:
+    """Whether the one request that ended so may have been carried out."""
+    if isinstance(error, ApiError):
+        return error.sent_before
+    return isinstance(error, Cancelled) and error.in_flight
+
+
+def _pushed_meanwhile(
+    before: Sequence[Version], after: Sequence[Version], write: PlannedWrite, stub: Version
+) -> list[Version]:
+    """The versions from which the stub may have taken the tag, if the tag had moved between our look and our write.
+
+    Such a version is new, or was changed, no later than the stub was put; it did not lose another tag meanwhile, and
+    its tags are none of a referrer. Of several new versions without a tag the newest stands for all: the parts of an
+    image are pushed before it.
+    """
+    known = {version.id: version for version in before}
+    suspects = []
+    for version in after:
+        if version.id == write.version_id or version.name == stub.name or len(version.image_tags) < len(version.tags):
+            continue
+        old = known.get(version.id)
+        moment = version.created_at if old is None else version.updated_at
+        if old is not None and (old.updated_at == version.updated_at or set(old.tags) - set(version.tags)):
+            continue
+        later = moment is not None and stub.created_at is not None and moment > stub.created_at
+        if later or (old is None and version.id > stub.id):
+            continue
+        suspects.append(version)
+    untagged = sorted(
+        (version for version in suspects if not version.tags), key=lambda version: age_order(version, Timestamp.UPDATED)
+    )
+    return [version for version in suspects if version.tags] + untagged[-1:]

@@ -1,0 +1,429 @@
+"""One request to GitHub's REST interface: headers and redirects; what an answer means for trying again.
+
+Redirects are followed by hand, on the same host and with the same method only: `requests` would turn a redirected
+DELETE or POST into a GET (docs/github-behaviour.md, "Endpoints"). Retries and waits are `retries` and `governor`.
+"""
+
+import http.client
+import io
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import errors
+from package_keeper.github.rate_limit import MOST_IN_FLIGHT, RateLimiter, Use
+from package_keeper.github.retries import Retries, RetryableError, RetryReason
+
+CONNECT_SECONDS = 10.0
+"""Seconds to connect."""
+SILENT_SECONDS = 30.0
+"""Seconds between two bytes of an answer."""
+CHUNK = 64 * 1024
+
+
+class AnswerTooLarge(requests.RequestException):
+    """An answer is larger than it may be; the rest of it was not read."""
+
+    def __init__(self, most: int, status: int) -> None:
+        super().__init__(f"the answer is larger than {most >> 20} MB, and was not read to its end")
+        self.status = status
+
+
+class BoundedAdapter(requests.adapters.HTTPAdapter):
+    """Sends requests, and reads their answers whole: each in so many `seconds`, connecting included, and `most` bytes.
+
+    `seconds` is asked before each request, with whether it writes, and stands instead of any other timeout.
+    """
+
+    def __init__(self, seconds: Callable[[bool], float], most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        super().__init__(pool_connections=2, pool_maxsize=MOST_IN_FLIGHT + 2)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make what holds the connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Make, or find, what holds the connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """Send a request, and give its answer with all of its body. Raises `requests.RequestException`."""
+        seconds = self._seconds(request.method not in ("GET", "HEAD"))
+        if seconds <= 0:
+            raise requests.exceptions.ReadTimeout("no time is left")
+        bound = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds, total=seconds)
+        response = super().send(request, *args, **options | {"stream": True, "timeout": bound})
+        with response:
+            response._content = self._body(response)  # noqa: SLF001  # reason: where `requests` keeps what it has read
+        return response
+
+    def _body(self, response: requests.Response) -> bytes:
+        parts: list[bytes] = []
+        taken = 0
+        try:
+            while part := response.raw.read1(CHUNK, decode_content=True):
+                parts.append(part)
+                taken += len(part)
+                if taken > self._most:
+                    raise AnswerTooLarge(self._most, response.status_code)
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise requests.exceptions.ReadTimeout(error) from None
+        except urllib3.exceptions.DecodeError as error:
+            raise requests.exceptions.ContentDecodingError(error) from None
+        except urllib3.exceptions.SSLError as error:
+            raise requests.exceptions.SSLError(error) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ChunkedEncodingError(error) from None
+        return b"".join(parts)
+
+
+class _Reader(io.RawIOBase):
+    """Reads one answer from a socket, whose timeout at the beginning is the time for all of it."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._until = time.monotonic() + (sock.gettimeout() or 0.0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        self._sock.settimeout(min(left, SILENT_SECONDS))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer, of a server or of a proxy that is asked for a tunnel."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock))
+
+
+class _OuterTls(ssl.SSLSocket):
+    """TLS to a proxy with TLS to the server in it, which takes as many reads as it likes for one of its own.
+
+    So what is left of a timeout since it was set is what all of them have.
+    """
+
+    def settimeout(self, value: float | None) -> None:
+        self._until = float("inf") if value is None else time.monotonic() + value
+        super().settimeout(value)
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        super().settimeout(left)
+        return super().recv(buflen, flags)
+
+
+class _Http(HTTPConnection):
+    response_class = _Answer  # type: ignore[mutable-override]  # reason: it is made for that
+
+
+class _Https(HTTPSConnection):
+    response_class = _Answer  # type: ignore[mutable-override]  # reason: it is made for that
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> ssl.SSLSocket:
+        outer = super()._connect_tls_proxy(hostname, sock)
+        outer.__class__ = _OuterTls
+        outer.settimeout(outer.gettimeout())
+        return outer
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http  # type: ignore[mutable-override]  # reason: it is made for that
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https  # type: ignore[mutable-override]  # reason: it is made for that
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+API_VERSION = "2022-11-28"
+LARGEST_ANSWER = 64 << 20
+"""Bytes of an answer, unpacked. A page of 100 versions has some hundred kilobytes; with thousands of tags for each, or
+a long description, it may have some megabytes."""
+MAX_REDIRECTS = 5
+UNCHANGED = 304
+
+_UNBUILT = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidSchema,
+)
+_OWNER = re.compile(r"/(?:orgs/[^/]+|organizations/[^/]+|users/[^/]+|user(?:/[^/]+)?)(?=/packages/)")
+"""Where the path of a write begins: whose packages it is about."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer. Header names compare without case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Sends requests to one REST base URL with one token. Safe for threads: its session stays as it was made."""
+
+    def __init__(self, base_url: str, token: str, retries: Retries) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+        self._retries = retries
+        self._session = pooled_session(self._base_url, retries.rate_limiter, LARGEST_ANSWER)
+        self._session.headers.update(
+            {
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": API_VERSION,
+                "User-Agent": "package-keeper",
+            }
+        )
+
+    @property
+    def rate_limiter(self) -> RateLimiter:
+        """Whose pace it keeps."""
+        return self._retries.rate_limiter
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        use: Use = Use.READ,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request and give its successful answer (or 304, where `headers` ask for it).
+
+        Raises `ApiError`; may wait for limits.
+        """
+        once = partial(self._once, method, self._base_url + path, query, headers)
+        return self._retries.carry(use, once)
+
+    def get(
+        self,
+        path: str,
+        decode: Callable[[bytes], _T],
+        query: Mapping[str, str] | None = None,
+        *,
+        unless: tuple[str, _T] | None = None,
+    ) -> tuple[_T, Answer]:
+        """Send a GET and decode its body; what cannot be decoded is asked for again.
+
+        `unless` is an ETag and what was decoded under it, which is given back when GitHub says that nothing changed;
+        such an answer is free of the primary limit (docs/github-behaviour.md, "Limits"). Raises `ApiError`, in the end
+        also one that `decode` raises.
+        """
+        headers = {"If-None-Match": unless[0]} if unless else None
+
+        def once() -> tuple[_T, Answer]:
+            answer = self._once("GET", self._base_url + path, query, headers)
+            if unless and answer.status == UNCHANGED:
+                return unless[1], answer
+            try:
+                return decode(answer.body), answer
+            except ApiError as unreadable:
+                raise RetryableError(RetryReason.SPOILT, unreadable) from None
+
+        return self._retries.carry(Use.READ, once)
+
+    def _once(
+        self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    ) -> Answer:
+        try:
+            answer = self._follow(method, url, query, headers)
+        except AnswerTooLarge as large:
+            # smaller pages may be what helps: it counts as one that cannot be had in this size
+            raise ApiError(
+                ApiErrorKind.UNREACHABLE,
+                str(large),
+                status=large.status,
+                sent_before=method != "GET",
+            ) from None
+        except requests.RequestException as error:
+            if isinstance(error, _UNBUILT):
+                raise ApiError(ApiErrorKind.OTHER, "the request could not be built") from None
+            unconnected = isinstance(error, requests.exceptions.ConnectTimeout)
+            raise RetryableError(
+                RetryReason.UNCONNECTED if unconnected else RetryReason.LOST, lost_answer(error)
+            ) from None
+        self._retries.rate_limiter.heard(answer.headers)
+        if 200 <= answer.status < 300 or (answer.status == UNCHANGED and headers):
+            return answer
+        refused = errors.refusal(method, answer.status, answer.headers, answer.body)
+        refused.hide(self._token)
+        if errors.is_rate_limit(answer.status, answer.headers, answer.body):
+            raise RetryableError(RetryReason.LIMITED, refused, headers=answer.headers)
+        if errors.is_server_error(answer.status, answer.body):
+            raise RetryableError(RetryReason.LOST, refused)
+        raise refused
+
+    def _follow(
+        self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    ) -> Answer:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._session.request(
+                method, url, params=dict(query or {}), headers=headers, allow_redirects=False
+            )
+            if not response.is_redirect:
+                return Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
+            try:
+                target = urljoin(url, response.headers["location"])
+                same_host = _host(target) == _host(url)
+            except ValueError:
+                text = "GitHub redirected to an address that cannot be read"
+                raise ApiError(ApiErrorKind.OTHER, text, status=response.status_code) from None
+            if method != "GET" and response.status_code not in (301, 307, 308):
+                raise ApiError(
+                    ApiErrorKind.OTHER,
+                    f"GitHub redirected the {method} so that it would become another request; it was not sent on",
+                    status=response.status_code,
+                )
+            if not same_host:
+                raise ApiError(
+                    ApiErrorKind.OTHER,
+                    "GitHub redirected to another host; it was not followed",
+                    status=response.status_code,
+                )
+            if method != "GET" and not self._is_the_same(url, target):
+                raise ApiError(
+                    ApiErrorKind.OTHER,
+                    f"GitHub redirected the {method} to another path, which is not the same of a renamed owner; it was"
+                    " not sent on",
+                    status=response.status_code,
+                )
+            # the redirect's target carries the query already, or means to drop it
+            url, query = target, None
+        raise ApiError(ApiErrorKind.OTHER, f"more than {MAX_REDIRECTS} redirects")
+
+    def _is_the_same(self, url: str, target: str) -> bool:
+        """Whether a write would do the same there: the path is the same but for the owner's name or id."""
+        base, ours, theirs = (urlsplit(each).path for each in (self._base_url, url, target))
+        if not theirs.startswith(f"{base}/"):
+            return False
+        owner, rest = _owner_and_rest(ours.removeprefix(base))
+        other_owner, other_rest = _owner_and_rest(theirs.removeprefix(base))
+        return bool(owner and other_owner) and rest == other_rest
+
+
+def _owner_and_rest(path: str) -> tuple[str, list[str]]:
+    """Cut a path behind its owner; without one it is all rest. Names compare without case, however encoded."""
+    found = _OWNER.match(path)
+    owner = found[0] if found else ""
+    return owner, [unquote(part).lower() for part in path[len(owner) :].split("/")]
+
+
+def environment_problems(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """What is wrong with the proxies and certificates that the environment names for requests to `urls`."""
+    problems = [each for url in urls for each in (_proxy_problem(url, environ), _certificates_problem(url, environ))]
+    return list(dict.fromkeys(problem for problem in problems if problem))
+
+
+def _proxy_problem(url: str, environ: Mapping[str, str]) -> str:
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not proxy:
+        return ""
+    try:
+        found = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        if found.scheme in ("http", "https") and found.host:
+            return ""
+    except (urllib3.exceptions.LocationParseError, ValueError):
+        pass
+    names = [name for name, text in environ.items() if name.lower().endswith("_proxy") and text == proxy]
+    # what stands before the @ are credentials
+    shown = re.sub(r"^(\w+:/*)?.*@", r"\1***@", proxy)
+    return (
+        f"{' and '.join(names) or 'proxy'}: '{shown}' is no proxy that can be used; accepted is http://HOST:PORT or"
+        " https://HOST:PORT (SOCKS is not); no_proxy names the hosts to reach without one"
+    )
+
+
+def _certificates_problem(url: str, environ: Mapping[str, str]) -> str:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        place = environ.get(name)
+        if place and url.startswith("https:"):
+            found = Path(place).exists()
+            return "" if found else f"{name}: '{place}' does not exist; accepted is the path of a file of certificates"
+    return ""
+
+
+def pooled_session(base_url: str, rate_limiter: RateLimiter, most: int) -> requests.Session:
+    """A session for many threads and one host: as many connections as requests may be in calls.
+
+    Its answers come whole, in the time that `governor` gives, and in `most` bytes; else `AnswerTooLarge` is raised.
+    """
+    session = requests.Session()
+    # proxies and certificates of the environment, looked up once: requests would do it each time, a third of its work
+    environment = session.merge_environment_settings(base_url, {}, None, None, None)
+    session.proxies.update(environment["proxies"])
+    session.verify, session.cert = environment["verify"], environment["cert"]
+    session.trust_env = False
+    # .netrc of the machine must not replace the token that the user gave
+    session.auth = _keep_headers
+    adapter = BoundedAdapter(lambda writes: rate_limiter.answer_seconds(writes=writes), most)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def lost_answer(error: requests.RequestException, who: str = "GitHub") -> ApiError:
+    """Say what happened to a request that got no answer."""
+    # the exception's own text holds the URL, and sometimes headers; its kind says enough
+    kinds: dict[type[Exception], str] = {
+        requests.exceptions.ConnectTimeout: f"{who} did not answer in time (connecting)",
+        requests.exceptions.ReadTimeout: f"{who} did not answer in time (reading)",
+        requests.exceptions.SSLError: f"the TLS connection to {who} failed",
+        requests.exceptions.ProxyError: f"the proxy refused the connection to {who}",
+        requests.exceptions.ChunkedEncodingError: f"the answer of {who} broke off",
+        requests.exceptions.ContentDecodingError: f"the answer of {who} could not be decoded",
+    }
+    texts = [text for kind, text in kinds.items() if isinstance(error, kind)]
+    return ApiError(ApiErrorKind.UNREACHABLE, texts[0] if texts else f"the connection to {who} failed")
+
+
+def _host(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port

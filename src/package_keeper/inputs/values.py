@@ -1,0 +1,340 @@
+"""Text ─▶ values: how the text of each kind of input is read, with a problem for everything that is not accepted."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import isodate
+
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
+from package_keeper.inputs.patterns import (
+    TAG,
+    PatternProblem,
+    compile_expression,
+    parse_patterns,
+    split_entries,
+    tag_problem,
+)
+from package_keeper.inputs.semver_ranges import ACCEPTED as ACCEPTED_RANGES
+from package_keeper.inputs.semver_ranges import RangeProblem, parse_range
+from package_keeper.model.packages import DIGEST
+from package_keeper.policy.gone import GoneTags, GoneTemplate, Tie
+from package_keeper.policy.patterns import Patterns
+from package_keeper.policy.retention import GroupBy, Grouping
+from package_keeper.policy.semver import SemverRange
+from package_keeper.policy.sql import SqlProblem
+
+ACCEPTED = "45s, 90min, 12h, 30d, 2w, 6mo, 1y, '15 days', an ISO 8601 duration, a date or a date-time"
+
+DURATIONS = "45s, 90min, 5h, '2 hours' or an ISO 8601 duration"
+
+_UNITS: dict[str, Callable[[int], timedelta | isodate.Duration]] = {
+    "s": lambda count: timedelta(seconds=count),
+    "min": lambda count: timedelta(minutes=count),
+    "h": lambda count: timedelta(hours=count),
+    "d": lambda count: timedelta(days=count),
+    "w": lambda count: timedelta(weeks=count),
+    "mo": lambda count: isodate.Duration(months=count),
+    "y": lambda count: isodate.Duration(years=count),
+}
+
+_SPELLINGS = {
+    spelling: unit
+    for unit, spellings in {
+        "s": "s sec secs second seconds",
+        "min": "min mins minute minutes",
+        "h": "h hr hrs hour hours",
+        "d": "d day days",
+        "w": "w week weeks",
+        "mo": "mo mos month months",
+        "y": "y yr yrs year years",
+    }.items()
+    for spelling in spellings.split()
+}
+
+_WORDS = re.compile(r"(\d{1,9})\s*([A-Za-z]+)", re.ASCII)
+# strict, since isodate takes a lone T and an empty duration
+_NUMBER = r"\d{1,9}(?:[.,]\d{1,9})?"
+_DURATION = re.compile(
+    rf"P(?=\d|T\d)(?:{_NUMBER}W|(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}D)?"
+    rf"(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?)",
+    re.ASCII,
+)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?", re.ASCII)
+
+
+class AgeProblem(ValueError):
+    """The text is no age; the message says why."""
+
+
+def point_in_time(text: str, now: datetime) -> datetime:
+    """Read an age as the moment that it means, seen from `now` (aware). Raises `AgeProblem`."""
+    if _DATE.fullmatch(text):
+        moment = _date(text)
+        if moment > now:
+            raise AgeProblem("lies in the future, where everything is older and nothing newer")
+        return moment
+    duration = _duration(text)
+    try:
+        begin: datetime = now - duration
+    except (OverflowError, ValueError):
+        raise AgeProblem("reaches back before the calendar begins") from None
+    return begin
+
+
+def seconds(text: str, now: datetime) -> float:
+    """Read a duration that begins `now`, in seconds. Raises `AgeProblem`."""
+    try:
+        end: datetime = now + _duration(text)
+    except (OverflowError, ValueError) as error:
+        raise error if isinstance(error, AgeProblem) else AgeProblem("too long") from None
+    if end <= now:
+        raise AgeProblem("no time at all")
+    return (end - now).total_seconds()
+
+
+def _date(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise AgeProblem(f"no such date or time ({error})") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _duration(text: str) -> timedelta | isodate.Duration:
+    if words := _WORDS.fullmatch(text):
+        count, spelling = int(words[1]), words[2].lower()
+        if spelling == "m":
+            raise AgeProblem(f"minutes or months? write {count}min or {count}mo")
+        if spelling not in _SPELLINGS:
+            raise AgeProblem(f"'{words[2]}' is no unit of time")
+        try:
+            return _UNITS[_SPELLINGS[spelling]](count)
+        except OverflowError:
+            raise AgeProblem("too long") from None
+    if _DURATION.fullmatch(text):
+        try:
+            return isodate.parse_duration(text)
+        except (isodate.ISO8601Error, OverflowError, ArithmeticError, ValueError):
+            pass
+    raise AgeProblem("not understood")
+
+
+BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+NUMBER = r"[0-9]{1,12}"
+
+_TEMPLATE = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?\{(branch|pull-request)\}([A-Za-z0-9_.-]*)", re.ASCII)
+
+
+_OBJECTIONS = {"tags": tag_problem, "keep-tags": tag_problem}
+"""What is wrong with patterns of these lists; of version names it depends on the types in scope."""
+
+
+def nearest(word: str, accepted: Iterable[str]) -> str:
+    """A hint that names the accepted word nearest to `word`, or an empty string."""
+    close = difflib.get_close_matches(word.lower().replace("_", "-"), list(accepted), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+class Values:
+    """The texts of inputs, read one by one; problems are collected, never raised.
+
+    `labels` says how an input is called where it stands, when that is not its own name.
+    """
+
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        problems: list[str],
+        *,
+        now: datetime,
+        defaults: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.texts = {name: text.strip() for name, text in texts.items()}
+        self.problems = problems
+        self.now = now
+        self.defaults = defaults or {}
+        self._labels = labels or {}
+
+    def is_given(self, name: str) -> bool:
+        """Whether an input says something else than its default."""
+        definition = INPUTS_BY_NAME[name]
+        text = self.texts.get(name, "")
+        if definition.default in BOOLEANS and text in BOOLEANS:
+            return BOOLEANS[text] is not BOOLEANS[definition.default]
+        if definition.default.isdecimal() and re.fullmatch(NUMBER, text):
+            return int(text) != int(definition.default)
+        return bool(text) and text != definition.default
+
+    def label(self, name: str) -> str:
+        """How an input is called in a problem."""
+        return self._labels.get(name, name)
+
+    def text(self, name: str) -> str:
+        """The text as written, or the default."""
+        return self.texts.get(name, "") or self.defaults.get(name, "") or INPUTS_BY_NAME[name].default
+
+    def problem(self, name: str, value: str, accepted: str) -> None:
+        """Note that `value` is not accepted."""
+        self.problems.append(f"{self.label(name)}: '{value}' {accepted}")
+
+    def choice(self, name: str) -> str:
+        """One of the words of the input; its default after a problem."""
+        definition = INPUTS_BY_NAME[name]
+        text = self.text(name)
+        text = definition.aliases.get(text, text)
+        if text and text not in definition.choices:
+            words = definition.choices
+            self.problem(name, text, f"is not one of {', '.join(words)}{nearest(text, words)}")
+            return definition.default
+        return text
+
+    def boolean(self, name: str) -> bool:
+        """True or false."""
+        text = self.text(name)
+        if text not in BOOLEANS:
+            self.problem(name, text, "is not true or false (true|True|TRUE|false|False|FALSE)")
+        return BOOLEANS.get(text, True)
+
+    def number(self, name: str, most: int | None = None) -> int:
+        """A whole number, not above `most`; the default after a problem."""
+        text = self.text(name)
+        if not re.fullmatch(NUMBER, text) or (most is not None and int(text) > most):
+            self.problem(name, text, f"is not a whole number (0 {f'to {most}' if most is not None else 'or more'})")
+            return int(INPUTS_BY_NAME[name].default)
+        return int(text)
+
+    def words(self, name: str) -> list[str]:
+        """Several of the words of the input, each once."""
+        words = INPUTS_BY_NAME[name].choices
+        found: list[str] = []
+        for word in split_entries(self.text(name)):
+            if word not in words:
+                self.problem(name, word, f"is not one or more of {', '.join(words)}{nearest(word, words)}")
+            elif word not in found:
+                found.append(word)
+        return found
+
+    def patterns(self, name: str) -> Patterns | None:
+        """A pattern list."""
+        patterns, problems = parse_patterns(self.text(name), objection=_OBJECTIONS.get(name, lambda _: ""))
+        self.problems += [f"{self.label(name)}: {problem}" for problem in problems]
+        return patterns
+
+    def ids(self, name: str) -> frozenset[int] | None:
+        """Version ids."""
+        ids = set()
+        for entry in split_entries(self.text(name)):
+            if re.fullmatch(r"[0-9]{1,19}", entry) and int(entry) > 0:
+                ids.add(int(entry))
+            else:
+                self.problem(name, entry, "is not a version id (a whole number, separated by commas or lines)")
+        return frozenset(ids) or None
+
+    def digests(self, name: str) -> frozenset[str]:
+        """Digests."""
+        digests = set()
+        for entry in split_entries(self.text(name)):
+            if DIGEST.fullmatch(entry.lower()):
+                digests.add(entry.lower())
+            else:
+                hint = ""
+                if re.fullmatch(r"[0-9a-fA-F]{64}", entry):
+                    hint = f"; write sha256:{entry}"
+                elif "@sha256:" in entry:
+                    hint = "; write what stands after the @"
+                self.problem(name, entry, f"is not sha256: and 64 hex digits{hint}")
+        return frozenset(digests)
+
+    def moment(self, name: str) -> datetime | None:
+        """The point in time that an age means."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return point_in_time(text, self.now)
+        except AgeProblem as problem:
+            self.problem(name, text, f"is not accepted: {problem}; accepted is {ACCEPTED}")
+            return None
+
+    def seconds(self, name: str) -> float | None:
+        """A duration in seconds, or `None` without one."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return seconds(text, self.now)
+        except AgeProblem as problem:
+            self.problem(name, text, f"is not accepted: {problem}; accepted is {DURATIONS}")
+            return None
+
+    def semver_range(self, name: str) -> SemverRange | None:
+        """A range of semantic versions."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return parse_range(text)
+        except RangeProblem as problem:
+            self.problem(name, text, f"{problem}; accepted is {ACCEPTED_RANGES}")
+            return None
+
+    def gone(self, name: str) -> GoneTags | None:
+        """Tag templates."""
+        templates = []
+        for entry in split_entries(self.text(name)):
+            found = _TEMPLATE.fullmatch(entry)
+            if found is None:
+                self.problem(
+                    name,
+                    entry,
+                    "is no tag template; accepted are one {pull-request} or {branch} and the rest of the tag:"
+                    " pr-{pull-request}, {branch}, branch-{branch}",
+                )
+            elif len(found[1] or "") + len(found[3]) >= TAG.longest:
+                self.problem(name, entry, f"is longer than a tag can be ({TAG.longest} characters)")
+            else:
+                templates.append(GoneTemplate(tie=Tie(found[2]), before=found[1] or "", behind=found[3]))
+        return GoneTags(tuple(templates)) if templates else None
+
+    def grouping(self, name: str) -> Grouping:
+        """The groups of `keep-latest`."""
+        text = self.text(name)
+        if not text.startswith("/"):
+            if text not in tuple(GroupBy):
+                words = ", ".join(GroupBy)
+                self.problem(name, text, f"is not one of {words}, or /regex/{nearest(text, list(GroupBy))}")
+                return Grouping()
+            return Grouping(by=GroupBy(text))
+        try:
+            expression = compile_expression(text)
+        except PatternProblem as problem:
+            self.problem(name, text, f"is not accepted: {problem}")
+            return Grouping()
+        if expression.groups < 1:
+            self.problem(name, text, "has no group; the first one, in parentheses, names the group: /^(v\\d+)/")
+            return Grouping()
+        return Grouping(expression=expression)
+
+    def sql(self, name: str, check: Callable[[str], object]) -> str | None:
+        """SQL, prepared once by `check` to see whether it can be run."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            check(text)
+        except SqlProblem as problem:
+            self.problem(name, text, f"is not accepted: {problem}")
+        return text
+
+
+NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""What stands for a byte that is no UTF-8, as Python reads the environment and the arguments."""
+"""How Python gives bytes of arguments and of the environment that are no UTF-8."""
+
+
+def readable(text: str) -> str:
+    """A text with a mark instead of each byte that is no UTF-8."""
+    return NOT_UTF8.sub("\ufffd", text)

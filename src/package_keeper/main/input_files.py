@@ -1,0 +1,190 @@
+"""The files that inputs name: receipt to undo, policy, and files that name images in use."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from package_keeper.errors import BadInput
+from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
+from package_keeper.inputs.file_globs import Picked, parse_globs
+from package_keeper.inputs.image_references import ReferenceFinder
+from package_keeper.inputs.parser import InputFiles
+from package_keeper.inputs.sources import Request
+from package_keeper.inputs.values import readable
+from package_keeper.model.packages import OwnerType
+from package_keeper.policy.images_in_use import ImagesInUse
+from package_keeper.policy.patterns import Pattern
+from package_keeper.runner.workspace import PathProblem, Tree, Workspace, read_tree
+
+_WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
+_REMOTE = re.compile(r"^\s*url\s*=\s*(?:\S*[/:])?([^/:\s]+/[^/\s]+?)(?:\.git)?/?\s*$", re.MULTILINE)
+_SHOWN = 5
+
+
+class FilesInUse:
+    """The files that the globs mean. What is wrong with them is in `problems`, what is doubtful in `warnings`.
+
+    `repository` is that of the run, as `owner/name`.
+    """
+
+    def __init__(self, text: str, workspace: Workspace, repository: str) -> None:
+        self._workspace = workspace
+        self._repository = repository
+        self._picked = Picked()
+        self._owner = ""
+        self._images = ImagesInUse()
+        globs, problems = parse_globs(text)
+        self.warnings: list[str] = []
+        if not problems:
+            tree = read_tree(workspace.root, globs.reach_into)
+            self._picked = globs.pick(tree.files)
+            problems = self._without_files(tree)
+            problems += [f"'{readable(folder)}' {reason}" for folder, reason in tree.unread.items()]
+            self.warnings += [f"keep-used-in: {warning}" for warning in self._passed_over(tree)]
+        self.problems = [f"keep-used-in: {problem}" for problem in problems]
+
+    def search(self, *owners: str) -> list[str]:
+        """Search all files for images of the account that has, or had, these logins. Gives the problems."""
+        problems = []
+        self._owner = owners[0]
+        finder = ReferenceFinder(owners, self._repository)
+        for file in sorted({file for files in self._picked.files.values() for file in files}):
+            try:
+                for text in self._workspace.readings(file):
+                    finder.search(readable(file), text, is_own_workflow=self._is_own_workflow(file, text))
+            except PathProblem as problem:
+                problems.append(f"keep-used-in: '{readable(file)}' {problem}")
+        globs = {glob: [readable(file) for file in files] for glob, files in self._picked.files.items()}
+        self._images = ImagesInUse.of(finder.references(), globs)
+        return problems
+
+    def images(self, owner: str, asked_for: str) -> ImagesInUse:
+        """What the files name of an account, when it is known what it is called. Raises `BadInput`.
+
+        `asked_for` is the login as the input has it: an old one, perhaps, which files may still have.
+        """
+        problems = []
+        if owner.lower() != self._owner.lower():
+            problems = self.search(owner, asked_for)
+        for glob in self._images.idle_globs(self._images.references):
+            files = self._picked.files[glob]
+            problems.append(
+                f"keep-used-in: '{glob}': none of its files ({_several(files)}) names an image of {owner}, so it would"
+                f" protect nothing; accepted is a glob of files that do, as {owner}/PACKAGE with a tag or a digest"
+            )
+        if problems:
+            raise BadInput(problems)
+        return self._images
+
+    def _without_files(self, tree: Tree) -> list[str]:
+        problems = []
+        for glob, files in self._picked.files.items():
+            if files:
+                continue
+            name = Pattern(glob.rpartition("/")[2], ignore_case=True)
+            near = self._picked.missed.get(glob) or [
+                file for file in tree.files if name.matches(file.rpartition("/")[2])
+            ]
+            hint = f"; did you mean '{readable(near[0])}'?" if near else ""
+            if tree.outside:
+                hint += f"; not read, since they lead out of the workspace: {_several(tree.outside)}"
+            problems.append(f"'{glob}': no file of the workspace matches, so it would protect nothing{hint}")
+        return problems
+
+    def _passed_over(self, tree: Tree) -> list[str]:
+        """What is not looked at, though a glob may mean it."""
+        read = {file for files in self._picked.files.values() for file in files}
+        warnings = []
+        for glob, missed in self._picked.missed.items():
+            if others := [file for file in missed if file not in read]:
+                warnings.append(
+                    f"'{glob}': these files differ from it in the case of letters only, and are not read:"
+                    f" {_several(others)}; add a glob for them, or exclude them"
+                )
+        if tree.outside:
+            warnings.append(
+                "these symbolic links lead out of the workspace, and nothing behind them is read:"
+                f" {_several(tree.outside)}; copy the files into the workspace, or exclude the links"
+            )
+        return warnings
+
+    def _is_own_workflow(self, file: str, text: str) -> bool:
+        """Whether variables such as `github.repository` have the values of this run there.
+
+        A workflow that others call has theirs.
+        """
+        return _WORKFLOW.fullmatch(file) is not None and "workflow_call" not in text and self._is_own_checkout
+
+    @cached_property
+    def _is_own_checkout(self) -> bool:
+        """Whether nothing says that the workspace is a checkout of another repository."""
+        try:
+            remotes = _REMOTE.findall(self._workspace.read(".git/config"))
+        except PathProblem:
+            return True
+        return not remotes or self._repository.lower() in [remote.lower() for remote in remotes]
+
+
+def _several(files: Sequence[str]) -> str:
+    shown = ", ".join(readable(file) for file in files[:_SHOWN])
+    return f"{shown} and {len(files) - _SHOWN} more" if len(files) > _SHOWN else shown
+
+
+@dataclass(kw_only=True)
+class NamedFiles:
+    """What stands in them, as far as they can be read; everything else is a problem."""
+
+    receipt: Receipt | None = None
+    inputs: InputFiles = field(default_factory=InputFiles)
+    used: FilesInUse | None = None
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, request: Request, workspace: Workspace, repository: str) -> "NamedFiles":
+        """Read all files that the inputs of `request` name."""
+        files = cls(problems=workspace.problems(cls.paths(request)))
+        if undo := _text(request, "undo"):
+            files._read_receipt(undo, request, workspace)
+        policy = None
+        if path := _text(request, "policy"):
+            try:
+                policy = workspace.read_strictly(path)
+            except PathProblem as problem:
+                files.problems.append(f"policy: '{path}' {problem}")
+        files.inputs = InputFiles(policy=policy)
+        if globs := _text(request, "keep-used-in"):
+            files.used = FilesInUse(globs, workspace, repository)
+            files.problems += files.used.problems
+            files.warnings += files.used.warnings
+            if owner := _owner(request):
+                files.problems += files.used.search(owner)
+        return files
+
+    @staticmethod
+    def paths(request: Request) -> dict[str, str]:
+        """The paths of the inputs that name one file, by the names of the inputs."""
+        names = ("receipt", "undo", "policy", "output-file", "manifest-cache")
+        return {name: _text(request, name) for name in names}
+
+    def _read_receipt(self, undo: str, request: Request, workspace: Workspace) -> None:
+        try:
+            self.receipt = read_receipt(workspace.read(undo))
+        except (PathProblem, ReceiptProblem) as problem:
+            self.problems.append(f"undo: '{undo}' {problem}")
+            return
+        owner = _owner(request)
+        own = request.texts.get("owner-type", "").strip() == OwnerType.AUTHENTICATED_USER
+        if owner and not own and self.receipt.owner.lower() != owner.lower():
+            self.problems.append(f"undo: the receipt is about packages of {self.receipt.owner}, the owner is {owner}")
+
+
+def _owner(request: Request) -> str:
+    """The owner as far as it is known before asking GitHub."""
+    return request.texts.get("owner", "").strip() or request.defaults.get("owner", "")
+
+
+def _text(request: Request, name: str) -> str:
+    return request.texts.get(name, "").strip() or INPUTS_BY_NAME[name].default

@@ -1,0 +1,180 @@
+"""Retention: what stays although it is selected.
+
+Counts keep the newest of what a rule matched: so many in each group, and one in each of so many days, weeks, months and
+years. They know nothing of each other: one image may fill a place in several. Keep lists keep what they name.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from package_keeper.model.images import Image
+from package_keeper.model.packages import PackageName, Timestamp, Version, age_order
+from package_keeper.model.words import Reason
+from package_keeper.policy.images_in_use import ImagesInUse
+from package_keeper.policy.patterns import Patterns
+from package_keeper.policy.semver import semantic_version
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepLists:
+    """What always stays, whatever selects it: `keep-tags`, `keep-versions`, `keep-digests`, `keep-used-in`."""
+
+    tags: Patterns | None = None
+    versions: Patterns | None = None
+    digests: frozenset[str] = field(default_factory=frozenset)
+    used: ImagesInUse = field(default_factory=ImagesInUse)
+
+    def ask_about_tags(self, package: PackageName) -> bool:
+        """Whether a tag might keep an image of `package`."""
+        return self.tags is not None or self.used.name_tags_of(package)
+
+    def reason_to_keep(self, image: Image) -> Reason | None:
+        """The list that keeps `image`, or `None`.
+
+        One matching tag of the root is enough, and the digest of a part keeps every image that holds it.
+        """
+        if self.tags is not None and any(self.tags.accepts(tag) for tag in image.root.image_tags):
+            return Reason.KEEP_TAGS
+        if self.versions is not None and any(self.versions.accepts(digest) for digest in image.digests):
+            return Reason.KEEP_VERSIONS
+        if self.digests and not self.digests.isdisjoint(image.digests):
+            return Reason.KEEP_DIGESTS
+        return Reason.KEEP_USED_IN if self.used.name(image) else None
+
+
+class _Found(Protocol):
+    def group(self, number: int, /) -> str | None: ...
+
+
+class GroupExpression(Protocol):
+    """What is needed of a compiled regular expression of RE2 that names groups."""
+
+    def search(self, text: str, /) -> _Found | None:
+        """Find the expression anywhere in `text`."""
+        ...
+
+
+class GroupBy(StrEnum):
+    """The words of the input `keep-latest-per`."""
+
+    PACKAGE = "package"
+    MAJOR = "major"
+    MINOR = "minor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """The groups in which `keep-latest` counts; `expression` stands for the words when it is given."""
+
+    by: GroupBy = GroupBy.PACKAGE
+    expression: GroupExpression | None = None
+
+    def groups(self, version: Version) -> frozenset[Hashable]:
+        """The groups of `version`, by its tags where its type has tags, else by its name."""
+        if self.expression is None and self.by is GroupBy.PACKAGE:
+            return _ONE_GROUP
+        names = version.image_tags if version.package.type.has_tags else (version.name,)
+        return frozenset(group for group in map(self._group, names) if group is not None)
+
+    def _group(self, name: str) -> Hashable | None:
+        if self.expression is not None:
+            found = self.expression.search(name)
+            return (found.group(1) or None) if found else None
+        semantic = semantic_version(name)
+        if semantic is None:
+            return None
+        return semantic.major if self.by is GroupBy.MAJOR else (semantic.major, semantic.minor)
+
+
+_ONE_GROUP: frozenset[Hashable] = frozenset({""})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many of what a rule matched stay: `latest` in each group, and the newest of each of the last periods."""
+
+    latest: int = 0
+    grouping: Grouping = field(default_factory=Grouping)
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is counted at all."""
+        return any((self.latest, self.daily, self.weekly, self.monthly, self.yearly))
+
+    def kept(self, images: Iterable[Image], timestamp: Timestamp) -> dict[int, Reason]:
+        """The ids of the roots that stay, each with the first count that keeps it.
+
+        Tagged and untagged images are counted apart. What has no group stays (contract, input `keep-latest-per`).
+        """
+        if not self.is_given:
+            return {}
+        newest_first = sorted(images, key=lambda image: age_order(image.root, timestamp), reverse=True)
+        kept: dict[int, Reason] = {}
+        for tagged in (True, False):
+            roots = [image.root for image in newest_first if image.is_tagged is tagged]
+            for root in self._latest(roots):
+                kept.setdefault(root.id, Reason.KEEP_LATEST)
+            for number, period, reason in (
+                (self.daily, _day, Reason.KEEP_DAILY),
+                (self.weekly, _week, Reason.KEEP_WEEKLY),
+                (self.monthly, _month, Reason.KEEP_MONTHLY),
+                (self.yearly, _year, Reason.KEEP_YEARLY),
+            ):
+                for root in _newest_of_periods(roots, timestamp, number, period):
+                    kept.setdefault(root.id, reason)
+        return kept
+
+    def _latest(self, newest_first: Iterable[Version]) -> Iterable[Version]:
+        if not self.latest:
+            return
+        taken: Counter[Hashable] = Counter()
+        for root in newest_first:
+            groups = self.grouping.groups(root)
+            # with tags of several groups an image is one of the newest of each, and stays for any of them
+            if not groups or any(taken[group] < self.latest for group in groups):
+                yield root
+            taken.update(groups)
+
+
+def _newest_of_periods(
+    newest_first: Iterable[Version], timestamp: Timestamp, number: int, period: Callable[[datetime], Hashable]
+) -> Iterable[Version]:
+    """The newest of each of the last `number` periods that have one."""
+    if not number:
+        return
+    seen: set[Hashable] = set()
+    for root in newest_first:
+        moment = root.at(timestamp)
+        if moment is None:
+            continue
+        found = period(moment.astimezone(UTC))
+        if found not in seen:
+            if len(seen) == number:
+                return
+            seen.add(found)
+            yield root
+
+
+def _day(moment: datetime) -> Hashable:
+    return moment.date()
+
+
+def _week(moment: datetime) -> Hashable:
+    """The ISO week, which may belong to the year before or after that of its days."""
+    return moment.isocalendar()[:2]
+
+
+def _month(moment: datetime) -> Hashable:
+    return moment.year, moment.month
+
+
+def _year(moment: datetime) -> Hashable:
+    return moment.year

@@ -1,0 +1,260 @@
+"""Which packages a run concerns, what is missing or refused, and how a run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import pytest
+
+from package_keeper.errors import (
+    ApiError,
+    ApiErrorKind,
+    BadInput,
+    Cancelled,
+    GuardRefused,
+    NotAuthorized,
+    PackageKeeperError,
+    Unreachable,
+)
+from package_keeper.execution.exit_status import exit_status
+from package_keeper.execution.run import Run
+from package_keeper.execution.scope import PackageFilter, Scope, ScopeProblem, find_packages
+from package_keeper.inputs.patterns import parse_patterns
+from package_keeper.model.packages import Package, PackageName, PackageType, Version
+from package_keeper.model.words import Outcome
+from package_keeper.policy.planning import Plan, WriteRecord
+from tests.unit.execution.test_carrying_out import Listener
+from tests.unit.execution.test_receipt import deletion
+from tests.unit.making import package
+
+NOT_FOUND = ApiError(ApiErrorKind.NOT_FOUND, "Package not found.", status=404)
+FORBIDDEN = ApiError(ApiErrorKind.NO_PERMISSION, "Resource not accessible by integration", status=403)
+LISTING = ApiError(ApiErrorKind.LISTING_REFUSED, "Invalid argument.", status=400)
+DOWN = ApiError(ApiErrorKind.UNREACHABLE, "HTTP 503", status=503)
+
+
+@dataclass
+class Shelf:
+    """A reader of packages in memory; `refused` are names, or types for lists, that are refused."""
+
+    packages_there: list[Package]
+    refused: dict[str, ApiError] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    case_matters: bool = True
+
+    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | ApiError]:
+        self.asked += [f"list {package_type}" for package_type in package_types]
+        return {
+            package_type: self.refused.get(package_type)
+            or [one for one in self.packages_there if one.type is package_type]
+            for package_type in package_types
+        }
+
+    def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | ApiError]:
+        found: dict[PackageName, Package | ApiError] = {}
+        for named in packages:
+            try:
+                found[named] = self.package(named)
+            except ApiError as refused:
+                found[named] = refused
+        return found
+
+    def package(self, package: PackageName) -> Package:
+        self.asked.append(str(package))
+        if package.name in self.refused:
+            raise self.refused[package.name]
+        for one in self.packages_there:
+            same = one.name == package.name if self.case_matters else one.name.lower() == package.name.lower()
+            if one.type is package.type and same:
+                return one
+        raise NOT_FOUND
+
+    def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
+        raise NotImplementedError
+
+    def versions_of(
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
+    ) -> dict[PackageName, list[Version] | ApiError]:
+        raise NotImplementedError
+
+    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
+        raise AssertionError("nobody asks for versions")
+
+    def is_long(self, package: PackageName) -> bool:
+        return False
+
+    def is_incomplete(self, package: PackageName) -> bool:
+        return False
+
+    def version(self, package: PackageName, version_id: int) -> Version:
+        raise NotImplementedError
+
+    def conflicts(self) -> list[Package]:
+        raise NotImplementedError
+
+
+def find(shelf: Shelf, text: str, types: str = "npm") -> tuple[Scope, Listener]:
+    log = Listener()
+    patterns, problems = parse_patterns(text, ignore_case=True)
+    assert problems == []
+    kinds = [PackageType(word) for word in types.split()]
+    return find_packages(shelf, log, owner="acme", types=kinds, wanted=PackageFilter(patterns=patterns)), log
+
+
+APP, LIB, TOOL = package("app", number=1), package("lib", number=2), package("acme/tool", number=3)
+OTHER = package("app", "maven", number=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "types", "found"),
+    [
+        ("", "npm", ["npm/acme/tool", "npm/app", "npm/lib"]),
+        ("*", "npm", ["npm/acme/tool", "npm/app", "npm/lib"]),
+        ("app", "npm", ["npm/app"]),
+        ("APP", "npm", ["npm/app"]),
+        ("a*", "npm", ["npm/acme/tool", "npm/app"]),
+        ("!app", "npm", ["npm/acme/tool", "npm/lib"]),
+        ("*,!app", "npm", ["npm/acme/tool", "npm/lib"]),
+        ("app,lib,app", "npm", ["npm/app", "npm/lib"]),
+        ("app,a*", "npm", ["npm/acme/tool", "npm/app"]),
+        ("app", "npm maven", ["maven/app", "npm/app"]),
+        ("app", "maven npm", ["maven/app", "npm/app"]),
+        ("acme/app", "npm", ["npm/app"]),
+        ("ACME/App", "npm", ["npm/app"]),
+        ("acme/tool", "npm", ["npm/acme/tool"]),
+        ("/^(lib|tool)$/", "npm", ["npm/lib"]),
+        ("app,!app", "npm", []),
+        ("zzz*", "npm", []),
+    ],
+)
+def test_which_packages(text: str, types: str, found: list[str]) -> None:
+    scope, _ = find(Shelf([LIB, APP, TOOL, OTHER]), text, types)
+    assert [str(one.key) for one in scope.packages] == found
+    assert (scope.missing, scope.problems) == ([], [])
+
+
+def test_exact_names_need_no_list() -> None:
+    shelf = Shelf([APP], refused={"npm": LISTING})
+    scope, _ = find(shelf, "app")
+    assert [str(one.key) for one in scope.packages] == ["npm/app"]
+    assert shelf.asked == ["npm/app"]
+    assert scope.problems == []
+
+
+def test_what_is_named_and_nowhere_is_missing_of_all_types_only() -> None:
+    scope, _ = find(Shelf([APP, OTHER, LIB]), "lib,nowhere,acme/nobody", "npm maven")
+    assert [str(one.key) for one in scope.packages] == ["npm/lib"]
+    assert [str(one) for one in scope.missing] == ["nowhere", "acme/nobody"]
+
+
+def test_a_name_without_its_owner_is_said() -> None:
+    _, log = find(Shelf([APP]), "acme/app")
+    assert [text for kind, text in log.said if kind == "notice" and "'acme/app'" in text]
+    _, log = find(Shelf([TOOL, package("tool", number=9)]), "acme/tool")
+    assert [text for kind, text in log.said if kind == "notice"] == []
+
+
+def test_a_refusal_is_a_problem_of_its_package_alone() -> None:
+    scope, _ = find(Shelf([APP, LIB], refused={"app": FORBIDDEN}), "app,lib")
+    assert [str(one.key) for one in scope.packages] == ["npm/lib"]
+    assert [one.what for one in scope.problems] == ["npm/app"]
+    assert scope.missing == []
+
+
+def test_a_refused_list_of_one_type_leaves_the_others() -> None:
+    scope, _ = find(Shelf([APP, OTHER], refused={"npm": LISTING}), "*", "npm maven")
+    assert [str(one.key) for one in scope.packages] == ["maven/app"]
+    assert len(scope.problems) == 1
+
+
+def test_a_token_that_is_refused_ends_the_run() -> None:
+    unauthorized = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
+    for text in ("app", "*"):
+        with pytest.raises(NotAuthorized):
+            find(Shelf([APP], refused={"app": unauthorized, "npm": unauthorized}), text)
+
+
+def test_tombstones_are_left_out() -> None:
+    scope, _ = find(Shelf([APP, package("deleted_app_1", number=5)]), "*")
+    assert [str(one.key) for one in scope.packages] == ["npm/app"]
+
+
+def run(
+    *outcomes: Outcome,
+    missing: bool = False,
+    problems: list[ApiError] | None = None,
+    packages: list[Package] | None = None,
+    ended_by: PackageKeeperError | None = None,
+    planned: int | None = None,
+) -> Run:
+    made = Run()
+    writes = [deletion(number) for number in range(len(outcomes))]
+    made.records = [WriteRecord(write=write, outcome=outcome) for write, outcome in zip(writes, outcomes, strict=True)]
+    made.plan = Plan.of_singles(writes if planned is None else [deletion(number) for number in range(planned)])
+    made.scope.packages = [package("app", "container")] if packages is None else packages
+    made.scope.missing = ["nowhere"] if missing else []
+    made.scope.problems = [ScopeProblem(what="x", refusal=refusal) for refusal in problems or []]
+    made.ended_by = ended_by
+    return made
+
+
+DONE, FAILED, FORBID, LATER, SKIP = (
+    Outcome.DONE,
+    Outcome.FAILED,
+    Outcome.NO_PERMISSION,
+    Outcome.OVER_LIMIT,
+    Outcome.LAST_VERSION,
+)
+ENDS = [
+    (run(), {}, 0, "nothing-to-do"),
+    (run(DONE), {}, 0, "done"),
+    (run(planned=2), {"dry_run": True}, 0, "planned"),
+    (run(), {"writes": False}, 0, "done"),
+    (run(DONE, LATER), {}, 0, "partial"),
+    (run(DONE, SKIP), {}, 0, "done"),
+    (run(DONE, SKIP), {"fail_on": "skip"}, 1, "failed"),
+    (run(DONE, FAILED), {}, 1, "failed"),
+    (run(DONE, FAILED), {"fail_on": "skip"}, 1, "failed"),
+    (run(DONE, FAILED), {"fail_on": "never"}, 0, "done"),
+    (run(DONE, FAILED, LATER), {}, 1, "failed"),
+    (run(DONE, FORBID), {}, 1, "failed"),
+    (run(FORBID, FORBID), {}, 4, "failed"),
+    (run(FORBID, FORBID), {"fail_on": "never"}, 4, "failed"),
+    (run(FORBID, packages=[package("app", "container"), package("other")]), {}, 1, "failed"),
+    (run(DONE, missing=True), {}, 1, "failed"),
+    (run(DONE, missing=True), {"fail_on": "never"}, 1, "failed"),
+    (run(DONE, missing=True), {"if_missing": "warn"}, 0, "done"),
+    (run(DONE, missing=True), {"if_missing": "ignore"}, 0, "done"),
+    (run(missing=True, packages=[]), {"if_missing": "ignore"}, 0, "nothing-to-do"),
+    (run(problems=[FORBIDDEN], packages=[]), {}, 4, "failed"),
+    (run(problems=[LISTING], packages=[]), {"writes": False}, 4, "failed"),
+    (run(problems=[LISTING], packages=[], missing=True), {}, 4, "failed"),
+    (run(DONE, problems=[FORBIDDEN]), {}, 1, "failed"),
+    (run(problems=[DOWN], packages=[]), {}, 5, "failed"),
+    (run(DONE, problems=[DOWN]), {}, 1, "failed"),
+    (run(problems=[DOWN, FORBIDDEN], packages=[]), {}, 4, "failed"),
+    (run(DONE, FAILED, ended_by=Unreachable("gone")), {}, 5, "failed"),
+    (run(DONE, FORBID, ended_by=NotAuthorized("expired")), {}, 4, "failed"),
+    (run(DONE, FORBID, ended_by=NotAuthorized("expired")), {"fail_on": "never"}, 4, "failed"),
+    (run(DONE, Outcome.OUT_OF_TIME, ended_by=Cancelled()), {}, 130, "cancelled"),
+    (run(DONE, Outcome.OUT_OF_TIME, missing=True, ended_by=Cancelled()), {"fail_on": "never"}, 130, "cancelled"),
+    (run(ended_by=BadInput(["x"])), {}, 2, "failed"),
+    (run(ended_by=GuardRefused("too much")), {}, 3, "refused"),
+    (run(FORBID, ended_by=GuardRefused("too much")), {}, 3, "refused"),
+]
+
+
+@pytest.mark.parametrize(("ended", "how", "status", "result"), ENDS)
+def test_the_first_that_applies_is_the_exit_status(
+    ended: Run, how: dict[str, object], status: int, result: str
+) -> None:
+    settings = {"writes": True, "dry_run": False, "if_missing": "fail", "fail_on": "error"} | how
+    found = exit_status(ended, **settings)  # type: ignore[arg-type]
+    assert (found.status, found.result) == (status, result)

@@ -1,0 +1,163 @@
+"""Images that are pushed while a plan is being carried out, in random packages: none of them is ever torn.
+
+The real judge, plan, executor and drift run over a registry in memory. Now and then the lists become old, and while
+they are read again somebody pushes: images that this run has never seen, with parts that it is about to delete or has
+deleted already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from package_keeper.errors import ApiError
+from package_keeper.execution.deletions import Deletions
+from package_keeper.execution.executor import Executed
+from package_keeper.execution.facts import FactGatherer
+from package_keeper.execution.refresh import FRESH_SECONDS, Drift
+from package_keeper.execution.rereading import Replanning
+from package_keeper.execution.untag import Untagger
+from package_keeper.model.packages import PackageName, Version
+from package_keeper.model.repository import RepositoryState
+from package_keeper.model.words import Outcome
+from package_keeper.policy.guards import Guards, OnLastVersion, guard
+from tests.unit.model.cases import Case, draw_case
+from tests.unit.model.memory import PACKAGE, Hub, Paper, Quiet, executor, judged, planned
+from tests.unit.model.worlds import SEEDS, Habits, World, naive_needs, torn
+from tests.unit.pool import WritePool
+
+CASES = st.builds(draw_case, SEEDS, st.integers(3, 30), st.just(Habits(missing=0.04, twins=0.1)))
+ANEW = 1_000_000
+"""Versions that are pushed again have ids of their own."""
+
+
+class NoRepository:
+    """No rule here asks for repositories."""
+
+    def state(self, full_name: str) -> RepositoryState:
+        raise AssertionError(full_name)
+
+
+@dataclass
+class Watch:
+    """A stopwatch that others move on."""
+
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Busy(Hub):
+    """A registry to which `late` versions are pushed, one at each look; `ages` says after how many writes those are.
+
+    Its lists still show so many versions as `lag` says that were deleted last.
+    """
+
+    def __init__(self, world: World, late: Iterable[int], ages: Iterable[int], lag: int = 0) -> None:
+        super().__init__(world)
+        self._lag = lag
+        self.watch = Watch()
+        self.late = [self.active.pop(number) for number in sorted(set(late) & set(self.active))]
+        self._ages = set(ages)
+        self._by_name = {version.name: version for version in world.versions}
+        self.looks = 0
+        self.after_each = self._grow_old
+        self._stand()
+
+    def _stand(self) -> None:
+        """From here on nothing that is there, or that it needs, may be torn."""
+        self.base = World(versions=tuple(self.active.values()), manifests=self.world.manifests)
+        self._needs = naive_needs(self.base)
+
+    def _grow_old(self) -> None:
+        assert torn(self.base, {version.id for version in self.base.versions} - set(self.active), self._needs) == []
+        if len(self.writes) in self._ages:
+            self.watch.seconds += FRESH_SECONDS + 1
+
+    def versions_of(
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
+    ) -> dict[PackageName, list[Version] | ApiError]:
+        self.looks += 1
+        if self.late:
+            self._push(self.late.pop())
+        self._stand()
+        late = (
+            [replace(version, deleted_at=None) for version in self.deleted.values()][-self._lag :] if self._lag else []
+        )
+        return {package: [*self.versions(package, deleted=deleted), *late] for package in packages}
+
+    def _push(self, version: Version) -> None:
+        """Push an image as clients do: first its parts, as far as they are not there."""
+        if version.name in {each.name for each in self.active.values()}:
+            return
+        for part in self.world.manifests[version.name].children:
+            if part.digest in self._by_name and part.digest != version.name:
+                self._push(self._by_name[part.digest])
+        anew = replace(version, id=version.id + ANEW) if version.id in self.deleted else version
+        self.active[anew.id] = anew
+
+
+def clean(hub: Busy, case: Case, pool: WritePool) -> Executed:
+    """Carry out what the rules ask for, with a look whenever the lists are old."""
+    log = Quiet()
+    versions = list(hub.active.values())
+    facts = FactGatherer(
+        rules=case.rules,
+        owner="acme",
+        repositories=NoRepository(),
+        repository="",
+        fallback="",
+        stopwatch=hub.watch,
+        log=log,
+    )
+    plan = guard(planned(judged(hub, case.rules), case.rules), Guards())
+    replan = Replanning(hub, facts, [(PACKAGE, versions)]).deletions(case.rules, hub, {})
+    drift = Drift(replan=replan, stopwatch=hub.watch, log=log, read_from=0.0, read_until=0.0)
+    operation = Deletions(plan, hub, hub, Untagger(hub, hub, hub, hub, log), OnLastVersion.KEEP)
+    return executor(Paper(), log, pool).execute(plan, operation, drift)
+
+
+@given(
+    case=CASES,
+    late=st.lists(st.integers(0, 60), max_size=4),
+    ages=st.sets(st.integers(1, 12), max_size=4),
+    lag=st.sampled_from([0, 0, 1, 3]),
+    pool=st.builds(WritePool, width=st.integers(1, 8), seed=SEEDS),
+)
+def test_what_is_pushed_while_a_plan_is_carried_out_is_never_torn(
+    case: Case, late: list[int], ages: set[int], lag: int, pool: WritePool
+) -> None:
+    ids = [version.id for version in case.world.versions]
+    hub = Busy(case.world, [ids[place % len(ids)] for place in late if ids], ages, lag)
+    executed = clean(hub, case, pool)
+    assert executed.ended_by is None
+    assert {record.write.version_id for record in executed.records if record.outcome is Outcome.DONE} == set(
+        hub.deleted
+    )
+
+
+@given(
+    case=CASES,
+    ages=st.sets(st.integers(1, 12), min_size=1, max_size=4),
+    lag=st.sampled_from([1, 3]),
+    pool=st.builds(WritePool, width=st.integers(1, 8), seed=SEEDS),
+)
+def test_a_second_look_adds_nothing(case: Case, ages: set[int], lag: int, pool: WritePool) -> None:
+    plain, hub, lagging = Busy(case.world, (), ()), Busy(case.world, (), ages), Busy(case.world, (), ages, lag)
+    clean(plain, case, WritePool())
+    clean(hub, case, pool)
+    clean(lagging, case, replace(pool))
+    assert lagging.deleted.keys() == hub.deleted.keys(), "a list that lags behind changes nothing"
+    # what had a tag of its own in an image that is gone may be too young for the rules by itself
+    assert set(hub.deleted) <= set(plain.deleted)
+    assert bool(hub.deleted) == bool(plain.deleted)

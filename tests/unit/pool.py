@@ -1,0 +1,86 @@
+"""Writes side by side without threads: they happen, and come back, in an order that a seed chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from random import Random
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Permit to send one write."""
+
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A write that came back."""
+
+    key: int
+    error: BaseException | None
+
+
+@dataclass
+class WritePool:
+    """Up to `width` writes are under way at once; `most` is how many may begin until the time is over."""
+
+    width: int = 1
+    seed: int = 0
+    most: int | None = None
+    waiting: dict[int, Callable[[], None]] = field(default_factory=dict)
+    widest: int = 0
+    begun: list[int] = field(default_factory=list)
+    winds_up: bool = False
+    returned: list[Permit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+
+    @property
+    def in_flight(self) -> set[int]:
+        return set(self.waiting)
+
+    @property
+    def is_over(self) -> bool:
+        return self.most is not None and len(self.begun) >= self.most
+
+    def wind_up(self) -> None:
+        self.winds_up = True
+
+    def admit(self, *, restores: bool, more: int = 0) -> Permit | float:
+        del restores
+        return Permit() if len(self.waiting) + more < self.width else 0.1
+
+    def room(self, *, restores: bool) -> float:
+        del restores
+        return inf
+
+    def wait(self, *, restores: bool) -> float:
+        del restores
+        return 0.0
+
+    def start(self, key: int, leave: Permit, call: Callable[[], None]) -> None:
+        assert isinstance(leave, Permit)
+        self.waiting[key] = call
+        self.begun.append(key)
+        self.widest = max(self.widest, len(self.waiting))
+
+    def give_back(self, leave: Permit) -> None:
+        self.returned.append(leave)
+
+    def completed(self) -> Sequence[Completed]:
+        keys = self.random.sample(sorted(self.waiting), self.random.randint(1, len(self.waiting)))
+        return [self._end(key) for key in keys]
+
+    def _end(self, key: int) -> Completed:
+        try:
+            self.waiting.pop(key)()
+        except Exception as error:  # noqa: BLE001  # reason: as a thread hands it over
+            return Completed(key, error)
+        return Completed(key, None)
+
+    def rest(self, seconds: float, *, restores: bool) -> None:
+        raise AssertionError("nothing is under way, and nothing may begin")
