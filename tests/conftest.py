@@ -1,4 +1,4 @@
-"""How properties are tested: short and the same every time; long with `PACKAGE_KEEPER_TESTS=thorough`."""
+"""How properties are tested: short and always the same; long, and each time with other examples, with `make fuzz`."""
 
 import os
 
@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 settings.register_profile(
-    "short", derandomize=True, max_examples=60, deadline=None, database=None, suppress_health_check=SLOW
+    "short", derandomize=True, max_examples=30, deadline=None, database=None, suppress_health_check=SLOW
 )
 settings.register_profile("thorough", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("PACKAGE_KEEPER_TESTS", "short"))

@@ -110,6 +110,17 @@ class Runner:
             }
         )
         started = time.monotonic()
+        status, log = self.start(environment)
+        return Finished(
+            status=status,
+            log=log.splitlines(),
+            outputs=read_outputs(files["GITHUB_OUTPUT"].read_text(encoding="utf-8")),
+            summary=files["GITHUB_STEP_SUMMARY"].read_text(encoding="utf-8"),
+            seconds=time.monotonic() - started,
+        )
+
+    def start(self, environment: dict[str, str]) -> tuple[int, str]:
+        """Start the program, and wait for its end; gives its exit status and all that it printed."""
         done = subprocess.run(
             [sys.executable, "-I", str(ROOT / "entrypoint.py")],
             check=False,
@@ -119,13 +130,7 @@ class Runner:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
         )
-        return Finished(
-            status=done.returncode,
-            log=done.stdout.splitlines(),
-            outputs=read_outputs(files["GITHUB_OUTPUT"].read_text(encoding="utf-8")),
-            summary=files["GITHUB_STEP_SUMMARY"].read_text(encoding="utf-8"),
-            seconds=time.monotonic() - started,
-        )
+        return done.returncode, done.stdout
 
 
 def read_outputs(text: str) -> dict[str, str]:

@@ -1,22 +1,23 @@
-"""Every way a run can end other than well, and every way GitHub says no, one class each.
+"""The errors of a run: those that end it, one class for each exit status, and `ApiError` for one failed request.
 
-The exit statuses are those of the public contract ("Exit status"): `130` cancelled, `2` bad input, `3` refused by
-a guard, `4` authentication, `5` GitHub unreachable, `1` items failed. `main` turns them into the process's status.
+The exit statuses are those of docs/reference.md, "Exit status": `130` cancelled, `2` bad input, `3` refused by a guard,
+`4` authentication, `5` GitHub unreachable, `1` items failed.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import Final
 
 
 class PackageKeeperError(Exception):
-    """A run ended early. `status` is the exit status, `str(error)` the message that users read."""
+    """A run ended early. `status` is the exit status, `str(error)` the message for users."""
 
     status = 1
 
 
 class BadInput(PackageKeeperError):
-    """What was asked cannot be done as written; nothing was written. Holds all problems at once."""
+    """The inputs ask for something that cannot be done. Nothing was written. Holds all problems at once."""
 
     status = 2
 
@@ -27,16 +28,19 @@ class BadInput(PackageKeeperError):
 
 
 MOST_OF_A_KIND = 5
-"""Problems of one kind that are shown."""
+"""How many problems of one kind are shown."""
 
 
 def few_of_each_kind(problems: Sequence[str]) -> Iterator[str]:
-    """The first problems of each kind, and how many more there are: equal but for what they quote and for numbers."""
+    """Give the first problems of each kind, and how many more there are.
+
+    Problems are of one kind when they differ only in quoted texts, digests and numbers.
+    """
     kinds: dict[str, list[str]] = {}
     for problem in problems:
         kinds.setdefault(re.sub(r"'.*'|[0-9a-f]{12,}|[0-9]+", "", problem, flags=re.DOTALL), []).append(problem)
     for found in kinds.values():
-        # one more is as long as a line that says so
+        # "and 1 more" would be as long as the problem itself
         shown = found if len(found) == MOST_OF_A_KIND + 1 else found[:MOST_OF_A_KIND]
         yield from shown
         if len(found) > len(shown):
@@ -44,27 +48,27 @@ def few_of_each_kind(problems: Sequence[str]) -> Iterator[str]:
 
 
 class GuardRefused(PackageKeeperError):
-    """A guard or a stale plan refused the whole run; nothing was written."""
+    """A guard or a stale plan refused the whole run. Nothing was written."""
 
     status = 3
 
 
 class NotAuthorized(PackageKeeperError):
-    """The token is not accepted, or nothing in scope is permitted to it."""
+    """GitHub does not accept the token, or the token has no permission for anything in scope."""
 
     status = 4
 
 
 class Unreachable(PackageKeeperError):
-    """GitHub did not answer, or answered nonsense, until the retries ran out."""
+    """GitHub did not answer, or its answers were unusable, until the retries ran out."""
 
     status = 5
 
 
 class OutOfTime(PackageKeeperError):
-    """The time that `time-limit` gives is over, or would be before the next request may be sent; no failure.
+    """`time-limit` is reached, or would be before the next request may be sent. This is not a failure.
 
-    `why` is what would have to be waited for: a limit, what is left of it and when it ends, or what went wrong.
+    `why` names the wait that does not fit: which limit, what is left of it, and when it resets.
     """
 
     status = 0
@@ -88,7 +92,7 @@ class Cancelled(PackageKeeperError):
 
 
 def defect(error: Exception) -> PackageKeeperError:
-    """What nobody expected, as users read it."""
+    """Describe an unexpected exception to users."""
     return PackageKeeperError(
         f"unexpected {type(error).__name__}: {error}. This is a defect of Package Keeper; please report it with what"
         " log-level: debug says"
@@ -108,11 +112,19 @@ ADMIN_ROLE = (
 )
 
 SHORTEST_SECRET = 6
-"""Shorter texts are no secrets, and would be found in any text."""
+"""Shorter texts are not treated as secrets: they occur in ordinary text."""
+
+
+def without_secret(text: str, secret: str) -> str:
+    """Hide a secret in a text."""
+    return text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
 
 
 class ApiErrorKind(StrEnum):
-    """What a refusal by GitHub means, decided by message as well as status (docs/github-behaviour.md, "Refusals")."""
+    """What an error from GitHub means; its message decides as well as its status.
+
+    The rules are in docs/github-behaviour.md, "Refusals".
+    """
 
     PROTECTED_BY_DOWNLOADS = "protected-by-downloads"
     LAST_VERSION = "last-version"
@@ -121,23 +133,23 @@ class ApiErrorKind(StrEnum):
     NO_PERMISSION = "no-permission"
     NOT_FOUND = "not-found"
     ALREADY_EXISTS = "already-exists"
-    """Of a restoration: something active has the name. GitHub says so with the status of a missing permission."""
+    """A restoration failed because something active has the name. The status may be that of a missing permission."""
     UNREACHABLE = "unreachable"
     UNREADABLE = "unreadable"
-    """The answer came, and is not what was asked for."""
+    """There was an answer, but it is not what was asked for."""
     CHANGED = "changed"
-    """Not GitHub's word: a look right before the write shows that things are no longer as planned."""
+    """Our own check right before the write found that things are no longer as planned. The write was not sent."""
     UNCONFIRMED = "unconfirmed"
-    """A write was answered with a success that is not GitHub's: it may have been carried out."""
+    """A write was answered with a success that is not GitHub's. It may have been carried out."""
     OTHER = "other"
 
 
 class ApiError(Exception):
-    """GitHub said no to one request, after retries where they make sense.
+    """A request failed, after retries where they make sense. It never changes; `replace` gives a new one.
 
-    `message` is GitHub's own text (or what went wrong on the wire), `remedy` what the user can change, ready to
-    paste, or an empty string. `sent_before` is true when an earlier attempt of the same request was lost without
-    an answer, so that it may have been carried out; `out_of_time` when only `time-limit` kept it from another try.
+    `message` is GitHub's own text, or what went wrong with the connection. `remedy` is what users can change, ready to
+    paste, or an empty string. `sent_before` is true when the request may have been carried out, since the answer to an
+    earlier try was lost. `out_of_time` is true when only `time-limit` prevented another try.
     """
 
     def __init__(
@@ -148,34 +160,45 @@ class ApiError(Exception):
         status: int | None = None,
         remedy: str = "",
         sent_before: bool = False,
+        out_of_time: bool = False,
     ) -> None:
         super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.status = status
-        self.remedy = remedy
+        self.kind: Final = kind
+        self.message: Final = message
+        self.status: Final = status
+        self.remedy: Final = remedy
         self.sent_before = sent_before
-        self.out_of_time = False
+        self.out_of_time: Final = out_of_time
 
-    def hide(self, secret: str) -> None:
-        """Take a secret out of all texts, should whoever answered have echoed it."""
-        if len(secret) >= SHORTEST_SECRET:
-            self.message = self.message.replace(secret, "***")
-            self.remedy = self.remedy.replace(secret, "***")
+    def replace(
+        self,
+        *,
+        kind: ApiErrorKind | None = None,
+        sent_before: bool | None = None,
+        out_of_time: bool | None = None,
+    ) -> "ApiError":
+        """Give a new error that differs in the values given."""
+        return ApiError(
+            self.kind if kind is None else kind,
+            self.message,
+            status=self.status,
+            remedy=self.remedy,
+            sent_before=self.sent_before if sent_before is None else sent_before,
+            out_of_time=self.out_of_time if out_of_time is None else out_of_time,
+        )
 
     def __str__(self) -> str:
-        """Give GitHub's message, with the status when there was one."""
+        """Give the message, with the status if there was one."""
         return f"{self.message} (HTTP {self.status})" if self.status else self.message
 
 
 class RateLimitedError(ApiError):
-    """A limit refuses a write, and all have to wait; whether it still is to be sent then is to be looked at then.
+    """GitHub rate-limited this write. After the pause, check again that it is still wanted.
 
-    `wait` is how many seconds that is, as far as is known. `sent_before` is true when an earlier attempt of it was
-    lost; else it was certainly not carried out.
+    `wait` is the pause in seconds, as far as is known. Without `sent_before` the write was certainly not carried out.
     """
 
-    def __init__(self, refused: ApiError, wait: float, *, sent_before: bool) -> None:
+    def __init__(self, error: ApiError, wait: float, *, sent_before: bool) -> None:
         kind = ApiErrorKind.UNREACHABLE if sent_before else ApiErrorKind.OTHER
-        super().__init__(kind, refused.message, status=refused.status, sent_before=sent_before)
-        self.wait = wait
+        super().__init__(kind, error.message, status=error.status, sent_before=sent_before)
+        self.wait: Final = wait

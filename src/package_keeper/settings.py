@@ -1,4 +1,8 @@
-"""`Settings`: everything that a run was asked to do, frozen. Nobody else reads the environment or the arguments."""
+"""`Settings`: what a run was asked to do, and the words of the inputs that choose between a few possibilities.
+
+`inputs.parser` makes these values once, from the command line or the Action's inputs. Nothing else in the program
+reads the text of an input.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,39 +31,124 @@ class Operation(StrEnum):
         return self not in (Operation.LIST, Operation.VERIFY, Operation.CONFLICTS)
 
 
+class WantedOwnerType(StrEnum):
+    """The input `owner-type`: `auto` asks GitHub, anything else is the `OwnerType` to use."""
+
+    AUTO = "auto"
+    ORGANIZATION = "organization"
+    USER = "user"
+    AUTHENTICATED_USER = "authenticated-user"
+
+
+class Visibility(StrEnum):
+    """The input `visibility`."""
+
+    ANY = "any"
+    PUBLIC = "public"
+    PRIVATE = "private"
+    INTERNAL = "internal"
+
+
+class IfMissing(StrEnum):
+    """The input `if-missing`: what a run does about a named package that does not exist."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+class FailOn(StrEnum):
+    """The input `fail-on`: which items make the run fail."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    NEVER = "never"
+
+
+class ImagesMode(StrEnum):
+    """The input `images`: whether the unit of a run is the image or the single version."""
+
+    WHOLE = "whole"
+    RAW = "raw"
+
+
+class VersionState(StrEnum):
+    """The input `state`: which versions `list` reads."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+
+
+class Pace(StrEnum):
+    """The input `pace`: how fast a run writes."""
+
+    FULL = "full"
+    POLITE = "polite"
+
+
+class LogLevel(StrEnum):
+    """The input `log-level`: the least important messages that the log shows."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+
+class OutputFormat(StrEnum):
+    """The option `--format` of the command line: how standard output shows the result."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
 @dataclass(frozen=True)
 class Secret:
-    """A token. Its text is in no `repr`, no `str` and no error."""
+    """A token. `repr` and `str` do not show its text."""
 
     text: str = field(repr=False)
 
     def __str__(self) -> str:
-        """Hide the text wherever somebody prints it by mistake."""
+        """Hide the text where it would be printed by mistake."""
         return "***"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The run as asked for, made only by `reading.parse_settings`.
+class ReportOptions:
+    """How a run reports. These are known before all else, since a run with bad inputs reports too.
 
-    `owner_type` and `visibility` are words of the inputs. `packages` is `None` when no pattern was given,
-    `policy_packages` likewise; a package must fit both. `repository` is as written. `rules` are already resolved
-    against the run's `now`, but hold no images in use: whose they are is known when GitHub has said who the owner is.
-    `query_tables` are the tables that `query` reads. `time_limit` are seconds from the start. Paths are as written,
-    relative to the workspace.
+    `token` is as written, usable or not, so that it can be masked. `output_file` is the path as written, relative to
+    the workspace; empty means that there is no such file.
+    """
+
+    token: Secret
+    log_level: LogLevel
+    summary: bool
+    output_file: str
+    output_format: OutputFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The run as asked for, made only by `inputs.parser.parse_settings`.
+
+    `packages` and `policy_packages` are `None` when no pattern was given; a package must match both. `repository` is
+    as written. Ages in `rules` are points in time. `rules` do not contain images in use, because these depend on the
+    owner's login, which GitHub has to confirm first. `query_tables` are the tables that `query` reads. `time_limit` is
+    in seconds from the start. Paths are as written, relative to the workspace.
     """
 
     operation: Operation
     token: Secret
     owner: str
     owner_is_default: bool
-    owner_type: str
+    owner_type: WantedOwnerType
     package_types: tuple[PackageType, ...]
     package_types_given: bool
     packages: Patterns | None
     policy_packages: Patterns | None
     repository: str
-    visibility: str
+    visibility: Visibility
     api_url: str
     registry_url: str
     rules: Rules
@@ -71,13 +160,11 @@ class Settings:
     guards: Guards
     polite: bool
     time_limit: float | None
-    if_missing: str
-    fail_on: str
+    if_missing: IfMissing
+    fail_on: FailOn
     receipt: str
     undo: str
     manifest_cache: str
-    summary: bool
-    log_level: str
     warnings: tuple[str, ...] = ()
 
     @property

@@ -26,16 +26,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from package_keeper.errors import ApiError
-from package_keeper.execution import operations
 from package_keeper.execution.facts import FactGatherer
-from package_keeper.execution.operations import Task
-from package_keeper.execution.run import Run
 from package_keeper.execution.scope import PackageFilter
 from package_keeper.github import decode
 from package_keeper.inputs.parser import InputFiles, parse_settings
 from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
 from package_keeper.model.repository import RepositoryState
+from package_keeper.operations.context import Context
+from package_keeper.operations.delete import delete
 from package_keeper.runner.process import tune_gc
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -67,8 +66,13 @@ def digest(text: str) -> str:
     return f"sha256:{sha256(text.encode()).hexdigest()}"
 
 
-def tags_of(number: int) -> list[str]:
-    """The tags of an image: releases, candidates, pull requests, branches, nightlies, builds; some have none."""
+def tags_of(number: int, images: int) -> list[str]:
+    """The tags of one of so many images: releases, candidates, pull requests, branches, nightlies, builds, or none.
+
+    The two newest have the moving tags that the policy keeps.
+    """
+    if number >= images - 2:
+        return ["edge" if number == images - 1 else "latest"]
     major, minor, patch = number // 4_000, number // 80 % 50, number // 20 % 4
     match number % 20:
         case 0:
@@ -128,7 +132,7 @@ class Hub:
             names = [digest(f"{package.name} {number} {part}") for part in range(parts + 1)]
             self.children[names[0]] = tuple(names[1:])
             for part, name in enumerate(names):
-                tags = tags_of(number) if part == 0 else []
+                tags = tags_of(number, images) if part == 0 else []
                 page.append(self._entry(package, first + number * (parts + 1) + part + 1, name, tags, pushed))
             if len(page) >= 100:
                 found += decode.versions(json.dumps(page).encode(), package)
@@ -193,7 +197,7 @@ class Hub:
     ) -> dict[PackageName, list[Version] | ApiError]:
         return {package: self.versions(package) for package in packages}
 
-    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
+    def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
         raise AssertionError("nobody asks for versions")
 
     def is_long(self, package: PackageName) -> bool:
@@ -266,18 +270,21 @@ class Silence:
     def monotonic(self) -> float:
         return 0.0
 
+    def now(self) -> datetime:
+        return NOW
 
-def task(hub: Hub, log: Silence) -> Task:
+
+def context_of(hub: Hub, log: Silence) -> Context:
     """The run: a policy over everything, as its text is read from the documentation."""
     texts = {"operation": "delete", "token": "t", "owner": "acme", "package": "*", "policy": POLICY}
     texts |= {"api-url": "https://api.github.com", "max-delete-percent": "99"}
     policy = (ROOT / POLICY).read_text(encoding="utf-8")
     settings = parse_settings(texts, defaults={}, now=NOW, files=InputFiles(policy=policy))
     owner = Owner(login="acme", type=OwnerType.ORGANIZATION)
-    return Task(
+    return Context(
+        settings=settings,
         owner=owner,
-        types=settings.package_types,
-        types_given=False,
+        receipt=None,
         wanted=PackageFilter(patterns=settings.packages, also=settings.policy_packages),
         rules=settings.rules,
         facts=FactGatherer(
@@ -286,16 +293,11 @@ def task(hub: Hub, log: Silence) -> Task:
             repositories=hub,
             repository="",
             fallback="",
-            stopwatch=log,
+            clock=log,
             log=log,
         ),
-        guards=settings.guards,
-        counts_used=False,
-        deleted_state=False,
-        explains=False,
-        query="",
+        searches_files=False,
         reader=hub,
-        looks=hub,
         registry=hub,
         writing=None,
         clock=log,
@@ -317,17 +319,16 @@ def peak() -> float:
 def main(arguments: list[str]) -> int:
     """Measure one form."""
     hub = Hub(FORMS[arguments[0]])
-    run = Run()
-    wanted = task(hub, Silence())
+    context = context_of(hub, Silence())
     tune_gc()
     gc.collect()
     held, before = peak(), cpu()
     profile = cProfile.Profile()
     if "--profile" in arguments:
-        profile.runcall(operations.delete, wanted, run)
+        *_, run = profile.runcall(lambda: list(delete(context)))
         pstats.Stats(profile).sort_stats("cumulative").print_stats(25).sort_stats("tottime").print_stats(15)
     else:
-        operations.delete(wanted, run)
+        *_, run = delete(context)
     figures = {
         "versions": len(run.plan.decisions),
         "deleted": len(run.plan.writes),

@@ -18,7 +18,7 @@ from package_keeper.main import main
 from package_keeper.runner.process import (
     Interruption,
     SystemClock,
-    leave,  # reason: the path must be set before
+    exit_now,  # reason: the path must be set before
 )
 
 
@@ -51,4 +51,4 @@ def run(scale: str, moment: str, now: str) -> int:
 
 
 if __name__ == "__main__":
-    leave(run(*sys.argv[1:]))
+    exit_now(run(*sys.argv[1:]))

@@ -15,6 +15,9 @@ SECTION = r'"[^"]+"'
 CITATION = re.compile(
     rf"(?P<file>\bdocs/[\w/.-]+\.md|\b[A-Z]+\.md)\b(?:,? (?P<sections>{SECTION}(?:(?:,| and|, and) {SECTION})*))?"
 )
+UNWRITTEN = re.compile(r"\bcontract(?:(?:, | | [a-z ]+)\(?\"[^\"]+\"|, (?:input )?`[^`]+`)")
+"""A citation of the contract by a section: docs/reference.md is the page that has it."""
+FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 DECISION = re.compile(r"\b[Dd]ecisions? (?P<numbers>\d{4}(?:(?:, | and | to )\d{4})*)|\((?P<number>00\d\d)\)")
 
 
@@ -24,12 +27,16 @@ def flat(text: str) -> str:
 
 
 def headings(page: Path) -> set[str]:
-    return {line.lstrip("#").strip() for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("#")}
+    """The sections of a page, without the marks of code: that of an input is cited by the input's name."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {line.strip("# ").replace("`", "") for line in text.splitlines() if line.startswith("#")}
 
 
 def problems(text: str) -> Iterator[str]:
     """What `text` cites and is not there."""
     text = flat(text)
+    for citation in UNWRITTEN.finditer(text):
+        yield f"{citation[0]}: cite docs/reference.md and its section instead"
     for citation in CITATION.finditer(text):
         page = ROOT / citation["file"]
         if not page.is_file():
@@ -57,6 +64,12 @@ def test_what_is_cited_exists(file: Path) -> None:
         ('docs/sql.md, "Tyme"', 'docs/sql.md has no section "Tyme"'),
         ('docs/sql.md, "Time",\n    "Tyme"', 'docs/sql.md has no section "Tyme"'),
         ('# docs/sql.md, "Time" and\n# "What is refuted"', 'docs/sql.md has no section "What is refuted"'),
+        ('(docs/reference.md, "Exit stations")', 'docs/reference.md has no section "Exit stations"'),
+        ('(docs/reference.md, "keep-tag")', 'docs/reference.md has no section "keep-tag"'),
+        ('(contract, "Exit status")', 'contract, "Exit status": cite docs/reference.md and its section instead'),
+        ("(contract, input `gone`)", "contract, input `gone`: cite docs/reference.md and its section instead"),
+        ("(contract, `gone`)", "contract, `gone`: cite docs/reference.md and its section instead"),
+        ('the contract ("Outputs")', 'contract ("Outputs": cite docs/reference.md and its section instead'),
         ("(decision 0999)", "there is no decision 0999"),
         ("[decisions 0001 and 0998](x)", "there is no decision 0998"),
         ("which was there (0097)", "there is no decision 0097"),
@@ -68,7 +81,15 @@ def test_would_find(text: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['docs/sql.md, "Time"', '# docs/sql.md, "Time" and\n# "The tables"', "decision 0005", "README.md", "a/notes.md"],
+    [
+        'docs/reference.md, "Exit status" and "keep-tags"',
+        "a word of the contract",
+        'docs/sql.md, "Time"',
+        '# docs/sql.md, "Time" and\n# "The tables"',
+        "decision 0005",
+        "README.md",
+        "a/notes.md",
+    ],
 )
 def test_lets_pass(text: str) -> None:
     assert list(problems(text)) == []

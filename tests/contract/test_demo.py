@@ -3,6 +3,7 @@
 import pytest
 
 from tests import demo
+from tests.program.forked import READ_AT_START, Forked
 
 
 def test_the_demo_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +39,14 @@ def test_the_demo_notices(
                 inputs |= changes
         return run(runner, **inputs)
 
+    def forked(runner: demo.Runner, environment: dict[str, str]) -> tuple[int, str]:
+        plain = {name: text for name, text in environment.items() if not name.startswith(READ_AT_START)}
+        process = Forked(demo.ROOT / "entrypoint.py", [], runner.workspace, plain)
+        stdout, stderr = process.communicate()
+        return process.returncode, stdout + stderr
+
     monkeypatch.setattr(demo.Runner, "run", other)
+    # how the program is started is what `test_the_demo_ends_well` shows
+    monkeypatch.setattr(demo.Runner, "start", forked)
     assert demo.main() == 1
     assert noticed in capsys.readouterr().err

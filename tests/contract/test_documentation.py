@@ -1,5 +1,6 @@
 """Documentation that cannot rot: links lead somewhere, commands run, workflows are valid, names in it exist."""
 
+import ast
 import os
 import re
 import shlex
@@ -9,13 +10,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from package_keeper.inputs.definitions import INPUTS_BY_NAME
+from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME
 from package_keeper.inputs.parser import parse_settings
 from package_keeper.inputs.sources import EXAMPLES, from_action
 from package_keeper.runner.process import Interruption, SystemClock
@@ -240,18 +242,39 @@ def test_workflows_ask_for_no_more_than_they_need(block: Block) -> None:
 
 
 @pytest.mark.parametrize("file", EXAMPLE_FILES, ids=lambda file: file.name)
-def test_example_files_are_those_of_the_readme(file: Path) -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    introduced = text.partition(f"File: [{file.name}](docs/examples/{file.name})")[2]
-    block = next(blocks_of(readme, introduced), None)
-    assert block is not None, "the README does not show it"
+def test_every_example_file_is_shown_as_a_recipe(file: Path) -> None:
+    recipes = ROOT / "docs" / "recipes.md"
+    text = recipes.read_text(encoding="utf-8")
+    introduced = text.partition(f"File: [{file.name}](examples/{file.name})")[2]
+    block = next(blocks_of(recipes, introduced), None)
+    assert block is not None, "docs/recipes.md does not show it"
     assert block.text == file.read_text(encoding="utf-8")
 
 
+def test_the_reference_has_a_section_for_every_input() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    inputs = text.partition("\n## Inputs\n")[2].partition("\n## ")[0]
+    named = re.findall(r"^(?:###|####) (?P<name>.+)$", inputs, re.MULTILINE)
+    wanted = [
+        heading
+        for section, definitions in groupby(INPUTS, key=lambda definition: definition.section)
+        for heading in (section, *(f"`{each.name}`" for each in definitions))
+    ]
+    assert named == wanted
+
+
+def test_the_reference_has_every_choice_of_an_input() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    for definition in INPUTS:
+        section = text.partition(f"\n#### `{definition.name}`\n")[2].partition("\n###")[0]
+        if definition.name == "operation":
+            section = text.partition("\n## Operations\n")[2].partition("\n## ")[0]
+        assert [choice for choice in definition.choices if f"`{choice}`" not in section] == [], definition.name
+
+
 def references() -> list[tuple[str, str]]:
-    """Every `room/module.py::Name` in the documentation, and every bare `room/module.py` of the program."""
-    rooms = "errors|main|decisions|execution|github|inputs|inventory|report|runner"
+    """Every `folder/module.py::Name` in the documentation, and every bare `folder/module.py` of the program."""
+    rooms = "main|model|policy|inputs|operations|execution|github|runner|report"
     found: set[tuple[str, str]] = set()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -265,6 +288,58 @@ def test_places_in_the_code_exist(path: str, name: str) -> None:
     assert file.is_file()
     if name:
         assert re.search(rf"^(?:def|class) {name}\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+NOT_OUR_TEXT = frozenset(
+    {
+        "You need at least … scope",  # GitHub
+        "Resource protected by organization SAML enforcement",  # GitHub
+        "Error when evaluating 'strategy' … matrix",  # the Actions runner
+        "`Argument list too long`",  # Linux
+        "A rule decides what another one was meant for",
+        "no image is an `orphan`, though there are signatures",
+        "nothing seems to happen",
+        "Every manifest read is a download",
+        # messages with an input, a number or a name in the middle
+        "`token: empty`",
+        "can match no tag",
+        "the operation list writes nothing",
+        "policy: 'nowhere.yml' does not exist in the workspace",
+        "… are no SemVer and stay",
+        "GitHub's secondary rate limit is reached; waiting 60 s, until …",
+        "the registry rate limit is reached; waiting …",
+    }
+)
+"""Headings of docs/troubleshooting.md that are in no string of the program."""
+
+
+def quoted_parts(heading: str) -> list[str]:
+    """The parts of a heading that a string of the program may hold: what is between names, numbers and `…`."""
+    parts = (part.strip(" ,.;:`()") for part in re.split(r"…|`|\d+|:|;|,", heading))
+    return [part for part in parts if len(part) >= 8]
+
+
+def test_troubleshooting_quotes_messages_that_the_program_has() -> None:
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted((ROOT / "src").rglob("*.py"))]
+    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    texts = "\n".join(value for value in constants if isinstance(value, str))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (.+)$", FENCE.sub("", page), re.MULTILINE)
+    unknown = {heading for heading in headings if not any(part in texts for part in quoted_parts(heading))}
+    assert unknown == NOT_OUR_TEXT
+
+
+def test_contributing_shows_a_scenario_that_runs() -> None:
+    scenario = (ROOT / "tests" / "scenarios" / "example.yaml").read_text(encoding="utf-8")
+    assert f"```yaml\n{scenario}```" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_contributing_names_tests_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tests = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 5
+    assert {name for name in named if f"def {name}(" not in tests} == set()
 
 
 def test_architecture_quotes_the_lines_that_matter() -> None:

@@ -13,8 +13,8 @@ import yaml
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OUTPUTS, Input, Kind
 from package_keeper.inputs.parser import parse_settings
 from package_keeper.inputs.sources import Request, from_action, from_command_line
-from package_keeper.model.words import Action, Outcome, Reason
-from package_keeper.report.contents import Contents
+from package_keeper.model.plan import Action, Outcome, Reason
+from package_keeper.model.run import Run
 from package_keeper.report.documents import outputs
 from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.settings import Operation
@@ -126,6 +126,11 @@ def readme() -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def reference() -> str:
+    return (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
 def program(*arguments: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("INPUT_", "GITHUB_"))}
     return subprocess.run(
@@ -167,7 +172,7 @@ def test_outputs_are_those_of_the_contract(action: Any) -> None:
 
 
 def test_every_declared_output_is_given() -> None:
-    given = outputs(Contents(operation="", result="failed", dry_run=False, concerns_packages=False))
+    given = outputs(Run(result="done"), None)
     assert given.keys() == OUTPUTS.keys()
 
 
@@ -210,23 +215,23 @@ def test_readme_has_every_operation_input_and_output(readme: str) -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_readme_explains_every_outcome(readme: str, outcome: Outcome) -> None:
+def test_reference_explains_every_outcome(reference: str, outcome: Outcome) -> None:
     kind = "skipped" if outcome.is_skipped else "failed" if outcome.is_failed else "remaining"
     kind = "deleted, untagged or restored" if outcome is Outcome.DONE else kind
-    assert re.search(rf"^\|[^|]*`{outcome}`[^|]*\| {kind} \|", readme, re.MULTILINE)
+    assert re.search(rf"^\|[^|]*`{outcome}`[^|]*\| {kind} \|", reference, re.MULTILINE)
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_readme_names_every_reason(readme: str, reason: Reason) -> None:
-    decides = readme.partition("## How it decides")[2].partition("## Outputs")[0]
+def test_reference_names_every_reason(reference: str, reason: Reason) -> None:
+    decides = reference.partition("## The order of decisions")[2].partition("## Policy file")[0]
     word = "rule:NAME" if reason is Reason.RULE else reason
     if reason not in (Reason.SELECTED, Reason.RECEIPT):
         assert f"`{word}`" in decides
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 5, 130])
-def test_readme_explains_every_exit_status(readme: str, status: int) -> None:
-    table = readme.partition("## Exit status")[2].partition("\n## ")[0]
+def test_reference_explains_every_exit_status(reference: str, status: int) -> None:
+    table = reference.partition("## Exit status")[2].partition("\n## ")[0]
     assert re.search(rf"^\| {status} \| `", table, re.MULTILINE)
 
 

@@ -39,8 +39,8 @@ ROWS = [
 """Tags of an image that is 400 days old, and what is decided about it."""
 
 
-def test_the_readme_shows_the_policy() -> None:
-    assert f"```yaml\n{POLICY}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_reference_shows_the_policy() -> None:
+    assert f"```yaml\n{POLICY}```" in (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("tags", "decision", "reason"), ROWS, ids=str)
@@ -74,9 +74,9 @@ def test_what_the_policy_decides(tags: tuple[str, ...], decision: str, reason: s
     assert (judged.action, judged.why) == (decision, reason)
 
 
-def test_the_table_of_the_readme_is_among_the_rows() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("With the policy above:")[2].partition("\n\n`")[0]
+def test_the_table_of_the_reference_is_among_the_rows() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    table = page.partition("With the policy above:")[2].partition("\n\n`")[0]
     shown = {line.split("|")[4].strip(" `") for line in table.splitlines() if line.startswith("| `")}
     assert len(shown) == 5
     assert shown <= {reason for _, _, reason in ROWS}

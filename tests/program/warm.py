@@ -7,6 +7,7 @@ files that are to be its stdout and stderr. The answer is the number of the proc
 parent is the one that asked: it is forked by a process that has ended by then.
 """
 
+import gc
 import importlib
 import io
 import json
@@ -38,6 +39,9 @@ def warm_up() -> None:
         raise RuntimeError("an import has started a thread, which a fork would lose")
     # Ctrl+C is for the tests, which then end this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # what is imported stays: no collection in a fork walks through it, which would copy its pages
+    gc.collect()
+    gc.freeze()
 
 
 def serve(asked: socket.socket) -> dict[str, Any] | None:

@@ -119,7 +119,7 @@ class Place:
         self, arguments: Sequence[str], environment: Mapping[str, str], program: Path = ENTRYPOINT
     ) -> subprocess.Popen[str]:
         """Start the program, isolated, in the workspace; the files of the runner are empty again."""
-        self._empty_files()
+        self.empty_files()
         return subprocess.Popen(
             [sys.executable, "-I", str(program), *arguments],
             cwd=self.workspace,
@@ -133,10 +133,11 @@ class Place:
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], program: Path = ENTRYPOINT) -> Ended:
         """Run the program to its end, in a process of its own that is forked where all of it is imported."""
-        self._empty_files()
+        self.empty_files()
         return self.end(Forked(program, arguments, self.workspace, environment))
 
-    def _empty_files(self) -> None:
+    def empty_files(self) -> None:
+        """Empty the files of the runner, as it does before each step."""
         self.output_file().write_text("", encoding="utf-8")
         self.summary_file().write_text("", encoding="utf-8")
 

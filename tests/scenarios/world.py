@@ -246,7 +246,7 @@ def build(simulator: Simulator, given: Tree) -> World:
     for key, contents in (given.get("packages") or {}).items():
         _package(world, key, contents or {})
     for fault in given.get("faults") or []:
-        simulator.faults.add(**_fault(fault))
+        simulator.faults.add(**_fault(world, fault))
     for redirect in given.get("redirects") or []:
         status = int(redirect["status"]) if "status" in redirect else None
         simulator.redirects.add(redirect["from"], redirect["to"], status)
@@ -276,9 +276,10 @@ def _converted(given: Tree, booleans: str) -> Tree:
     }
 
 
-def _fault(given: Tree) -> Tree:
+def _fault(world: World, given: Tree) -> Tree:
     numbers = {name: number_or_none(given[name]) for name in ("status", "times", "after") if name in given}
-    return dict(given) | numbers | ({"delay": float(given["delay"])} if "delay" in given else {})
+    paths = {"path": world.filled(given["path"])} if "path" in given else {}
+    return dict(given) | paths | numbers | ({"delay": float(given["delay"])} if "delay" in given else {})
 
 
 def _token(world: World, given: Tree) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from random import Random
+
+from package_keeper.execution.results import SendResult
 
 
 @dataclass(frozen=True)
@@ -15,14 +18,6 @@ class Permit:
     at: float = 0.0
 
 
-@dataclass(frozen=True)
-class Completed:
-    """A write that came back."""
-
-    key: int
-    error: BaseException | None
-
-
 @dataclass
 class WritePool:
     """Up to `width` writes are under way at once; `most` is how many may begin until the time is over."""
@@ -30,7 +25,7 @@ class WritePool:
     width: int = 1
     seed: int = 0
     most: int | None = None
-    waiting: dict[int, Callable[[], None]] = field(default_factory=dict)
+    waiting: dict[int, Callable[[], SendResult]] = field(default_factory=dict)
     widest: int = 0
     begun: list[int] = field(default_factory=list)
     winds_up: bool = False
@@ -62,25 +57,18 @@ class WritePool:
         del restores
         return 0.0
 
-    def start(self, key: int, leave: Permit, call: Callable[[], None]) -> None:
+    def start(self, key: int, leave: Permit, call: Callable[[Permit], SendResult]) -> None:
         assert isinstance(leave, Permit)
-        self.waiting[key] = call
+        self.waiting[key] = partial(call, leave)
         self.begun.append(key)
         self.widest = max(self.widest, len(self.waiting))
 
     def give_back(self, leave: Permit) -> None:
         self.returned.append(leave)
 
-    def completed(self) -> Sequence[Completed]:
+    def completed(self) -> Sequence[tuple[int, SendResult]]:
         keys = self.random.sample(sorted(self.waiting), self.random.randint(1, len(self.waiting)))
-        return [self._end(key) for key in keys]
-
-    def _end(self, key: int) -> Completed:
-        try:
-            self.waiting.pop(key)()
-        except Exception as error:  # noqa: BLE001  # reason: as a thread hands it over
-            return Completed(key, error)
-        return Completed(key, None)
+        return [(key, self.waiting.pop(key)()) for key in keys]
 
     def rest(self, seconds: float, *, restores: bool) -> None:
         raise AssertionError("nothing is under way, and nothing may begin")

@@ -1,6 +1,7 @@
 """The rules of the house (docs/architecture.md), read from the source; and proof that each rule can fail."""
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,15 +17,18 @@ MAY_IMPORT = {
     "__init__": frozenset[str](),
     "__main__": frozenset({"main"}),
     "errors": frozenset[str](),
-    "model": frozenset[str](),
+    "model": frozenset({"errors"}),
     "policy": frozenset({"model"}),
     "settings": frozenset({"model", "policy"}),
     "inputs": frozenset({"model", "policy", "settings", "errors"}),
     "report": frozenset({"model", "policy", "settings"}),
     "execution": frozenset({"model", "policy", "errors"}),
+    "operations": frozenset({"model", "policy", "settings", "errors", "execution"}),
     "github": frozenset({"model", "errors"}),
     "runner": frozenset({"model", "errors"}),
-    "main": frozenset({"errors", "model", "policy", "settings", "inputs", "execution", "github", "runner", "report"}),
+    "main": frozenset(
+        {"errors", "model", "policy", "settings", "inputs", "execution", "operations", "github", "runner", "report"}
+    ),
 }
 """Which rooms each room may import besides itself; the version number, in `__init__`, is everybody's."""
 
@@ -68,11 +72,29 @@ MAY_SAY_DRY_RUN = {
     "settings": "turns it into `Settings.writes`",
     "report": "tells people what kind of run it was",
     "main": "gives a dry run no writer",
-    "execution/exit_status.py": "finds the result word, `planned`, of a run that is over",
+    "operations/exit_status.py": "finds the result word, `planned`, of a run that is over",
 }
 
 POOL = "github/pool.py"
 """The one module that starts threads."""
+
+READS_A_RUN = ("report", "main")
+
+GUARDS = "policy/guards.py"
+
+_SENDERS = frozenset({"execution/deletions.py", "execution/restorations.py"})
+MAY_CALL = {
+    "attempt": frozenset({"execution/executor.py"}),
+    "delete_version": _SENDERS | {"execution/untag.py"},
+    "restore_version": _SENDERS,
+    "delete_package": _SENDERS,
+    "restore_package": _SENDERS,
+    "untag": _SENDERS,
+    "retag": _SENDERS,
+}
+"""The methods that write, or lead to a write, and the only modules that call them."""
+
+MOST_PROTOCOLS = 10
 
 LONGEST = 600
 
@@ -246,6 +268,55 @@ def there_is_no_dry_run_below_main(module: Module) -> Iterator[str]:
             yield module.at(getattr(node, "lineno", 0), f"{name}: there is no dry run below main")
 
 
+def only_operations_put_a_run_together(module: Module) -> Iterator[str]:
+    """Steps take values and give values: a `Run` is read by `report` and `main`, and made in `operations` alone."""
+    if module.room == "operations" or module.path == "model/run.py":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and module.room not in READS_A_RUN:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            if any(each.annotation is not None and "Run" in _names(each.annotation) for each in arguments):
+                yield module.at(node.lineno, f"{node.name} takes a Run")
+        if not isinstance(node, ast.Call):
+            continue
+        made = isinstance(node.func, ast.Name) and node.func.id == "Run" and (node.args or node.keywords)
+        changed = "replace" in _names(node.func) and node.args and _names(node.args[0]) & {"run", "_run"}
+        if made or changed:
+            yield module.at(node.lineno, "puts a Run together; only operations do")
+
+
+def only_guards_make_a_guarded_plan(module: Module) -> Iterator[str]:
+    """What can be written is a `GuardedPlan`, and only `policy/guards.py` makes one."""
+    if module.path == GUARDS:
+        return
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        made = "GuardedPlan" in _names(node.func)
+        changed = "replace" in _names(node.func) and node.args and "guarded" in _names(node.args[0])
+        if made or (changed and not isinstance(node.args[0], ast.Attribute)):
+            yield module.at(node.lineno, f"makes a GuardedPlan; only {GUARDS} does")
+
+
+def only_strategies_call_a_writer(module: Module) -> Iterator[str]:
+    """A write is sent by the executor, from a guarded plan, through a strategy: nobody else calls a writer."""
+    if module.room == "github":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            callers = MAY_CALL.get(node.func.attr)
+            if callers is not None and module.path not in callers:
+                yield module.at(node.lineno, f"calls .{node.func.attr}(…); only {', '.join(sorted(callers))} may")
+
+
+def _names(node: ast.AST) -> set[str]:
+    """All names and attributes in an expression."""
+    found = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    found |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    texts = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return found.union(*(re.findall(r"\w+", text) for text in texts))
+
+
 def modules_are_short(module: Module) -> Iterator[str]:
     """A module that does not fit into a head is two modules; a table of definitions is read line by line."""
     if module.path == DEFINITIONS:
@@ -264,6 +335,9 @@ RULES: tuple[Rule, ...] = (
     only_writers_name_a_method_that_writes,
     only_main_makes_writers,
     there_is_no_dry_run_below_main,
+    only_operations_put_a_run_together,
+    only_guards_make_a_guarded_plan,
+    only_strategies_call_a_writer,
     modules_are_short,
 )
 
@@ -275,7 +349,7 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
     (rooms_import_only_their_neighbours, "execution/a.py", "def f():\n    from package_keeper.inputs import parser"),
     (rooms_import_only_their_neighbours, "github/a.py", "from package_keeper.runner.workspace import Workspace"),
     (rooms_import_only_their_neighbours, "runner/a.py", "from package_keeper import github"),
-    (rooms_import_only_their_neighbours, "report/a.py", "from package_keeper.execution.run import Run"),
+    (rooms_import_only_their_neighbours, "report/a.py", "from package_keeper.execution.executor import Executor"),
     (rooms_import_only_their_neighbours, "errors.py", "from package_keeper.model.packages import Owner"),
     (rooms_import_only_their_neighbours, "inputs/a.py", "import package_keeper"),
     (rooms_import_only_their_neighbours, "inputs/a.py", "from .. import github"),
@@ -334,10 +408,26 @@ VIOLATIONS: tuple[tuple[Rule, str, str], ...] = (
     (there_is_no_dry_run_below_main, "execution/a.py", "if settings.dry_run: ..."),
     (there_is_no_dry_run_below_main, "github/a.py", "HttpClient(dry_run=True)"),
     (there_is_no_dry_run_below_main, "policy/a.py", "is_dry_run = True"),
+    (only_operations_put_a_run_together, "execution/a.py", "def step(run: Run) -> None: ..."),
+    (only_operations_put_a_run_together, "execution/a.py", "def step(*, run: 'Run | None' = None) -> None: ..."),
+    (only_operations_put_a_run_together, "main/a.py", "x = Run(plan=plan)"),
+    (only_operations_put_a_run_together, "main/a.py", "self._run = replace(self._run, broken=1)"),
+    (only_operations_put_a_run_together, "report/a.py", "x = dataclasses.replace(run, broken=1)"),
+    (only_guards_make_a_guarded_plan, "operations/a.py", "x = GuardedPlan(plan=plan, now=plan.writes)"),
+    (only_guards_make_a_guarded_plan, "execution/a.py", "x = plan_module.GuardedPlan(plan=plan)"),
+    (only_guards_make_a_guarded_plan, "operations/a.py", "x = replace(guarded, now=guarded.plan.writes)"),
+    (only_strategies_call_a_writer, "operations/a.py", "writing.writer.delete_version(package, 1)"),
+    (only_strategies_call_a_writer, "main/a.py", "writer.restore_package(package)"),
+    (only_strategies_call_a_writer, "operations/a.py", "strategy.attempt(write)"),
+    (only_strategies_call_a_writer, "operations/a.py", "writing.untagger.untag(write)"),
     (modules_are_short, "execution/a.py", "x = 1\n" * (LONGEST + 1)),
 )
 
 HARMLESS: tuple[tuple[str, str], ...] = (
+    ("operations/a.py", "def step(run: Run) -> Run:\n    return replace(run, plan=guarded.plan)"),
+    ("report/a.py", "def summary(run: Run) -> str:\n    return str(run.broken)"),
+    ("main/a.py", "x = Run()"),
+    ("operations/a.py", "x = replace(guarded.plan, groups=())"),
     (
         "main/app.py",
         "import os\nfrom package_keeper.github.rest import PackagesWriter\nx = os.environ\ndry_run = False",
@@ -419,6 +509,17 @@ def test_imports_have_no_circle() -> None:
         for name in ready:
             del left[name]
     assert left == {}
+
+
+def test_there_are_few_protocols() -> None:
+    """Each is a seam that a reader has to know."""
+    found = [
+        f"{module.path}: {node.name}"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and any("Protocol" in _names(base) for base in node.bases)
+    ]
+    assert len(found) <= MOST_PROTOCOLS, found
 
 
 def test_no_unit_test_starts_a_process() -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the wire share: a clock without waits, clients that are closed, a server that obeys."""
+"""What the wire tests share: clocks that do not wait, clients, and scripted servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRICKLING_HEAD = b"HTTP/1.1 200 Slowly\r\nX-Endless:"
 """The beginning of an answer whose head comes byte by byte, for hours."""
 
 
-LANES = Pool()
+POOL = Pool()
 """The threads of all tests: they have no end, so there are only these."""
 
 
@@ -123,8 +123,13 @@ class CrewClock(StillClock):
         self._changed.notify_all()
 
 
+def clock_of(clock: StillClock | SimulatedClock) -> Clock:
+    """The clock as the program takes it."""
+    return Clock(clock.now, clock.monotonic, clock.sleep)
+
+
 def retries(
-    clock: Clock,
+    clock: StillClock | SimulatedClock,
     say: Callable[[str], None],
     *,
     who: str = "GitHub",
@@ -134,20 +139,21 @@ def retries(
 ) -> Retries:
     """Make what a run has for one host: the pace, and what is tried again."""
     run_limits = RunLimits(polite, deadline)
-    rate_limiter = RateLimiter(clock, warn=say, tell=say, who=who, counts_points=counts_points, run_limits=run_limits)
-    return Retries(rate_limiter, clock, say)
+    time = clock_of(clock)
+    rate_limiter = RateLimiter(time, warn=say, tell=say, who=who, counts_points=counts_points, run_limits=run_limits)
+    return Retries(rate_limiter, time, say)
 
 
 @dataclass
 class Client:
-    """A http_client, with a clock that does not wait and everything it said."""
+    """An HTTP client, with a clock that does not wait and everything that it logged."""
 
     http_client: HttpClient
     clock: StillClock
     said: list[str]
 
     def reader(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesReader:
-        return PackagesReader(self.http_client, Owner(login=login, type=kind), LANES)
+        return PackagesReader(self.http_client, Owner(login=login, type=kind), POOL)
 
     def writer(self, login: str = "acme", kind: OwnerType = OwnerType.ORGANIZATION) -> PackagesWriter:
         return PackagesWriter(self.http_client, Owner(login=login, type=kind))

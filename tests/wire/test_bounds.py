@@ -1,4 +1,4 @@
-"""No answer takes longer, or is larger, than it may: REST, registry and PyGithub, through TLS and proxies too.
+"""Every answer is bounded in time and size: REST, registry and PyGithub, also through TLS and proxies.
 
 Everything goes over real sockets, with bounds of fractions of a second.
 """
@@ -23,7 +23,7 @@ from package_keeper.github.registry import RegistryWriter
 from package_keeper.github.repositories import PyGithubClient, Repositories
 from package_keeper.model.packages import PackageName, PackageType
 from tests.wire.machinery import (
-    LANES,
+    POOL,
     TRICKLE,
     TRICKLING_HEAD,
     Scripted,
@@ -59,7 +59,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("slow", SLOW)
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-def test_an_answer_that_trickles_is_lost(method: str, slow: bytes) -> None:
+def test_an_answer_that_trickles_is_cut_off(method: str, slow: bytes) -> None:
     missing = answer(404, b'{"message": "Package version not found."}')
     with Scripted([slow, missing]) as server, client(server.url) as ours, within(2):
         with pytest.raises(ApiError) as caught:
@@ -96,7 +96,7 @@ def test_the_bound_shrinks_to_what_time_limit_leaves(method: str, slow: bytes, m
         ours.close()
 
 
-def test_what_is_sent_in_the_last_moment_has_time_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_just_before_the_time_limit_has_time_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 60.0)
     clock = StillClock()
     for deadline, read, write in ((1_000.0, 60, 60), (20.0, 20, 20), (5.0, 5, 10), (0.01, 3, 10), (-5.0, 3, 10)):
@@ -107,13 +107,13 @@ def test_what_is_sent_in_the_last_moment_has_time_for_its_answer(monkeypatch: py
 @contextlib.contextmanager
 def registry(url: str) -> Iterator[RegistryWriter]:
     clock = StillClock()
-    made = RegistryWriter(url, "acme", TOKEN, retries=retries(clock, print, who="the registry"), pool=LANES)
+    made = RegistryWriter(url, "acme", TOKEN, retries=retries(clock, print, who="the registry"), pool=POOL)
     yield made
     made._session.close()
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_the_registry_s_answers_have_the_same_bound(slow: bytes) -> None:
+def test_answers_of_the_registry_have_the_same_bound(slow: bytes) -> None:
     with Scripted([slow, answer(200, b"{}")]) as server, registry(server.url) as ours, within(2):
         assert ours.manifest_bytes(IMAGE, "v1") == b"{}"
         assert len(server.requests) == 2
@@ -135,7 +135,7 @@ def repositories(url: str, said: list[str], deadline: float | None = None) -> It
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_pygithub_s_answers_have_the_same_bound(slow: bytes) -> None:
+def test_answers_to_pygithub_have_the_same_bound(slow: bytes) -> None:
     said: list[str] = []
     with Scripted([slow, answer(200, REPOSITORY), slow, FINE]) as server, repositories(server.url, said) as ours:
         with within(3):
@@ -153,7 +153,7 @@ def test_pygithub_keeps_its_connection_open() -> None:
 
 
 @pytest.mark.parametrize("step", [answer(202), answer(301, b"", "Location: {url}/other")])
-def test_pygithub_does_not_go_round_in_circles(step: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirects_of_pygithub_in_a_circle_end(step: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(github.Consts, "PROCESSING_202_WAIT_TIME", 0.2)
     with Scripted([]) as server, repositories(server.url, [], deadline=0.6) as ours, within(2):
         # two places that send on to each other: one that sends on to itself is told at once
@@ -164,7 +164,7 @@ def test_pygithub_does_not_go_round_in_circles(step: bytes, monkeypatch: pytest.
         assert len(server.requests) > 2
 
 
-def test_pygithub_s_answers_are_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_to_pygithub_have_the_same_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("package_keeper.github.repositories.LARGEST_ANSWER", 1 << 20)
     large = b"[%s]" % (b" " * (2 << 20))
     with Scripted([answer(200, large)]) as server, repositories(server.url, []) as ours:
@@ -230,7 +230,7 @@ def at_most_a_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
         b"HTTP/1.1 200 Endless\r\n\r\n" + b" " * (8 << 20),
     ],
 )
-def test_of_an_answer_that_is_too_large_no_more_is_read(large: bytes) -> None:
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(large: bytes) -> None:
     with Scripted([large]) as server, client(server.url) as ours, within(3):
         tracemalloc.start()
         with pytest.raises(ApiError, match="the answer is larger than 1 MB, and was not read to its end") as caught:
@@ -243,7 +243,7 @@ def test_of_an_answer_that_is_too_large_no_more_is_read(large: bytes) -> None:
 
 
 @pytest.mark.usefixtures("at_most_a_megabyte")
-def test_an_answer_that_is_just_not_too_large_comes_whole() -> None:
+def test_an_answer_of_the_largest_size_is_read() -> None:
     with Scripted([answer(200, EXACT)]) as server, client(server.url) as ours:
         assert ours.http_client.send("GET", "/x").body == EXACT
 
@@ -258,7 +258,7 @@ def test_a_write_whose_answer_is_too_large_may_have_been_carried_out() -> None:
 
 
 @pytest.mark.usefixtures("at_most_a_megabyte")
-def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones() -> None:
+def test_a_page_that_is_too_large_is_requested_in_smaller_ones() -> None:
     versions = json.dumps([{"id": 7, "name": "1.0.0"}]).encode()
     with Scripted([answer(200, EXACT + b" "), answer(200, versions)]) as server, client(server.url) as ours:
         assert [version.id for version in ours.reader().versions(LIB)] == [7]

@@ -1,4 +1,4 @@
-"""Budgets, drift and many writes at once: what is left, what is said, and what the next run does.
+"""Time limits, rate limits and changes by others during a run, and what the next run does.
 
 The real program runs as a process of its own. Where minutes must pass, the test lets them pass (timed.py).
 """
@@ -14,7 +14,7 @@ from tests.scenarios.program import Ended, Place, receipt_lines
 from tests.simulator import Package, Simulator
 from tests.simulator.images import push_image
 from tests.wire import timed
-from tests.wire.test_interruptions import wait_until
+from tests.wire.interrupting import wait_until
 from tests.wire.world import TOKEN, environment
 
 OLD = "2026-01-01T00:00:00Z"
@@ -95,7 +95,9 @@ def test_a_server_without_limits_is_not_waited_for(sim: Simulator, place: Place)
 
 
 @pytest.mark.parametrize("delay", ["even", "uneven"])
-def test_side_by_side_the_newest_is_what_github_keeps_as_the_last(sim: Simulator, place: Place, delay: str) -> None:
+def test_in_parallel_deletions_github_keeps_the_newest_as_the_last_version(
+    sim: Simulator, place: Place, delay: str
+) -> None:
     package = versions(sim, 30)
     sim.latency = 0.01
     if delay == "uneven":
@@ -107,7 +109,7 @@ def test_side_by_side_the_newest_is_what_github_keeps_as_the_last(sim: Simulator
     assert ended.array("versions")[-1]["outcome"] == "last-version"
 
 
-def test_a_cancelled_run_lets_all_writes_end_that_are_under_way(sim: Simulator, place: Place) -> None:
+def test_a_cancelled_run_waits_for_the_writes_in_flight(sim: Simulator, place: Place) -> None:
     package = versions(sim, 60)
     sim.faults.add("DELETE", "/versions/", action="delay", delay=0.5, times=None)
     process = place.start([], environment(sim, place, **NPM))
@@ -125,7 +127,7 @@ def test_a_cancelled_run_lets_all_writes_end_that_are_under_way(sim: Simulator, 
     assert (undone.status, undone.count("restored"), len(package.active())) == (0, gone, 60)
 
 
-def test_a_refusal_pauses_all_and_loses_nothing(sim: Simulator, place: Place) -> None:
+def test_a_rate_limit_pauses_all_writes_and_loses_none(sim: Simulator, place: Place) -> None:
     package = versions(sim, 40)
     sim.faults.add(
         "DELETE", "/versions/", status=429, message="You have exceeded a secondary rate limit.",
@@ -168,7 +170,7 @@ def test_a_tag_that_moves_during_a_long_run_keeps_its_image(sim: Simulator, imag
     assert "the lists are more than five minutes old" in ended.said
 
 
-def test_what_is_pushed_during_a_long_run_and_built_on_old_parts_stays_whole(
+def test_an_image_pushed_during_a_run_keeps_the_old_parts_that_it_needs(
     sim: Simulator, images: Package, place: Place
 ) -> None:
     deletions_take_two_minutes(sim, place)
@@ -187,7 +189,7 @@ def test_what_is_pushed_during_a_long_run_and_built_on_old_parts_stays_whole(
     assert ended.count("broken") == 0
 
 
-def test_versions_that_went_meanwhile_are_not_asked_for(sim: Simulator, place: Place) -> None:
+def test_versions_that_others_deleted_are_not_requested(sim: Simulator, place: Place) -> None:
     package = versions(sim, 8)
     deletions_take_two_minutes(sim, place)
     last = package.find("1.6.0")

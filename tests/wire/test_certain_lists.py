@@ -1,4 +1,4 @@
-"""The client's certain lists over real sockets: what is asked for, and what is believed."""
+"""The client's certain lists over real sockets: which pages are requested, and which lists are accepted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def missing_from_page_2(sim: Simulator, made: list[int], number: int, times: int
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_vanished_from_two_readings_is_asked_for(sim: Simulator, there: bool) -> None:
+def test_a_version_that_vanished_from_two_readings_is_requested_by_its_id(sim: Simulator, there: bool) -> None:
     made = stocked(sim, 150)[key(0)]
     package = sim.package("acme", "npm", "app0")
     lost = made[10]
@@ -46,7 +46,7 @@ def test_what_vanished_from_two_readings_is_asked_for(sim: Simulator, there: boo
         assert sorted(ids(found)) == [number for number in made if number != lost]
 
 
-def test_nothing_is_asked_for_by_itself_where_readings_agree(sim: Simulator) -> None:
+def test_no_version_is_requested_by_its_id_when_readings_agree(sim: Simulator) -> None:
     made = stocked(sim, 350, 80)
     with client(sim.url, TOKEN) as ours:
         reader = ours.reader()
@@ -59,7 +59,7 @@ def test_nothing_is_asked_for_by_itself_where_readings_agree(sim: Simulator) -> 
     assert len(sim.requests) == 4 + 1, "neither a count nor a second look at the first page"
 
 
-def test_lists_that_need_not_be_certain_are_read_as_before(sim: Simulator) -> None:
+def test_lists_that_need_not_be_certain_are_read_once(sim: Simulator) -> None:
     made = stocked(sim, 150, 150)
     with client(sim.url, TOKEN) as ours:
         reader = ours.reader()
@@ -90,7 +90,7 @@ def test_a_list_that_is_incomplete_is_never_certain(sim: Simulator, page: int) -
         assert "Configure SSO" in remark
 
 
-def test_a_list_of_what_is_deleted_says_so_too(sim: Simulator) -> None:
+def test_an_incomplete_list_of_deleted_versions_is_reported_too(sim: Simulator) -> None:
     stocked(sim, 3)
     package = sim.package("acme", "npm", "app0")
     package.remove(package.active()[0])
@@ -101,7 +101,7 @@ def test_a_list_of_what_is_deleted_says_so_too(sim: Simulator) -> None:
         assert reader.is_incomplete(key(0))
 
 
-def test_many_packages_that_are_incomplete_are_one_remark_with_the_address_that_github_names(sim: Simulator) -> None:
+def test_many_incomplete_packages_are_one_remark_with_the_address_of_github(sim: Simulator) -> None:
     made = stocked(sim, *[1] * 8)
     headers = {"x-github-sso": "partial-results; url=https://github.com/orgs/acme/sso?authorization_request=x"}
     sim.faults.add("GET", "/versions", status=200, body=[], headers=headers, times=None)
@@ -114,7 +114,7 @@ def test_many_packages_that_are_incomplete_are_one_remark_with_the_address_that_
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_nothing_that_stays_is_missed_whatever_happens_meanwhile(sim: Simulator, seed: int) -> None:
+def test_no_version_that_stays_is_missed_whatever_others_do(sim: Simulator, seed: int) -> None:
     chance = random.Random(seed)
     made = stocked(sim, *(chance.choice([100, 101, 150, 199, 201, 299]) for _ in range(3)))
     left = 6

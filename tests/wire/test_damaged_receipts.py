@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.execution.receipt import Ending, Receipt, ReceiptProblem, damage, read_receipt
-from package_keeper.model.words import Outcome
+from package_keeper.model.plan import Outcome
 from package_keeper.runner.workspace import Workspace
 from tests.scenarios.program import ROOT
 from tests.unit.execution.test_receipt import WRITES, Paper, deletion, writer

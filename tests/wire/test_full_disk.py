@@ -6,63 +6,35 @@ What the system lets a file grow to stands for the disk, as anybody may set it: 
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.scenarios.program import ENTRYPOINT, Ended, Place
+from tests.scenarios.program import Ended, Place
 from tests.simulator import Package, Simulator
+from tests.wire.interrupting import ALL, NUMBER, RECEIPT, Directed, Held, names, npm_package, wait_until
 from tests.wire.world import TOKEN
-
-NUMBER = 8
-RECEIPT = "package-keeper-receipt.jsonl"
-ALL = {f"1.{number}.0" for number in range(NUMBER)} | {"2.0.0"}
 
 
 @pytest.fixture
 def package(sim: Simulator) -> Package:
-    made = sim.add_package("acme", "npm", "app")
-    for number in range(NUMBER):
-        made.add_version(f"1.{number}.0", created_at=f"2026-01-{number + 1:02}T00:00:00Z")
-    made.add_version("2.0.0", created_at="2026-02-01T00:00:00Z")
-    return made
+    return npm_package(sim)
 
 
 def command(sim: Simulator, place: Place, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """A command line, which writes no file but the receipt."""
     environment = {"GH_TOKEN": TOKEN, "GITHUB_API_URL": sim.url, "GITHUB_REPOSITORY_OWNER": "acme"}
-    always = ("--package-type", "npm", "--no-dry-run", "--format", "json")
-    return [*arguments, *always], place.terminal_environment(environment)
+    # what is measured would be written to the disk that is full
+    plain = {name: text for name, text in place.terminal_environment(environment).items() if "COVERAGE" not in name}
+    return [*arguments, "--package-type", "npm", "--no-dry-run", "--format", "json"], plain
 
 
-def start(sim: Simulator, place: Place, *arguments: str) -> subprocess.Popen[str]:
-    """Start the program so that it writes nothing else, least of all the compiled modules that other tests run."""
-    line, environment = command(sim, place, "delete", "--package", "app", "--versions", "1.*", *arguments)
-    for file in (place.output_file(), place.summary_file()):
-        file.write_text("", encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, "-I", "-B", str(ENTRYPOINT), *line],
-        cwd=place.workspace,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(sim: Simulator, place: Place, *arguments: str) -> Directed:
+    return Directed(place, *command(sim, place, "delete", "--package", "app", "--versions", "1.*", *arguments))
 
 
-def names(package: Package) -> set[str]:
-    return {version.name for version in package.active()}
-
-
-def wait_until(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < until, "the run did not get so far"
-        time.sleep(0.005)
+def limit(run: Directed, size: int) -> None:
+    """Let the files of a run grow to this size."""
+    resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def undo(sim: Simulator, place: Place) -> Ended:
@@ -78,9 +50,12 @@ def size(place: Place) -> int:
 def test_nothing_is_sent_after_a_disk_is_full_and_undo_takes_back_what_was(
     sim: Simulator, package: Package, place: Place, room: int
 ) -> None:
-    process = start(sim, place, "--pace", "polite")
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-    ended = place.end(process)
+    first = Held(sim, "GET", "/packages/")
+    run = start(sim, place, "--pace", "polite")
+    first.wait()
+    limit(run, room)
+    first.release()
+    ended = run.end()
     assert ended.status == 1, ended.said
     assert any("cannot be written any more" in text for text in ended.annotations["error"])
     assert size(place) == room
@@ -99,19 +74,20 @@ def test_nothing_is_sent_after_a_disk_is_full_and_undo_takes_back_what_was(
 def test_answers_that_were_under_way_when_the_disk_was_full_are_lines_of_their_own(
     sim: Simulator, package: Package, place: Place
 ) -> None:
-    # the first is answered at once, and breaks off; by the time of the others there is room again
-    sim.faults.add("DELETE", "/versions/", action="delay", delay=2.5, after=1, times=None)
-    process = start(sim, place)
-
-    def fill(*_: object) -> None:
-        filled.append(size(place) + 100)
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (filled[0], resource.RLIM_INFINITY))
-
-    filled: list[int] = []
-    sim.on("DELETE", "/versions/", fill, times=1)
-    wait_until(lambda: bool(filled) and size(place) == filled[0])
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    ended = place.end(process)
+    # the first is answered at once, and its line breaks off; by the time of the others there is room again
+    selected = (version for version in package.active() if version.name.startswith("1."))
+    first, *others = (Held(sim, "DELETE", f"/versions/{version.id}$") for version in selected)
+    run = start(sim, place)
+    for held in (first, *others):
+        held.wait()
+    filled = size(place) + 100
+    limit(run, filled)
+    first.release()
+    wait_until(lambda: size(place) == filled)
+    limit(run, resource.RLIM_INFINITY)
+    for held in others:
+        held.release()
+    ended = run.end()
     assert ended.status == 1, ended.said
     gone = ALL - names(package)
     lines = (place.workspace / RECEIPT).read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Whose packages a run concerns: asked once, for every kind of token and account."""
+"""Whose packages a run is about, for every kind of token and account."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_another_user_for_every_token(sim: Simulator, kind: str) -> None:
     assert resolve(sim.url, "hubot") == Owner(login="hubot", type=OwnerType.USER)
 
 
-def test_the_tokens_own_account_is_asked_as_such(sim: Simulator) -> None:
+def test_the_tokens_own_account_is_an_authenticated_user(sim: Simulator) -> None:
     sim.add_token(TOKEN, login="Octocat")
     assert resolve(sim.url, "octocat") == Owner(login="Octocat", type=OwnerType.AUTHENTICATED_USER)
 
@@ -66,12 +66,12 @@ def test_tokens_without_an_account_see_their_owner_as_a_user(sim: Simulator, kin
 
 
 @pytest.mark.parametrize("word", ["organization", "user"])
-def test_an_explicit_type_asks_nobody(sim: Simulator, word: str) -> None:
+def test_an_explicit_type_sends_no_request(sim: Simulator, word: str) -> None:
     assert resolve(sim.url, "whoever", word) == Owner(login="whoever", type=OwnerType(word))
     assert sim.requests == []
 
 
-def test_the_own_account_needs_no_name_and_refuses_another(sim: Simulator) -> None:
+def test_authenticated_user_needs_no_name_and_rejects_another(sim: Simulator) -> None:
     sim.add_token(TOKEN, login="octocat")
     own = Owner(login="octocat", type=OwnerType.AUTHENTICATED_USER)
     assert resolve(sim.url, "", "authenticated-user") == own
@@ -96,7 +96,7 @@ def test_no_such_account_is_bad_input(sim: Simulator) -> None:
         resolve(sim.url, "nobody")
 
 
-def test_a_wrong_token_is_said_to_be_wrong(sim: Simulator) -> None:
+def test_a_wrong_token_is_not_authorized(sim: Simulator) -> None:
     for login, word in (("acme", "auto"), ("octocat", "authenticated-user")):
         with pytest.raises(NotAuthorized, match="Bad credentials") as caught:
             resolve(sim.url, login, word)
@@ -104,7 +104,7 @@ def test_a_wrong_token_is_said_to_be_wrong(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("action", ["respond", "close", "truncate", "garbage"])
-def test_a_server_that_fails_once_is_asked_again(sim: Simulator, action: str) -> None:
+def test_a_server_error_is_retried(sim: Simulator, action: str) -> None:
     sim.add_token(TOKEN)
     sim.faults.add("GET", "/users/acme", action=action, status=502, times=2 if action == "respond" else 1)
     clock = StillClock()
@@ -143,7 +143,7 @@ def test_a_renamed_account_is_found_through_the_redirect(sim: Simulator) -> None
 
 
 @pytest.mark.parametrize("location", ["{elsewhere}/users/acme", "https://127.0.0.1:1/users/acme"])
-def test_a_redirect_to_another_host_ends_the_run_well_and_gets_no_token(location: str) -> None:
+def test_a_redirect_to_another_host_ends_the_run_and_gets_no_token(location: str) -> None:
     with Scripted([answer(200, GOOD)]) as elsewhere, Scripted([b""]) as server:
         server.answers = [answer(301, b"", "Location: " + location.replace("{elsewhere}", elsewhere.url))]
         try:
@@ -165,7 +165,7 @@ def test_a_redirect_to_another_host_ends_the_run_well_and_gets_no_token(location
     ],
     ids=["empty", "null", "html", "302", "307", "403"],
 )
-def test_the_kind_of_an_account_is_never_guessed(strange: bytes) -> None:
+def test_the_type_of_an_account_is_never_guessed(strange: bytes) -> None:
     with Scripted([strange]) as server, pytest.raises((NotAuthorized, Unreachable, BadInput)):
         resolve(server.url, "acme")
 

@@ -7,28 +7,41 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.program import Place, receipt_lines
+from tests.program.forked import Forked
+from tests.scenarios.program import SCALED, Ended, Place, time_of
 from tests.simulator import Package, Simulator
-from tests.wire.world import TOKEN
+from tests.wire.interrupting import (
+    ALL,
+    NUMBER,
+    RECEIPT,
+    Directed,
+    Held,
+    lines_by_outcome,
+    names,
+    npm_package,
+    wait_until,
+)
+from tests.wire.world import TOKEN, furnished
 
-NUMBER = 8
-RECEIPT = "package-keeper-receipt.jsonl"
+SCALE = 20.0
 
 
 @pytest.fixture
 def package(sim: Simulator) -> Package:
-    made = sim.add_package("acme", "npm", "app")
-    for number in range(NUMBER):
-        made.add_version(f"1.{number}.0", created_at=f"2026-01-{number + 1:02}T00:00:00Z")
-    made.add_version("2.0.0", created_at="2026-02-01T00:00:00Z")
-    return made
+    return npm_package(sim)
+
+
+@pytest.fixture
+def quick() -> Iterator[Simulator]:
+    """A GitHub whose time, and that of its clients, passes faster: for runs that are to be found waiting."""
+    with Simulator(time_scale=SCALE) as simulator:
+        yield furnished(simulator)
+    assert simulator.errors == []
 
 
 def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
@@ -48,46 +61,27 @@ def environment(sim: Simulator, place: Place, **more: str) -> dict[str, str]:
     return place.action_environment(inputs | {name.replace("_", "-"): text for name, text in more.items()})
 
 
-def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 30
-    while not reached():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, "the run did not get so far"
-        time.sleep(0.005)
+def undo(sim: Simulator, place: Place) -> Ended:
+    return Directed(
+        place, [], environment(sim, place, operation="restore", versions="", package="", undo=RECEIPT)
+    ).end()
 
 
-def undo(sim: Simulator, place: Place, receipt: str = RECEIPT) -> tuple[int, dict[str, str]]:
-    ended = place.run([], environment(sim, place, operation="restore", versions="", package="", undo=receipt))
-    return ended.status, ended.outputs
-
-
-def lines_by_outcome(place: Place) -> dict[str, list[str]]:
-    """The names of versions by the last outcome that the receipt gives them."""
-    last: dict[int, dict[str, Any]] = {}
-    for line in receipt_lines(place.workspace / RECEIPT):
-        last[line["seq"]] = line
-    found: dict[str, list[str]] = {}
-    for line in last.values():
-        found.setdefault(line["outcome"], []).append(line["name"])
-    return found
-
-
-def names(package: Package) -> set[str]:
-    return {version.name for version in package.active()}
-
-
-ALL = {f"1.{number}.0" for number in range(NUMBER)} | {"2.0.0"}
+def scaled(sim: Simulator, place: Place) -> Forked:
+    place.empty_files()
+    return Forked(SCALED, time_of(sim), place.workspace, environment(sim, place))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancelled_run_ends_after_the_write_that_is_under_way(
     sim: Simulator, package: Package, place: Place, number: signal.Signals
 ) -> None:
-    sim.faults.add("DELETE", "/versions/", action="delay", delay=0.25, times=None)
-    process = place.start([], environment(sim, place))
-    wait_until(lambda: len(sim.writes) >= 3, process)
-    process.send_signal(number)
-    ended = place.end(process)
+    third = Held(sim, "DELETE", "/versions/", after=2)
+    run = Directed(place, [], environment(sim, place), forked=False)
+    third.wait()
+    run.send_signal(number)
+    third.release()
+    ended = run.end()
     assert ended.status == 130
     assert "Traceback" not in ended.said
     assert ended.outputs["result"] == "cancelled"
@@ -98,53 +92,47 @@ def test_a_cancelled_run_ends_after_the_write_that_is_under_way(
     outcomes = [version["outcome"] for version in ended.array("versions")]
     assert outcomes == ["done"] * 3 + ["out-of-time"] * (NUMBER - 3)
     assert "Cancelled" in ended.summary
-    sim.faults.clear()
-    status, outputs = undo(sim, place)
-    assert (status, outputs["restored-count"]) == (0, "3")
+    undone = undo(sim, place)
+    assert (undone.status, undone.count("restored")) == (0, 3)
     assert names(package) == ALL
 
 
 def test_a_second_signal_cuts_the_write_off_and_the_receipt_leaves_it_open(
     sim: Simulator, package: Package, place: Place
 ) -> None:
-    sim.faults.add("DELETE", "/versions/", action="delay", delay=2.5, after=2, times=1)
-    process = place.start([], environment(sim, place))
-    wait_until(lambda: len(sim.writes) == 3, process)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    ended = place.end(process)
-    assert time.monotonic() - began < 2
+    third = Held(sim, "DELETE", "/versions/", after=2)
+    run = Directed(place, [], environment(sim, place))
+    third.wait()
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGTERM)
+    # it ends although the write is not answered
+    ended = run.end()
     assert ended.status == 130
     assert "Traceback" not in ended.said
     assert lines_by_outcome(place) == {"done": ["1.0.0", "1.1.0"], "started": ["1.2.0"]}
     assert (ended.count("deleted"), ended.count("failed"), ended.count("remaining")) == (2, 1, NUMBER - 3)
     # the simulated GitHub, like the real one, carries the request out although nobody waits for the answer
-    wait_until_gone = time.monotonic() + 10
-    while "1.2.0" in names(package) and time.monotonic() < wait_until_gone:
-        time.sleep(0.02)
-    status, outputs = undo(sim, place)
-    assert (status, outputs["restored-count"]) == (0, "3")
+    third.release()
+    wait_until(lambda: "1.2.0" not in names(package))
+    undone = undo(sim, place)
+    assert (undone.status, undone.count("restored")) == (0, 3)
     assert names(package) == ALL
 
 
 def test_undo_of_a_write_that_was_cut_off_and_never_happened(sim: Simulator, package: Package, place: Place) -> None:
-    sim.latency = 0
-    blocked = sim.on("DELETE", "/versions/", lambda *_: time.sleep(1.5), after=1, times=1)
-    sim.faults.add("DELETE", "/versions/", action="close", after=1, times=1)
-    process = place.start([], environment(sim, place))
-    wait_until(lambda: blocked.hits == 1, process)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    ended = place.end(process)
+    second = Held(sim, "DELETE", "/versions/", after=1)
+    closed = sim.faults.add("DELETE", "/versions/", action="close", after=1, times=1)
+    run = Directed(place, [], environment(sim, place))
+    second.wait()
+    run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGTERM)
+    ended = run.end()
     assert ended.status == 130
     assert lines_by_outcome(place) == {"done": ["1.0.0"], "started": ["1.1.0"]}
-    time.sleep(1.6)
-    sim.faults.clear()
-    status, outputs = undo(sim, place)
-    assert (status, outputs["restored-count"], outputs["skipped-count"]) == (0, "1", "1")
+    second.release()
+    wait_until(lambda: closed.hits == 1)
+    undone = undo(sim, place)
+    assert (undone.status, undone.count("restored"), undone.count("skipped")) == (0, 1, 1)
     assert names(package) == ALL
 
 
@@ -152,36 +140,33 @@ def test_undo_of_a_write_that_was_cut_off_and_never_happened(sim: Simulator, pac
 def test_a_killed_run_leaves_a_receipt_that_undoes_it(
     sim: Simulator, package: Package, place: Place, before: int
 ) -> None:
-    sim.faults.add("DELETE", "/versions/", action="delay", delay=0.2, times=None)
-    process = place.start([], environment(sim, place))
-    wait_until(lambda: len(sim.writes) >= before, process)
-    process.kill()
-    process.communicate()
-    time.sleep(0.4)
-    gone = ALL - names(package)
+    last = Held(sim, "DELETE", "/versions/", after=before - 1)
+    run = Directed(place, [], environment(sim, place))
+    last.wait()
+    run.process.kill()
+    run.process.communicate()
+    last.release()
+    wait_until(lambda: len(ALL - names(package)) == before)
     found = lines_by_outcome(place)
-    assert set(found.get("done", ())) <= gone <= {*found.get("done", ()), *found.get("started", ())}
-    assert len(found.get("started", ())) <= 1
-    sim.faults.clear()
-    status, outputs = undo(sim, place)
-    assert status == 0
-    assert outputs["restored-count"] == str(len(gone))
+    assert set(found.get("done", ())) == {f"1.{number}.0" for number in range(before - 1)}
+    assert found["started"] == [f"1.{before - 1}.0"]
+    undone = undo(sim, place)
+    assert (undone.status, undone.count("restored")) == (0, before)
     assert names(package) == ALL
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_wait_for_a_limit_ends_at_once(
-    sim: Simulator, package: Package, place: Place, number: signal.Signals
-) -> None:
+def test_a_wait_for_a_limit_ends_at_once(quick: Simulator, place: Place, number: signal.Signals) -> None:
+    package = npm_package(quick)
     message = "You have exceeded a secondary rate limit."
-    sim.faults.add("DELETE", "/versions/", status=403, message=message, headers={"Retry-After": "60"}, after=1)
-    process = place.start([], environment(sim, place))
-    wait_until(lambda: len(sim.writes) >= 2, process)
+    # that are five minutes of the machine
+    wait = {"Retry-After": str(int(300 * SCALE))}
+    limit = quick.faults.add("DELETE", "/versions/", status=403, message=message, headers=wait, after=1)
+    process = scaled(quick, place)
+    wait_until(lambda: limit.hits == 1, process)
     time.sleep(0.1)
-    began = time.monotonic()
     process.send_signal(number)
     ended = place.end(process)
-    assert time.monotonic() - began < 3
     assert ended.status == 130
     assert ended.outputs["result"] == "cancelled"
     assert (ended.count("deleted"), ended.count("remaining"), ended.count("failed")) == (1, NUMBER - 1, 0)
@@ -189,37 +174,35 @@ def test_a_wait_for_a_limit_ends_at_once(
     assert lines_by_outcome(place) == {"done": ["1.0.0"], "out-of-time": ["1.1.0"]}
 
 
-def test_a_wait_before_a_retry_ends_at_once_and_the_write_stays_open(
-    sim: Simulator, package: Package, place: Place
-) -> None:
-    sim.faults.add("DELETE", "/versions/", action="close-after", after=1)
-    sim.faults.add("DELETE", "/versions/", status=503, after=1, times=None)
-    process = place.start([], environment(sim, place))
-    wait_until(lambda: len(sim.writes) >= 4, process)
-    time.sleep(0.1)
+def test_a_wait_before_a_retry_ends_at_once_and_the_write_stays_open(quick: Simulator, place: Place) -> None:
+    package = npm_package(quick)
+    quick.faults.add("DELETE", "/versions/", action="close-after", after=1)
+    quick.faults.add("DELETE", "/versions/", status=503, after=1, times=None)
+    process = scaled(quick, place)
+    wait_until(lambda: len(quick.writes) >= 4, process)
     process.send_signal(signal.SIGTERM)
     ended = place.end(process)
     assert ended.status == 130
     assert ALL - names(package) == {"1.0.0", "1.1.0"}
     found = lines_by_outcome(place)
     assert found["done"] == ["1.0.0"]
-    sim.faults.clear()
-    status, outputs = undo(sim, place)
-    assert (status, outputs["restored-count"]) == (0, "2"), found
+    quick.faults.clear()
+    undone = undo(quick, place)
+    assert (undone.status, undone.count("restored")) == (0, 2), found
     assert names(package) == ALL
 
 
 @pytest.mark.parametrize("operation", ["list", "delete", "restore"])
 def test_reading_is_cancelled_at_once(sim: Simulator, package: Package, place: Place, operation: str) -> None:
-    sim.faults.add("GET", "/versions", action="delay", delay=5, times=None)
+    # it is answered when the run has ended
+    held = Held(sim, "GET", "/versions")
     # an operation that writes nothing refuses `false`
     dry_run = "" if operation == "list" else "false"
-    process = place.start([], environment(sim, place, operation=operation, dry_run=dry_run))
-    wait_until(lambda: any("/versions" in request.path for request in sim.requests), process)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    ended = place.end(process)
-    assert time.monotonic() - began < 3
+    run = Directed(place, [], environment(sim, place, operation=operation, dry_run=dry_run))
+    held.wait()
+    run.send_signal(signal.SIGINT)
+    ended = run.end()
+    held.release()
     assert ended.status == 130
     assert "Traceback" not in ended.said
     assert ended.outputs["result"] == "cancelled"
@@ -231,18 +214,15 @@ def test_reading_is_cancelled_at_once(sim: Simulator, package: Package, place: P
 def test_nothing_cuts_the_report_off(sim: Simulator, package: Package, place: Place) -> None:
     pipe = place.runner / "pipe"
     os.mkfifo(pipe)
-    process = place.start([], environment(sim, place) | {"GITHUB_STEP_SUMMARY": str(pipe)})
-    wait_until(lambda: names(package) == {"2.0.0"}, process)
-    # the program waits for somebody to read its summary: that is where the signals strike
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
-    assert process.poll() is None, process.communicate()
+    run = Directed(place, [], environment(sim, place) | {"GITHUB_STEP_SUMMARY": str(pipe)}, forked=False)
+    # the report has begun, and waits for somebody to read the summary: that is where the signals strike
+    wait_until(lambda: run.ignores(signal.SIGTERM), run.process)
+    run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.process.poll() is None, run.process.communicate()
     with pipe.open(encoding="utf-8") as reader:
         summary = reader.read()
-    ended = place.end(process)
+    ended = run.end()
     assert "Traceback" not in ended.said
     assert "Done" in summary
     assert (ended.status, ended.outputs["result"]) == (0, "done")

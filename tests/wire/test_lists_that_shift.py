@@ -77,7 +77,7 @@ def delete_between(sim: Simulator, package: Package, gone: Version, page: int, *
 
 @pytest.mark.parametrize("scope", [NAMED, GLOB], ids=["named", "glob"])
 @pytest.mark.parametrize("pages", [2, 3])
-def test_the_parts_of_an_index_that_slips_through_are_no_leftovers(
+def test_the_parts_of_an_index_that_a_reading_missed_are_no_leftovers(
     sim: Simulator, place: Place, pages: int, scope: dict[str, str]
 ) -> None:
     package, others = filled(sim, pages)
@@ -92,7 +92,7 @@ def test_the_parts_of_an_index_that_slips_through_are_no_leftovers(
 
 @pytest.mark.parametrize("scope", [NAMED, GLOB], ids=["named", "glob"])
 @pytest.mark.parametrize("pages", [2, 3])
-def test_parts_that_an_index_needs_which_slips_through_stay_when_their_image_goes(
+def test_parts_of_an_index_that_a_reading_missed_stay_when_their_image_is_deleted(
     sim: Simulator, place: Place, pages: int, scope: dict[str, str]
 ) -> None:
     package, others = filled(sim, pages)
@@ -112,7 +112,7 @@ def test_parts_that_an_index_needs_which_slips_through_stay_when_their_image_goe
 
 
 @pytest.mark.parametrize("pages", [2, 3])
-def test_the_parts_of_a_young_index_without_a_tag_stay_when_it_slips_through(
+def test_the_parts_of_a_young_untagged_index_stay_when_a_reading_missed_it(
     sim: Simulator, place: Place, pages: int
 ) -> None:
     package = sim.add_package("acme", "container", "app")
@@ -135,7 +135,7 @@ def parts_of(package: Package, version: Version) -> list[str]:
     return [child["digest"] for child in json.loads(package.manifests[version.name][0])["manifests"]]
 
 
-def test_what_slips_through_the_second_reading_is_found_by_the_third(sim: Simulator, place: Place) -> None:
+def test_an_entry_that_the_second_reading_missed_is_found_by_the_third(sim: Simulator, place: Place) -> None:
     package, others = filled(sim, 2)
     push_image(package, None, seed="left over", created_at="2025-12-01")
     gone = push_image(package, None, seed="left over too", created_at="2025-12-02")
@@ -154,7 +154,7 @@ def pages_read(sim: Simulator, until: int | None = None) -> list[str]:
     return [each.query["page"] for each in sim.requests[:until] if each.method == "GET" and "page" in each.query]
 
 
-def test_a_list_that_never_stands_still_lets_nothing_go(sim: Simulator, place: Place) -> None:
+def test_nothing_is_deleted_by_a_list_that_keeps_changing(sim: Simulator, place: Place) -> None:
     package, _ = filled(sim, 2)
     leftover = push_image(package, None, seed="left over", created_at=OLD)
     other = sim.add_package("acme", "container", "other")
@@ -178,7 +178,8 @@ def test_a_list_that_never_stands_still_lets_nothing_go(sim: Simulator, place: P
 def test_a_tag_that_moves_to_a_leftover_between_two_readings_keeps_it(sim: Simulator, place: Place) -> None:
     package, _ = filled(sim, 2)
     kept, gone = (push_image(package, None, seed=seed, created_at=OLD) for seed in ("kept", "gone"))
-    sim.on("GET", r"/versions\?page=1&", lambda *_: package.move_tag("latest", kept), times=1, after=1)
+    # it is on page 2; the second reading requests both pages at once
+    sim.on("GET", r"/versions\?page=2&", lambda *_: package.move_tag("latest", kept), times=1, after=1)
     ended = run(sim, place, **UNTAGGED)
     assert (ended.status, ended.count("deleted")) == (0, 1), ended.said
     assert kept.is_active
@@ -186,7 +187,7 @@ def test_a_tag_that_moves_to_a_leftover_between_two_readings_keeps_it(sim: Simul
 
 
 @pytest.mark.parametrize(("percent", "status"), [("1", 3), ("2", 0)])
-def test_the_guard_judges_the_final_plan(sim: Simulator, place: Place, percent: str, status: int) -> None:
+def test_the_guard_checks_the_final_plan(sim: Simulator, place: Place, percent: str, status: int) -> None:
     """One of 103 is less than one in a hundred; what the second reading shows is two."""
     package, _ = filled(sim, 2)
     leftovers = [push_image(package, None, seed="one", created_at=OLD)]
@@ -226,7 +227,7 @@ def leftovers(package: Package) -> dict[str, str]:
     [(nothing, 1), (tagged, 1), (dry, 1), (leftovers, 2)],
     ids=["nothing goes", "only tagged go", "dry run", "leftovers go"],
 )
-def test_a_list_is_read_again_only_where_something_without_a_tag_goes(
+def test_a_list_is_read_again_only_when_an_untagged_version_is_deleted(
     sim: Simulator, place: Place, case: Callable[[Package], dict[str, str]], readings: int
 ) -> None:
     package = sim.add_package("acme", "container", "app")
@@ -240,7 +241,7 @@ def test_a_list_is_read_again_only_where_something_without_a_tag_goes(
     assert {each.status for each in again} <= {304}, "what is as it was is free of the primary limit"
 
 
-def test_a_list_of_one_page_is_believed_at_once(sim: Simulator, place: Place) -> None:
+def test_a_list_of_one_page_is_read_once(sim: Simulator, place: Place) -> None:
     package = sim.add_package("acme", "container", "app")
     newer(package, 98)
     push_image(package, None, seed="left over", created_at=OLD)
@@ -249,7 +250,7 @@ def test_a_list_of_one_page_is_believed_at_once(sim: Simulator, place: Place) ->
     assert pages_read(sim) == ["1"]
 
 
-def test_the_second_reading_asks_for_all_pages_at_once(sim: Simulator, place: Place) -> None:
+def test_the_second_reading_requests_all_pages_at_once(sim: Simulator, place: Place) -> None:
     package = sim.add_package("acme", "container", "app")
     newer(package, 450)
     push_image(package, None, seed="left over", created_at=OLD)
@@ -266,7 +267,7 @@ def test_the_second_reading_asks_for_all_pages_at_once(sim: Simulator, place: Pl
     assert max(second) - min(second) < 0.05, arrived
 
 
-def test_a_package_that_goes_away_between_two_readings_is_no_failure(sim: Simulator, place: Place) -> None:
+def test_a_package_that_is_deleted_between_two_readings_is_no_failure(sim: Simulator, place: Place) -> None:
     package, _ = filled(sim, 2)
     push_image(package, None, seed="left over", created_at=OLD)
     sim.on("GET", r"/versions\?page=1&", lambda *_: package.delete(), times=1, after=1)
@@ -279,7 +280,7 @@ def test_a_package_that_goes_away_between_two_readings_is_no_failure(sim: Simula
     ("fault", "status"),
     [({"status": 502}, 5), ({"status": 403, "message": "Resource not accessible by integration"}, 4)],
 )
-def test_a_second_reading_that_fails_lets_nothing_go(
+def test_nothing_is_deleted_when_the_second_reading_fails(
     sim: Simulator, place: Place, fault: dict[str, Any], status: int
 ) -> None:
     package, _ = filled(sim, 2)

@@ -41,3 +41,19 @@ def test_no_image_that_is_pushed_while_its_part_goes_is_broken_without_a_word(
     assert ended.count("broken") == len(lost) == len(told), ended.said
     assert (ended.status, ended.outputs["result"]) == ((1, "failed") if lost else (0, "done")), ended.said
     assert all(name[:19] in told[0] for name in lost)
+
+
+@pytest.mark.parametrize("tag", [None, "v2"])
+def test_an_image_that_is_pushed_around_a_plain_one_that_goes_gets_it_back(
+    sim: Simulator, package: Package, place: Place, tag: str | None
+) -> None:
+    plain = push_image(package, "old", created_at=OLD)
+
+    def push(*_: object) -> None:
+        package.push(index(descriptor(package.manifests[plain.name][0]), seed="new"), INDEX, tag)
+
+    pushed = sim.on("DELETE", f"/versions/{plain.id}$", push, times=1)
+    ended = place.run([], environment(sim, place, tags="old"))
+    assert (ended.status, ended.outputs["result"], ended.count("broken")) == (0, "done", 0), ended.said
+    assert [version["outcome"] for version in ended.array("versions")] == ["changed-since-plan"]
+    assert (pushed.hits, plain.is_active) == (1, True)

@@ -1,4 +1,4 @@
-"""Answers that are JSON, and not what GitHub ever means: the package is unreadable, and the others go on."""
+"""Answers in JSON with impossible values: the package is unreadable, and the others go on."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_entry_that_cannot_be_read_makes_its_package_unreadable_alone(
 
 
 @pytest.mark.parametrize("odd", ["an id of 2^63", "many levels"])
-def test_sql_is_asked_about_the_others(sim: Simulator, place: Place, odd: str) -> None:
+def test_sql_selects_among_the_other_packages(sim: Simulator, place: Place, odd: str) -> None:
     inputs = {"versions": "", "keep_latest": "", "where": "age_days > 30 AND name < '1.1'"}
     ended = cleaned(sim, place, ODD[odd], **inputs)
     assert (ended.status, ended.count("deleted")) == (1, 1), ended.said
@@ -95,7 +95,7 @@ def test_sql_is_asked_about_the_others(sim: Simulator, place: Place, odd: str) -
         {"package_type": "container", "container": {"tags": True}},
     ],
 )
-def test_tags_that_are_no_list_make_their_package_unreadable(
+def test_tags_that_are_not_a_list_make_their_package_unreadable(
     sim: Simulator, place: Place, metadata: dict[str, Any]
 ) -> None:
     odd = json.dumps([entry(name=f"sha256:{'a' * 64}", metadata=metadata)])
@@ -119,7 +119,7 @@ ODD_PACKAGES: list[Any] = [
 ]
 
 
-def test_a_package_that_is_odd_itself_is_unreadable_and_the_others_go_on(sim: Simulator, place: Place) -> None:
+def test_an_invalid_package_is_unreadable_and_the_others_go_on(sim: Simulator, place: Place) -> None:
     package = versions(sim, 2)
     sim.add_package("acme", "npm", "odd").add_version("1.0.0", created_at=OLD)
     sim.faults.add("GET", "/odd$", status=200, body=ODD_PACKAGES[0], times=None)
@@ -130,7 +130,7 @@ def test_a_package_that_is_odd_itself_is_unreadable_and_the_others_go_on(sim: Si
 
 
 @pytest.mark.parametrize("odd", ODD_PACKAGES, ids=str)
-def test_an_odd_entry_in_a_list_of_packages_is_unreadable_and_the_others_go_on(
+def test_an_invalid_entry_in_a_list_of_packages_is_unreadable_and_the_others_go_on(
     sim: Simulator, place: Place, odd: Any
 ) -> None:
     package = versions(sim, 2)
@@ -158,7 +158,7 @@ def test_an_odd_entry_in_a_list_of_packages_is_unreadable_and_the_others_go_on(
         {"updated_at": 5},
     ],
 )
-def test_what_nothing_depends_on_may_be_odd(sim: Simulator, place: Place, fields: dict[str, Any]) -> None:
+def test_fields_that_are_only_shown_may_be_invalid(sim: Simulator, place: Place, fields: dict[str, Any]) -> None:
     package = versions(sim, 2)
     body = {"id": package.id, "name": "app", "package_type": "npm"} | fields
     sim.faults.add("GET", "/packages/npm/app$", status=200, body=body, times=None)
@@ -186,14 +186,14 @@ def test_strange_names_and_tags_end_no_run(sim: Simulator, place: Place) -> None
     assert (undone.status, undone.count("restored")) == (0, 3), undone.said
 
 
-def test_an_answer_that_is_no_json_is_as_good_as_none(sim: Simulator, place: Place) -> None:
+def test_a_server_whose_answers_are_not_json_is_unreachable(sim: Simulator, place: Place) -> None:
     versions(sim, 2)
     sim.faults.add("GET", "/versions", action="garbage", times=None)
     ended = run(sim, place, package_type="npm", versions="*", keep_latest="1")
     assert (ended.status, ended.count("deleted")) == (5, 0), ended.said
 
 
-def test_deep_json_in_a_refusal_is_a_refusal(sim: Simulator, place: Place) -> None:
+def test_an_error_with_deeply_nested_json_is_still_an_error(sim: Simulator, place: Place) -> None:
     package = versions(sim, 2)
     body = '{"message": ' + "[" * DEEP + "]" * DEEP + "}"
     sim.faults.add("DELETE", "/versions/", status=400, body=body, times=None)

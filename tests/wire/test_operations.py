@@ -1,4 +1,4 @@
-"""All 27 operations of GitHub Packages, with every documented parameter, and every field of what comes back."""
+"""All 27 operations of GitHub Packages, with every documented parameter and every field of the answers."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_the_base_url_of_a_server_is_kept(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("path", DATA, ids=lambda path: path.stem)
-def test_the_examples_of_githubs_documentation_decode_whole(path: Path) -> None:
+def test_the_examples_in_githubs_documentation_can_be_decoded(path: Path) -> None:
     body = path.read_bytes()
     given = json.loads(body)
     entries = given if isinstance(given, list) else [given]
@@ -198,20 +198,20 @@ def test_tags_are_found_wherever_github_puts_them(kind: str, metadata: object, t
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"\xff\xfe", b"<html>"])
-def test_what_is_no_json_is_no_answer(body: bytes) -> None:
+def test_an_answer_that_is_not_json_is_unreachable(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
         decode.package(body, PackageType.NPM)
     assert caught.value.kind is ApiErrorKind.UNREACHABLE
 
 
 @pytest.mark.parametrize("body", [b"{}", b"null", b'{"id": "x", "name": "y"}', b"[{}]"])
-def test_what_is_json_and_no_package_is_an_answer_that_cannot_be_read(body: bytes) -> None:
+def test_json_that_is_not_a_package_cannot_be_read(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
         decode.package(body, PackageType.NPM)
     assert caught.value.kind is ApiErrorKind.OTHER
 
 
-def test_packages_of_a_type_that_nobody_knows_are_left_out() -> None:
+def test_packages_of_an_unknown_type_are_left_out() -> None:
     body = json.dumps([PACKAGE | {"package_type": "crate"}, PACKAGE | {"id": 2}]).encode()
     (package,) = decode.packages(body, PackageType.NPM)
     assert isinstance(package, Package)
@@ -262,14 +262,14 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("method", "status", "message", "kind"), REFUSALS)
-def test_refusals_are_classified_by_message_and_status(method: str, status: int, message: str, kind: str) -> None:
-    found = errors.refusal(method, status, {}, json.dumps({"message": message, "status": str(status)}).encode())
+def test_errors_are_classified_by_message_and_status(method: str, status: int, message: str, kind: str) -> None:
+    found = errors.api_error(method, status, {}, json.dumps({"message": message, "status": str(status)}).encode())
     assert (found.kind, found.message, found.status) == (kind, message, status)
 
 
 def test_remedies_say_what_to_change() -> None:
     def remedy(message: str, headers: dict[str, str] | None = None) -> str:
-        return errors.refusal("DELETE", 403, headers or {}, json.dumps({"message": message}).encode()).remedy
+        return errors.api_error("DELETE", 403, headers or {}, json.dumps({"message": message}).encode()).remedy
 
     assert "permissions:\n  contents: read\n  packages: write" in remedy("Resource not accessible by integration")
     assert "read:packages" in remedy("You need at least read:packages scope to delete a package.")
@@ -280,6 +280,6 @@ def test_remedies_say_what_to_change() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"[]", b'{"message": 7}', b"\xff", b"null"])
-def test_a_refusal_without_githubs_words_is_classified_by_status(body: bytes) -> None:
-    assert errors.refusal("GET", 404, {}, body).kind is ApiErrorKind.NOT_FOUND
-    assert "404" in errors.refusal("GET", 404, {}, body).message
+def test_an_error_without_a_message_is_classified_by_status(body: bytes) -> None:
+    assert errors.api_error("GET", 404, {}, body).kind is ApiErrorKind.NOT_FOUND
+    assert "404" in errors.api_error("GET", 404, {}, body).message

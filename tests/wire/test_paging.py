@@ -1,4 +1,4 @@
-"""Lists are complete whatever pages look like: with Link or without, shifted, repeated, refused when large, failing."""
+"""Lists are complete whatever the pages are like: with and without Link, shifted, repeated, too large, failing."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_more_packages_than_github_lists_are_found_by_visibility(crowded: Simula
         assert reader.remarks == []
 
 
-def test_what_github_does_not_list_is_remarked_on(crowded: Simulator) -> None:
+def test_a_remark_names_what_github_does_not_list(crowded: Simulator) -> None:
     with client(crowded.url) as ours:
         reader = ours.reader()
         for package in crowded.packages("acme"):
@@ -111,7 +111,7 @@ def test_what_github_does_not_list_is_remarked_on(crowded: Simulator) -> None:
         assert "10000" in reader.remarks[0]
 
 
-def test_pages_that_fail_are_asked_for_in_halves(sim: Simulator, ours: Client) -> None:
+def test_pages_that_fail_are_requested_in_halves(sim: Simulator, ours: Client) -> None:
     made = versions(sim, 260)
     sim.faults.add("GET", "page=2&per_page=100", status=502, times=None)
     assert sorted(version.id for version in ours.reader().versions(APP)) == made
@@ -129,7 +129,7 @@ def test_pages_that_fail_whatever_their_size_end_the_list(sim: Simulator, ours: 
     assert {request.query["per_page"] for request in sim.requests} == {"100", "50", "25"}
 
 
-def test_a_refused_page_is_no_short_list(sim: Simulator, ours: Client) -> None:
+def test_a_failed_page_is_not_the_end_of_a_list(sim: Simulator, ours: Client) -> None:
     versions(sim, 150)
     sim.faults.add("GET", "page=2", status=403, message="Resource not accessible by integration")
     with pytest.raises(ApiError) as caught:
@@ -138,13 +138,13 @@ def test_a_refused_page_is_no_short_list(sim: Simulator, ours: Client) -> None:
 
 
 @pytest.mark.parametrize("action", ["garbage", "truncate", "close", "close-after"])
-def test_a_broken_page_is_asked_for_again(sim: Simulator, ours: Client, action: str) -> None:
+def test_a_broken_page_is_requested_again(sim: Simulator, ours: Client, action: str) -> None:
     made = versions(sim, 150)
     sim.faults.add("GET", "page=2", action=action)
     assert sorted(version.id for version in ours.reader().versions(APP)) == made
 
 
-def test_a_list_that_stays_garbage_is_no_list(sim: Simulator, ours: Client) -> None:
+def test_a_list_that_stays_unreadable_is_an_error(sim: Simulator, ours: Client) -> None:
     versions(sim, 5)
     sim.faults.add("GET", "/versions", action="garbage", times=None)
     with pytest.raises(ApiError) as caught:

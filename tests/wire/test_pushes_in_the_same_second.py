@@ -56,6 +56,20 @@ def test_the_tag_goes_back_to_what_was_pushed_under_it(sim: Simulator, package: 
     assert len(package.active()) == 3, "the empty manifest is gone"
 
 
+def test_the_tag_goes_back_to_an_image_that_was_pushed_under_it_and_not_to_its_parts(
+    sim: Simulator, package: Package, place: Place
+) -> None:
+    pushed: list[str] = []
+
+    def push() -> None:
+        pushed.append(push_image(package, "pr-1", seed="new", platforms=["linux/amd64", "linux/arm64"]).name)
+
+    before(sim, "PUT", "/manifests/pr-1", push)
+    ended = untagged(sim, place)
+    assert (ended.status, ended.count("untagged")) == (0, 1), ended.said
+    assert [package.tags()["pr-1"].name] == pushed
+
+
 def test_the_tag_stays_where_it_was_when_it_may_have_moved_to_an_image_with_tags(
     sim: Simulator, package: Package, place: Place
 ) -> None:

@@ -1,6 +1,7 @@
 """`time-limit` is blamed for nothing else: a wait that would end past it is named, with what is left and its end.
 
-And a run in which GitHub was not reached at all within `time-limit` is a failure of its own (contract, "Exit status").
+And a run in which GitHub was not reached at all within `time-limit` is a failure of its own
+(docs/reference.md, "Exit status").
 """
 
 from __future__ import annotations

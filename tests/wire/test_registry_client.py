@@ -1,4 +1,4 @@
-"""The registry client on real sockets: what it asks for, whom it tells the token, and what it makes of bad answers."""
+"""The registry client on real sockets: its requests, who gets the token, and bad answers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ import pytest
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import rate_limit
 from package_keeper.github.manifests import LARGEST
-from package_keeper.github.rate_limit import Clock
-from package_keeper.github.registry import UNTOLD_WAIT, Registry, RegistryWriter, derived_url
-from package_keeper.github.retries import SPOILT_TRIES
+from package_keeper.github.registry import NO_CACHE, UNTOLD_WAIT, Cache, Registry, RegistryWriter, derived_url
+from package_keeper.github.retries import UNREADABLE_TRIES
 from package_keeper.model.manifest import (
     MEDIA_TYPES,
     OCI_INDEX,
@@ -33,7 +32,7 @@ from package_keeper.model.manifest import (
 from package_keeper.model.packages import PackageName, PackageType
 from package_keeper.runner.workspace import ManifestCache
 from tests.simulator import Package, Simulator, push_image
-from tests.wire.machinery import CLOSE, LANES, TRICKLE, Scripted, SimulatedClock, StillClock, answer, retries
+from tests.wire.machinery import CLOSE, POOL, TRICKLE, Scripted, SimulatedClock, StillClock, answer, retries
 from tests.wire.world import TOKEN
 
 APP = PackageName(type=PackageType.CONTAINER, name="Team/App")
@@ -71,11 +70,11 @@ class Client:
 
 @contextmanager
 def client(
-    url: str, *, owner: str = "AcMe", cache: ManifestCache | None = None, clock: Clock | None = None
+    url: str, *, owner: str = "AcMe", cache: Cache = NO_CACHE, clock: SimulatedClock | None = None
 ) -> Iterator[Client]:
     still, said = StillClock(), list[str]()
     pace = retries(clock or still, said.append, who="the registry", counts_points=False)
-    registry = RegistryWriter(url, owner, TOKEN, retries=pace, pool=LANES, cache=cache)
+    registry = RegistryWriter(url, owner, TOKEN, retries=pace, pool=POOL, cache=cache)
     try:
         yield Client(registry, still, said)
     finally:
@@ -130,7 +129,7 @@ def test_a_challenge_is_answered_by_one_exchange_that_serves_all_reads(sim: Simu
     assert {str(request.headers.get("authorization")) for request in sim.manifest_reads[1:]} != {DIRECT}
 
 
-def test_a_token_of_the_registry_that_ends_is_renewed(sim: Simulator, package: Package) -> None:
+def test_an_expired_bearer_token_is_exchanged_again(sim: Simulator, package: Package) -> None:
     versions = [push_image(package, f"v{number}") for number in range(30)]
     refused = {"www-authenticate": challenge(f"{sim.url}/token").partition(": ")[2]}
     sim.faults.add("GET", "/manifests/", status=401, headers=refused)
@@ -142,7 +141,7 @@ def test_a_token_of_the_registry_that_ends_is_renewed(sim: Simulator, package: P
     assert sum(request.path == "/token" for request in sim.requests) == 2
 
 
-def test_putting_asks_for_the_right_to_push(sim: Simulator, package: Package) -> None:
+def test_a_write_requests_the_scope_to_push(sim: Simulator, package: Package) -> None:
     push_image(package, "v1")
     refused = {"www-authenticate": challenge(f"{sim.url}/token").partition(": ")[2]}
     sim.faults.add("PUT", "/manifests/", status=401, headers=refused)
@@ -157,7 +156,7 @@ def test_putting_asks_for_the_right_to_push(sim: Simulator, package: Package) ->
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_realm_on_another_host_gets_nothing(scheme: str) -> None:
+def test_a_realm_on_another_host_gets_no_token(scheme: str) -> None:
     with Scripted([answer(200, b'{"token": "mine"}')]) as thief:
         realm = thief.url.replace("http", scheme) + "/token"
         with Scripted([answer(401, b"", challenge(realm))]) as server, client(server.url) as asked:
@@ -190,12 +189,12 @@ def test_redirects_are_not_followed_so_the_token_stays_with_its_host(method: str
     [
         (answer(403, b"denied"), 1),
         (answer(401), 1),
-        (answer(200, b"<html>"), SPOILT_TRIES),
-        (answer(200, b"{}"), SPOILT_TRIES),
-        (answer(200, b"[]"), SPOILT_TRIES),
+        (answer(200, b"<html>"), UNREADABLE_TRIES),
+        (answer(200, b"{}"), UNREADABLE_TRIES),
+        (answer(200, b"[]"), UNREADABLE_TRIES),
     ],
 )
-def test_an_exchange_that_gives_no_token_is_a_missing_permission(given: bytes, times: int) -> None:
+def test_an_exchange_without_a_token_is_a_missing_permission(given: bytes, times: int) -> None:
     with Scripted([]) as server:
         server.answers = [answer(401, b"", challenge(f"{server.url}/token")), given] * times
         with client(server.url) as asked:
@@ -204,11 +203,11 @@ def test_an_exchange_that_gives_no_token_is_a_missing_permission(given: bytes, t
 
 
 @pytest.mark.parametrize("spoilt", [answer(200, b""), answer(200, b"<html>"), answer(200, PLAIN + b" ")])
-def test_a_manifest_that_was_spoilt_on_the_way_is_asked_for_again(spoilt: bytes) -> None:
+def test_a_damaged_manifest_is_requested_again(spoilt: bytes) -> None:
     with Scripted([spoilt, spoilt, answer(200, PLAIN)]) as server, client(server.url) as asked:
         assert not isinstance(asked.one(digest_of(PLAIN)), UnreadableManifest)
-        assert len(server.requests) == SPOILT_TRIES
-        assert len(asked.said) == len(asked.clock.slept) == SPOILT_TRIES - 1
+        assert len(server.requests) == UNREADABLE_TRIES
+        assert len(asked.said) == len(asked.clock.slept) == UNREADABLE_TRIES - 1
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_a_limit_of_the_registry_may_come_as_403(body: bytes, headers: tuple[str
         assert len(server.requests) == 2
 
 
-def test_a_token_that_is_refused_after_an_exchange_is_not_exchanged_for_ever() -> None:
+def test_a_token_that_is_rejected_after_an_exchange_is_not_exchanged_again() -> None:
     with Scripted([]) as server:
         refused = answer(401, b"", challenge(f"{server.url}/token"))
         server.answers = [refused, answer(200, b'{"access_token": "mine"}'), refused]
@@ -240,7 +239,7 @@ def test_a_token_that_is_refused_after_an_exchange_is_not_exchanged_for_ever() -
     ("status", "obstacle"),
     [(404, Obstacle.CONTENT), (403, Obstacle.FORBIDDEN), (401, Obstacle.FORBIDDEN), (400, Obstacle.UNREACHABLE)],
 )
-def test_refusals_of_a_read(status: int, obstacle: Obstacle) -> None:
+def test_errors_of_a_read_name_the_obstacle(status: int, obstacle: Obstacle) -> None:
     with Scripted([answer(status, MISSING)]) as server, client(server.url) as asked:
         assert asked.obstacle(digest_of(PLAIN)) is obstacle
         assert len(server.requests) == 1
@@ -283,7 +282,7 @@ def test_waits_for_limits_do_not_count_as_retries() -> None:
         assert isinstance(asked.one(digest_of(PLAIN)), Manifest)
 
 
-def test_the_limit_of_the_simulator_is_kept(sim: Simulator, package: Package) -> None:
+def test_reads_wait_for_the_limit_of_the_registry(sim: Simulator, package: Package) -> None:
     versions = [push_image(package, f"v{number}") for number in range(12)]
     sim.limits.configure(registry_reads_per_minute=5)
     with client(sim.url, clock=SimulatedClock(sim)) as asked:
@@ -307,14 +306,14 @@ CHILD = {"digest": digest_of(PLAIN), "mediaType": OCI_MANIFEST}
         (encoded({"schemaVersion": "2", "layers": []}), "is not the JSON of a manifest"),
         (encoded({"schemaVersion": 2, "manifests": [{}]}), "is not the JSON of a manifest"),
         (encoded({"schemaVersion": 2, "manifests": {}}), "is not the JSON of a manifest"),
-        (encoded({"schemaVersion": 1, "fsLayers": [], "name": "app"}), "is of a kind that nobody knows"),
-        (encoded({"schemaVersion": 2}), "is of a kind that nobody knows"),
+        (encoded({"schemaVersion": 1, "fsLayers": [], "name": "app"}), "is of an unknown kind"),
+        (encoded({"schemaVersion": 2}), "is of an unknown kind"),
         (encoded({"schemaVersion": 2, "manifests": [CHILD | {"digest": SHA512}]}), "another kind of digest"),
         (encoded({"schemaVersion": 2, "layers": [], "subject": CHILD | {"digest": "x"}}), "another kind of digest"),
         (PLAIN + b" " * (LARGEST + 1), f"is larger than {LARGEST} bytes"),
     ],
 )
-def test_what_is_no_manifest_is_not_believed(body: bytes, why: str) -> None:
+def test_an_invalid_manifest_is_unreadable(body: bytes, why: str) -> None:
     with Scripted([answer(200, body)]) as server, client(server.url) as asked:
         found = asked.one(digest_of(body))
         assert isinstance(found, UnreadableManifest)
@@ -323,17 +322,17 @@ def test_what_is_no_manifest_is_not_believed(body: bytes, why: str) -> None:
         assert len(server.requests) == 1
 
 
-def test_a_body_of_another_digest_is_not_believed() -> None:
+def test_a_manifest_with_another_digest_is_unreadable() -> None:
     with (
         Scripted([answer(200, INDEX, f"Docker-Content-Digest: {digest_of(PLAIN)}")]) as server,
         client(server.url) as asked,
     ):
         found = asked.one(digest_of(PLAIN))
         assert isinstance(found, UnreadableManifest)
-        assert (found.obstacle, found.why) == (Obstacle.CONTENT, "has another digest than it is named by")
+        assert (found.obstacle, found.why) == (Obstacle.CONTENT, "has another digest than requested")
 
 
-def test_answers_that_trickle_are_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_trickle_are_cut_off_and_requested_again(monkeypatch: pytest.MonkeyPatch) -> None:
     # a minute, in which bytes come without a pause, has no other end
     monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 0.5)
     with Scripted([]) as server, client(server.url) as asked:
@@ -346,7 +345,7 @@ def test_answers_that_trickle_are_given_up_and_asked_for_again(monkeypatch: pyte
         assert len(asked.clock.slept) == 2
 
 
-def test_of_a_body_without_end_only_the_beginning_is_read() -> None:
+def test_a_body_without_end_is_not_read_to_its_end() -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n" + b" " * (LARGEST + 300_000)
     with Scripted([endless]) as server, client(server.url) as asked:
         found = asked.one(digest_of(PLAIN))
@@ -354,7 +353,7 @@ def test_of_a_body_without_end_only_the_beginning_is_read() -> None:
         assert "larger" in found.why
 
 
-def test_what_manifests_say_comes_through() -> None:
+def test_the_fields_of_manifests_are_decoded() -> None:
     body = encoded(
         {
             "schemaVersion": 2,
@@ -381,7 +380,7 @@ def test_what_manifests_say_comes_through() -> None:
     assert [child.is_index for child in found.children] == [False, False, True, True]
 
 
-def test_nothing_is_read_twice_and_the_order_is_that_of_the_question(sim: Simulator, package: Package) -> None:
+def test_manifests_are_read_once_in_the_order_of_the_digests(sim: Simulator, package: Package) -> None:
     names = [push_image(package, f"v{number}").name for number in range(50)]
     with client(sim.url) as asked:
         found = asked.registry.read(APP, [*names, *names[::-1]])
@@ -392,7 +391,7 @@ def test_nothing_is_read_twice_and_the_order_is_that_of_the_question(sim: Simula
     assert len(sim.manifest_reads) == 50
 
 
-def test_reads_are_made_at_once(sim: Simulator, package: Package) -> None:
+def test_manifests_are_read_in_parallel(sim: Simulator, package: Package) -> None:
     names = [push_image(package, f"v{number}").name for number in range(33)]
     sim.latency = 0.05
     started = sim.clock.elapsed()
@@ -408,25 +407,25 @@ def test_reads_are_made_at_once(sim: Simulator, package: Package) -> None:
         (answer(404), None),
     ],
 )
-def test_the_digest_of_a_tag_is_asked_by_head(given: bytes, found: str | None) -> None:
+def test_the_digest_of_a_tag_is_read_by_head(given: bytes, found: str | None) -> None:
     with Scripted([given]) as server, client(server.url) as asked:
         assert asked.registry.tag_digest(APP, "v1") == found
         assert asked.registry.exists(APP, "v1") is (found is not None)
         assert set(server.requests) == {"HEAD /v2/acme/team/app/manifests/v1"}
 
 
-def test_without_a_digest_in_the_head_the_body_tells() -> None:
+def test_without_a_digest_in_the_headers_the_body_is_read() -> None:
     with Scripted([answer(200), answer(200, PLAIN)]) as server, client(server.url) as asked:
         assert asked.registry.tag_digest(APP, "v1") == digest_of(PLAIN)
         assert [request.split()[0] for request in server.requests] == ["HEAD", "GET"]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(405, ApiErrorKind.OTHER), (403, ApiErrorKind.NO_PERMISSION)])
-def test_where_head_is_not_supported_nothing_is_said_about_a_tag(status: int, kind: ApiErrorKind) -> None:
+def test_where_head_is_not_supported_the_tag_is_an_error(status: int, kind: ApiErrorKind) -> None:
     with Scripted([answer(status)]) as server, client(server.url) as asked:
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as caught:
             asked.registry.exists(APP, "v1")
-        assert refused.value.kind is kind
+        assert caught.value.kind is kind
 
 
 @pytest.mark.parametrize(
@@ -439,7 +438,7 @@ def test_where_head_is_not_supported_nothing_is_said_about_a_tag(status: int, ki
         (405, "", None),
     ],
 )
-def test_kinds_of_manifests_are_asked_by_head_and_unknown_is_unknown(
+def test_indexes_are_found_by_head_and_unknown_types_stay_unknown(
     status: int, media_type: str, *, found: bool | None
 ) -> None:
     given = answer(status).replace(b"application/json", media_type.encode())
@@ -459,19 +458,19 @@ def test_a_put_whose_answer_was_lost_is_sent_again(sim: Simulator, package: Pack
     assert len(package.active()) == 1
 
 
-def test_what_is_no_manifest_is_put_nowhere() -> None:
+def test_an_invalid_manifest_is_never_written() -> None:
     with Scripted([answer(201)]) as server, client(server.url) as asked:
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as caught:
             asked.registry.put(APP, "v1", b"no JSON")
-        assert refused.value.kind is ApiErrorKind.OTHER
+        assert caught.value.kind is ApiErrorKind.OTHER
         assert server.requests == []
 
 
-def test_a_reader_of_a_dry_run_can_put_nothing() -> None:
+def test_the_registry_of_a_dry_run_cannot_write() -> None:
     assert not hasattr(Registry, "put")
 
 
-def test_a_stub_is_known_by_its_annotation(sim: Simulator, package: Package) -> None:
+def test_a_stub_is_recognized_by_its_annotation(sim: Simulator, package: Package) -> None:
     of_an_earlier_version = encoded(json.loads(PLAIN) | {"layers": [], "annotations": {STUB_ANNOTATION: "3f"}})
     with client(sim.url) as asked:
         for body in (of_an_earlier_version, *stubs("v1").values()):
@@ -483,11 +482,12 @@ def test_a_stub_is_known_by_its_annotation(sim: Simulator, package: Package) -> 
             assert not asked.registry.is_stub(APP, asked.registry.put(APP, "v1", body))
 
 
-def cache_in(folder: Path) -> ManifestCache:
-    return ManifestCache(folder, lambda _: None)
+def cache_in(folder: Path) -> Cache:
+    files = ManifestCache(folder, lambda _: None)
+    return Cache(files.get, files.keep)
 
 
-def test_the_cache_answers_first_in_the_next_run(sim: Simulator, package: Package, tmp_path: Path) -> None:
+def test_the_next_run_reads_the_cache_first(sim: Simulator, package: Package, tmp_path: Path) -> None:
     names = [push_image(package, f"v{number}", platforms=["linux/amd64"]).name for number in range(5)]
     for reads in (5, 0):
         sim.forget_requests()
@@ -499,7 +499,7 @@ def test_the_cache_answers_first_in_the_next_run(sim: Simulator, package: Packag
             assert len(sim.requests) == reads
 
 
-def test_a_damaged_file_in_the_cache_is_read_anew(sim: Simulator, package: Package, tmp_path: Path) -> None:
+def test_a_damaged_file_in_the_cache_is_replaced(sim: Simulator, package: Package, tmp_path: Path) -> None:
     names = [push_image(package, f"v{number}").name for number in range(4)]
     with client(sim.url, cache=cache_in(tmp_path)) as asked:
         asked.registry.read(APP, names)
@@ -516,7 +516,7 @@ def test_a_damaged_file_in_the_cache_is_read_anew(sim: Simulator, package: Packa
     assert hashlib.sha256(files[1].read_bytes()).hexdigest() == files[1].name
 
 
-def test_what_is_no_manifest_does_no_harm_in_the_cache(sim: Simulator, package: Package, tmp_path: Path) -> None:
+def test_an_invalid_manifest_in_the_cache_does_no_harm(sim: Simulator, package: Package, tmp_path: Path) -> None:
     name = package.push(b'{"schemaVersion": 1}', OCI_MANIFEST, "v1").name
     for _ in range(2):
         with client(sim.url, cache=cache_in(tmp_path)) as asked:
@@ -524,7 +524,7 @@ def test_what_is_no_manifest_does_no_harm_in_the_cache(sim: Simulator, package: 
             assert asked.registry.are_indexes(APP, [name]) == {name: False}
 
 
-def test_a_wrong_digest_never_gets_into_the_cache(tmp_path: Path) -> None:
+def test_a_manifest_with_another_digest_is_not_cached(tmp_path: Path) -> None:
     with Scripted([answer(200, INDEX)]) as server, client(server.url, cache=cache_in(tmp_path)) as asked:
         asked.one(digest_of(PLAIN))
     assert not any(file.is_file() for file in tmp_path.rglob("*"))
@@ -549,7 +549,7 @@ def test_two_runs_share_a_cache(sim: Simulator, package: Package, tmp_path: Path
     assert sorted(file.name for file in files) == sorted(name.removeprefix("sha256:") for name in names)
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_else(sim: Simulator, package: Package, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_not_an_error(sim: Simulator, package: Package, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     name = push_image(package, "v1").name
     with client(sim.url, cache=cache_in(tmp_path / "file" / "cache")) as asked:
@@ -570,5 +570,5 @@ def test_a_cache_that_cannot_be_written_costs_nothing_else(sim: Simulator, packa
         ("http://[::1]:8931", "http://[::1]:8931"),
     ],
 )
-def test_the_registry_follows_from_the_rest_url(api_url: str, registry: str) -> None:
+def test_the_registry_url_is_derived_from_the_rest_url(api_url: str, registry: str) -> None:
     assert derived_url(api_url) == registry

@@ -11,11 +11,11 @@ import pytest
 
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
 from package_keeper.github.http import HttpClient
-from package_keeper.github.rate_limit import FIRST_IN_FLIGHT, MOST_IN_FLIGHT, Clock
+from package_keeper.github.rate_limit import FIRST_IN_FLIGHT, MOST_IN_FLIGHT
 from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType
 from tests.simulator import Request, Simulator
-from tests.wire.machinery import LANES, CrewClock, Scripted, SimulatedClock, StillClock, answer, client, retries
+from tests.wire.machinery import POOL, CrewClock, Scripted, SimulatedClock, StillClock, answer, client, retries
 from tests.wire.world import TOKEN
 
 ACME = Owner(login="acme", type=OwnerType.ORGANIZATION)
@@ -31,7 +31,7 @@ class Side:
 
     @property
     def reader(self) -> PackagesReader:
-        return PackagesReader(self.http_client, ACME, LANES)
+        return PackagesReader(self.http_client, ACME, POOL)
 
     @property
     def writer(self) -> PackagesWriter:
@@ -39,7 +39,7 @@ class Side:
 
 
 @contextmanager
-def side(url: str, clock: Clock, *, deadline: float | None = None) -> Iterator[Side]:
+def side(url: str, clock: StillClock | SimulatedClock, *, deadline: float | None = None) -> Iterator[Side]:
     said: list[str] = []
     http_client = HttpClient(url, TOKEN, retries(clock, said.append, deadline=deadline))
     try:

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.program import ENTRYPOINT, Ended, Place, decoded, read_outputs, receipt_lines
+from tests.scenarios.program import ENTRYPOINT, ROOT, Ended, Place, decoded, read_outputs, receipt_lines
 from tests.simulator import Simulator, push_image
+from tests.wire.interrupting import Directed, Held
 from tests.wire.test_budgets import NPM, names, run, versions
-from tests.wire.test_interruptions import wait_until
 from tests.wire.world import TOKEN, environment
 
 # proxies and certificates
@@ -183,14 +183,14 @@ def test_what_an_encoding_does_not_have_is_written_as_an_escape(sim: Simulator, 
 
 def test_a_terminal_that_is_closed_cancels_the_run(sim: Simulator, place: Place) -> None:
     package = versions(sim, 30)
-    seen = sim.on("DELETE", "/versions/", lambda *_: None)
-    sim.faults.add("DELETE", "/versions/", action="delay", delay=0.2, times=None)
-    process = place.start(*terminal(sim, place, "--pace", "polite"))
-    wait_until(lambda: seen.hits >= 1, process)
-    process.send_signal(signal.SIGHUP)
-    ended = place.end(process)
+    second = Held(sim, "DELETE", "/versions/", after=1)
+    run = Directed(place, *terminal(sim, place, "--pace", "polite"), forked=False)
+    second.wait()
+    run.send_signal(signal.SIGHUP)
+    second.release()
+    ended = run.end()
     assert (ended.status, ended.outputs["result"]) == (130, "cancelled"), ended.said
-    assert ended.count("deleted") == 30 - len(package.active()) > 0
+    assert (ended.count("deleted"), len(package.active())) == (2, 28)
 
 
 # bytes that are no UTF-8
@@ -327,6 +327,17 @@ def test_an_entry_of_the_cache_that_is_no_file_is_as_good_as_none(sim: Simulator
     assert all(entry.is_file() for entry in entries), "and takes its place"
 
 
+IMPATIENT = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "src")!r})
+from package_keeper.main import action_or_command_line
+from package_keeper.runner import logs
+logs.PATIENCE_SECONDS = 0.3
+action_or_command_line()
+"""
+"""The program, which waits for a reader less long."""
+
+
 @pytest.mark.parametrize("variable", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
 def test_a_file_of_the_runner_that_nobody_reads_does_not_hold_the_run(
     sim: Simulator, place: Place, variable: str
@@ -335,7 +346,9 @@ def test_a_file_of_the_runner_that_nobody_reads_does_not_hold_the_run(
     pipe = place.runner / "pipe"
     os.mkfifo(pipe)
     inputs = environment(sim, place, **NPM, output_file="all.json", summary="true")
-    ended = place.run([], inputs | {variable: str(pipe)})
+    impatient = place.runner / "impatient.py"
+    impatient.write_text(IMPATIENT, encoding="utf-8")
+    ended = place.run([], inputs | {variable: str(pipe)}, impatient)
     assert (ended.status, names(package)) == (1, ["1.2.0"]), ended.said
     assert "cannot be written" in ended.said
 

@@ -1,4 +1,4 @@
-"""`time-limit` at the worst moments: no image is torn without a word, and the next run goes on."""
+"""`time-limit` at the worst moments: an incomplete image is always reported, and the next run goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.scenarios.program import Place
 from tests.simulator import Package, Simulator, push_image
-from tests.wire.test_interruptions import wait_until
+from tests.wire.interrupting import wait_until
 from tests.wire.timed import (
     IMAGE,
     OLD,
@@ -73,7 +73,7 @@ def test_images_that_are_begun_are_finished_when_the_time_is_over(
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 5])
-def test_politeness_does_not_tear_an_image(sim: Simulator, images: Package, place: Place, number: int) -> None:
+def test_pace_polite_leaves_no_image_incomplete(sim: Simulator, images: Package, place: Place, number: int) -> None:
     """The next write would have to wait a second, and the time ends in half a second."""
     time_passes(sim, place, 99.5, "DELETE", "/versions/", number - 1)
     ended = run(sim, place, tags="old*", pace="polite", time_limit="100s")
@@ -83,7 +83,7 @@ def test_politeness_does_not_tear_an_image(sim: Simulator, images: Package, plac
 
 
 @pytest.mark.parametrize("budget", range(20, 26))
-def test_the_end_of_the_hour_tears_no_image_when_there_is_no_time_to_wait(
+def test_a_used_up_budget_leaves_no_image_incomplete(
     sim: Simulator, images: Package, place: Place, budget: int
 ) -> None:
     sim.limits.configure(primary=budget)
@@ -94,7 +94,9 @@ def test_the_end_of_the_hour_tears_no_image_when_there_is_no_time_to_wait(
     assert not any(sim.limits.refusals.values())
 
 
-def test_an_image_that_is_torn_is_told_with_what_finds_the_rest(sim: Simulator, images: Package, place: Place) -> None:
+def test_an_incomplete_image_is_reported_with_what_finds_the_rest(
+    sim: Simulator, images: Package, place: Place
+) -> None:
     sim.on("DELETE", "/versions/", lambda *_: refuse(sim, "DELETE", "/versions/", 600, None), after=2, times=1)
     ended = run(sim, place, tags="old*", pace="polite", time_limit="100s")
     partial(ended)
@@ -132,7 +134,7 @@ def test_a_restored_image_gets_its_parts_though_the_time_is_over(
     assert (ended.count("restored"), deleted.deleted(), broken(deleted)) == (3, [], 0)
 
 
-def test_a_restored_image_that_lacks_parts_is_told_and_repair_goes_on(
+def test_a_restored_image_without_parts_is_reported_and_repaired(
     sim: Simulator, deleted: Package, place: Place
 ) -> None:
     sim.on("POST", "/restore", lambda *_: refuse(sim, "POST", "/restore", 600, None), after=1, times=1)
@@ -146,7 +148,7 @@ def test_a_restored_image_that_lacks_parts_is_told_and_repair_goes_on(
 
 
 @pytest.mark.parametrize("path", ["/app/versions$", "/restore"])
-def test_a_token_that_ends_between_a_root_and_its_parts_is_told(
+def test_a_token_that_expires_between_a_root_and_its_parts_is_reported(
     sim: Simulator, deleted: Package, place: Place, path: str
 ) -> None:
     def end(*_: object) -> None:
@@ -158,7 +160,7 @@ def test_a_token_that_ends_between_a_root_and_its_parts_is_told(
     assert "repair restores them" in ended.said
 
 
-def test_a_restoration_that_is_cancelled_tells_what_lacks_parts(sim: Simulator, deleted: Package, place: Place) -> None:
+def test_a_cancelled_restoration_reports_images_without_parts(sim: Simulator, deleted: Package, place: Place) -> None:
     rule = sim.on("POST", "/restore", lambda *_: None)
     sim.faults.add("POST", "/restore", action="delay", delay=1.0)
     process = place.start([], environment(sim, place, RESTORE))
@@ -169,7 +171,9 @@ def test_a_restoration_that_is_cancelled_tells_what_lacks_parts(sim: Simulator, 
     assert "repair restores them" in ended.said
 
 
-def test_no_wait_for_a_restored_manifest_ends_past_the_time(sim: Simulator, deleted: Package, place: Place) -> None:
+def test_no_wait_for_a_restored_manifest_ends_after_the_time_limit(
+    sim: Simulator, deleted: Package, place: Place
+) -> None:
     sim.faults.add("GET", "/manifests/", status=404, times=None)
     ended = run(sim, place, **RESTORE, time_limit="3s")
     partial(ended)
@@ -198,7 +202,7 @@ TROUBLES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("how", TROUBLES)
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_one_trouble_at_the_end_of_the_time_is_no_failure(
+def test_one_failed_request_at_the_time_limit_is_no_failure(
     sim: Simulator, place: Place, moment: str, how: dict[str, Any]
 ) -> None:
     package = sim.add_package("acme", "container", "app")
@@ -221,7 +225,7 @@ def test_one_trouble_at_the_end_of_the_time_is_no_failure(
     assert again(sim, place, tags="old").count("deleted") == IMAGE
 
 
-def test_trouble_that_takes_up_the_time_is_looked_into_all_the_same(sim: Simulator, place: Place) -> None:
+def test_a_lost_write_is_checked_though_the_time_is_over(sim: Simulator, place: Place) -> None:
     """The answer fails after the end of the time: whether it was carried out is still found out."""
     package = sim.add_package("acme", "container", "app")
     push_image(package, "old", created_at=OLD)

@@ -1,78 +1,97 @@
-"""What GitHub's answers mean for the writes of one plan, and when they say that the rest need not be tried."""
+"""What the result of a send means for a write, and when it says that the rest need not be tried."""
 
 from collections.abc import Collection
 
 from package_keeper.errors import (
     ApiError,
     ApiErrorKind,
+    Cancelled,
     NotAuthorized,
     OutOfTime,
     PackageKeeperError,
-    RateLimitedError,
     Unreachable,
+    defect,
 )
-from package_keeper.execution.batches import WriteOperation
-from package_keeper.model.words import Outcome
-from package_keeper.policy.planning import PlannedWrite, WriteRecord
+from package_keeper.execution.batches import WriteStrategy
+from package_keeper.execution.results import Answer, Done, Interrupted, RateLimited, Refused, SendResult
+from package_keeper.execution.wording import CUT_OFF
+from package_keeper.model.packages import PackageName
+from package_keeper.model.plan import Outcome, PlannedWrite, WriteRecord
 
 UNREACHABLE_IN_A_ROW = 3
 """After so many writes in a row without an answer the rest is not tried: each would wait 30 seconds for nothing."""
 
 
 class Answers:
-    """Understands refusals, with a second look where an answer was lost.
+    """Understands the results of one plan's writes, with a second look where an answer was lost.
 
-    `end` is set by an answer after which nothing more is to be tried.
+    `end` is set after a result that ends the run. `is_out_of_time` is set once a write did not fit into `time-limit`.
     """
 
-    def __init__(self, operation: WriteOperation) -> None:
+    def __init__(self, strategy: WriteStrategy) -> None:
         self.end: PackageKeeperError | None = None
-        self._operation = operation
+        self.is_out_of_time = False
+        self._strategy = strategy
         self._unreachable = 0
 
-    def passed(self) -> None:
-        """Note that a write was confirmed."""
-        self._unreachable = 0
+    def of(self, write: PlannedWrite, result: SendResult, forbidden: Collection[PackageName] = ()) -> Answer:
+        """The outcome of a write. May read. `forbidden` are packages where the token lacks a permission."""
+        match result:
+            case Done():
+                self._unreachable = 0
+                return Answer(Outcome.DONE)
+            case Interrupted(error=OutOfTime()):
+                self.is_out_of_time = True
+                return Answer(Outcome.OUT_OF_TIME)
+            case Interrupted(error=error, uncertain=uncertain):
+                self.end = self.end or (error if isinstance(error, Cancelled) else defect(error))
+                return Answer(Outcome.FAILED, CUT_OFF, is_cut_off=True) if uncertain else Answer(Outcome.OUT_OF_TIME)
+            case Refused(error=error, uncertain=uncertain) | RateLimited(error=error, uncertain=uncertain):
+                if error.kind is ApiErrorKind.NOT_FOUND and write.package in forbidden:
+                    # GitHub says "not found" when a permission is missing; a look at each version finds the same
+                    return Answer(Outcome.NO_PERMISSION, str(error))
+                return self._of_error(write, error, uncertain=uncertain)
 
-    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
-        """The outcome of a write that was refused, and its message. May read."""
-        is_lost = refused.kind is ApiErrorKind.UNREACHABLE and refused.sent_before
-        is_done = self._is_done(write) if is_lost or refused.kind is ApiErrorKind.UNCONFIRMED else None
-        if is_done:
-            self._unreachable = 0
-            return Outcome.DONE, "GitHub failed to say so; a second look shows it"
-        if is_done is False and refused.out_of_time:
-            refused.sent_before = False
-            return Outcome.OUT_OF_TIME, ""
-        if refused.kind is ApiErrorKind.UNREACHABLE:
-            self._unreachable += 1
-            if self._unreachable >= UNREACHABLE_IN_A_ROW:
-                self.end = self.end or Unreachable(f"GitHub cannot be reached: {refused}")
-            return Outcome.FAILED, str(refused)
-        self._unreachable = 0
-        if refused.kind is ApiErrorKind.UNAUTHORIZED:
-            text = f"GitHub no longer accepts the token: {refused}\n{refused.remedy}"
-            self.end = self.end or NotAuthorized(text)
-            return Outcome.NO_PERMISSION, str(refused)
-        try:
-            return self._operation.meaning(write, refused)
-        except (ApiError, OutOfTime) as second:
-            # others are under way: they are waited for, so the end of the time ends the second look alone
-            return Outcome.FAILED, f"{refused}; whether it is still there could not be found out: {second}"
-
-    def was_not_done(self, write: PlannedWrite, rate_limited: RateLimitedError) -> bool:
-        """Whether a write that a limit refused was not carried out by an earlier try, whose answer was lost."""
-        return not rate_limited.sent_before or self._is_done(write) is False
+    def was_not_done(self, write: PlannedWrite, result: RateLimited) -> bool:
+        """Whether a rate-limited write was certainly not carried out by an earlier try, whose answer was lost."""
+        return not result.uncertain or self._is_done(write) is False
 
     def silence(self, records: Collection[WriteRecord]) -> Unreachable | None:
-        """The end of a run in which nothing was answered at all."""
+        """The end of a run in which no write got any answer."""
         failed = [record for record in records if record.outcome is Outcome.FAILED]
         if failed and self._unreachable == len(failed) == len(records):
             return Unreachable(f"GitHub cannot be reached: {failed[-1].message}")
         return None
 
+    def _of_error(self, write: PlannedWrite, error: ApiError, *, uncertain: bool) -> Answer:
+        is_lost = error.kind is ApiErrorKind.UNREACHABLE and uncertain
+        is_done = self._is_done(write) if is_lost or error.kind is ApiErrorKind.UNCONFIRMED else None
+        if is_done:
+            self._unreachable = 0
+            return Answer(Outcome.DONE, "GitHub failed to say so; a second look shows it")
+        if is_done is False and error.out_of_time:
+            return Answer(Outcome.OUT_OF_TIME)
+        if error.kind is ApiErrorKind.UNREACHABLE:
+            self._unreachable += 1
+            if self._unreachable >= UNREACHABLE_IN_A_ROW:
+                self.end = self.end or Unreachable(f"GitHub cannot be reached: {error}")
+            return Answer(Outcome.FAILED, str(error), certain=not uncertain)
+        self._unreachable = 0
+        if error.kind is ApiErrorKind.UNAUTHORIZED:
+            self.end = self.end or NotAuthorized(f"GitHub no longer accepts the token: {error}\n{error.remedy}")
+            return Answer(Outcome.NO_PERMISSION, str(error))
+        try:
+            answer = self._strategy.meaning(write, error)
+        except (ApiError, OutOfTime) as second:
+            # other writes are in flight and are waited for, so running out of time ends this second look alone
+            text = f"{error}; whether it is still there could not be found out: {second}"
+            answer = Answer(Outcome.FAILED, text)
+        if answer.outcome is Outcome.FAILED and uncertain:
+            return Answer(answer.outcome, answer.message, certain=False)
+        return answer
+
     def _is_done(self, write: PlannedWrite) -> bool | None:
         try:
-            return self._operation.is_done(write)
+            return self._strategy.is_done(write)
         except OutOfTime:
             return None

@@ -1,15 +1,17 @@
-"""Which writes may be sent at one moment, given which have ended: as many as possible, oldest first."""
+"""Batches of writes, and which writes of a batch may be sent at one moment: as many as possible, oldest first."""
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from package_keeper.errors import ApiError
-from package_keeper.model.words import Outcome
-from package_keeper.policy.planning import PlannedWrite, WriteKind
+from package_keeper.execution.results import Answer
+from package_keeper.model.plan import PlannedWrite, WriteKind, WriteRecord
 
 
 @dataclass(frozen=True)
@@ -114,39 +116,32 @@ def _images(groups: Sequence[int]) -> list[list[int]]:
     return [[place for place, _ in several] for _, several in groupby(enumerate(groups), key=lambda each: each[1])]
 
 
-class WriteOperation:
-    """How one operation writes; `deleting` and `restoring` fill it in."""
-
-    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
-        """For each write, by its place, the places before it that must have ended before it may begin."""
-        return after_named(writes)
+class WriteStrategy(ABC):
+    """How one kind of write is sent and understood: deletions, or restorations."""
 
     def batches(
         self, writes: Sequence[PlannedWrite], groups: Sequence[int], room: Callable[[], float]
     ) -> Iterator[Batch]:
-        """The batches of writes, one after the other: whole packages, versions, then tags, which go one by one.
+        """The batches of writes: whole packages, versions, then tags, which go one by one.
 
-        `groups` says which image each write belongs to; `room` is how many writes can be sent before `time-limit` ends.
+        `groups` says which image each write belongs to. `room` is how many writes can be sent before `time-limit` ends.
         """
         del groups, room
         for kind in (WriteKind.PACKAGE, WriteKind.VERSION, WriteKind.TAG):
             yield Batch([place for place, write in enumerate(writes) if write.kind is kind])
 
-    def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
-        """The outcome of a write that needs no request any more."""
-        return (write.refusal, "") if write.refusal is not None else None
+    @abstractmethod
+    def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
+        """The outcome of a write that needs no request. `records` are those of the versions, by id, so far."""
 
-    def attempt(self, write: PlannedWrite) -> None:
-        """Send one write; raises `ApiError`. Called in a thread of its own, but for tags."""
-        raise NotImplementedError
+    @abstractmethod
+    def attempt(self, write: PlannedWrite, permit: Any = None) -> None:
+        """Send one write. Raises `ApiError`. Runs in a thread of its own, except for tags."""
 
+    @abstractmethod
     def is_done(self, write: PlannedWrite) -> bool | None:
-        """Look whether a write that GitHub failed to answer was carried out; `None` when that cannot be told."""
-        raise NotImplementedError
+        """Look whether a write without an answer was carried out. `None` when that cannot be told."""
 
-    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
-        """Say what a refusal means for a write; may read, and may raise `ApiError` itself."""
-        raise NotImplementedError
-
-    def note(self, write: PlannedWrite, outcome: Outcome) -> None:
-        """Note what became of a write, so that others that depend on it are settled accordingly."""
+    @abstractmethod
+    def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
+        """Say what an error means for a write. May read, and may raise `ApiError` and `OutOfTime`."""

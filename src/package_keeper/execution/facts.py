@@ -1,14 +1,15 @@
 """What the rules need to know beyond the versions: repositories, SQL, images in use; and what users are told of it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.errors import ApiError, BadInput
-from package_keeper.execution.ports import Log, RepositoryReader, Stopwatch
+from package_keeper.execution.ports import Clock, Log, RepositoryReader
+from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, Version
 from package_keeper.model.repository import RepositoryState
-from package_keeper.policy.images_in_use import ImageReference, ImagesInUse
-from package_keeper.policy.patterns import Pattern, Patterns
+from package_keeper.policy.gone import GoneTags
+from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.retention import GroupBy
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import Facts
@@ -17,51 +18,6 @@ from package_keeper.policy.sql import Inventory, SqlProblem
 
 MANY = 5
 """So many entries are named, then how many there are."""
-
-
-def warn_about_idle_patterns(versions: Collection[Version], rules: Rules, log: Log) -> None:
-    """Say which entries match none of the tags or version names that were read, a line a list."""
-    tags = [tag for version in versions for tag in version.image_tags]
-    names = [version.name for version in versions]
-    for label, patterns, judges_tags in _lists(rules):
-        _warn(label, patterns, tags if judges_tags else names, "tags" if judges_tags else "version names", log)
-
-
-def _lists(rules: Rules) -> Iterator[tuple[str, Patterns, bool]]:
-    for rule in rules.rules:
-        where = f"policy, rule '{rule.name}', " if rule.name else ""
-        if rule.selection.tags is not None:
-            yield f"{where}tags", rule.selection.tags, True
-        if rule.selection.versions is not None:
-            yield f"{where}versions", rule.selection.versions, False
-    if rules.lists.tags is not None:
-        yield "keep-tags", rules.lists.tags, True
-    if rules.lists.versions is not None:
-        yield "keep-versions", rules.lists.versions, False
-
-
-def _warn(label: str, patterns: Patterns, names: list[str], what: str, log: Log) -> None:
-    known = frozenset(names)
-    entries = [("", pattern) for pattern in patterns.includes] + [("!", pattern) for pattern in patterns.excludes]
-    idle = [(mark, pattern) for mark, pattern in entries if not _matches_any(pattern, known)]
-    if not idle:
-        return
-    shown = ", ".join(f"'{mark}{pattern.text}'" for mark, pattern in idle[:MANY])
-    more = f" and {len(idle) - MANY} more" if len(idle) > MANY else ""
-    hint = next(
-        (
-            f"; a regular expression stands between slashes: {mark}/{pattern.text}/"
-            for mark, pattern in idle
-            if pattern.looks_like_expression
-        ),
-        "",
-    )
-    verb = "matches" if len(idle) == 1 else "match"
-    log.warning(f"{label}: {shown}{more} {verb} none of the {len(names)} {what} in scope{hint}")
-
-
-def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
-    return pattern.text in names if pattern.is_exact else any(map(pattern.matches, names))
 
 
 Found = Sequence[tuple[Package, list[Version]]]
@@ -88,14 +44,14 @@ class FactGatherer:
     repositories: RepositoryReader
     repository: str
     fallback: str
-    stopwatch: Stopwatch
+    clock: Clock
     log: Log
     _read: dict[str, RepositoryState | None] = field(default_factory=dict)
 
     def gather(self, found: Found) -> Facts:
         """Find out everything that the rules ask for. Raises `BadInput` for SQL that cannot be run."""
         self._tell_what_is_no_version(found)
-        return Facts(repositories=self._lives(found), selected=self._selected(found))
+        return Facts(repositories=self._repositories(found), selected=self._selected(found))
 
     def forget(self) -> None:
         """Read repositories anew the next time: much may have happened there since."""
@@ -103,14 +59,14 @@ class FactGatherer:
 
     def tables(self, found: Found) -> Inventory:
         """The packages and versions as tables for SQL."""
-        until = self.stopwatch.monotonic() + SQL_SECONDS
+        until = self.clock.monotonic() + SQL_SECONDS
         return Inventory(
             packages=[package for package, _ in found],
             versions=[version for _, versions in found for version in versions],
             owner=self.owner,
             now=self.rules.now,
             timestamp=self.rules.timestamp,
-            may_go_on=lambda: self.stopwatch.monotonic() < until,
+            may_go_on=lambda: self.clock.monotonic() < until,
         )
 
     def _selected(self, found: Found) -> dict[str, frozenset[int]]:
@@ -124,45 +80,48 @@ class FactGatherer:
                 raise BadInput([f"{where}: '{expression}' is not accepted: {problem}"]) from None
         return selected
 
-    def _lives(self, found: Found) -> dict[PackageName, RepositoryState]:
+    def _repositories(self, found: Found) -> dict[PackageName, RepositoryState]:
+        """The repositories that say which tags are gone, by package. A tag must concern one of the templates."""
         templates = [rule.selection.gone for rule in self.rules.rules if rule.selection.gone is not None]
-        lives = {}
-        for package, versions in found:
-            tags = {tag for version in versions for tag in version.image_tags} if templates else set()
-            if not any(gone.concerns(tag) for gone in templates for tag in tags):
-                continue
-            name = self.repository or package.repository_name or self.fallback
-            if not name:
-                self.log.warning(
-                    f"gone: {package.key} is linked to no repository, so nothing shows which of its tags are gone and"
-                    " none is selected by that; name one with the input repository"
-                )
-                continue
-            life = self._life(name)
-            if life is not None:
-                lives[package.key] = life
-        return lives
+        states: dict[PackageName, RepositoryState] = {}
+        for package, versions in found if templates else ():
+            state = self._repository_of(package) if _concerns_any(templates, versions) else None
+            if state is not None:
+                states[package.key] = state
+        return states
 
-    def _life(self, name: str) -> RepositoryState | None:
+    def _repository_of(self, package: Package) -> RepositoryState | None:
+        """The repository of one package, read once a run. `None` when it is not known, or cannot be read."""
+        name = self.repository or package.repository_name or self.fallback
+        if not name:
+            self.log.warning(
+                f"gone: {package.key} is linked to no repository, so nothing shows which of its tags are gone and"
+                " none is selected by that; name one with the input repository"
+            )
+            return None
         if name not in self._read:
-            try:
-                self._read[name] = life = self.repositories.state(name)
-                self.log.info(
-                    f"gone: read from {name}: branches {len(life.branches)}, open pull requests {len(life.open_pulls)},"
-                    f" closed ones {len(life.closed_pulls)}, git tags {len(life.git_tags)}"
-                )
-            except ApiError as refused:
-                self._read[name] = None
-                self.log.warning(
-                    f"gone: the repository {name} cannot be read ({refused}), so nothing is selected by what is gone"
-                    " there; the token needs contents: read and pull-requests: read"
-                )
+            self._read[name] = self._read_repository(name)
         return self._read[name]
+
+    def _read_repository(self, name: str) -> RepositoryState | None:
+        try:
+            state = self.repositories.state(name)
+        except ApiError as error:
+            self.log.warning(
+                f"gone: the repository {name} cannot be read ({error}), so nothing is selected by what is gone"
+                " there; the token needs contents: read and pull-requests: read"
+            )
+            return None
+        self.log.info(
+            f"gone: read from {name}: branches {len(state.branches)}, open pull requests {len(state.open_pulls)},"
+            f" closed ones {len(state.closed_pulls)}, git tags {len(state.git_tags)}"
+        )
+        return state
 
     def _tell_what_is_no_version(self, found: Found) -> None:
         groups = (GroupBy.MAJOR, GroupBy.MINOR)
         if not any(
-            rule.selection.judges_versions or (rule.counts.latest and rule.counts.grouping.by in groups)
+            rule.selection.matches_semver or (rule.counts.latest and rule.counts.grouping.by in groups)
             for rule in self.rules.rules
         ):
             return
@@ -174,7 +133,13 @@ class FactGatherer:
                 self.log.notice(f"{package.key}: what is no SemVer stays: {_several(names)}")
 
 
-def used_here(used: ImagesInUse, packages: Iterable[Package]) -> list[ImageReference]:
+def _concerns_any(templates: Sequence[GoneTags], versions: Iterable[Version]) -> bool:
+    """Whether any tag fits any of the templates of `gone`."""
+    tags = {tag for version in versions for tag in version.image_tags}
+    return any(gone.concerns(tag) for gone in templates for tag in tags)
+
+
+def references_here(used: ImagesInUse, packages: Iterable[Package]) -> tuple[ImageReference, ...]:
     """The references that concern packages in scope, each place once.
 
     Raises `BadInput` when a glob found only what might be an image, and no package is called so.
@@ -191,10 +156,10 @@ def used_here(used: ImagesInUse, packages: Iterable[Package]) -> list[ImageRefer
                 for glob in idle
             ]
         )
-    return here
+    return tuple(here)
 
 
-def tell_used(here: Sequence[ImageReference], found: Found, log: Log) -> None:
+def tell_references(here: Sequence[ImageReference], found: Found, log: Log) -> None:
     """Say which images are in use, and which references name nothing that is there."""
     if not here:
         return

@@ -1,51 +1,38 @@
-"""Reading as few manifests as safety allows: every GET counts as a download (docs/github-behaviour.md, "Registry").
+"""Reads as few manifests as safety allows: every GET counts as a download (docs/github-behaviour.md, "Registry").
 
-In this order: nothing selected, nothing read. The selected tagged roots. If none is an index and no version without
-an image tag exists, the kept tagged versions are only asked whether they are indexes, which downloads nothing; an
-index may hold a tagged version (docs/decisions/0008). Otherwise the kept tagged versions, then every kept untagged
-one that is not yet known as a part, then the remaining candidates, for their children and their subject. Children
-that are indexes are read as they appear; what a descriptor shows to be a plain image manifest never is.
+The order is that of docs/decisions/0008:
 
-An index is pushed right after its children. So of untagged versions that were pushed together the last one is read
-first: it tells what the others are. Where it was not the index, the registry is asked which of the others are.
+1. When nothing is selected, nothing is read.
+2. The selected tagged versions are read.
+3. When none of these is an index, and every version has an image tag or is a signature that stays, the registry is
+   only asked which of the other versions are indexes. That downloads nothing. Those that are, are read: they may list
+   a selected version.
+4. Otherwise the tagged versions that stay are read, then the untagged ones that stay and are not known as parts, then
+   the untagged candidates, for their children and their subject.
+
+Children that are indexes are read as they appear. A child that its descriptor shows to be an image manifest for a
+platform is never read.
+
+An index is pushed right after its children. So of untagged versions that were pushed together, the last is read first,
+since it tells what the others are. If it is not an index, the registry is asked which of the others are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from typing import Protocol
 
+from package_keeper.execution.ports import ManifestReader
 from package_keeper.model.manifest import Descriptor, Manifest, UnreadableManifest
 from package_keeper.model.packages import REFERRER_TAG, PackageName, Timestamp, Version, age_order
 
 ROUND = 64
-"""Manifests of one round: many enough to keep the connections busy, few enough to learn from."""
+"""The most manifests of one round: enough to keep the connections busy, few enough for the next round to learn from."""
 
 FIRST_ROUND = 4
-"""Pushes of the first round, which shows whether the last of a push is its index. The next are larger."""
+"""Pushes of the first round, which shows whether the last version of a push is its index. Later rounds are larger."""
 
 TOGETHER = timedelta(seconds=10)
-"""Versions no further apart than this, one from the next, count as one push."""
-
-
-class ManifestReader(Protocol):
-    """Reads manifests of one owner's packages."""
-
-    def read(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, Manifest | UnreadableManifest]:
-        """Read manifests."""
-        ...
-
-    def are_indexes(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, bool | None]:
-        """Ask which manifests are indexes, without downloading them; `None` is unknown."""
-        ...
-
-    def at_hand(self, package: PackageName, digests: Iterable[str]) -> Iterable[str]:
-        """Those of the digests whose manifests can be read without a download: they were read before."""
-        ...
-
-    def exists(self, package: PackageName, digest: str) -> bool:
-        """Whether the registry has a manifest; may raise `ApiError`."""
-        ...
+"""Versions that follow each other within this time count as one push."""
 
 
 class Manifests:
@@ -58,14 +45,13 @@ class Manifests:
         reader: ManifestReader,
         seen: Iterable[Manifest] = (),
     ) -> None:
-        """`seen` are manifests that were read before: what they say of their children stays true."""
+        """`seen` are manifests of earlier lists: their descriptors stay true, since a digest never changes."""
         self._package = package
         self._reader = reader
         self._active = {version.name for version in versions}
         self._descriptors: dict[str, list[Descriptor]] = {}
         for manifest in seen:
-            for child in manifest.children:
-                self._descriptors.setdefault(child.digest, []).append(child)
+            self._add_descriptors(manifest)
         self.read: dict[str, Manifest] = {}
         self.unreadable: dict[str, UnreadableManifest] = {}
 
@@ -73,30 +59,33 @@ class Manifests:
         """Read what is not read yet, and all nested indexes below it."""
         wanted = self._new(digests)
         while wanted:
-            below: list[str] = []
+            below: list[Descriptor] = []
             for digest, found in self._reader.read(self._package, wanted).items():
                 if isinstance(found, UnreadableManifest):
                     self.unreadable[digest] = found
-                    continue
-                self.read[digest] = found
-                for child in found.children:
-                    self._descriptors.setdefault(child.digest, []).append(child)
-                    if child.is_index:
-                        below.append(child.digest)
-            wanted = self._new(digest for digest in below if digest in self._active)
+                else:
+                    self.read[digest] = found
+                    self._add_descriptors(found)
+                    below += found.children
+            wanted = self._new(child.digest for child in below if child.is_index and child.digest in self._active)
+
+    def _add_descriptors(self, manifest: Manifest) -> None:
+        for child in manifest.children:
+            self._descriptors.setdefault(child.digest, []).append(child)
 
     def take_indexes(self, digests: Iterable[str]) -> None:
-        """Read those that are, or may be, indexes."""
+        """Ask which of these are indexes, and read those that are or may be."""
         asked = self._new(digests)
         if asked:
             kinds = self._reader.are_indexes(self._package, asked)
             self.take(digest for digest in asked if kinds.get(digest) is not False)
 
     def take_unknown(self, versions: Iterable[Version]) -> None:
-        """Read those that are not known as parts: the newest push first, and of each first what was pushed last.
+        """Read those that are not known as parts: the newest push first, and the last version of each push first.
 
-        Where that is no index, and the package has some, the others of the push are asked what they are before they
-        are read. When the last of a push was a part after all, no more is guessed.
+        The rest of a push follows; once the package has shown that its images have parts, only after asking which
+        versions are indexes. When the last version of a push turns out to be a part, the remaining pushes are read
+        without that order.
         """
         by_digest = {version.name: version for version in versions}
         self.take(self._reader.at_hand(self._package, self._unknown(by_digest)))
@@ -111,7 +100,7 @@ class Manifests:
         self._take_rest(pushes)
 
     def _take_rest(self, pushes: Iterable[Iterable[str]]) -> None:
-        """Read what is still unknown of these; where the package has parts, ask first which are indexes."""
+        """Read what is still unknown of these. When images of the package have parts, ask first which are indexes."""
         rest = self._unknown(digest for push in pushes for digest in push)
         size = FIRST_ROUND
         while rest and not self._has_seen_parts():
@@ -130,8 +119,8 @@ class Manifests:
     def is_known_part(self, digest: str) -> bool:
         """Whether an index that was read shows `digest` to be an image manifest for a platform.
 
-        Without a platform it may refer to an image that stays (a fallback index lists referrers like that), which only
-        its own manifest tells.
+        A child without a platform may be a referrer of an image that stays: a fallback index lists referrers that way.
+        Only its own manifest tells.
         """
         return any(child.is_plain for child in self._descriptors.get(digest, ()))
 
@@ -145,39 +134,55 @@ def read_for_deletion(
     manifests: Manifests, versions: Sequence[Version], candidates: set[int], parts: AbstractSet[int] = frozenset()
 ) -> None:
     """Read what must be known before any of `candidates` may go, or any of `parts`: those of images that are gone."""
-    if not candidates and not any(version.id in parts for version in versions):
+    if not candidates and parts.isdisjoint(version.id for version in versions):
         return
-    tagged = [version for version in versions if version.image_tags]
-    others = [version for version in versions if not version.image_tags and not _is_signature(version)]
-    signatures = [version.name for version in versions if not version.image_tags and _is_signature(version)]
+    tagged, signatures, others = _by_kind(versions)
     manifests.take(version.name for version in tagged if version.id in candidates)
     kept_tagged = [version.name for version in tagged if version.id not in candidates]
-    selected_untagged = any(version.id in candidates for version in versions if not version.image_tags)
-    if not others and not selected_untagged and not any(manifest.children for manifest in manifests.read.values()):
-        manifests.take_indexes([*kept_tagged, *signatures])
+    all_signatures_stay = candidates.isdisjoint(version.id for version in signatures)
+    has_index = any(manifest.children for manifest in manifests.read.values())
+    names = [version.name for version in signatures]
+    if not others and all_signatures_stay and not has_index:
+        manifests.take_indexes(kept_tagged + names)
         return
     manifests.take(kept_tagged)
-    # cosign's tags say what is referred to; that they name an index is unusual, and a question costs no download
-    manifests.take_indexes(signatures)
-    manifests.take_unknown(version for version in others if version.id not in candidates and version.id not in parts)
-    # a part of an image that is gone may refer to one that has been pushed anew since
-    manifests.take_unknown(version for version in others if version.id in candidates or version.id in parts)
+    # the tags of a signature say what it refers to; it is hardly ever an index, and asking for that downloads nothing
+    manifests.take_indexes(names)
+    going = candidates | parts
+    manifests.take_unknown(version for version in others if version.id not in going)
+    # a part of an image that is gone may refer to an image that was pushed again since
+    manifests.take_unknown(version for version in others if version.id in going)
+
+
+def _by_kind(versions: Iterable[Version]) -> tuple[list[Version], list[Version], list[Version]]:
+    """The tagged versions, the signatures without a tag that users gave, and all others."""
+    tagged: list[Version] = []
+    signatures: list[Version] = []
+    others: list[Version] = []
+    for version in versions:
+        if version.image_tags:
+            tagged.append(version)
+        elif _is_signature(version):
+            signatures.append(version)
+        else:
+            others.append(version)
+    return tagged, signatures, others
 
 
 def read_tagged(manifests: Manifests, versions: Iterable[Version], digests: Iterable[str] = ()) -> None:
-    """Read all tagged images, and those named by digest, down to their last index."""
+    """Read all tagged images and those in `digests`, with all nested indexes."""
     named = set(digests)
     manifests.take(version.name for version in versions if version.image_tags or version.name in named)
 
 
 def _is_signature(version: Version) -> bool:
-    """Whether cosign's tags say all there is to know: a plain manifest, and what it refers to."""
+    """Whether all tags are those of cosign: they tell that it is a plain manifest, and what it refers to."""
     found = [REFERRER_TAG.fullmatch(tag) for tag in version.tags]
     return bool(found) and all(match is not None and match[2] for match in found)
 
 
 def _pushes(versions: Iterable[Version]) -> list[list[str]]:
-    """The digests that were pushed together, the newest push first, and in each first what was pushed last."""
+    """The digests that were pushed together: the newest push first, and the last version of each push first."""
     pushes: list[list[str]] = []
     later: Version | None = None
     for version in sorted(versions, key=lambda version: age_order(version, Timestamp.CREATED), reverse=True):

@@ -1,19 +1,18 @@
-"""Container packages as images: read, judged, confirmed, and held against a fresh list afterwards."""
+"""Container packages as images: read, evaluated, confirmed, and compared with a fresh list afterwards."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
-from package_keeper.execution.image_reading import ManifestReader, Manifests, read_for_deletion, read_tagged
-from package_keeper.execution.ports import Log, Reader
-from package_keeper.execution.scope import ScopeProblem
+from package_keeper.execution.image_reading import Manifests, read_for_deletion, read_tagged
+from package_keeper.execution.ports import Log, ManifestReader, Reader
 from package_keeper.model.images import Condition, Graph, Image, independent_images
 from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, Version, display_name
-from package_keeper.model.words import Action, Reason
-from package_keeper.policy.evaluation import Decision, Evaluation
-from package_keeper.policy.planning import WriteRecord, gone_versions
+from package_keeper.model.plan import Action, Decision, Reason, WriteRecord, gone_versions
+from package_keeper.model.run import PackageEvaluation, Problem
+from package_keeper.policy.evaluation import Evaluation
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import NO_FACTS, Facts
 
@@ -36,22 +35,12 @@ SeenManifests = dict[PackageName, dict[str, Manifest]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackageEvaluation:
-    """One package with everything that was decided about it.
-
-    `graph` is set where images were understood; it lacks what is behind manifests that are `unreadable`.
-    """
-
-    package: PackageName
-    images: tuple[Image, ...]
-    decisions: tuple[Decision, ...]
-    graph: Graph | None = None
-    unreadable: tuple[UnreadableManifest, ...] = ()
-
-
-@dataclass(kw_only=True)
 class ImageEvaluator:
-    """Judges the versions of packages, reading manifests where containers need it."""
+    """Evaluates the rules over the versions of packages, and reads manifests where containers need it.
+
+    `asked_about` are versions that no rule selects, and of which it must be known who needs them. `seen` collects the
+    manifests that were read.
+    """
 
     rules: Rules
     registry: ManifestReader
@@ -59,14 +48,12 @@ class ImageEvaluator:
     log: Log
     facts: Facts = NO_FACTS
     asked_about: frozenset[int] = frozenset()
-    """Versions that no rule selects, of which it must be known who needs them."""
-    problems: list[ScopeProblem] = field(default_factory=list)
     seen: SeenManifests = field(default_factory=dict)
 
-    def judge(self, package: Package, versions: list[Version]) -> PackageEvaluation:
+    def evaluate(self, package: Package, versions: list[Version]) -> PackageEvaluation:
         """Decide about every version of one package. May raise `ApiError`."""
         evaluation = Evaluation(self.rules, self.facts)
-        # what was held back may need anything that is there; then nothing goes, and no manifest need be read
+        # versions that GitHub does not list may need any other: then nothing goes, and no manifest need be read
         stays = self.rules.writing and self.reader.is_incomplete(package.key)
         if package.type is not PackageType.CONTAINER or self.rules.raw or stays:
             alone = independent_images(versions)
@@ -85,8 +72,11 @@ class ImageEvaluator:
         images = graph.images()
         decisions = evaluation.deletions(images)
         self._tell_unknown_tags(package, decisions)
-        if manifests.unreadable:
-            decisions = self._stopped(package, manifests, decisions)
+        problems: list[Problem] = []
+        if manifests.unreadable and any(decision.action is Action.DELETE for decision in decisions):
+            problems = self._tell_unreadable(package, manifests, decisions)
+            # what cannot be read may need any other version
+            decisions = [_kept(decision, Reason.UNREADABLE) for decision in decisions]
         decisions = self._confirmed(package, images, decisions)
         return PackageEvaluation(
             package=package.key,
@@ -94,6 +84,7 @@ class ImageEvaluator:
             decisions=tuple(decisions),
             graph=graph,
             unreadable=tuple(manifests.unreadable.values()),
+            problems=tuple(problems),
         )
 
     def _tell_unknown_tags(self, package: Package, decisions: Iterable[Decision]) -> None:
@@ -126,13 +117,12 @@ class ImageEvaluator:
                     " longer be pulled whole"
                 )
 
-    def _stopped(self, package: Package, manifests: Manifests, decisions: list[Decision]) -> list[Decision]:
-        """Keep everything in a package where something cannot be read: it may need any other version."""
-        if not any(decision.action is Action.DELETE for decision in decisions):
-            return decisions
+    def _tell_unreadable(self, package: Package, manifests: Manifests, decisions: list[Decision]) -> list[Problem]:
+        """Say why nothing goes. Gives the problems that are failures of the run."""
         by_obstacle: dict[Obstacle, list[UnreadableManifest]] = {}
         for unreadable in manifests.unreadable.values():
             by_obstacle.setdefault(unreadable.obstacle, []).append(unreadable)
+        problems: list[Problem] = []
         for obstacle, several in by_obstacle.items():
             names = {unreadable.digest for unreadable in several[:MANY]}
             ids = ",".join(str(decision.version.id) for decision in decisions if decision.version.name in names)
@@ -144,29 +134,23 @@ class ImageEvaluator:
             if kind is None:
                 self.log.warning(f"{package.key}: {text}")
             else:
-                self.problems.append(
-                    ScopeProblem(what=str(package.key), refusal=ApiError(kind, text), package=package.key)
-                )
-        return [_kept(decision, Reason.UNREADABLE) for decision in decisions]
+                problems.append(Problem(what=str(package.key), error=ApiError(kind, text), package=package.key))
+        return problems
 
     def _confirmed(self, package: Package, images: Sequence[Image], decisions: list[Decision]) -> list[Decision]:
         """Look again before anything goes because something else is missing: a fresh list, and the registry."""
-        if not self.rules.judge_health:
+        if not self.rules.depend_on_health:
             return decisions
         by_root = {image.root.id: image for image in images}
         going = {decision.version.id for decision in decisions if decision.action is Action.DELETE}
-        suspects = [image for image in images if image.root.id in going and image.condition is not Condition.WHOLE]
-        if not suspects:
-            return decisions
-        fresh = {version.name for version in self.reader.versions(package.key)}
-        absent: dict[str, bool] = {}
-        for digest in dict.fromkeys(digest for image in suspects for digest in (*image.missing, *image.lost_subjects)):
-            absent[digest] = digest not in fresh and not self.registry.exists(package.key, digest)
-        doubtful = {
-            image.root.id
-            for image in suspects
-            if not all(absent[digest] for digest in (*image.missing, *image.lost_subjects))
+        lacks = {
+            image.root.id: (*image.missing, *image.lost_subjects)
+            for image in images
+            if image.root.id in going and image.condition is not Condition.WHOLE
         }
+        if not lacks:
+            return decisions
+        doubtful = self._not_missing(package, lacks)
         if doubtful:
             self.log.warning(
                 f"{package.key}: {len(doubtful)} images stay: a second look found what seemed to be missing"
@@ -176,6 +160,16 @@ class ImageEvaluator:
             _kept(decision, Reason.NOT_SELECTED) if decision.version.id in spared else decision
             for decision in decisions
         ]
+
+    def _not_missing(self, package: Package, lacks: Mapping[int, Sequence[str]]) -> set[int]:
+        """The images of which a second look finds anything that seemed to be missing. May raise `ApiError`."""
+        fresh = {version.name for version in self.reader.versions(package.key)}
+        there = {
+            digest
+            for digest in dict.fromkeys(digest for digests in lacks.values() for digest in digests)
+            if digest in fresh or self.registry.exists(package.key, digest)
+        }
+        return {root for root, digests in lacks.items() if not there.isdisjoint(digests)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,11 +185,11 @@ class LastLook:
 
 
 def look_after(
-    judged: Iterable[PackageEvaluation], records: Sequence[WriteRecord], reader: Reader, registry: ManifestReader
+    packages: Iterable[PackageEvaluation], records: Sequence[WriteRecord], reader: Reader, registry: ManifestReader
 ) -> LastLook:
-    """Hold fresh lists against the manifests read: which images lack a part now?
+    """Compare fresh lists with the manifests that were read: which images lack a part now?
 
-    What was pushed meanwhile is read too, since it may be built from what this run deleted; an image whose root GitHub
+    What was pushed meanwhile is read too, since it may be built from what this run deleted. An image whose root GitHub
     did not delete after all counts as well. No list is read of a package in which no part went and no image that stays
     has parts. May raise `ApiError`.
     """
@@ -203,25 +197,34 @@ def look_after(
     parts = {record.write.version_id for record in records if record.write.root is not None} & gone
     broken: dict[tuple[PackageName, str], Sequence[str]] = {}
     still_there: set[int] = set()
-    for package in judged:
+    for package in packages:
         deleted = {each.version.id for each in package.decisions if each.version.id in gone}
-        if not (deleted & parts or (deleted and _keeps_parts(package, gone))):
-            continue
-        known = {decision.version.id for decision in package.decisions}
-        answer = reader.versions_of([package.package], seen={package.package: known}, gone=gone)
-        listed = answer[package.package]
-        if isinstance(listed, ApiError):
-            if listed.kind is ApiErrorKind.NOT_FOUND:
-                # the whole package is gone, with all its images
-                continue
-            raise listed
-        back = reader.are_active(version for version in listed if version.id in gone)
-        there = {number for number, is_active in back.items() if is_active}
-        fresh = [version for version in listed if version.id not in gone or version.id in there]
-        lost = _lost_parts(package, fresh, reader, gone) | _lost_to_newcomers(package, fresh, registry, deleted)
-        broken |= {(package.package, root): digests for root, digests in lost.items() if digests}
-        still_there |= there
+        if deleted & parts or (deleted and _keeps_parts(package, gone)):
+            lost, there = _look_at(package, deleted, gone, reader, registry)
+            broken |= {(package.package, root): digests for root, digests in lost.items() if digests}
+            still_there |= there
     return LastLook(broken=broken, still_there=frozenset(still_there))
+
+
+def _look_at(
+    package: PackageEvaluation,
+    deleted: AbstractSet[int],
+    gone: AbstractSet[int],
+    reader: Reader,
+    registry: ManifestReader,
+) -> tuple[dict[str, list[str]], set[int]]:
+    """What the images of one package lack, by digest, and which of the versions that are `gone` are still there."""
+    known = {decision.version.id for decision in package.decisions}
+    listed = reader.versions_of([package.package], seen={package.package: known}, gone=gone)[package.package]
+    if isinstance(listed, ApiError):
+        if listed.kind is ApiErrorKind.NOT_FOUND:
+            # the whole package is gone, with all its images
+            return {}, set()
+        raise listed
+    back = reader.are_active({version.id: version.package for version in listed if version.id in gone})
+    there = {version_id for version_id, is_active in back.items() if is_active is True}
+    fresh = [version for version in listed if version.id not in gone or version.id in there]
+    return _lost_parts(package, fresh, reader, gone) | _lost_to_newcomers(package, fresh, registry, deleted), there
 
 
 def _keeps_parts(package: PackageEvaluation, gone: AbstractSet[int]) -> bool:
@@ -236,8 +239,8 @@ def _lost_parts(
     names = {version.name for version in fresh}
     staying = [image for image in package.images if image.parts and image.root.name in names]
     absent = {part.id: part for image in staying for part in image.parts if part.name not in names}
-    there = reader.are_active(part for part in absent.values() if part.id not in gone)
-    names.update(absent[number].name for number, is_active in there.items() if is_active)
+    there = reader.are_active({part.id: part.package for part in absent.values() if part.id not in gone})
+    names.update(absent[number].name for number, is_active in there.items() if is_active is True)
     return {image.root.name: [part.name for part in image.parts if part.name not in names] for image in staying}
 
 
@@ -264,7 +267,7 @@ def _named(several: list[UnreadableManifest]) -> str:
 
 
 def all_kept(decisions: Iterable[Decision]) -> list[Decision]:
-    """The same, but nothing goes, not even a tag, since it is not known what is there."""
+    """The same decisions, but nothing goes, not even a tag, since it is not known what is there."""
     return [
         decision
         if decision.action is Action.KEEP

@@ -1,6 +1,6 @@
-"""What the operations need of the world, in their own words. The wire and the runner fit in; the core knows neither.
+"""What the operations need from outside, as small protocols. `github` and `runner` implement them.
 
-Reading and writing are different protocols: `list`, `conflicts` and every dry run are given no writer.
+Reading and writing are separate: `list`, `verify`, `conflicts` and every dry run get no writer.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,25 +10,27 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from package_keeper.errors import ApiError
+from package_keeper.execution.results import SendResult
+from package_keeper.model.manifest import Manifest, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 from package_keeper.model.repository import RepositoryState
 
 
 class Reader(Protocol):
-    """Reads packages and versions of one owner. Every method that gives no refusals may raise `ApiError`."""
+    """Reads the packages and versions of one owner. A method whose result holds no `ApiError` may raise one."""
 
     def conflicts(self) -> list[Package]:
-        """List packages with a Docker-migration conflict."""
+        """List packages with a conflict from the Docker migration."""
         ...
 
     def packages(
         self, package_types: Sequence[PackageType]
     ) -> Mapping[PackageType, Sequence[Package | UnreadablePackage] | ApiError]:
-        """List all packages of several types; a type whose list is refused has the refusal instead."""
+        """List all packages of several types, or give the error of a list."""
         ...
 
     def packages_named(self, packages: Iterable[PackageName]) -> Mapping[PackageName, Package | ApiError]:
-        """Get several packages; one that is refused has the refusal instead."""
+        """Get several packages by name, or the error of each."""
         ...
 
     def package(self, package: PackageName) -> Package:
@@ -36,7 +38,7 @@ class Reader(Protocol):
         ...
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
-        """List all active, or all deleted versions."""
+        """List all active versions, or all versions deleted in the last 30 days."""
         ...
 
     def versions_of(
@@ -47,130 +49,112 @@ class Reader(Protocol):
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
     ) -> Mapping[PackageName, list[Version] | ApiError]:
-        """List all versions of several packages; a list that is refused has the refusal instead.
+        """List all versions of several packages, or give the error of a list.
 
-        The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
-        several pages is read until two readings in a row show the same ids, and one that changes too fast for that, or
-        that GitHub calls incomplete, is refused. `gone` are the ids that this run deleted: a list that lags may go on
-        showing them.
+        `seen` are the ids that the previous reading showed. The lists of these packages must be certain: a list of
+        several pages is read until two readings in a row show the same ids. A list that changes too fast for that, or
+        that GitHub calls incomplete, is an error. `gone` are the ids that this run deleted; a list that lags behind may
+        still show them.
         """
         ...
 
     def is_long(self, package: PackageName) -> bool:
-        """Whether the list of its active versions took several pages when it was read last."""
+        """Whether the last list of active versions took several pages."""
         ...
 
     def is_incomplete(self, package: PackageName) -> bool:
-        """Whether GitHub has said in this run that it does not list all versions of a package."""
+        """Whether GitHub said in this run that it does not list all versions of a package."""
         ...
 
     def version(self, package: PackageName, version_id: int) -> Version:
         """Get one active version."""
         ...
 
-    def are_active(self, versions: Iterable[Version]) -> Mapping[int, bool | None]:
-        """Ask for each version by its id whether it is there, whatever lists say; `None` where that cannot be told."""
+    def are_active(self, versions: Mapping[int, PackageName]) -> Mapping[int, bool | ApiError]:
+        """Ask for each version by its id whether it is active, or give the error of a request.
+
+        The answer holds whatever lists say. `versions` are ids, each with its package.
+        """
         ...
 
 
-class Looks(Protocol):
-    """Looks at single versions: a list may lag behind (docs/github-behaviour.md, "Refusals")."""
+class ManifestReader(Protocol):
+    """Reads the manifests of one owner's packages."""
 
-    def active(self, package: PackageName, ids: Iterable[int]) -> AbstractSet[int]:
-        """Those of the versions that are active; may raise `ApiError`."""
+    def read(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, Manifest | UnreadableManifest]:
+        """Read manifests."""
+        ...
+
+    def are_indexes(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, bool | None]:
+        """Ask which manifests are indexes, without downloading them. `None` is unknown."""
+        ...
+
+    def at_hand(self, package: PackageName, digests: Iterable[str]) -> Iterable[str]:
+        """Those of the digests whose manifests were read before, and need no download."""
+        ...
+
+    def exists(self, package: PackageName, digest: str) -> bool:
+        """Whether the registry has a manifest. May raise `ApiError`."""
         ...
 
 
-class RepositoryReader(Protocol):
-    """Reads the life of repositories."""
+class TagWriter(Protocol):
+    """Reads and moves the tags of one owner's packages. Every method may raise `ApiError`."""
 
-    def state(self, full_name: str) -> RepositoryState:
-        """Read all pull requests, git tags and branches of `owner/name`; may raise `ApiError`."""
+    def tag_digest(self, package: PackageName, tag: str) -> str | None:
+        """The digest that a tag points to, or `None` when there is no such tag."""
+        ...
+
+    def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
+        """The bytes of a manifest."""
+        ...
+
+    def is_stub(self, package: PackageName, digest: str) -> bool:
+        """Whether a manifest is a stub."""
+        ...
+
+    def put(self, package: PackageName, tag: str, body: bytes) -> str:
+        """Put a manifest under a tag, and give its digest."""
         ...
 
 
 class Writer(Protocol):
-    """Changes packages of one owner. Every method returns when it is confirmed, and raises `ApiError` otherwise."""
+    """Changes the packages of one owner. Every method returns when GitHub confirmed it, and raises `ApiError` if not.
 
-    def delete_version(self, package: PackageName, version_id: int) -> None:
+    `permit` is a permit of the `WritePool` to send one request; without one, the method waits for its own.
+    """
+
+    def delete_version(self, package: PackageName, version_id: int, permit: Any = None) -> None:
         """Delete one version."""
         ...
 
-    def restore_version(self, package: PackageName, version_id: int) -> None:
+    def restore_version(self, package: PackageName, version_id: int, permit: Any = None) -> None:
         """Restore one version."""
         ...
 
-    def delete_package(self, package: PackageName) -> None:
+    def delete_package(self, package: PackageName, permit: Any = None) -> None:
         """Delete a whole package."""
         ...
 
-    def restore_package(self, package: PackageName) -> None:
+    def restore_package(self, package: PackageName, permit: Any = None) -> None:
         """Restore a whole package."""
         ...
 
 
-class Log(Protocol):
-    """Says what happens. Values may hold what others wrote; the log makes them harmless."""
+class RepositoryReader(Protocol):
+    """Reads the state of repositories."""
 
-    @property
-    def shows_details(self) -> bool:
-        """Whether anybody will see what `debug` is told: a line for each of 100,000 versions costs time."""
-        ...
-
-    def error(self, text: str) -> None:
-        """Something failed."""
-        ...
-
-    def warning(self, text: str) -> None:
-        """Something that the user should know."""
-        ...
-
-    def notice(self, text: str) -> None:
-        """Something that is easily missed."""
-        ...
-
-    def info(self, text: str) -> None:
-        """What happens."""
-        ...
-
-    def debug(self, text: str) -> None:
-        """What happens, in detail."""
-        ...
-
-    def group(self, title: str) -> AbstractContextManager[None]:
-        """Put what is said meanwhile under a title."""
-        ...
-
-
-class Permit(Protocol):
-    """Permit to send one request now."""
-
-    @property
-    def at(self) -> float:
-        """When it was given, in monotonic seconds."""
-        ...
-
-
-class Completed(Protocol):
-    """A write that came back."""
-
-    @property
-    def key(self) -> int:
-        """The key under which it was started."""
-        ...
-
-    @property
-    def error(self) -> BaseException | None:
-        """What it raised, if it did."""
+    def state(self, full_name: str) -> RepositoryState:
+        """Read all pull requests, git tags and branches of `owner/name`. May raise `ApiError`."""
         ...
 
 
 class WritePool(Protocol):
-    """Sends writes side by side, as fast as limits let; to be used from one thread."""
+    """Sends writes in parallel, as fast as the rate limits allow. For use from one thread."""
 
     @property
     def in_flight(self) -> AbstractSet[int]:
-        """The keys of the writes that are under way."""
+        """The keys of the writes that are in flight."""
         ...
 
     @property
@@ -179,31 +163,31 @@ class WritePool(Protocol):
         ...
 
     def wind_up(self) -> None:
-        """Let what is left to look at be looked at after `time-limit`; nothing new begins."""
+        """Allow requests after `time-limit` that need no wait, to finish what has begun."""
         ...
 
-    def admit(self, *, restores: bool, more: int = 0) -> Permit | float:
-        """Permit to send one write, or the seconds until asking again is worth it; `more` have leave already."""
+    def admit(self, *, restores: bool, more: int = 0) -> Any | float:
+        """A permit for one write, or the seconds until it is worth asking again. `more` permits are held already."""
         ...
 
     def room(self, *, restores: bool) -> float:
-        """How many writes can be sent before `time-limit` ends, as far as limits are known; infinite without one."""
+        """How many writes the known limits allow before `time-limit` ends. Infinite without `time-limit`."""
         ...
 
     def wait(self, *, restores: bool) -> float:
-        """The seconds until a write may be sent, of which none is under way."""
+        """The seconds until a write may be sent when none is in flight."""
         ...
 
-    def start(self, key: int, leave: Any, call: Callable[[], None]) -> None:
-        """Start a write that has leave."""
+    def start(self, key: int, permit: Any, call: Callable[[Any], SendResult]) -> None:
+        """Call `call(permit)` in a thread; the result comes back under `key`."""
         ...
 
-    def give_back(self, leave: Any) -> None:
-        """Give back leave for a write that is not sent after all."""
+    def give_back(self, permit: Any) -> None:
+        """Give back a permit that is not used."""
         ...
 
-    def completed(self) -> Sequence[Completed]:
-        """Wait a moment for writes that came back, and give those that did."""
+    def completed(self) -> Sequence[tuple[int, SendResult]]:
+        """Wait a moment for writes in flight, and give the results of those that have ended."""
         ...
 
     def rest(self, seconds: float, *, restores: bool) -> None:
@@ -211,8 +195,23 @@ class WritePool(Protocol):
         ...
 
 
+class Pause(Protocol):
+    """Waiting, within `time-limit`."""
+
+    def sleep(self, seconds: float, why: str = "") -> None:
+        """Wait, and log why if the wait is long.
+
+        Raises `Cancelled`. Raises `OutOfTime` at once when the wait would end after `time-limit`.
+        """
+        ...
+
+    def finishing(self) -> AbstractContextManager[None]:
+        """Within the block, allow requests after `time-limit` that need no wait, to finish what has begun."""
+        ...
+
+
 class Interruption(Protocol):
-    """Keeps a cancellation from striking between a request and the line that records it."""
+    """Holds a cancellation back between a request and the line that records it."""
 
     @property
     def is_requested(self) -> bool:
@@ -224,37 +223,46 @@ class Interruption(Protocol):
         ...
 
 
-class ReceiptFile(Protocol):
-    """A file that is only ever appended to."""
-
-    def append(self, line: bytes) -> None:
-        """Write a line and have it on disk before returning."""
-        ...
-
-
-class Pause(Protocol):
-    """Waiting, within `time-limit`."""
-
-    def sleep(self, seconds: float, why: str = "") -> None:
-        """Wait, and tell why if that takes long. Raises `Cancelled`, and `OutOfTime` instead of waiting past it."""
-        ...
-
-    def finishing(self) -> AbstractContextManager[None]:
-        """Until the end of the block, let what is begun be finished after `time-limit` where it need not wait."""
-        ...
-
-
-class Stopwatch(Protocol):
-    """Time that only grows."""
-
-    def monotonic(self) -> float:
-        """Seconds since some moment."""
-        ...
-
-
-class WallClock(Protocol):
-    """The time of day."""
+class Clock(Protocol):
+    """Time."""
 
     def now(self) -> datetime:
         """The current time, aware."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+
+class Log(Protocol):
+    """Says what happens. Texts may contain what others wrote; the log makes them harmless."""
+
+    @property
+    def shows_details(self) -> bool:
+        """Whether `debug` lines are shown. Making one for each of 100,000 versions takes time."""
+        ...
+
+    def error(self, text: str) -> None:
+        """Say that something failed."""
+        ...
+
+    def warning(self, text: str) -> None:
+        """Say something that the user should know."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Say something that is easily missed."""
+        ...
+
+    def info(self, text: str) -> None:
+        """Say what happens."""
+        ...
+
+    def debug(self, text: str) -> None:
+        """Say what happens, in detail."""
+        ...
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """Put the lines of the block under a title."""
         ...

@@ -1,31 +1,36 @@
 """The receipt: JSON Lines, two a write with the same `seq`.
 
 `"outcome": "started"` is on disk before the request is sent, then the outcome; so a killed run leaves a true receipt
-(contract, "Receipt and plan"). `undo` reads it back.
+(docs/reference.md, "Receipt and plan"). `undo` reads it back.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 from typing import Any
 
-from package_keeper.execution.ports import ReceiptFile, WallClock
+from package_keeper.execution.ports import Clock
 from package_keeper.model.packages import Owner, PackageName, PackageType
-from package_keeper.model.words import Action, Outcome
-from package_keeper.policy.planning import PlannedWrite, WriteKind
+from package_keeper.model.plan import Action, Outcome, PlannedWrite, WriteKind
 
 SCHEMA = 1
 STARTED = "started"
 BEGINNING = '{"schema":'
 """How every line begins; inside a text of JSON it would have backslashes."""
 ACTIONS = {Action.DELETE: "delete", Action.UNTAG: "untag", Action.RESTORE: "restore"}
+_UNREADABLE = (KeyError, TypeError, ValueError, RecursionError)
+"""What reading a damaged line may raise."""
 TAKEN_BACK = frozenset({ACTIONS[Action.DELETE], ACTIONS[Action.UNTAG]})
 
 
 MANY = 20
 """So many damaged places of a receipt are named."""
+
+Append = Callable[[bytes], None]
+"""Appends to the file of the receipt, and returns when it is on disk."""
 
 _Key = tuple[WriteKind, PackageName, int | None, str | None]
 
@@ -37,11 +42,9 @@ def _key(write: PlannedWrite) -> _Key:
 class ReceiptWriter:
     """Writes the receipt of one run; the file comes into being with the first write."""
 
-    def __init__(
-        self, open_file: Callable[[], ReceiptFile], owner: Owner, run: Mapping[str, str], clock: WallClock
-    ) -> None:
+    def __init__(self, open_file: Callable[[], Append], owner: Owner, run: Mapping[str, str], clock: Clock) -> None:
         self._open_file = open_file
-        self._file: ReceiptFile | None = None
+        self._file: Append | None = None
         self._owner = owner
         self._run = dict(run)
         self._clock = clock
@@ -111,7 +114,7 @@ class ReceiptWriter:
         if self._file is None:
             self._file = self._open_file()
         # plain ASCII: a line that breaks off anywhere is still text
-        self._file.append(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        self._file(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
     def _line(self, sequence: int, write: PlannedWrite, outcome: str) -> dict[str, Any]:
         line: dict[str, Any] = {
@@ -208,27 +211,13 @@ class _Line:
 def read_receipt(text: str) -> Receipt:
     """Read a receipt, as far as it is true. Raises `ReceiptProblem` when no line can be read.
 
-    A line may be damaged: it broke off when the disk was full or the run was killed, or the file was harmed later. The
+    A line may be damaged: it broke off when the disk was full or the run was killed, or the file was changed later. The
     other lines still tell the truth. Of several outcomes of one write the last counts.
     """
-    writes: dict[int, list[_Line]] = {}
     damaged: dict[int, str] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        found: _Line | None
-        try:
-            found = _read_line(line, number)
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            damaged[number] = f"line {number} is no line of a receipt ({_told(error)})"
-            # a line that broke off may go on with the next one
-            whole = line.rfind(BEGINNING)
-            try:
-                found = _read_line(line[whole:], number) if whole > 0 else None
-            except (KeyError, TypeError, ValueError, RecursionError):
-                found = None
-        if found is not None:
-            writes.setdefault(found.sequence, []).append(found)
+    writes: dict[int, list[_Line]] = {}
+    for line in _lines(text, damaged):
+        writes.setdefault(line.sequence, []).append(line)
     last = max(writes, default=0)
     for sequence, lines in list(writes.items()):
         if len({line.write for line in lines}) > 1:
@@ -248,6 +237,23 @@ def read_receipt(text: str) -> Receipt:
         damaged=tuple(sorted(damaged)),
         is_whole=len(writes) == last,
     )
+
+
+def _lines(text: str, damaged: dict[int, str]) -> Iterator[_Line]:
+    """The lines that can be read. Adds to `damaged` what is wrong with the others, by their numbers."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _read_line(line, number)
+            continue
+        except _UNREADABLE as error:
+            damaged[number] = f"line {number} is no line of a receipt ({_told(error)})"
+        # a line that broke off may go on with the next one
+        whole = line.rfind(BEGINNING)
+        if whole > 0:
+            with suppress(*_UNREADABLE):
+                yield _read_line(line[whole:], number)
 
 
 def damage(receipt: Receipt) -> str:

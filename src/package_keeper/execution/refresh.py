@@ -1,9 +1,9 @@
-"""Drift: what was listed long ago is not trusted.
+"""Refresh: what was listed long ago is not trusted.
 
 When the inventory is older than five minutes, what is left to do is held against a fresh one: packages are read and
-judged again, and the run goes on with what the guarded plan and the new one have in common (contract, "Receipt and
-plan"). Re-planning never adds a write. A push during a long clean-up is never hurt by it: a tag that moved, or an image
-built on something that was about to go, keeps it.
+judged again, and the run goes on with what the guarded plan and the new one have in common
+(docs/reference.md, "Receipt and plan"). Re-planning never adds a write. A push during a long clean-up is never
+hurt by it: a tag that moved, or an image built on something that was about to go, keeps it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,10 +11,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, Unreachable
-from package_keeper.execution.ports import Log, Stopwatch
+from package_keeper.execution.ports import Clock, Log
 from package_keeper.model.packages import PackageName, Version
-from package_keeper.model.words import Action, Outcome
-from package_keeper.policy.planning import PlannedWrite
+from package_keeper.model.plan import Action, Outcome, PlannedWrite
 
 Replan = Callable[[Collection[PackageName], Collection[int], Collection[int]], "FreshPlan"]
 """Reads packages again and says what is to be done in them now.
@@ -33,14 +32,14 @@ FRESH_SECONDS = 300.0
 class FreshPlan:
     """What a fresh look gives: the writes that rules ask for now.
 
-    `refused` are the packages that could not be read again, and why. `holders` are, by id, the versions that need a
+    `failed` are the packages that could not be read again, and why. `holders` are, by id, the versions that need a
     version directly, as far as it may go; `left_over` are the versions that were asked about and are still there.
     Of the versions that this run deleted, `still_there` are those that GitHub still has, and `seen_gone` those that it
     has no more; of the others nobody knows.
     """
 
     writes: Sequence[PlannedWrite] = ()
-    refused: dict[PackageName, ApiError] = field(default_factory=dict)
+    failed: dict[PackageName, ApiError] = field(default_factory=dict)
     holders: Mapping[int, AbstractSet[int]] = field(default_factory=dict)
     left_over: Mapping[int, Version] = field(default_factory=dict)
     still_there: frozenset[int] = frozenset()
@@ -69,7 +68,7 @@ NEEDED = Objection(Outcome.CHANGED_SINCE_PLAN, "something that stays needs it by
 
 
 @dataclass(kw_only=True)
-class Drift:
+class Refresh:
     """Knows how old the inventory is, and how to get a fresh one.
 
     `read_from` and `read_until` are monotonic seconds, `fresh_for` is how many seconds a list is trusted. A list that
@@ -78,20 +77,20 @@ class Drift:
     """
 
     replan: Replan
-    stopwatch: Stopwatch
+    clock: Clock
     log: Log
     read_from: float
     read_until: float
     fresh_for: float = FRESH_SECONDS
     read_again: bool = False
-    _given_up: dict[_Key, Objection] = field(default_factory=dict)
+    _dropped: dict[_Key, Objection] = field(default_factory=dict)
 
     def is_due(self) -> bool:
         """Whether the inventory is too old."""
         fresh_until = self.read_from + self.fresh_for
         if self.read_again:
             fresh_until = max(fresh_until, self.read_until + (self.read_until - self.read_from))
-        return self.stopwatch.monotonic() > fresh_until
+        return self.clock.monotonic() > fresh_until
 
     def look(
         self,
@@ -113,29 +112,29 @@ class Drift:
         if self.fresh_for and self.is_due() and not is_partial:
             self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
         began, fresh = self._read(packages, left_over, gone)
-        if self.stopwatch.monotonic() - began > FRESH_SECONDS:
+        if self.clock.monotonic() - began > FRESH_SECONDS:
             # a wait in the middle made the first of it old; lists that take so long by themselves are believed then
             began, fresh = self._read(packages, left_over, gone)
         if not is_partial:
-            self.read_from, self.read_until, self.read_again = began, self.stopwatch.monotonic(), True
+            self.read_from, self.read_until, self.read_again = began, self.clock.monotonic(), True
         planned = {_key(write): write for write in fresh.writes}
         found = [self._objection(write, planned.get(_key(write)), fresh, left_over) for write in writes]
         _keep_what_stays_whole(writes, found, fresh.holders)
-        self._given_up.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
+        self._dropped.update((_key(write), each) for write, each in zip(writes, found, strict=True) if each)
         return Look(objections=found, still_there=fresh.still_there, seen_gone=fresh.seen_gone)
 
     def _objection(
         self, write: PlannedWrite, again: PlannedWrite | None, fresh: FreshPlan, left_over: AbstractSet[int]
     ) -> Objection | None:
         """Why a write is not to be done any more; `again` is the same write in the fresh plan."""
-        if (before := self._given_up.get(_key(write))) is not None:
+        if (before := self._dropped.get(_key(write))) is not None:
             return before
-        if (refused := fresh.refused.get(write.package)) is not None:
+        if (refused := fresh.failed.get(write.package)) is not None:
             return _unread(refused)
         if again is not None:
             # an earlier tag of the same version that this run took away changes nothing for the next one
             same_tags = write.tag is not None or set(again.tags) == set(write.tags)
-            return None if again.refusal is write.refusal and same_tags else CHANGED
+            return None if again.expected is write.expected and same_tags else CHANGED
         if write.version_id is not None and write.version_id in left_over:
             return None if _is_as_it_was(write, fresh.left_over.get(write.version_id)) else CHANGED
         return CHANGED
@@ -143,9 +142,9 @@ class Drift:
     def _read(
         self, packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]
     ) -> tuple[float, FreshPlan]:
-        began = self.stopwatch.monotonic()
+        began = self.clock.monotonic()
         fresh = self.replan(packages, left_over, gone)
-        _end_where_nobody_answers(packages, fresh.refused)
+        _end_where_nobody_answers(packages, fresh.failed)
         return began, fresh
 
 

@@ -5,12 +5,13 @@ list. Nothing here stops at the first refusal.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from string import ascii_lowercase
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage
+from package_keeper.model.run import Problem, Scope
 from package_keeper.policy.patterns import Pattern, Patterns
 
 MANY = 5
@@ -18,30 +19,6 @@ MANY = 5
 
 TOMBSTONE = "deleted_"
 """Lists may hold packages under this prefix that are deleted already (docs/github-behaviour.md, "Endpoints")."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScopeProblem:
-    """A package, or a list of packages, that could not be read."""
-
-    what: str
-    refusal: ApiError
-    package: PackageName | None = None
-
-    def __str__(self) -> str:
-        """Say what and why, with what to change."""
-        remedy = f"\n{self.refusal.remedy}" if self.refusal.remedy else ""
-        return f"{self.what}: {self.refusal}{remedy}"
-
-
-@dataclass(kw_only=True)
-class Scope:
-    """The packages of a run, in the order of type and name; named ones that do not exist; problems."""
-
-    packages: list[Package] = field(default_factory=list)
-    named: set[PackageName] = field(default_factory=set)
-    missing: list[str] = field(default_factory=list)
-    problems: list[ScopeProblem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +105,19 @@ def _names_exactly(patterns: Patterns) -> bool:
     return bool(patterns.includes) and all(pattern.is_exact for pattern in patterns.includes)
 
 
+def problem_with(what: str, error: ApiError, package: PackageName | None = None) -> Problem:
+    """Something that could not be read. Raises `NotAuthorized` when GitHub refuses the token itself."""
+    if error.kind is ApiErrorKind.UNAUTHORIZED:
+        raise NotAuthorized(f"GitHub: {error}\n{error.remedy}") from None
+    return Problem(what=what, error=error, package=package)
+
+
 def find_packages(
     reader: Reader, log: Log, *, owner: str, types: Iterable[PackageType], wanted: PackageFilter
 ) -> Scope:
     """Find the packages that are `wanted`, over all `types`.
 
-    Raises `NotAuthorized` when the token itself is refused.
+    Raises `NotAuthorized` when GitHub refuses the token itself.
     """
     search = _Search(reader, log, owner, tuple(types), wanted)
     patterns = wanted.searched
@@ -146,14 +130,11 @@ def find_packages(
         search.look_ahead([pattern.text for pattern in wanted_names])
         for pattern in wanted_names:
             search.named(pattern, patterns)
-    scope = search.scope
-    if not scope.problems:
+    if not search.problems:
         names = {pattern.text.lower() for pattern in exact} | {package.name.lower() for package in search.seen()}
         # a policy may exclude what is not asked about, unless everything is
         tell_entries(log, wanted, names, only=None if reads_lists else patterns)
-    unique = {package.key: package for package in scope.packages}
-    scope.packages = sorted(unique.values(), key=lambda package: (package.type, package.name))
-    return scope
+    return search.scope()
 
 
 def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: Patterns | None = None) -> None:
@@ -166,19 +147,23 @@ def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: 
         if patterns is None or (only is not None and patterns is not only):
             continue
         for entry in patterns.excludes:
-            meant = sorted(name for name in names if wanted.needs_owner(entry, name))
-            if meant:
-                more = f" and {len(meant) - MANY} more" if len(meant) > MANY else ""
-                log.notice(
-                    f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes"
-                    f" {', '.join(meant[:MANY])}{more}"
-                )
-            elif not any(entry.matches(name) for name in names):
-                log.warning(f"{label}: '!{entry.text}' excludes nothing: no package that was looked at has such a name")
+            _tell_exclusion(log, label, entry, wanted, names)
         for entry in patterns.includes:
-            idle = not entry.is_exact and not any(entry.matches(name) for name in names)
-            if idle and any(wanted.needs_owner(entry, name) for name in names):
+            is_idle = not entry.is_exact and not any(entry.matches(name) for name in names)
+            if is_idle and any(wanted.needs_owner(entry, name) for name in names):
                 log.warning(f"{label}: '{entry.text}' matches nothing; write it without the owner in front")
+
+
+def _tell_exclusion(log: Log, label: str, entry: Pattern, wanted: PackageFilter, names: Collection[str]) -> None:
+    meant = sorted(name for name in names if wanted.needs_owner(entry, name))
+    if meant:
+        more = f" and {len(meant) - MANY} more" if len(meant) > MANY else ""
+        log.notice(
+            f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes"
+            f" {', '.join(meant[:MANY])}{more}"
+        )
+    elif not any(entry.matches(name) for name in names):
+        log.warning(f"{label}: '!{entry.text}' excludes nothing: no package that was looked at has such a name")
 
 
 class _Search:
@@ -190,9 +175,22 @@ class _Search:
         self.owner = owner
         self.types = types
         self.wanted = wanted
-        self.scope = Scope()
+        self.packages: list[Package] = []
+        self.found_by_name: set[PackageName] = set()
+        self.missing: list[str] = []
+        self.problems: list[Problem] = []
         self.lists: dict[PackageType, list[Package] | None] = {}
         self.answers: dict[PackageName, Package | ApiError] = {}
+
+    def scope(self) -> Scope:
+        """What was found."""
+        unique = {package.key: package for package in self.packages}
+        return Scope(
+            packages=tuple(sorted(unique.values(), key=lambda package: (package.type, package.name))),
+            named=frozenset(self.found_by_name),
+            missing=tuple(self.missing),
+            problems=tuple(self.problems),
+        )
 
     def listed(self) -> None:
         """Take from the lists what is wanted."""
@@ -200,7 +198,7 @@ class _Search:
         for package_type in self.types:
             packages = self.take_list(package_type, answers[package_type])
             if packages is not None:
-                self.scope.packages += [package for package in packages if self.wanted.accepts(package)]
+                self.packages += [package for package in packages if self.wanted.accepts(package)]
 
     def list_of(self, package_type: PackageType, *, quietly: bool = False) -> list[Package] | None:
         """The list of a type, read once; `None`, and a problem, when it is refused."""
@@ -216,10 +214,10 @@ class _Search:
         quietly: bool = False,
     ) -> list[Package] | None:
         if isinstance(packages, ApiError):
-            _stop_if_unauthorized(packages)
+            problem = problem_with(f"the list of {package_type} packages", packages)
             self.lists[package_type] = None
             if not quietly:
-                self.scope.problems.append(ScopeProblem(what=f"the list of {package_type} packages", refusal=packages))
+                self.problems.append(problem)
             return None
         readable = [package for package in packages if isinstance(package, Package)]
         for package in packages:
@@ -235,7 +233,7 @@ class _Search:
         """All packages that are known, in scope or not."""
         for packages in self.lists.values():
             yield from packages or ()
-        yield from self.scope.packages
+        yield from self.packages
 
     def note_unreadable(self, package_type: PackageType, package: UnreadablePackage) -> None:
         """It may be one that is wanted; then it stays as it is, and that is no success."""
@@ -243,7 +241,7 @@ class _Search:
             what = (
                 f"{package_type}/{package.name}" if package.name else f"an entry in the list of {package_type} packages"
             )
-            self.scope.problems.append(ScopeProblem(what=what, refusal=ApiError(ApiErrorKind.OTHER, package.why)))
+            self.problems.append(Problem(what=what, error=ApiError(ApiErrorKind.OTHER, package.why)))
 
     def look_ahead(self, names: Sequence[str]) -> None:
         """Ask for several packages at once; what each answer means is judged one by one, in their order."""
@@ -260,7 +258,7 @@ class _Search:
     def named(self, pattern: Pattern, patterns: Patterns) -> None:
         """Find one package by its exact name, over all types."""
         name = pattern.text
-        problems = len(self.scope.problems)
+        problems = len(self.problems)
         if self.find(name):
             return
         prefix, slash, rest = name.partition("/")
@@ -270,8 +268,8 @@ class _Search:
             if self.find(rest):
                 self.log.notice(f"package: nothing is named '{name}'; taken as '{rest}', without the owner")
                 return
-        if len(self.scope.problems) == problems:
-            self.scope.missing.append(name)
+        if len(self.problems) == problems:
+            self.missing.append(name)
 
     def find(self, name: str) -> bool:
         found = False
@@ -286,8 +284,8 @@ class _Search:
             if objection := self.wanted.objection(package):
                 self.log.notice(f"{package.key} is out of scope: {objection}")
                 continue
-            self.scope.packages.append(package)
-            self.scope.named.add(package.key)
+            self.packages.append(package)
+            self.found_by_name.add(package.key)
         return found
 
     def get(self, key: PackageName) -> Package | None:
@@ -300,9 +298,8 @@ class _Search:
                 return package
             self.log.notice(f"package: GitHub answers {package.key} for {key}; nobody named that, so it is left alone")
         except ApiError as refused:
-            _stop_if_unauthorized(refused)
             if refused.kind is not ApiErrorKind.NOT_FOUND:
-                self.scope.problems.append(ScopeProblem(what=str(key), refusal=refused))
+                self.problems.append(problem_with(str(key), refused))
                 return None
         if key.name != key.name.lower() or listed is None:
             # names compare without case; whether GitHub's GET does is not documented
@@ -316,8 +313,3 @@ class _Search:
         if isinstance(answer, ApiError):
             raise answer
         return answer
-
-
-def _stop_if_unauthorized(refused: ApiError) -> None:
-    if refused.kind is ApiErrorKind.UNAUTHORIZED:
-        raise NotAuthorized(f"GitHub: {refused}\n{refused.remedy}")

@@ -9,36 +9,15 @@ A stub is an index of nothing, whatever the image is.
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
-from package_keeper.execution.ports import Log, Pause, Reader, Writer
+from package_keeper.execution.ports import Log, Pause, Reader, TagWriter, Writer
 from package_keeper.model.manifest import stubs
 from package_keeper.model.packages import PackageName, Timestamp, Version, age_order, display_name
-from package_keeper.policy.planning import PlannedWrite
+from package_keeper.model.plan import PlannedWrite
 
 LISTED_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds to wait before each look for the stub in the list; how soon it is listed is not known."""
-
-
-class TagWriter(Protocol):
-    """Reads and moves tags of one owner's packages. Every method may raise `ApiError`."""
-
-    def tag_digest(self, package: PackageName, tag: str) -> str | None:
-        """The digest that a tag names."""
-        ...
-
-    def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
-        """The bytes of a manifest."""
-        ...
-
-    def is_stub(self, package: PackageName, digest: str) -> bool:
-        """Whether a manifest is a stub."""
-        ...
-
-    def put(self, package: PackageName, tag: str, body: bytes) -> str:
-        """Put a manifest under a tag."""
-        ...
 
 
 class Untagger:
@@ -55,19 +34,15 @@ class Untagger:
     def untag(self, write: PlannedWrite) -> None:
         """Take `write.tag` away from the image.
 
-        Raises `ApiError`, `Cancelled` and `OutOfTime`; then the tag is where it was, or a `ApiError` says that it may
-        not be. What is begun is finished after `time-limit` where it need not wait; else the tag is given back.
+        Raises `ApiError`, `Cancelled` and `OutOfTime`. Then the tag is where it was, or the `ApiError` says that it may
+        not be. What has begun is finished after `time-limit` where it need not wait; else the tag is given back.
         """
         package, tag = write.package, write.tag or ""
         if write.version is not None and len(write.version.image_tags) < 2:
             raise ApiError(ApiErrorKind.CHANGED, "it is the last tag of the image, which would be left without a name")
         body = self._body(package, write.version_name)
         before = self._reader.versions(package)
-        image = next((version for version in before if version.id == write.version_id), None)
-        if image is None or tag not in image.tags or len(image.image_tags) < 2:
-            raise ApiError(ApiErrorKind.CHANGED, "the tags of the image have changed")
-        if self._tags.tag_digest(package, tag) != write.version_name:
-            raise ApiError(ApiErrorKind.CHANGED, "the tag names another image now")
+        self._check_unchanged(write, before)
         stub = _new_stub(tag, before)
         put = False
         try:
@@ -80,11 +55,19 @@ class Untagger:
                 raise
             with self._pause.finishing():
                 is_gone = self._put_back(write, body, error)
-            if is_gone and isinstance(error, Cancelled):
-                # it is done, and a cancelled run cannot say so
-                raise Cancelled(in_flight=True) from None
             if not is_gone:
                 raise
+            if isinstance(error, Cancelled):
+                # it is done, and a cancelled run cannot say so
+                raise Cancelled(in_flight=True) from None
+
+    def _check_unchanged(self, write: PlannedWrite, listed: Sequence[Version]) -> None:
+        """Raise `ApiError` unless the image is as planned, and the tag still points to it."""
+        image = next((version for version in listed if version.id == write.version_id), None)
+        if image is None or write.tag not in image.tags or len(image.image_tags) < 2:
+            raise ApiError(ApiErrorKind.CHANGED, "the tags of the image have changed")
+        if self.current(write) != write.version_name:
+            raise ApiError(ApiErrorKind.CHANGED, "the tag names another image now")
 
     def current(self, write: PlannedWrite) -> str | None:
         """The digest that `write.tag` names now. Raises `ApiError`."""
@@ -232,19 +215,24 @@ def _pushed_meanwhile(
     image are pushed before it.
     """
     known = {version.id: version for version in before}
-    suspects = []
-    for version in after:
-        if version.id == write.version_id or version.name == stub.name or len(version.image_tags) < len(version.tags):
-            continue
-        old = known.get(version.id)
-        moment = version.created_at if old is None else version.updated_at
-        if old is not None and (old.updated_at == version.updated_at or set(old.tags) - set(version.tags)):
-            continue
-        later = moment is not None and stub.created_at is not None and moment > stub.created_at
-        if later or (old is None and version.id > stub.id):
-            continue
-        suspects.append(version)
+    suspects = [
+        version
+        for version in after
+        if version.id != write.version_id
+        and version.name != stub.name
+        and len(version.image_tags) == len(version.tags)
+        and _may_have_lost_the_tag(version, known.get(version.id), stub)
+    ]
     untagged = sorted(
         (version for version in suspects if not version.tags), key=lambda version: age_order(version, Timestamp.UPDATED)
     )
     return [version for version in suspects if version.tags] + untagged[-1:]
+
+
+def _may_have_lost_the_tag(version: Version, before: Version | None, stub: Version) -> bool:
+    """Whether a version is new or changed since the look `before`, no later than the stub was put."""
+    if before is not None and (before.updated_at == version.updated_at or set(before.tags) - set(version.tags)):
+        return False
+    moment = version.created_at if before is None else version.updated_at
+    later = moment is not None and stub.created_at is not None and moment > stub.created_at
+    return not later and not (before is None and version.id > stub.id)

@@ -1,117 +1,127 @@
 """`verify`: is every tagged image whole? And what `repair` needs to know to mend those that are not."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from package_keeper.errors import ApiError
-from package_keeper.execution.image_reading import ManifestReader, Manifests, read_tagged
+from package_keeper.execution.image_reading import Manifests, read_tagged
 from package_keeper.execution.images import OBSTACLE_KINDS
-from package_keeper.execution.ports import Log, Looks, Reader
+from package_keeper.execution.ports import Log, ManifestReader, Reader
 from package_keeper.execution.restorations import still_active
 from package_keeper.execution.wording import stubs_and_what_to_do
-from package_keeper.model.images import Graph, VerifiedImage, verify_images
+from package_keeper.model.images import Graph, Image, MissingPart, VerifiedImage, verify_images
+from package_keeper.model.manifest import UnreadableManifest
 from package_keeper.model.packages import Package, Version, display_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageVerifier:
-    """Checks the images of packages. Manifests that were read once serve for the second look of `repair`, too.
+    """Verifies the images of packages. The registry client caches manifests, so a second look reads them once.
 
-    A list that lags behind is not believed: what cannot be read is looked at, and, when it `repairs`, what is listed
-    as deleted and as active. `gone` are the ids of what is deleted in truth.
+    A list that lags behind is not believed. What cannot be read is asked for by id; when it `repairs`, so is what is
+    listed as deleted and as active. `gone` collects the ids of versions that are deleted in truth.
     """
 
     reader: Reader
-    looks: Looks
     registry: ManifestReader
     log: Log
     repairs: bool = False
     gone: set[int] = field(default_factory=set)
 
-    def check(
+    def verify(
         self,
         package: Package,
         versions: list[Version],
         digests: Iterable[str] = (),
         roots: frozenset[int] | None = None,
         *,
-        about_to_mend: bool = False,
+        about_to_repair: bool = False,
     ) -> list[VerifiedImage]:
-        """Check every image that is or may be tagged, and those named by `digests`. May raise `ApiError`.
+        """Verify every image that is or may be tagged, and those named by `digests`. May raise `ApiError`.
 
         `roots` are the ids of the versions that are looked at, all without it. What is missing is confirmed by a fresh
         list and the registry before it is called missing.
         """
         named = set(digests)
-        unknown = {each.name for each in versions if not each.tags_known}
         deleted: list[Version] | None = None
         if self.repairs:
             deleted = self.reader.versions(package.key, deleted=True)
-            versions = self._there(package, versions, ids=frozenset(version.id for version in deleted))
+            versions = self._there(versions, ids=frozenset(version.id for version in deleted))
         manifests = Manifests(package.key, versions, self.registry)
-        read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), named | unknown)
-        for each in manifests.unreadable.values():
-            kind = OBSTACLE_KINDS.get(each.obstacle)
-            if kind is not None:
-                raise ApiError(kind, f"{display_name(each.digest)} cannot be read: {each.why}")
+        digests = named | {each.name for each in versions if not each.tags_known}
+        read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), digests)
+        _raise_failures(manifests.unreadable.values())
         # what cannot be read may be gone, and only a list that lags behind shows it
-        versions = self._there(package, versions, names=frozenset(manifests.unreadable))
-        there = {version.name for version in versions}
-        unreadable = {digest: each for digest, each in manifests.unreadable.items() if digest in there}
-        images = [
-            image
-            for image in Graph(versions, manifests.read).images()
-            if image.may_be_tagged or not named.isdisjoint(image.digests)
-            if roots is None or image.root.id in roots
-        ]
-        stubs = [image.root for image in images if image.is_stub]
-        if stubs:
-            self.log.warning(f"{package.key}: {stubs_and_what_to_do(stubs)}")
-            images = [image for image in images if not image.is_stub]
+        versions = self._there(versions, names=frozenset(manifests.unreadable))
+        there = manifests.unreadable.keys() & {version.name for version in versions}
+        unreadable = {digest: manifests.unreadable[digest] for digest in there}
+        images = self._without_stubs(package, _wanted(Graph(versions, manifests.read), named, roots))
         missing = {digest for image in images for digest in image.missing}
-        present: set[str] = set()
-        if missing:
-            listed = [version for version in self.reader.versions(package.key) if version.name in missing]
-            fresh = {version.name for version in still_active(package.key, listed, self.looks, names=missing)}
-            present = {
-                digest for digest in sorted(missing) if digest in fresh or self.registry.exists(package.key, digest)
-            }
-            deleted = self.reader.versions(package.key, deleted=True) if deleted is None else deleted
-        checked = verify_images(images, unreadable, deleted or (), frozenset(present))
-        self._tell(package, checked, self.log.warning if about_to_mend else self.log.error)
-        return checked
+        present = self._present(package, missing) if missing else frozenset()
+        if missing and deleted is None:
+            deleted = self.reader.versions(package.key, deleted=True)
+        verified = verify_images(images, unreadable, deleted or (), present)
+        self._tell(package, verified, self.log.warning if about_to_repair else self.log.error)
+        return verified
 
     def _there(
-        self,
-        package: Package,
-        versions: list[Version],
-        *,
-        ids: AbstractSet[int] = frozenset(),
-        names: AbstractSet[str] = frozenset(),
+        self, versions: list[Version], *, ids: AbstractSet[int] = frozenset(), names: AbstractSet[str] = frozenset()
     ) -> list[Version]:
-        found = still_active(package.key, versions, self.looks, ids=ids, names=names)
+        found = still_active(versions, self.reader, ids=ids, names=names)
         self.gone.update({version.id for version in versions} - {version.id for version in found})
         return found
 
-    def _tell(self, package: Package, checked: list[VerifiedImage], say: Callable[[str], None]) -> None:
-        for image in checked:
+    def _without_stubs(self, package: Package, images: list[Image]) -> list[Image]:
+        stubs = [image.root for image in images if image.is_stub]
+        if stubs:
+            self.log.warning(f"{package.key}: {stubs_and_what_to_do(stubs)}")
+        return [image for image in images if not image.is_stub]
+
+    def _present(self, package: Package, missing: AbstractSet[str]) -> frozenset[str]:
+        """Those of the missing digests that a second look finds. May raise `ApiError`."""
+        listed = [version for version in self.reader.versions(package.key) if version.name in missing]
+        fresh = {version.name for version in still_active(listed, self.reader, names=missing)}
+        return frozenset(
+            digest for digest in sorted(missing) if digest in fresh or self.registry.exists(package.key, digest)
+        )
+
+    def _tell(self, package: Package, verified: Sequence[VerifiedImage], say: Callable[[str], None]) -> None:
+        for image in verified:
             name = f"{package.key} {display_name(image.root.name)} [{', '.join(image.root.image_tags)}]"
             if image.unreadable:
                 say(f"{name} cannot be pulled: {image.unreadable}")
             for part in image.missing:
-                until = part.restorable_until
-                if part.deleted is None and self.reader.is_incomplete(package.key):
-                    fate = "whether it can be restored is not known: GitHub lists only a part of the versions"
-                elif part.deleted is None:
-                    fate = "it is not among the versions deleted in the last 30 days; build the image anew"
-                elif until is None:
-                    fate = "it can be restored (operation repair)"
-                else:
-                    fate = f"it can be restored until {until:%Y-%m-%d %H:%M} UTC (operation repair)"
-                say(f"{name} misses {display_name(part.digest)}: {fate}")
+                say(f"{name} misses {display_name(part.digest)}: {self._fate(package, part)}")
+
+    def _fate(self, package: Package, part: MissingPart) -> str:
+        if part.deleted is None and self.reader.is_incomplete(package.key):
+            return "whether it can be restored is not known: GitHub lists only a part of the versions"
+        if part.deleted is None:
+            return "it is not among the versions deleted in the last 30 days; build the image anew"
+        if part.restorable_until is None:
+            return "it can be restored (operation repair)"
+        return f"it can be restored until {part.restorable_until:%Y-%m-%d %H:%M} UTC (operation repair)"
 
 
-def broken(checked: Iterable[VerifiedImage]) -> int:
+def _wanted(graph: Graph, digests: AbstractSet[str], roots: AbstractSet[int] | None) -> list[Image]:
+    """The images that are or may be tagged, and those that have one of the digests, as far as `roots` names them."""
+    return [
+        image
+        for image in graph.images()
+        if image.may_be_tagged or not digests.isdisjoint(image.digests)
+        if roots is None or image.root.id in roots
+    ]
+
+
+def _raise_failures(unreadable: Iterable[UnreadableManifest]) -> None:
+    """Raise `ApiError` when the registry failed, rather than lacks something."""
+    for each in unreadable:
+        kind = OBSTACLE_KINDS.get(each.obstacle)
+        if kind is not None:
+            raise ApiError(kind, f"{display_name(each.digest)} cannot be read: {each.why}")
+
+
+def broken(verified: Iterable[VerifiedImage]) -> int:
     """How many images are broken."""
-    return sum(image.is_broken for image in checked)
+    return sum(image.is_broken for image in verified)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from package_keeper.errors import Cancelled, NotAuthorized, OutOfTime, PackageKeeperError
 from package_keeper.model.packages import Version, display_name
-from package_keeper.model.words import Action, Outcome
-from package_keeper.policy.planning import PlannedWrite, WriteRecord
+from package_keeper.model.plan import Action, Outcome, PlannedWrite, WriteRecord
 
 MANY = 5
 """So many stubs are named, then how many more there are."""

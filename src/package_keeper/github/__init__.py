@@ -1,1 +1,1 @@
-"""The wire: REST client, http_client and retries, and who the owner is. The only room that speaks HTTP."""
+"""The HTTP clients: REST, the registry and PyGithub, with retries and rate limits. Only this package sends requests."""

@@ -1,12 +1,12 @@
-"""GitHub's JSON ─▶ domain types, once. Nothing above this room sees JSON.
+"""Decodes GitHub's JSON into domain types. Nothing outside this package sees JSON.
 
-What GitHub may leave out (docs/github-behaviour.md, "Endpoints") is optional here. A timestamp that is missing or is no
-date is `None`, never a reason to fail or to delete. Tags that GitHub leaves out are unknown, which is not the same as
-none.
-What GitHub can never mean, such as an id below 1 or a date in the year 1, makes the whole answer unreadable.
+Fields that GitHub may leave out (docs/github-behaviour.md, "Endpoints") are optional. A timestamp that is missing or is
+not a date is `None`, never a reason to fail or to delete. Tags that are left out are unknown, which is not the same as
+no tags. An impossible value, such as an id below 1 or a date in the year 1, makes the whole answer unreadable.
 """
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -16,14 +16,14 @@ from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 
 LARGEST_ID = 2**63 - 1
-"""GitHub's ids have 64 bits, and so have the whole numbers of SQL."""
+"""GitHub's ids have 64 bits, like integers in SQL."""
 
 DEEPEST = 50
-"""Levels of objects and arrays inside each other that are passed on; Python writes no more than about a thousand."""
+"""The deepest nesting of objects and arrays that is passed on. Python can encode about a thousand levels."""
 
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 LATEST = datetime(9998, 12, 31, tzinfo=UTC)
-"""Dates outside of these stand for no date: zero in many languages, and what has no equal in UTC."""
+"""Dates outside this range are no dates: they stand for zero in many languages, or have no equal in UTC."""
 
 _Id = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
 
@@ -71,7 +71,7 @@ _METADATA = msgspec.json.Decoder(Any)
 
 
 def packages(body: bytes, asked_for: PackageType | None) -> list[Package | UnreadablePackage]:
-    """Decode a list of packages; those of a type that nobody knows are left out."""
+    """Decode a list of packages; those of an unknown type are left out."""
     decoded = (_entry(bytes(written), asked_for) for written in _decode(_PACKAGES, body))
     return [package for package in decoded if package is not None]
 
@@ -79,12 +79,12 @@ def packages(body: bytes, asked_for: PackageType | None) -> list[Package | Unrea
 def _entry(written: bytes, asked_for: PackageType | None) -> Package | UnreadablePackage | None:
     try:
         return _package(_decode(_PACKAGE, written), asked_for)
-    except ApiError as refused:
+    except ApiError as error:
         try:
             name = _decode(_NAMED, written).name
         except ApiError:
             name = ""
-        return UnreadablePackage(name=name, why=refused.message)
+        return UnreadablePackage(name=name, why=error.message)
 
 
 def package(body: bytes, asked_for: PackageType) -> Package:
@@ -98,7 +98,8 @@ def package(body: bytes, asked_for: PackageType) -> Package:
 def versions(body: bytes, of: PackageName) -> list[Version]:
     """Decode a list of versions of the package `of`.
 
-    Within a page what is equal is one object: most parts of images have the same metadata, and all the same page.
+    Equal values in a page become one object, to save memory: most parts of images have the same metadata, and all
+    versions have the same page on GitHub.
     """
     same: dict[object, Any] = {}
     return [_version(wire, of, same) for wire in _decode(_VERSIONS, body)]
@@ -117,7 +118,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
 
 
 def _unreadable(body: bytes, error: Exception) -> ApiError:
-    """Say why an answer cannot be read. JSON of another shape came from GitHub; anything else, who knows from where."""
+    """Describe why an answer cannot be read. JSON of another shape is GitHub's; anything else may be a proxy's."""
     kind = ApiErrorKind.OTHER if _is_json(body) else ApiErrorKind.UNREACHABLE
     why = "too many levels" if isinstance(error, RecursionError) else "it is no proper JSON"
     why = str(error) if isinstance(error, msgspec.ValidationError) else why
@@ -147,7 +148,7 @@ def _package(wire: _Package, asked_for: PackageType | None) -> Package | None:
         _check_depth(passed_on)
     repository_name = None if wire.repository is None else wire.repository.get("full_name")
     if wire.repository is not None and not isinstance(repository_name, str):
-        # it belongs to a repository, and nobody knows to which
+        # it belongs to a repository, but the answer does not say to which
         raise _odd("a repository without a name")
     counted = type(wire.version_count) is int and 0 <= wire.version_count <= LARGEST_ID
     return Package(
@@ -190,7 +191,7 @@ def _version(wire: _Version, of: PackageName, same: dict[object, Any]) -> Versio
 
 
 def _metadata(written: bytes, package_type: PackageType) -> tuple[dict[str, Any] | None, tuple[str, ...], bool]:
-    """The metadata of a version, the tags in it, and whether these are all its tags."""
+    """The metadata of a version, its tags, and whether these are all of them."""
     decoded = _decode(_METADATA, written)
     metadata: dict[str, Any] | None = decoded if isinstance(decoded, dict) else None
     _check_depth(metadata)
@@ -198,34 +199,36 @@ def _metadata(written: bytes, package_type: PackageType) -> tuple[dict[str, Any]
 
 
 def _tags(metadata: dict[str, Any], package_type: PackageType) -> tuple[tuple[str, ...], bool]:
-    """Tags stand in `metadata.container.tags`, or `metadata.docker` with `tag` or `tags`.
+    """The tags of a version, and whether these are all of them.
 
-    The source is docs/github-behaviour.md, "Endpoints".
-
-    They are all known only where the field of the package's own type tells them, and every entry is a tag.
+    They are in `metadata.container.tags`, or in `metadata.docker` as `tag` or `tags` (docs/github-behaviour.md,
+    "Endpoints"). They are all known only if the field of the package's own type has them, and every entry is a tag.
     """
     if not package_type.has_tags:
         return (), True
     found: list[str] = []
-    told, whole = False, True
+    has_own_field, all_are_tags = False, True
+    for field, tags in _tag_fields(metadata):
+        entries = [tags] if isinstance(tags, str) else tags
+        if not isinstance(entries, list):
+            raise _odd(f"a {type(entries).__name__} in the place of tags")
+        texts = [tag for tag in entries if isinstance(tag, str) and tag]
+        found += texts
+        all_are_tags = all_are_tags and len(texts) == len(entries)
+        has_own_field = has_own_field or field == package_type
+    return tuple(dict.fromkeys(found)), has_own_field and all_are_tags
+
+
+def _tag_fields(metadata: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values that should be tags, with the field of `metadata` that has them."""
     for field in ("container", "docker"):
         part = metadata.get(field)
-        for name in ("tags", "tag"):
-            tags = part.get(name) if isinstance(part, dict) else None
-            if tags is None:
-                continue
-            entries = [tags] if isinstance(tags, str) else tags
-            if not isinstance(entries, list):
-                raise _odd(f"a {type(entries).__name__} in the place of tags")
-            texts = [tag for tag in entries if isinstance(tag, str) and tag]
-            found += texts
-            whole = whole and len(texts) == len(entries)
-            told = told or field == package_type
-    return tuple(dict.fromkeys(found)), told and whole
+        if isinstance(part, dict):
+            yield from ((field, part[name]) for name in ("tags", "tag") if part.get(name) is not None)
 
 
 def _check_depth(value: object, left: int = DEEPEST) -> None:
-    """Refuse what is nested too deeply to be written again. Raises `ApiError`."""
+    """Raise `ApiError` for a value that is nested too deeply to be encoded again."""
     if not left:
         raise _odd(f"more than {DEEPEST} levels")
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -247,7 +250,7 @@ def _moment(text: object) -> datetime | None:
 
 
 def _shown_moment(text: object) -> datetime | None:
-    """A date that nothing depends on."""
+    """A date that is only shown, so that an impossible one is not an error."""
     try:
         return _moment(text)
     except ApiError:

@@ -1,33 +1,32 @@
-"""What GitHub's refusals mean, by message as well as status (docs/github-behaviour.md, "Refusals")."""
+"""What GitHub's error answers mean, by message as well as status (docs/github-behaviour.md, "Refusals")."""
 
 import re
 from collections.abc import Mapping
 
 import msgspec
 
-from package_keeper.errors import ADMIN_ROLE, CLASSIC_SCOPES, ApiError, ApiErrorKind
+from package_keeper.errors import ADMIN_ROLE, CLASSIC_SCOPES, ApiError, ApiErrorKind, without_secret
 
 LISTING = (
     "GITHUB_TOKEN and app tokens cannot list container packages: name them in `package`, or use a classic token with"
     " read:packages."
 )
+TOKEN = "The token is wrong, expired or revoked; give a valid one (input token, or GH_TOKEN)."  # noqa: S105  # reason: advice
 
 _BY_MESSAGE = (
-    ("with more than 5000 downloads cannot be deleted", ApiErrorKind.PROTECTED_BY_DOWNLOADS, ""),
-    ("downloads cannot be deleted", ApiErrorKind.PROTECTED_BY_DOWNLOADS, ""),
-    ("cannot delete the last tagged version", ApiErrorKind.LAST_VERSION, ""),
-    ("cannot delete the last version", ApiErrorKind.LAST_VERSION, ""),
+    ("downloads cannot be deleted", ApiErrorKind.PROTECTED_BY_DOWNLOADS),
+    ("cannot delete the last tagged version", ApiErrorKind.LAST_VERSION),
+    ("cannot delete the last version", ApiErrorKind.LAST_VERSION),
 )
 
-
 SSO = "x-github-sso"
-"""The header by which GitHub speaks of SAML single sign-on."""
+"""The header about SAML single sign-on."""
 
 _TAKEN = re.compile(rb"already[ _](?:exist|been|in use|active|restored)", re.IGNORECASE)
-"""What a restoration is refused with when something active has the name: as a message, or a code of `errors`."""
+"""A restoration failed because something active has the name. The words are in the message, or a code in `errors`."""
 
 _LIMITS = ("rate limit", "abuse detection", "toomanyrequests")
-"""Words of REST, of older servers for the secondary limit, and of the registry's errors."""
+"""Words of the REST interface, of the secondary limit on older servers, and of the registry."""
 
 
 class _ErrorBody(msgspec.Struct):
@@ -35,51 +34,54 @@ class _ErrorBody(msgspec.Struct):
 
 
 def message_of(body: bytes) -> str:
-    """GitHub's own message, or an empty string when the body is none of GitHub's."""
+    """GitHub's message, or an empty string when the body is not GitHub's."""
     try:
         return msgspec.json.decode(body, type=_ErrorBody).message
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
 
 
-def refusal(method: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Say what an answer that is no success and no rate limit means."""
+def api_error(method: str, status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "") -> ApiError:
+    """Interpret an answer that is neither a success nor a rate limit. `secret` is removed from its texts."""
     message = message_of(body) or f"HTTP {status} without a message"
-    lowered = message.lower()
-    if status < 500:
-        for text, kind, remedy in _BY_MESSAGE:
-            if text in lowered:
-                return ApiError(kind, message, status=status, remedy=remedy)
-        # before the status: a 403 may say so too, and is no missing permission then
-        if method != "GET" and status in (400, 403, 409, 422) and _TAKEN.search(body):
-            return ApiError(ApiErrorKind.ALREADY_EXISTS, message, status=status)
-    if status == 400 and method == "GET" and lowered.startswith("invalid argument"):
-        return ApiError(ApiErrorKind.LISTING_REFUSED, message, status=status, remedy=LISTING)
-    if status == 401:
-        return ApiError(
-            ApiErrorKind.UNAUTHORIZED,
-            message,
-            status=status,
-            remedy="The token is wrong, expired or revoked; give a valid one (input token, or GH_TOKEN).",
-        )
-    if status == 403:
-        return ApiError(ApiErrorKind.NO_PERMISSION, message, status=status, remedy=_permission_remedy(lowered, headers))
-    if status in (404, 410):
-        return ApiError(ApiErrorKind.NOT_FOUND, message, status=status)
+    kind = _kind(method, status, message.lower(), body)
+    remedy = {
+        ApiErrorKind.LISTING_REFUSED: LISTING,
+        ApiErrorKind.UNAUTHORIZED: TOKEN,
+        ApiErrorKind.NO_PERMISSION: _permission_remedy(message.lower(), headers),
+    }.get(kind, "")
+    return ApiError(kind, without_secret(message, secret), status=status, remedy=without_secret(remedy, secret))
+
+
+def _kind(method: str, status: int, message: str, body: bytes) -> ApiErrorKind:
     if status >= 500:
-        return ApiError(ApiErrorKind.UNREACHABLE, message, status=status)
-    return ApiError(ApiErrorKind.OTHER, message, status=status)
+        return ApiErrorKind.UNREACHABLE
+    for text, kind in _BY_MESSAGE:
+        if text in message:
+            return kind
+    # checked before the status: a 403 with these words is not a missing permission
+    if method != "GET" and status in (400, 403, 409, 422) and _TAKEN.search(body):
+        return ApiErrorKind.ALREADY_EXISTS
+    if status == 400 and method == "GET" and message.startswith("invalid argument"):
+        return ApiErrorKind.LISTING_REFUSED
+    by_status = {
+        401: ApiErrorKind.UNAUTHORIZED,
+        403: ApiErrorKind.NO_PERMISSION,
+        404: ApiErrorKind.NOT_FOUND,
+        410: ApiErrorKind.NOT_FOUND,
+    }
+    return by_status.get(status, ApiErrorKind.OTHER)
 
 
 def is_server_error(status: int, body: bytes) -> bool:
-    """Whether GitHub failed on its side; it says so with a 5xx, or with the text alone."""
+    """Whether the server failed: a 5xx, or another error with the text `Server Error`."""
     return status >= 500 or (status >= 400 and message_of(body).strip().lower() == "server error")
 
 
 def is_rate_limit(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a 403 or 429 is a limit to wait for, and no missing permission, which names no time.
+    """Whether a 403 or 429 is a rate limit, and not a missing permission.
 
-    A used-up budget in the headers proves nothing: the last request of an hour may lack a permission as well.
+    A used-up budget in the headers proves nothing: the last request of an hour may lack a permission too.
     """
     if status == 429:
         return True
@@ -98,12 +100,12 @@ def _permission_remedy(message: str, headers: Mapping[str, str]) -> str:
 
 
 def is_incomplete(headers: Mapping[str, str]) -> bool:
-    """Whether a list lacks what the token is not authorized for by SAML single sign-on."""
+    """Whether a list leaves out what needs an authorization by SAML single sign-on."""
     return "partial-results" in headers.get(SSO, "")
 
 
 def sso_remedy(headers: Mapping[str, str]) -> str:
-    """How to authorize the token, at the address that GitHub names if it names one."""
+    """How to authorize the token, with the address that GitHub names, if any."""
     for part in headers.get(SSO, "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == "url" and value.startswith("https://"):

@@ -1,7 +1,7 @@
-"""One request to GitHub's REST interface: headers and redirects; what an answer means for trying again.
+"""The HTTP client for GitHub's REST interface: headers, redirects, bounded answers, and which failures may be retried.
 
-Redirects are followed by hand, on the same host and with the same method only: `requests` would turn a redirected
-DELETE or POST into a GET (docs/github-behaviour.md, "Endpoints"). Retries and waits are `retries` and `governor`.
+Redirects are followed by hand, to the same host and with the same method only: `requests` would turn a redirected
+DELETE or POST into a GET (docs/github-behaviour.md, "Endpoints"). `retries` and `rate_limit` decide when to send.
 """
 
 import http.client
@@ -25,7 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import errors
-from package_keeper.github.rate_limit import MOST_IN_FLIGHT, RateLimiter, Use
+from package_keeper.github.rate_limit import MOST_IN_FLIGHT, Permit, RateLimiter, Use
 from package_keeper.github.retries import Retries, RetryableError, RetryReason
 
 CONNECT_SECONDS = 10.0
@@ -36,7 +36,7 @@ CHUNK = 64 * 1024
 
 
 class AnswerTooLarge(requests.RequestException):
-    """An answer is larger than it may be; the rest of it was not read."""
+    """An answer is too large; the rest of it was not read."""
 
     def __init__(self, most: int, status: int) -> None:
         super().__init__(f"the answer is larger than {most >> 20} MB, and was not read to its end")
@@ -44,9 +44,10 @@ class AnswerTooLarge(requests.RequestException):
 
 
 class BoundedAdapter(requests.adapters.HTTPAdapter):
-    """Sends requests, and reads their answers whole: each in so many `seconds`, connecting included, and `most` bytes.
+    """Sends requests and reads whole answers, within a time and up to `most` bytes.
 
-    `seconds` is asked before each request, with whether it writes, and stands instead of any other timeout.
+    `seconds` gives the time before each request, with connecting; it takes whether the request writes. It replaces any
+    other timeout.
     """
 
     def __init__(self, seconds: Callable[[bool], float], most: int) -> None:
@@ -55,18 +56,18 @@ class BoundedAdapter(requests.adapters.HTTPAdapter):
         super().__init__(pool_connections=2, pool_maxsize=MOST_IN_FLIGHT + 2)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make what holds the connections."""
+        """Create the connection pools."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Make, or find, what holds the connections through a proxy."""
+        """Create or find the connection pools of a proxy."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send a request, and give its answer with all of its body. Raises `requests.RequestException`."""
+        """Send a request, and give the answer with its whole body. Raises `requests.RequestException`."""
         seconds = self._seconds(request.method not in ("GET", "HEAD"))
         if seconds <= 0:
             raise requests.exceptions.ReadTimeout("no time is left")
@@ -96,8 +97,8 @@ class BoundedAdapter(requests.adapters.HTTPAdapter):
         return b"".join(parts)
 
 
-class _Reader(io.RawIOBase):
-    """Reads one answer from a socket, whose timeout at the beginning is the time for all of it."""
+class _BoundedReader(io.RawIOBase):
+    """Reads one answer from a socket. The timeout that the socket has at first is the time for all of it."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
@@ -119,18 +120,18 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer, of a server or of a proxy that is asked for a tunnel."""
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer of a server, or of a proxy that opens a tunnel."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock))
+        self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock))
 
 
 class _OuterTls(ssl.SSLSocket):
-    """TLS to a proxy with TLS to the server in it, which takes as many reads as it likes for one of its own.
+    """TLS to a proxy, which carries TLS to the server. One read of the inner TLS may take many reads of this one.
 
-    So what is left of a timeout since it was set is what all of them have.
+    So a timeout bounds all reads since it was set, and not each one.
     """
 
     def settimeout(self, value: float | None) -> None:
@@ -146,11 +147,11 @@ class _OuterTls(ssl.SSLSocket):
 
 
 class _Http(HTTPConnection):
-    response_class = _Answer  # type: ignore[mutable-override]  # reason: it is made for that
+    response_class = _BoundedResponse  # type: ignore[mutable-override]  # reason: the class variable is the extension point
 
 
 class _Https(HTTPSConnection):
-    response_class = _Answer  # type: ignore[mutable-override]  # reason: it is made for that
+    response_class = _BoundedResponse  # type: ignore[mutable-override]  # reason: the class variable is the extension point
 
     def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> ssl.SSLSocket:
         outer = super()._connect_tls_proxy(hostname, sock)
@@ -160,11 +161,11 @@ class _Https(HTTPSConnection):
 
 
 class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Http  # type: ignore[mutable-override]  # reason: it is made for that
+    ConnectionCls = _Http  # type: ignore[mutable-override]  # reason: as above
 
 
 class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _Https  # type: ignore[mutable-override]  # reason: it is made for that
+    ConnectionCls = _Https  # type: ignore[mutable-override]  # reason: as above
 
 
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
@@ -172,25 +173,25 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 API_VERSION = "2022-11-28"
 LARGEST_ANSWER = 64 << 20
-"""Bytes of an answer, unpacked. A page of 100 versions has some hundred kilobytes; with thousands of tags for each, or
-a long description, it may have some megabytes."""
+"""Bytes of an answer, decompressed. A page of 100 versions has some hundred kilobytes; with thousands of tags or long
+descriptions it may have some megabytes."""
 MAX_REDIRECTS = 5
 UNCHANGED = 304
 
-_UNBUILT = (
+_NOT_BUILT = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidSchema,
 )
 _OWNER = re.compile(r"/(?:orgs/[^/]+|organizations/[^/]+|users/[^/]+|user(?:/[^/]+)?)(?=/packages/)")
-"""Where the path of a write begins: whose packages it is about."""
+"""The beginning of a path, which says whose packages it is about."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful answer. Header names compare without case."""
+    """A successful answer. Header names are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -198,7 +199,7 @@ class Answer:
 
 
 class HttpClient:
-    """Sends requests to one REST base URL with one token. Safe for threads: its session stays as it was made."""
+    """Sends requests to one REST base URL with one token. Safe for threads, since its session never changes."""
 
     def __init__(self, base_url: str, token: str, retries: Retries) -> None:
         self._base_url = base_url.rstrip("/")
@@ -216,7 +217,7 @@ class HttpClient:
 
     @property
     def rate_limiter(self) -> RateLimiter:
-        """Whose pace it keeps."""
+        """What decides when requests are sent."""
         return self._retries.rate_limiter
 
     def close(self) -> None:
@@ -231,13 +232,15 @@ class HttpClient:
         *,
         use: Use = Use.READ,
         headers: Mapping[str, str] | None = None,
+        permit: Permit | None = None,
     ) -> Answer:
-        """Send one request and give its successful answer (or 304, where `headers` ask for it).
+        """Send a request and give its successful answer, which is also a 304 when `headers` ask for it.
 
-        Raises `ApiError`; may wait for limits.
+        May wait for rate limits; `permit` is for the first try. Raises `ApiError`, `RateLimitedError` for a write,
+        `Cancelled` and `OutOfTime`.
         """
         once = partial(self._once, method, self._base_url + path, query, headers)
-        return self._retries.carry(use, once)
+        return self._retries.send(use, once, permit)
 
     def get(
         self,
@@ -247,11 +250,11 @@ class HttpClient:
         *,
         unless: tuple[str, _T] | None = None,
     ) -> tuple[_T, Answer]:
-        """Send a GET and decode its body; what cannot be decoded is asked for again.
+        """Send a GET and decode its body. A body that cannot be decoded is requested again.
 
-        `unless` is an ETag and what was decoded under it, which is given back when GitHub says that nothing changed;
-        such an answer is free of the primary limit (docs/github-behaviour.md, "Limits"). Raises `ApiError`, in the end
-        also one that `decode` raises.
+        `unless` is an ETag and the value that was decoded with it; the value is returned when GitHub says that nothing
+        changed. Such an answer costs nothing of the primary limit (docs/github-behaviour.md, "Limits"). Raises
+        `ApiError`, also the one of `decode` when no try could be decoded.
         """
         headers = {"If-None-Match": unless[0]} if unless else None
 
@@ -261,10 +264,10 @@ class HttpClient:
                 return unless[1], answer
             try:
                 return decode(answer.body), answer
-            except ApiError as unreadable:
-                raise RetryableError(RetryReason.SPOILT, unreadable) from None
+            except ApiError as error:
+                raise RetryableError(RetryReason.UNREADABLE, error) from None
 
-        return self._retries.carry(Use.READ, once)
+        return self._retries.send(Use.READ, once)
 
     def _once(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
@@ -272,30 +275,24 @@ class HttpClient:
         try:
             answer = self._follow(method, url, query, headers)
         except AnswerTooLarge as large:
-            # smaller pages may be what helps: it counts as one that cannot be had in this size
-            raise ApiError(
-                ApiErrorKind.UNREACHABLE,
-                str(large),
-                status=large.status,
-                sent_before=method != "GET",
-            ) from None
-        except requests.RequestException as error:
-            if isinstance(error, _UNBUILT):
-                raise ApiError(ApiErrorKind.OTHER, "the request could not be built") from None
-            unconnected = isinstance(error, requests.exceptions.ConnectTimeout)
-            raise RetryableError(
-                RetryReason.UNCONNECTED if unconnected else RetryReason.LOST, lost_answer(error)
-            ) from None
-        self._retries.rate_limiter.heard(answer.headers)
+            # of this kind, so that lists are requested again in smaller pages
+            sent = method != "GET"
+            raise ApiError(ApiErrorKind.UNREACHABLE, str(large), status=large.status, sent_before=sent) from None
+        except _NOT_BUILT:
+            raise ApiError(ApiErrorKind.OTHER, "the request could not be built") from None
+        except requests.exceptions.ConnectTimeout as failure:
+            raise RetryableError(RetryReason.UNCONNECTED, lost_answer(failure)) from None
+        except requests.RequestException as failure:
+            raise RetryableError(RetryReason.LOST, lost_answer(failure)) from None
+        self._retries.rate_limiter.note_headers(answer.headers)
         if 200 <= answer.status < 300 or (answer.status == UNCHANGED and headers):
             return answer
-        refused = errors.refusal(method, answer.status, answer.headers, answer.body)
-        refused.hide(self._token)
+        error = errors.api_error(method, answer.status, answer.headers, answer.body, secret=self._token)
         if errors.is_rate_limit(answer.status, answer.headers, answer.body):
-            raise RetryableError(RetryReason.LIMITED, refused, headers=answer.headers)
+            raise RetryableError(RetryReason.RATE_LIMITED, error, headers=answer.headers)
         if errors.is_server_error(answer.status, answer.body):
-            raise RetryableError(RetryReason.LOST, refused)
-        raise refused
+            raise RetryableError(RetryReason.LOST, error)
+        raise error
 
     def _follow(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
@@ -306,37 +303,34 @@ class HttpClient:
             )
             if not response.is_redirect:
                 return Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
-            try:
-                target = urljoin(url, response.headers["location"])
-                same_host = _host(target) == _host(url)
-            except ValueError:
-                text = "GitHub redirected to an address that cannot be read"
-                raise ApiError(ApiErrorKind.OTHER, text, status=response.status_code) from None
-            if method != "GET" and response.status_code not in (301, 307, 308):
-                raise ApiError(
-                    ApiErrorKind.OTHER,
-                    f"GitHub redirected the {method} so that it would become another request; it was not sent on",
-                    status=response.status_code,
-                )
-            if not same_host:
-                raise ApiError(
-                    ApiErrorKind.OTHER,
-                    "GitHub redirected to another host; it was not followed",
-                    status=response.status_code,
-                )
-            if method != "GET" and not self._is_the_same(url, target):
-                raise ApiError(
-                    ApiErrorKind.OTHER,
-                    f"GitHub redirected the {method} to another path, which is not the same of a renamed owner; it was"
-                    " not sent on",
-                    status=response.status_code,
-                )
-            # the redirect's target carries the query already, or means to drop it
-            url, query = target, None
+            # the target has the query already, or drops it on purpose
+            url, query = self._redirect_target(method, url, response), None
         raise ApiError(ApiErrorKind.OTHER, f"more than {MAX_REDIRECTS} redirects")
 
+    def _redirect_target(self, method: str, url: str, response: requests.Response) -> str:
+        """The address to which a request may be sent on. Raises `ApiError` when it must not be."""
+        status = response.status_code
+        try:
+            target = urljoin(url, response.headers["location"])
+            same_host = _host(target) == _host(url)
+        except ValueError:
+            text = "GitHub redirected to an address that cannot be read"
+            raise ApiError(ApiErrorKind.OTHER, text, status=status) from None
+        if method != "GET" and status not in (301, 307, 308):
+            problem = f"GitHub redirected the {method} so that it would become another request; it was not sent on"
+        elif not same_host:
+            problem = "GitHub redirected to another host; it was not followed"
+        elif method != "GET" and not self._is_the_same(url, target):
+            problem = (
+                f"GitHub redirected the {method} to another path, which is not the same of a renamed owner; it was not"
+                " sent on"
+            )
+        else:
+            return target
+        raise ApiError(ApiErrorKind.OTHER, problem, status=status)
+
     def _is_the_same(self, url: str, target: str) -> bool:
-        """Whether a write would do the same there: the path is the same but for the owner's name or id."""
+        """Whether a write would do the same at the target: its path differs in the owner's name or id alone."""
         base, ours, theirs = (urlsplit(each).path for each in (self._base_url, url, target))
         if not theirs.startswith(f"{base}/"):
             return False
@@ -346,14 +340,14 @@ class HttpClient:
 
 
 def _owner_and_rest(path: str) -> tuple[str, list[str]]:
-    """Cut a path behind its owner; without one it is all rest. Names compare without case, however encoded."""
+    """Split a path after its owner, if it has one. The rest is in lower case and decoded, for a comparison."""
     found = _OWNER.match(path)
     owner = found[0] if found else ""
     return owner, [unquote(part).lower() for part in path[len(owner) :].split("/")]
 
 
 def environment_problems(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
-    """What is wrong with the proxies and certificates that the environment names for requests to `urls`."""
+    """Find problems with the proxies and certificates that the environment sets for requests to `urls`."""
     problems = [each for url in urls for each in (_proxy_problem(url, environ), _certificates_problem(url, environ))]
     return list(dict.fromkeys(problem for problem in problems if problem))
 
@@ -369,7 +363,7 @@ def _proxy_problem(url: str, environ: Mapping[str, str]) -> str:
     except (urllib3.exceptions.LocationParseError, ValueError):
         pass
     names = [name for name, text in environ.items() if name.lower().endswith("_proxy") and text == proxy]
-    # what stands before the @ are credentials
+    # hides credentials
     shown = re.sub(r"^(\w+:/*)?.*@", r"\1***@", proxy)
     return (
         f"{' and '.join(names) or 'proxy'}: '{shown}' is no proxy that can be used; accepted is http://HOST:PORT or"
@@ -387,31 +381,27 @@ def _certificates_problem(url: str, environ: Mapping[str, str]) -> str:
 
 
 def pooled_session(base_url: str, rate_limiter: RateLimiter, most: int) -> requests.Session:
-    """A session for many threads and one host: as many connections as requests may be in calls.
+    """Create a session for many threads and one host, with as many connections as requests may be in flight.
 
-    Its answers come whole, in the time that `governor` gives, and in `most` bytes; else `AnswerTooLarge` is raised.
+    It reads whole answers, in the time that the rate limiter gives, and raises `AnswerTooLarge` above `most` bytes.
     """
     session = requests.Session()
-    # proxies and certificates of the environment, looked up once: requests would do it each time, a third of its work
+    # look up proxies and certificates once: requests would do so for every request, which takes a third of its time
     environment = session.merge_environment_settings(base_url, {}, None, None, None)
     session.proxies.update(environment["proxies"])
     session.verify, session.cert = environment["verify"], environment["cert"]
     session.trust_env = False
-    # .netrc of the machine must not replace the token that the user gave
-    session.auth = _keep_headers
+    # so that a .netrc file cannot replace the token that the user gave
+    session.auth = lambda request: request
     adapter = BoundedAdapter(lambda writes: rate_limiter.answer_seconds(writes=writes), most)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
-def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
 def lost_answer(error: requests.RequestException, who: str = "GitHub") -> ApiError:
-    """Say what happened to a request that got no answer."""
-    # the exception's own text holds the URL, and sometimes headers; its kind says enough
+    """Describe why a request got no answer."""
+    # the exception's own text has the URL and sometimes headers
     kinds: dict[type[Exception], str] = {
         requests.exceptions.ConnectTimeout: f"{who} did not answer in time (connecting)",
         requests.exceptions.ReadTimeout: f"{who} did not answer in time (reading)",

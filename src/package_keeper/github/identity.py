@@ -1,6 +1,6 @@
-"""Whose packages a run concerns, asked once per run.
+"""Finds out whose packages a run is about, once per run.
 
-Not through PyGithub: its import and its own connection would take longer than the question, in every run
+Without PyGithub: in every run, its import and its own connection would take longer than the request
 (docs/decisions/0014).
 """
 
@@ -13,20 +13,20 @@ from package_keeper.github.http import HttpClient
 from package_keeper.model.packages import Owner, OwnerType
 
 ACCOUNT_TYPES = ("Organization", "User", "Bot", "Mannequin")
-"""What GitHub calls accounts; anything else is no answer of GitHub's."""
+"""The types of accounts; an answer with another one is not GitHub's."""
 
 
 class Identity:
-    """Asks GitHub who the owner and the token's account are."""
+    """Finds out who the owner and the token's account are."""
 
     def __init__(self, api_url: str, http_client: HttpClient) -> None:
         self._api_url = api_url
         self._http = http_client
 
     def resolve(self, login: str, owner_type: str, *, login_is_default: bool) -> Owner:
-        """Resolve the owner. `owner_type` is the input's word; everything but `auto` overrides what GitHub says.
+        """Resolve the owner. `owner_type` is the input; any value but `auto` overrides what GitHub says.
 
-        Raises `BadInput` when there is no such account, `NotAuthorized` when the token is not accepted, and
+        Raises `BadInput` when there is no such account, `NotAuthorized` when GitHub does not accept the token, and
         `Unreachable`.
         """
         try:
@@ -35,14 +35,13 @@ class Identity:
             if owner_type != "auto":
                 return Owner(login=login, type=OwnerType(owner_type))
             return self._owner_by_login(login)
-        except ApiError as refused:
-            if refused.kind is ApiErrorKind.NOT_FOUND:
+        except ApiError as error:
+            if error.kind is ApiErrorKind.NOT_FOUND:
                 raise BadInput([f"owner: '{login}' is no account that {self._api_url} knows"]) from None
-            if refused.kind is ApiErrorKind.UNREACHABLE:
-                raise Unreachable(f"GitHub at {self._api_url} cannot be reached: {refused}") from None
-            raise NotAuthorized(
-                f"GitHub refused to say who {login or 'the token'} is: {refused}\n{refused.remedy}"
-            ) from None
+            if error.kind is ApiErrorKind.UNREACHABLE:
+                raise Unreachable(f"GitHub at {self._api_url} cannot be reached: {error}") from None
+            text = f"GitHub did not say who {login or 'the token'} is: {error}\n{error.remedy}"
+            raise NotAuthorized(text) from None
 
     def _owner_by_login(self, login: str) -> Owner:
         found, kind = self._account(f"/users/{quote(login, safe='')}")
@@ -66,11 +65,11 @@ class Identity:
         return Owner(login=own, type=OwnerType.AUTHENTICATED_USER)
 
     def _own_login(self) -> str | None:
-        """The token's account, or `None` for `GITHUB_TOKEN` and app tokens, which have none."""
+        """The token's account; `None` for `GITHUB_TOKEN` and app tokens, which have none."""
         try:
             return self._account("/user")[0]
-        except ApiError as refused:
-            if refused.kind in (ApiErrorKind.NO_PERMISSION, ApiErrorKind.NOT_FOUND):
+        except ApiError as error:
+            if error.kind in (ApiErrorKind.NO_PERMISSION, ApiErrorKind.NOT_FOUND):
                 return None
             raise
 

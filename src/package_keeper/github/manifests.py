@@ -1,4 +1,7 @@
-"""The registry's bytes ─▶ `Manifest`, checked: digest, size, JSON, shape (OCI image specification, Docker schema 2)."""
+"""Decodes the registry's bytes into `Manifest` and verifies digest, size, JSON and shape.
+
+The shapes are those of the OCI image specification and of Docker's schema 2.
+"""
 
 import hashlib
 from typing import Any
@@ -18,13 +21,13 @@ from package_keeper.model.manifest import (
 from package_keeper.model.packages import DIGEST
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes; the OCI distribution specification asks registries to accept manifests up to this size."""
+"""Bytes. The OCI distribution specification asks registries to accept manifests up to this size."""
 
-OTHER_DIGEST = "has another digest than it is named by"
+OTHER_DIGEST = "has another digest than requested"
 
 
 class NotAManifest(ValueError):
-    """The bytes are no manifest that can be trusted; the message says why."""
+    """The bytes are not a valid manifest; the message says why."""
 
 
 class _Descriptor(msgspec.Struct):
@@ -48,7 +51,7 @@ _DECODER = msgspec.json.Decoder(_Manifest)
 
 
 def manifest(digest: str, body: bytes) -> Manifest:
-    """Read the manifest that should have `digest`. Raises `NotAManifest`."""
+    """Decode the manifest that should have `digest`. Raises `NotAManifest`."""
     if len(body) > LARGEST:
         raise NotAManifest(f"is larger than {LARGEST} bytes")
     if digest_of(body) != digest:
@@ -59,12 +62,12 @@ def manifest(digest: str, body: bytes) -> Manifest:
         raise NotAManifest("is not the JSON of a manifest") from None
     listed = wire.manifests is not msgspec.UNSET or wire.mediaType in INDEX_TYPES
     if wire.schemaVersion != 2 or (not listed and wire.layers is None and wire.config is None):
-        raise NotAManifest("is of a kind that nobody knows")
+        raise NotAManifest("is of an unknown kind")
     children = tuple(child for child in map(_child, wire.manifests or ()) if _may_be_a_version(child))
     subject = wire.subject.digest if wire.subject else None
     for named in [child.digest for child in children] + ([subject] if subject else []):
         if not DIGEST.fullmatch(named):
-            raise NotAManifest("names something by another kind of digest than sha256")
+            raise NotAManifest("refers to something by another kind of digest than sha256")
     return Manifest(
         digest=digest,
         media_type=_media_type(wire),
@@ -75,7 +78,7 @@ def manifest(digest: str, body: bytes) -> Manifest:
 
 
 def media_type_of(body: bytes) -> str:
-    """The media type by which a manifest is put back. Raises `NotAManifest`."""
+    """The media type with which a manifest is written. Raises `NotAManifest`."""
     try:
         return _media_type(_DECODER.decode(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -83,12 +86,12 @@ def media_type_of(body: bytes) -> str:
 
 
 def digest_of(body: bytes) -> str:
-    """The digest by which content is addressed."""
+    """The digest of content."""
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
 def _media_type(wire: _Manifest) -> str:
-    # optional in OCI manifests: then the shape tells
+    # OCI manifests may leave it out; then the shape decides
     if wire.manifests is not msgspec.UNSET:
         return wire.mediaType if wire.mediaType == DOCKER_LIST else OCI_INDEX
     return wire.mediaType or OCI_MANIFEST
@@ -104,7 +107,7 @@ def _child(wire: _Descriptor) -> Descriptor:
 
 
 def _may_be_a_version(child: Descriptor) -> bool:
-    """Whether an entry of an index may name a version: blobs do not, nor what has neither a known type nor a digest."""
+    """Whether an entry of an index may name a version: not a blob, and a known type or at least a digest."""
     return child.is_manifest or (
         not child.media_type.startswith(BLOB_TYPES) and DIGEST.fullmatch(child.digest) is not None
     )

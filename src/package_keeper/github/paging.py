@@ -1,24 +1,24 @@
-"""Complete lists out of pages that shift, repeat, lack a Link header, or fail when they are large.
+"""Reads complete lists from pages that shift, repeat, lack a Link header, or fail when they are large.
 
-The first page is asked for alone; then many at once, as far as a Link header says that there are any, or a little
-ahead of the last full page. A list ends with a short page: where GitHub has counted entries that fill the last page,
-the empty one behind it is asked for along with the others. A Link header that names a next page overrules a short
-page; its absence proves nothing, since package lists have been seen without it (octokit/core.js#695). Its URL is never
-followed. Entries are taken once by id: offset pages shift while others push (docs/github-behaviour.md, "Endpoints").
+Which pages are requested: first the first page alone, then many in parallel, up to the last page that a Link header
+names, or a little ahead of the last full page. A short page ends a list. When GitHub has counted as many entries as
+fill the last page, the empty page after it is requested along with the others. A Link header that names a next page
+overrules a short page; its absence proves nothing, since package lists have been seen without it (octokit/core.js#695).
+Its URL is never followed. Pages shift while others push, so entries are taken once by id (docs/github-behaviour.md,
+"Endpoints").
 
-A push moves entries to later pages. Read upwards, one page after the other, such a list shows entries twice and loses
-none. Read side by side it could lose some. So the first page, before which nothing was read, is asked for again in the
-end (if it is as it was, that costs nothing of the primary budget), and where it is another, or an entry came twice, the
-whole list is read once more, upwards.
+A push moves entries to later pages. Read one page after the other, such a list shows entries twice and misses none.
+Read in parallel, it could miss some. So at the end the first page is requested again, which costs nothing of the
+primary budget if it is unchanged. If it has changed, or an entry came twice, the list is read again, one page after the
+other.
 
-A deletion moves entries to earlier pages: the first of the next page slips through, and no page shows it. What was
-found is then fewer than GitHub counted just before; so where that is so, and there is more than one page, the list is
-read once more as well. What was found in either reading counts: what is believed to be there keeps what it needs.
+A deletion moves entries to earlier pages: the first entry of the next page moves to the page before, and no page shows
+it. Then there are fewer entries than GitHub counted just before. So a list of several pages with too few entries is
+read again too. Entries of either reading count, since what is believed to exist is kept.
 
-A push before the first page can make up for that deletion. So a list of several pages that must be certain, since
-something is deleted by it, is read until two readings in a row show the same entries. What a deletion makes slip
-through shows, for what was deleted is in the one reading and not in the other. An entry that an earlier reading showed
-and the last ones do not is asked for by itself: it is gone, or it slipped through both.
+A push and a deletion together leave the count right. So a list of several pages that must be certain, because its
+entries decide what is deleted, is read until two readings in a row show the same entries. An entry that an earlier
+reading showed and the last two do not is checked by itself: it is gone, or both readings missed it.
 """
 
 import re
@@ -38,13 +38,13 @@ _LAST = re.compile(r'[?&]page=(\d{1,6})(?:&[^>]*)?>;\s*rel="?last"?')
 WINDOW = 10_000
 """Above this `per_page` times `page` GitHub answers 400 on lists of packages."""
 REPEATS = 3
-"""After so many pages in a row without anything new, the list has no end that could be found."""
+"""After so many equal pages in a row, the list has no end."""
 SURE = 3
-"""After so many full pages without a Link header, pages are asked for ahead of the last one."""
+"""After so many full pages without a Link header, pages are requested ahead of the last one."""
 AHEAD = 8
-"""So many pages are asked for ahead, at most."""
+"""So many pages are requested ahead, at most."""
 READINGS = 5
-"""A list that must be certain is read so often, at most."""
+"""How often a list that must be certain is read, at most."""
 
 CHANGES_TOO_FAST = (
     f"the list changes too fast: {READINGS} readings do not agree on what is there; try again when less is pushed and"
@@ -55,12 +55,11 @@ _T = TypeVar("_T")
 
 
 class Listing(Generic[_T]):
-    """One list that is being read: which pages to ask for next, and what came of them.
+    """One list that is being read: which pages to request next, and the entries so far.
 
-    `expected` is how many entries GitHub has counted, or `None`: what is fewer is read a second time. `seen` is what
-    the reading before showed, for a list that must be certain: several pages are read again until they show the same
-    as the time before, whatever they show of `gone`, which was deleted in between: a list may lag. `complete` is false
-    when GitHub refused to list to the end.
+    `expected` is how many entries GitHub has counted, or `None`. A list that must be certain has `seen`, the entries of
+    the reading before, and is read until two readings agree. Entries in `gone` do not count there: they were deleted in
+    between, and a list may lag. `complete` is false when GitHub refused to list to the end.
     """
 
     def __init__(
@@ -76,15 +75,15 @@ class Listing(Generic[_T]):
         self._gone = gone
         self._readings = 1
         self.vanished: set[Hashable] = set()
-        """What an earlier reading of a list that must be certain showed, and the last ones do not."""
+        """Entries of a list that must be certain that an earlier reading showed and the last ones do not."""
         self.size = PAGE_SIZE
         self.complete = True
         self.finished = False
         self.generation = 0
-        """Goes up when all pages that are under way have become useless."""
+        """Goes up when the pages in flight have become useless."""
         self._found: dict[Hashable, _T] = {}
-        self._upwards = False
-        self._side_by_side = False
+        self._in_order = False
+        self._in_parallel = False
         self._again: set[Hashable] | None = None
         self._shifted = False
         self._first_page: list[Hashable] = []
@@ -92,11 +91,11 @@ class Listing(Generic[_T]):
         self._begin(0)
 
     def _begin(self, taken: int) -> None:
-        """Begin, or go on after so many entries, with pages of the present size."""
+        """Start, or go on after so many entries, with pages of the present size."""
         self.generation += 1
         self._taken = taken // self.size
         self._first = self._taken
-        self._asked: set[int] = set()
+        self._requested: set[int] = set()
         self._waiting: dict[int, tuple[list[_T], bool]] = {}
         self._last = 0
         self._ends = 0
@@ -105,42 +104,43 @@ class Listing(Generic[_T]):
 
     @property
     def is_long(self) -> bool:
-        """Whether it takes several pages."""
+        """Whether it has several pages."""
         return self._taken > 1
 
     @property
     def entries(self) -> list[_T]:
-        """What was found; of two entries of one thing that of the later page."""
+        """The entries; when an entry came twice, the later one."""
         return list(self._found.values())
 
     def wanted(self) -> list[int]:
-        """The numbers of the pages to ask for now; the caller asks for each, or calls again."""
+        """The numbers of the pages to request now. The caller requests each of them, or calls again."""
         if self.finished:
             return []
         if self._checking:
-            return [] if self._asked else [1]
+            return [] if self._requested else [1]
+        reach = min(self._reach(), self._ends - 1) if self._ends else self._reach()
+        return [number for number in range(self._taken + 1, reach + 1) if number not in self._requested]
+
+    def _reach(self) -> int:
+        """The number of the last page to request now."""
+        following = self._taken + 1
         full = self._taken - self._first
         known = len(self._seen) // self.size + 1 if self._seen is not None else 0
         if self._taken < known:
-            # all at once: so many pages there were the last time
-            reach = known
-        elif self._upwards or full == 0:
-            reach = self._taken + 1
-        elif self._last:
-            # beyond the page that GitHub calls the last there is hardly ever one
-            reach = max(self._last, self._taken + 1)
-            if self._last > self._taken + 1 and self._expected == self._last * self.size:
-                reach += 1
-        else:
-            reach = self._taken + (1 if full < SURE else min(full // 2, AHEAD))
-        if self._ends:
-            reach = min(reach, self._ends - 1)
-        return [number for number in range(self._taken + 1, reach + 1) if number not in self._asked]
+            # the reading before had so many pages
+            return known
+        if self._in_order or full == 0:
+            return following
+        if self._last:
+            # there is hardly ever a page after the one that GitHub calls the last
+            fills_last = self._last > following and self._expected == self._last * self.size
+            return max(self._last, following) + fills_last
+        return following if full < SURE else self._taken + min(full // 2, AHEAD)
 
-    def ask(self, number: int) -> None:
-        """Note that a page is being asked for."""
-        self._side_by_side = self._side_by_side or len(self._asked) > self._taken - self._first
-        self._asked.add(number)
+    def requested(self, number: int) -> None:
+        """Note that a page was requested."""
+        self._in_parallel = self._in_parallel or len(self._requested) > self._taken - self._first
+        self._requested.add(number)
 
     def take(self, number: int, entries: list[_T], headers: Mapping[str, str]) -> None:
         """Take a page. Raises `ApiError` when the list has no end."""
@@ -156,26 +156,25 @@ class Listing(Generic[_T]):
             self._taken += 1
             entries, has_next = self._waiting.pop(self._taken)
             self._use(entries, has_next=has_next)
-        self._end_where_refused()
+        self._finish_incomplete()
 
-    def refuse(self, number: int, refused: ApiError) -> None:
-        """A page was refused: a server that failed is asked for smaller ones. Raises the refusal otherwise."""
+    def fail(self, number: int, error: ApiError) -> None:
+        """Note that a page failed: after a server error smaller pages are requested. Else raises the error."""
         if self._checking and number != 1:
             return
-        if refused.kind is ApiErrorKind.UNREACHABLE and refused.status is not None and self.size > SMALLEST_PAGE:
+        if error.kind is ApiErrorKind.UNREACHABLE and error.status is not None and self.size > SMALLEST_PAGE:
             taken = self._taken * self.size
             self.size //= 2
             self._begin(taken)
-        elif self._checking:
-            raise refused
-        elif refused.status == 400 and number * self.size > WINDOW:
-            # pages before it may still be under way
+        elif not self._checking and error.status == 400 and number * self.size > WINDOW:
+            # pages before this one may still be in flight
             self._ends = min(self._ends or number, number)
-            self._end_where_refused()
+            self._finish_incomplete()
         else:
-            raise refused
+            raise error
 
-    def _end_where_refused(self) -> None:
+    def _finish_incomplete(self) -> None:
+        """Finish where GitHub refuses to list further, once all pages before that were taken."""
         if self._ends and self._taken + 1 >= self._ends:
             self.complete, self.finished = False, True
 
@@ -198,18 +197,18 @@ class Listing(Generic[_T]):
     def _end(self) -> None:
         if self._seen is not None:
             self._compare(self._seen)
-        elif self._upwards or not self._side_by_side:
+        elif self._in_order or not self._in_parallel:
             self._finish()
         elif self._shifted:
-            self._read_again(upwards=True)
+            self._read_again(in_order=True)
         else:
-            # pages ahead that are still under way are none of the check
+            # pages in flight are of no use for the check
             self.generation += 1
             self._checking = True
-            self._asked = set()
+            self._requested = set()
 
     def _compare(self, seen: AbstractSet[Hashable]) -> None:
-        """Believe a single page, and several that show what the reading before showed."""
+        """Accept a single page, and several pages that agree with the reading before; else read again."""
         if not self.is_long:
             self.vanished.clear()
             self.finished = True
@@ -227,21 +226,21 @@ class Listing(Generic[_T]):
     def _finish(self) -> None:
         is_short = self._expected is not None and len(self._found) < self._expected
         if is_short and self._again is None and self._taken > 1:
-            self._read_again(upwards=False)
+            self._read_again(in_order=False)
         else:
             self.finished = True
 
     def _check(self, first_page: list[Hashable]) -> None:
-        """Hold the first page, asked for again, against what it was; its size may have been another."""
+        """Compare the first page with its first reading; the page size may have changed."""
         common = min(len(first_page), len(self._first_page))
         if first_page[:common] == self._first_page[:common]:
             self._finish()
         else:
-            self._read_again(upwards=True)
+            self._read_again(in_order=True)
 
-    def _read_again(self, *, upwards: bool) -> None:
-        self._checking = self._side_by_side = self._shifted = False
-        self._upwards = upwards
+    def _read_again(self, *, in_order: bool) -> None:
+        self._checking = self._in_parallel = self._shifted = False
+        self._in_order = in_order
         self._again = set()
         self._first_page = []
         self._begin(0)
@@ -250,46 +249,52 @@ class Listing(Generic[_T]):
 _K = TypeVar("_K")
 
 Page = Callable[[_K, int, int], tuple[list[_T], Mapping[str, str]]]
-"""Gives the page of a number and size of one list, with its headers; raises `ApiError`."""
+"""Reads one page: of which list, its number and its size; gives entries and headers, or raises `ApiError`."""
+
+
+_Calls = InFlight[tuple[_K, int, int], tuple[list[_T], Mapping[str, str]]]
+"""The pages in flight, by list, generation of the list, and number."""
 
 
 def read_lists(
     lists: Mapping[_K, Listing[_T]], page: Page[_K, _T], pool: Pool, rate_limiter: RateLimiter
 ) -> dict[_K, ApiError]:
-    """Read all lists to their ends; gives the refusals of those that could not be read.
+    """Read all lists to their ends. Gives the errors of those that could not be read.
 
     Raises `Cancelled` and `OutOfTime`.
     """
-    refused: dict[_K, ApiError] = {}
-    calls: InFlight[tuple[_K, int, int], tuple[list[_T], Mapping[str, str]]] = InFlight(pool, rate_limiter)
+    errors: dict[_K, ApiError] = {}
+    calls: _Calls[_K, _T] = InFlight(pool, rate_limiter)
     unfinished = dict(lists)
     while unfinished:
-        for key, listing in unfinished.items():
-            for number in listing.wanted()[: calls.room]:
-                listing.ask(number)
-                calls.start((key, listing.generation, number), partial(page, key, number, listing.size))
-            if not calls.room:
-                break
+        _request_pages(unfinished, page, calls)
         for completed in calls.completed():
             key, generation, number = completed.key
-            listing = lists[key]
-            if key not in unfinished or generation != listing.generation:
+            if key not in unfinished or generation != lists[key].generation:
                 continue
             try:
-                _take(listing, number, completed.result)
-            except ApiError as refusal:
-                refused[key] = refusal
+                _take(lists[key], number, completed.result)
+            except ApiError as error:
+                errors[key] = error
+            if key in errors or lists[key].finished:
                 unfinished.pop(key)
-            else:
-                if listing.finished:
-                    unfinished.pop(key)
-    return refused
+    return errors
+
+
+def _request_pages(lists: Mapping[_K, Listing[_T]], page: Page[_K, _T], calls: _Calls[_K, _T]) -> None:
+    """Request what the lists want, the first list first, as far as requests may be in flight."""
+    for key, listing in lists.items():
+        if not calls.room:
+            break
+        for number in listing.wanted()[: calls.room]:
+            listing.requested(number)
+            calls.start((key, listing.generation, number), partial(page, key, number, listing.size))
 
 
 def _take(listing: Listing[_T], number: int, result: Callable[[], tuple[list[_T], Mapping[str, str]]]) -> None:
     try:
         entries, headers = result()
-    except ApiError as refusal:
-        listing.refuse(number, refusal)
+    except ApiError as error:
+        listing.fail(number, error)
     else:
         listing.take(number, entries, headers)

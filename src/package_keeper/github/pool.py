@@ -1,13 +1,14 @@
-"""Requests side by side: calls that run in threads of their own, and come back in the order in which they end.
+"""Calls in parallel, in threads, whose results are taken in the order in which the calls end.
 
-Threads live here alone. Whoever starts calls stays in his one thread, and takes results there. The threads are
-daemons: a run that is cut off does not wait for an answer that never comes.
+All threads are started here. The code that starts calls stays in one thread and takes the results there. The threads
+are daemons: a run that is cancelled does not wait for an answer that never comes.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -19,21 +20,21 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Completed(Generic[_K, _T]):
-    """A call that came back: its key, and what it gives or raises."""
+    """A call that ended: its key, and its result or error."""
 
     key: _K
     value: _T | None
     error: BaseException | None
 
     def result(self) -> _T:
-        """What the call gave; raises what it raised."""
+        """Give the result of the call, or raise its error."""
         if self.error is not None:
             raise self.error
-        return self.value  # type: ignore[return-value]  # reason: without an error it is what the call gave
+        return self.value  # type: ignore[return-value]  # reason: without an error there is a result
 
 
 class Pool:
-    """Threads, as many as are needed at once, and never more than `MOST_IN_FLIGHT`."""
+    """Threads: as many as are needed at once, and `MOST_IN_FLIGHT` at most."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -42,19 +43,19 @@ class Pool:
         self._idle = 0
 
     def run(self, work: Callable[[], None]) -> None:
-        """Run `work` in a thread; it raises nothing."""
+        """Run `work`, which must not raise, in a thread."""
         with self._lock:
             if self._idle:
                 self._idle -= 1
             elif self._threads < MOST_IN_FLIGHT:
                 self._threads += 1
-                threading.Thread(target=self._live, daemon=True).start()
+                threading.Thread(target=self._run_all, daemon=True).start()
         self._work.put(work)
 
     def all(self, keys: Iterable[_K], call: Callable[[_K], _T], rate_limiter: RateLimiter) -> dict[_K, _T]:
-        """Call for every key, as many at once as `governor` lets; the results stand in the order of `keys`.
+        """Call for every key, as many at once as the rate limiter allows. The results are in the order of `keys`.
 
-        Raises what the first failing call raises.
+        Raises the error of the first call that fails.
         """
         wanted = list(keys)
         found: dict[_K, _T] = {}
@@ -62,13 +63,13 @@ class Pool:
         waiting = iter(wanted)
         while True:
             while calls.room and (key := next(waiting, None)) is not None:
-                calls.start(key, lambda key=key: call(key))  # type: ignore[misc]  # reason: bound for each key
+                calls.start(key, partial(call, key))
             if not calls.in_flight:
                 return {key: found[key] for key in wanted}
             for completed in calls.completed():
                 found[completed.key] = completed.result()
 
-    def _live(self) -> None:
+    def _run_all(self) -> None:
         while True:
             self._work.get()()
             with self._lock:
@@ -76,7 +77,7 @@ class Pool:
 
 
 class InFlight(Generic[_K, _T]):
-    """Calls that somebody has under way."""
+    """The calls that one caller has in flight."""
 
     def __init__(self, pool: Pool, rate_limiter: RateLimiter) -> None:
         self._pool = pool
@@ -96,14 +97,14 @@ class InFlight(Generic[_K, _T]):
         def work() -> None:
             try:
                 completed = Completed(key, call(), None)
-            except BaseException as error:  # noqa: BLE001  # reason: it is raised where the result is taken
+            except BaseException as error:  # noqa: BLE001  # reason: raised where the result is taken
                 completed = Completed(key, None, error)
             self._completed.put(completed)
 
         self._pool.run(work)
 
     def completed(self, seconds: float | None = None) -> list[Completed[_K, _T]]:
-        """Wait until a call came back, at most so many seconds, and give all that did."""
+        """Wait until a call ends, so many seconds at most, and give all that have ended."""
         found: list[Completed[_K, _T]] = []
         try:
             found.append(self._completed.get(timeout=seconds))
@@ -117,70 +118,77 @@ class InFlight(Generic[_K, _T]):
 
 
 POLL_SECONDS = 0.1
-"""Real seconds after which a wait for answers looks up, to see whether the run was asked to stop."""
+"""Real seconds after which a wait for answers returns, so that a cancellation is noticed."""
 
 
 IN_STEP = 8
-"""So many writes under way at first are started one after the other."""
+"""While no more writes than this are in flight, the next one is started a little later."""
 STEP_SECONDS = 0.001
-"""Real seconds between two of those: time enough for a thread to send."""
+"""That is so many real seconds later: enough for a thread to send its request."""
 
 
-class RateLimitedPool:
-    """Sends writes in threads; to be used from one thread."""
+class RateLimitedPool(Generic[_T]):
+    """Sends writes in threads. To be used from one thread."""
 
     def __init__(self, pool: Pool, rate_limiter: RateLimiter) -> None:
         self._rate_limiter = rate_limiter
-        self._calls: InFlight[int, None] = InFlight(pool, rate_limiter)
+        self._calls: InFlight[int, _T] = InFlight(pool, rate_limiter)
 
     @property
     def in_flight(self) -> set[int]:
-        """The keys of the writes that are under way."""
+        """The keys of the writes that are in flight."""
         return set(self._calls.in_flight)
 
     @property
     def is_over(self) -> bool:
-        """Whether `time-limit` has passed."""
+        """Whether `time-limit` is reached."""
         return self._rate_limiter.is_over
 
     def wind_up(self) -> None:
-        """Let what is left to look at be looked at after `time-limit`; nothing new begins."""
-        self._rate_limiter.wind_up()
+        """From now on, send requests that need no wait even after `time-limit`, to end the run cleanly."""
+        self._rate_limiter.begin_finishing()
 
     def admit(self, *, restores: bool, more: int = 0) -> Permit | float:
-        """Permit to send one write, or the seconds until asking again is worth it; `more` have leave already."""
+        """A permit for one write, or the seconds after which to ask again. `more` writes have permits already."""
         if self._calls.room <= more:
             return POLL_SECONDS
-        return self._rate_limiter.admit(Use.CREATE if restores else Use.DELETE)
+        return self._rate_limiter.admit(_use(restores=restores))
 
     def room(self, *, restores: bool) -> float:
-        """How many writes can be sent before `time-limit` ends, as far as limits are known; infinite without one."""
-        return self._rate_limiter.room(Use.CREATE if restores else Use.DELETE)
+        """How many writes can be sent before `time-limit`, as far as limits are known; infinite without one."""
+        return self._rate_limiter.room(_use(restores=restores))
 
     def wait(self, *, restores: bool) -> float:
-        """The seconds until a write may be sent, of which none is under way."""
-        return self._rate_limiter.wait(Use.CREATE if restores else Use.DELETE)
+        """The seconds until a write may be sent, when none is in flight."""
+        return self._rate_limiter.wait(_use(restores=restores))
 
-    def start(self, key: int, leave: Permit, call: Callable[[], None]) -> None:
-        """Start a write that has leave."""
+    def start(self, key: int, permit: Permit, call: Callable[[Permit], _T]) -> None:
+        """Start a write: `call` gets the permit, and raises nothing. An unused permit is released."""
 
-        def send() -> None:
-            with self._rate_limiter.holding(leave):
-                call()
+        def send() -> _T:
+            try:
+                return call(permit)
+            finally:
+                # does nothing if the permit was used
+                self.give_back(permit)
 
         self._calls.start(key, send)
         if len(self._calls.in_flight) <= IN_STEP:
-            # a few arrive in their order, the oldest first, as far as that is ours to say
+            # so that GitHub gets a few writes in their order, the oldest first
             time.sleep(STEP_SECONDS)
 
-    def give_back(self, leave: Permit) -> None:
-        """Give back leave for a write that is not sent after all."""
-        self._rate_limiter.back(leave, passed=False)
+    def give_back(self, permit: Permit) -> None:
+        """Release the permit of a write that is not sent after all."""
+        self._rate_limiter.release(permit, passed=False)
 
-    def completed(self) -> list[Completed[int, None]]:
-        """Wait a moment for writes that came back, and give those that did."""
-        return self._calls.completed(POLL_SECONDS)
+    def completed(self) -> list[tuple[int, _T]]:
+        """Wait a moment for writes to end, and give the results of those that have ended."""
+        return [(each.key, each.result()) for each in self._calls.completed(POLL_SECONDS)]
 
     def rest(self, seconds: float, *, restores: bool) -> None:
         """Wait until a write may be sent. Raises `OutOfTime` and `Cancelled`."""
-        self._rate_limiter.rest(Use.CREATE if restores else Use.DELETE, seconds)
+        self._rate_limiter.sleep_for(_use(restores=restores), seconds)
+
+
+def _use(*, restores: bool) -> Use:
+    return Use.CREATE if restores else Use.DELETE

@@ -1,10 +1,14 @@
-"""The pace of one run against one host: what may be sent now, and when the rest may (docs/github-behaviour.md,
-"Limits").
+"""When a request to one host may be sent (docs/github-behaviour.md, "Limits").
 
-One governor for all reads and writes against a host. It holds the sliding minute of points, what writes may take of
-it, the primary budget from the headers, of which writes leave a tenth to the owner's other workflows, the number of
-requests in flight, and the pause after a refusal, which is one for all threads. `time-limit` beats waiting: no wait
-that would end past it is begun. What holds for all hosts, `pace` and `time-limit`, is in `RunPace`.
+All reads and writes to a host share one rate limiter. It knows:
+
+- the points of the last minute, and how many of them writes may use;
+- the primary budget from the headers; writes leave a tenth of it to the owner's other workflows;
+- the requests in flight;
+- the pause after GitHub rate-limited a request, which stops every thread.
+
+`time-limit` beats waiting: no wait begins that would end after it. `RunLimits` holds what all hosts share: `pace` and
+`time-limit`.
 """
 
 import re
@@ -16,17 +20,16 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from math import inf
-from typing import Protocol
 
 from package_keeper.errors import OutOfTime
 from package_keeper.github.sliding_window import SPAN, SlidingWindow
 
 SECONDARY_WAIT = 60.0
-"""Seconds to wait after a secondary limit that names none; doubled each time."""
+"""Seconds to wait after a secondary limit that names no time; doubled each time."""
 LONGEST_UNTOLD = 960.0
 """The longest of those waits."""
 LONGEST = 3700.0
-"""The longest wait that GitHub's word can make: primary windows last an hour. Then it is asked again."""
+"""The longest wait that GitHub can ask for: primary budgets reset every hour. After it, a request is sent again."""
 _SECONDS = r"[0-9]{1,12}"
 
 
@@ -42,44 +45,37 @@ def retry_after(text: str, now: datetime) -> float | None:
 
 
 def server_time(headers: Mapping[str, str], now: datetime) -> datetime:
-    """The time by the clock of whoever answered, to which `x-ratelimit-reset` belongs; `now` where it does not say."""
+    """The server's time, by which `x-ratelimit-reset` counts; `now` if the headers do not give it."""
     try:
-        told = parsedate_to_datetime(headers.get("date", ""))
+        date = parsedate_to_datetime(headers.get("date", ""))
     except (ValueError, OverflowError):
         return now
-    return told.replace(tzinfo=told.tzinfo or UTC)
+    return date.replace(tzinfo=date.tzinfo or UTC)
 
 
 def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[float, str]:
-    """Give the seconds to wait and which limit it is, when one request has met a limit for the `times`-th time."""
+    """Give the seconds to wait and `primary` or `secondary`, after the `times`-th rate limit in a row."""
     now = server_time(headers, now)
-    told = retry_after(headers.get("retry-after", ""), now)
+    seconds = retry_after(headers.get("retry-after", ""), now)
     reset = headers.get("x-ratelimit-reset", "")
-    primary = headers.get("x-ratelimit-remaining") == "0"
-    kind = "primary" if primary else "secondary"
-    if told is not None:
-        return min(max(told, 1.0), LONGEST), kind
-    if primary and re.fullmatch(_SECONDS, reset):
-        # a second more costs less than a refusal more; a moment that has passed cannot be what GitHub means
+    is_primary = headers.get("x-ratelimit-remaining") == "0"
+    kind = "primary" if is_primary else "secondary"
+    if seconds is not None:
+        return min(max(seconds, 1.0), LONGEST), kind
+    if is_primary and re.fullmatch(_SECONDS, reset):
+        # one second more, since being early costs another pause; GitHub cannot mean a reset in the past
         left = float(reset) - now.timestamp()
         return min(left + 1.0 if left > 0 else 2.0 ** min(times - 1, 6), LONGEST), kind
     return min(SECONDARY_WAIT * 2.0 ** (times - 1), LONGEST_UNTOLD), kind
 
 
-class Clock(Protocol):
-    """Time. `sleep` may raise `Cancelled`, in any thread."""
+@dataclass(frozen=True)
+class Clock:
+    """Time: the current time (aware), seconds that only grow, and a wait, which raises `Cancelled` in any thread."""
 
-    def now(self) -> datetime:
-        """The current time, aware."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait; a run that is cancelled meanwhile raises `Cancelled`."""
-        ...
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
 
 
 POLITE_SECONDS = 1.0
@@ -89,36 +85,36 @@ LOOK_AGAIN_SECONDS = 0.05
 
 @dataclass
 class RunLimits:
-    """The pace of one run; all its rate limiters share one. Writes to several hosts are never under way at once.
+    """The limits of one run, which the rate limiters of all its hosts share. Only one host at a time gets writes.
 
-    `polite` is one write a second. `deadline` is the end of `time-limit`, in monotonic seconds. `winds_up` lets what is
-    needed for a clean end be sent after that, where it need not wait. `held_up_by` is the wait that ended the run
-    before that, if one did.
+    `polite` is one write a second. `deadline` is the end of `time-limit`, in monotonic seconds. While `is_finishing`,
+    requests that need no wait are sent even after it, so that the run ends cleanly. `held_up_by` is the wait that ended
+    the run before `deadline`, if one did.
     """
 
     polite: bool = False
     deadline: float | None = None
-    winds_up: bool = False
+    is_finishing: bool = False
     held_up_by: str = ""
     writing: int = 0
-    last_write: float = float("-inf")
+    last_write: float = -inf
 
     def is_over(self, now: float) -> bool:
-        """Whether `time-limit` has passed."""
-        return self.deadline is not None and now >= self.deadline
+        """Whether `time-limit` is reached."""
+        return self.left(now) <= 0
 
     def left(self, now: float) -> float:
-        """The seconds that `time-limit` leaves."""
-        return float("inf") if self.deadline is None else self.deadline - now
+        """The seconds until `time-limit` is reached; infinite without one."""
+        return inf if self.deadline is None else self.deadline - now
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """Let what is begun be finished after `time-limit`, as long as that needs no wait."""
-        before, self.winds_up = self.winds_up, True
+        """Until the end of the block, send requests that need no wait even after `time-limit`."""
+        before, self.is_finishing = self.is_finishing, True
         try:
             yield
         finally:
-            self.winds_up = before
+            self.is_finishing = before
 
     def begin_write(self, now: float) -> None:
         """Note that a write is sent."""
@@ -126,50 +122,47 @@ class RunLimits:
         self.last_write = now
 
     def end_write(self) -> None:
-        """Note that a write came back, or was not sent after all."""
+        """Note that a write ended, or was not sent after all."""
         self.writing -= 1
 
-    def courtesy(self, now: float) -> float:
-        """The seconds that politeness asks to wait before a write."""
+    def polite_wait(self, now: float) -> float:
+        """The seconds to wait before a write because of `pace: polite`."""
         if not self.polite:
             return 0.0
         if self.writing:
             return LOOK_AGAIN_SECONDS
         wait = self.last_write + POLITE_SECONDS - now
-        # what must be finished in time is more than a courtesy
-        return 0.0 if self.winds_up and self.is_over(now + wait) else wait
+        # finishing in time matters more
+        return 0.0 if self.is_finishing and self.is_over(now + wait) else wait
 
 
 FIRST_IN_FLIGHT = 20
-"""Requests in calls at the start; the published 100 are shared by everything that the user runs."""
+"""Requests in flight at the start, at most. GitHub allows 100, for everything that the user runs."""
 MOST_IN_FLIGHT = 40
-"""Requests in calls at most."""
+"""Requests in flight, at most."""
 LEAST_IN_FLIGHT = 4
-"""Requests in calls at least, however often GitHub refuses."""
+"""Requests that may be in flight however often GitHub rate-limits."""
 RAMP = 5
-"""Once GitHub has refused, after so many answers in a row without a refusal one request more is in calls."""
+"""After a rate limit, so many answers in a row allow one more request in flight."""
 SHARE_LEFT = 10
-"""Writes leave the tenth part of the primary budget to others (contract, input `pace`)."""
+"""Writes leave one part in ten of the primary budget to others (docs/reference.md, "pace")."""
 ROOM_SECONDS = 0.1
-"""Real seconds after which who waits for room looks up, to see whether the time is over."""
+"""Real seconds after which a thread that waits for others to end checks `time-limit`."""
 TOLD_SECONDS = 5.0
-"""Waits from here on are told."""
+"""Waits from here on are logged."""
 POINTS_A_MINUTE = 900.0
 CREATIONS_A_MINUTE = 80.0
-"""The published limit of creating content, which may cover restoring."""
+"""The published limit on creating content, which may cover restoring."""
 ANSWER_SECONDS = 60.0
-"""Seconds for a whole answer, connecting and sending included, however steadily it trickles; `time-limit` may leave
-less."""
+"""Seconds for a whole answer, with connecting and sending, even when bytes keep coming; near `time-limit` less."""
 LEAST_ANSWER_SECONDS = 3.0
-"""So much time an answer has, however little `time-limit` leaves: what is sent in its last moment, or to end cleanly
-after it, is not cut off at once."""
+"""Seconds that every answer has, so that a request sent just before or after `time-limit` is not cut off at once."""
 LEAST_WRITE_SECONDS = 10.0
-"""And so much that to a write: after ten seconds GitHub itself gives up, so that a look tells for good what became of
-it."""
+"""The same for a write. GitHub itself gives up after ten seconds, so that a check then shows the final state."""
 
 
 class Use(StrEnum):
-    """What a request does, as limits see it."""
+    """What a request does, as rate limits count it."""
 
     READ = "read"
     DELETE = "delete"
@@ -177,34 +170,39 @@ class Use(StrEnum):
 
     @property
     def writes(self) -> bool:
-        """Whether something is changed."""
+        """Whether it changes something."""
         return self is not Use.READ
 
     @property
     def points(self) -> float:
-        """The points of the secondary limit."""
+        """What it costs of the secondary limit."""
         return 5.0 if self.writes else 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Permit:
-    """Permit to send one request, given at the moment `at` (monotonic seconds)."""
+    """The right to send one request, given at `at` (monotonic seconds). Each permit is a thing of its own."""
 
     use: Use
     at: float
 
 
 @dataclass
-class _Primary:
-    """What the headers say of the primary budget."""
+class _PrimaryBudget:
+    """The primary budget according to the headers; `resets` is in monotonic seconds."""
 
     limit: int
     remaining: int
     resets: float
 
+    @property
+    def share_left(self) -> int:
+        """The requests that writes leave to others."""
+        return -(-self.limit // SHARE_LEFT)
+
 
 class RateLimiter:
-    """Says when requests may be sent, learns from what comes back. Safe for threads."""
+    """Says when requests may be sent, and learns from their answers. Safe for threads."""
 
     def __init__(
         self,
@@ -222,247 +220,252 @@ class RateLimiter:
         self._who = who
         self.run_limits = run_limits or RunLimits()
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
+        self._permit_released = threading.Condition(self._lock)
+        self._permits: set[Permit] = set()
+        self._width = FIRST_IN_FLIGHT
+        self._answers_in_a_row = 0
+        self._counts_points = counts_points
+        self._has_limits = False
+        """Whether the server has shown any limit: GHES has none by default."""
         self._points = SlidingWindow(POINTS_A_MINUTE, least=5.0)
         most_writes = POINTS_A_MINUTE / Use.DELETE.points
         self._writes = {
             Use.DELETE: SlidingWindow(most_writes),
             Use.CREATE: SlidingWindow(most_writes, suspected=CREATIONS_A_MINUTE),
         }
-        # without any limit in its headers a server has none of these (GHES), until it refuses
-        self._counts_points = counts_points
-        self._announced = False
-        self._primary: _Primary | None = None
+        self._queued_points = 0.0
+        """The points of requests that sleep until they may be sent."""
+        self._primary: _PrimaryBudget | None = None
         self._paused_until = 0.0
         self._paused_by = ""
-        self._refused_at = -1.0
-        self._refusals = 0
-        self._in_flight = 0
-        self._width = FIRST_IN_FLIGHT
-        self._calm = 0
+        self._limited_at = -1.0
+        self._limited_times = 0
+        """How often in a row GitHub rate-limited requests; those that were in flight together count once."""
         self._told_until = 0.0
-        self._untold = 0.0
-        self._held = threading.local()
-        self._queued = 0.0
+        """The end of the longest wait that was logged."""
+        self._untold_seconds = 0.0
+        """How long the pauses were that were not logged yet."""
 
     @property
     def width(self) -> int:
-        """How many requests may be in calls."""
+        """How many requests may be in flight."""
         return self._width
 
     @property
+    def in_flight(self) -> int:
+        """How many permits are in use."""
+        return len(self._permits)
+
+    @property
     def is_over(self) -> bool:
-        """Whether `time-limit` has passed."""
+        """Whether `time-limit` is reached."""
         return self.run_limits.is_over(self._clock.monotonic())
 
     def answer_seconds(self, *, writes: bool = False) -> float:
-        """The seconds that a request that is sent now has for its whole answer."""
+        """The seconds that a request sent now has for its whole answer."""
         left = self.run_limits.left(self._clock.monotonic())
         return min(ANSWER_SECONDS, max(left, LEAST_WRITE_SECONDS if writes else LEAST_ANSWER_SECONDS))
 
-    def wind_up(self) -> None:
-        """Let requests be sent after `time-limit` where they need not wait: a last look at what is left."""
-        self.run_limits.winds_up = True
+    def begin_finishing(self) -> None:
+        """From now on, send requests that need no wait even after `time-limit`."""
+        self.run_limits.is_finishing = True
 
     def finishing(self) -> AbstractContextManager[None]:
-        """Until the end of the block, let what is begun be finished after `time-limit` where it need not wait."""
+        """Until the end of the block, send requests that need no wait even after `time-limit`."""
         return self.run_limits.finishing()
 
     def wait(self, use: Use) -> float:
-        """The seconds until such a request may be sent, as far as can be told now."""
+        """The seconds until such a request may be sent, as far as is known now."""
         with self._lock:
             return max(self._wait(use, self._clock.monotonic())[0], 0.0)
 
     def room(self, use: Use) -> float:
-        """How many such requests can be sent before `time-limit` ends, as far as limits are known; else infinite."""
+        """How many such requests can be sent before `time-limit`, as far as limits are known; infinite without one."""
         if self.run_limits.deadline is None:
             return inf
         with self._lock:
             now = self._clock.monotonic()
-            left = max(self.run_limits.deadline - now, 0.0)
+            left = max(self.run_limits.left(now), 0.0)
             rooms = [left / POLITE_SECONDS] if self.run_limits.polite else []
-            if self._counts_points and self._announced:
+            if self._counts_points and self._has_limits:
                 minutes = left // SPAN
                 writes = self._writes[use]
                 rooms.append(writes.room(now) + minutes * writes.limit)
                 rooms.append((self._points.room(now) + minutes * self._points.limit) / use.points)
             if (primary := self._primary) is not None:
-                share = -(-primary.limit // SHARE_LEFT)
-                hour = primary.limit - share if now + left > primary.resets else 0
-                rooms.append(primary.remaining - self._in_flight - share + hour)
+                next_hour = primary.limit - primary.share_left if now + left > primary.resets else 0
+                rooms.append(primary.remaining - self.in_flight - primary.share_left + next_hour)
             return max(min(rooms, default=inf), 0.0)
 
-    def rest(self, use: Use, seconds: float) -> None:
-        """Wait until asking for such a request is worth it, and say why. Raises `OutOfTime` and `Cancelled`."""
+    def sleep_for(self, use: Use, seconds: float) -> None:
+        """Wait so many seconds for such a request, and log why. Raises `OutOfTime` and `Cancelled`."""
         with self._lock:
             _, why = self._wait(use, self._clock.monotonic())
         self.sleep(seconds, why)
 
     def admit(self, use: Use) -> Permit | float:
-        """Give leave to send one request now, or the seconds until it is worth asking again."""
+        """A permit for one request now, or the seconds after which to ask again."""
         with self._lock:
             now = self._clock.monotonic()
             wait, _ = self._wait(use, now)
             return wait if wait > 0 else self._give(use, now)
 
     def acquire(self, use: Use) -> Permit:
-        """Wait until one request may be sent. Raises `OutOfTime` and `Cancelled`."""
-        found = self.acquire_soon(use, float("inf"))
+        """Wait for a permit to send one request. Raises `OutOfTime` and `Cancelled`."""
+        found = self.acquire_soon(use, inf)
         if isinstance(found, Permit):
             return found
         raise AssertionError("no wait is longer than that")
 
     def acquire_soon(self, use: Use, most: float) -> Permit | float:
-        """Wait until one request may be sent, `most` seconds at most; else give the seconds that are left to wait.
+        """Wait for a permit, `most` seconds at most; after that give the seconds that are still to wait.
 
         Raises `OutOfTime` and `Cancelled`.
         """
-        held: Permit | None = getattr(self._held, "permit", None)
-        if held is not None:
-            self._held.permit = None
-            return held
         until = self._clock.monotonic() + most
         while True:
-            if self.is_over and not self.run_limits.winds_up:
+            if self.is_over and not self.run_limits.is_finishing:
                 raise OutOfTime
             with self._lock:
                 now = self._clock.monotonic()
-                wait, why = self._wait(use, now, ahead=self._queued)
+                wait, why = self._wait(use, now, ahead=self._queued_points)
                 if wait <= 0:
-                    if self._in_flight < self._width:
+                    if self.in_flight < self._width:
                         return self._give(use, now)
                     if now > until:
                         return ROOM_SECONDS
-                    # after a refusal fewer may be in calls than were, and all of those want to come back at once
-                    self._room.wait(ROOM_SECONDS)
+                    # a rate limit has lowered the number of requests that may be in flight
+                    self._permit_released.wait(ROOM_SECONDS)
                     continue
                 if now + wait > until:
                     return wait
-                # each waits for a place of its own, or all would wake up for the next one
-                self._queued += use.points
+                # later threads wait behind these points, so that not all wake up for the same place
+                self._queued_points += use.points
             try:
                 self.sleep(wait, why)
             finally:
                 with self._lock:
-                    self._queued -= use.points
-
-    @contextmanager
-    def holding(self, permit: Permit) -> Iterator[None]:
-        """In this thread, let the next request use a permit that was given before."""
-        self._held.permit = permit
-        try:
-            yield
-        finally:
-            if getattr(self._held, "permit", None) is not None:
-                self._held.permit = None
-                self.back(permit, passed=False)
+                    self._queued_points -= use.points
 
     def sleep(self, seconds: float, why: str = "", *, tells: bool = True) -> None:
-        """Wait, and tell `why`, unless it is told already.
+        """Wait, and log `why`, unless a wait that is as long was logged already.
 
-        Raises `OutOfTime` when that would end past `time-limit`, and `Cancelled`.
+        Raises `OutOfTime` instead of a wait that would end after `time-limit`, and `Cancelled`.
         """
         now = self._clock.monotonic()
         until = now + seconds
         if seconds > max(self.run_limits.left(now), 0.0):
-            held_up_by = f"{why}; waiting {self.until(seconds)}, would end past time-limit" if why else ""
+            held_up_by = f"{why}; waiting {self._for_and_until(seconds)}, would end past time-limit" if why else ""
             if not self.run_limits.is_over(now):
                 self.run_limits.held_up_by = self.run_limits.held_up_by or held_up_by
             raise OutOfTime(held_up_by)
         if tells and why and seconds >= TOLD_SECONDS:
             with self._lock:
-                new, self._told_until = until > self._told_until + 1.0, max(until, self._told_until)
-            if new:
-                self._tell(f"{why}; waiting {self.until(seconds)}")
+                is_new, self._told_until = until > self._told_until + 1.0, max(until, self._told_until)
+            if is_new:
+                self._tell(f"{why}; waiting {self._for_and_until(seconds)}")
         self._clock.sleep(seconds)
 
-    def until(self, seconds: float) -> str:
-        """A wait as people read it: for how long, and until when."""
+    def _for_and_until(self, seconds: float) -> str:
         return f"{seconds:.0f} s, until {self._clock.now() + timedelta(seconds=seconds):%H:%M:%S} UTC"
 
-    def back(self, permit: Permit, *, passed: bool) -> None:
-        """A request came back, or was never sent; `passed` when no limit refused it."""
+    def release(self, permit: Permit, *, passed: bool) -> None:
+        """Take a permit back: its request was answered and no rate limit refused it (`passed`), or it was not sent.
+
+        Releasing a permit again does nothing.
+        """
         with self._lock:
+            if permit not in self._permits:
+                return
             now = self._clock.monotonic()
-            self._in_flight -= 1
-            self._room.notify()
+            self._permits.remove(permit)
+            self._permit_released.notify()
             self._points.end(now, permit.use.points, passed=passed, begun=permit.at)
             if permit.use.writes:
                 self.run_limits.end_write()
                 self._writes[permit.use].end(now, 1.0, passed=passed, begun=permit.at)
-            if passed and permit.at > self._refused_at:
-                self._refusals = 0
-                self._calm += 1
-                # until the first refusal every answer adds one, as a new TCP connection feels its way
-                if self._calm >= RAMP or self._refused_at < 0:
-                    self._calm = 0
+            if passed and permit.at > self._limited_at:
+                self._limited_times = 0
+                self._answers_in_a_row += 1
+                # until the first rate limit every answer adds one, like the slow start of TCP
+                if self._answers_in_a_row >= RAMP or self._limited_at < 0:
+                    self._answers_in_a_row = 0
                     self._width = min(self._width + 1, MOST_IN_FLIGHT)
 
-    def heard(self, headers: Mapping[str, str]) -> None:
-        """Learn the primary budget from the headers of an answer."""
+    def note_headers(self, headers: Mapping[str, str]) -> None:
+        """Read the primary budget from the headers of an answer."""
         found = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
         if not all(text.isascii() and text.isdecimal() and len(text) < 12 for text in found):
             return
         limit, remaining, reset = map(int, found)
         with self._lock:
-            self._announced = True
+            self._has_limits = True
             their_time = server_time(headers, self._clock.now()).timestamp()
             resets = self._clock.monotonic() + reset - their_time + 1.0
             known = self._primary
             if known is not None and abs(known.resets - resets) < 5.0:
                 # answers overtake each other; within one hour the budget only shrinks
                 remaining = min(remaining, known.remaining)
-            self._primary = _Primary(limit, remaining, resets)
+            self._primary = _PrimaryBudget(limit, remaining, resets)
 
-    def refused(self, permit: Permit, headers: Mapping[str, str], told: float | None = None) -> None:
-        """A limit refused a request: everyone pauses, and less is sent afterwards. `told` are seconds to wait."""
+    def note_limit(self, permit: Permit, headers: Mapping[str, str], seconds: float | None = None) -> None:
+        """Pause all requests after a rate limit, and send fewer afterwards.
+
+        `seconds` is the pause if the answer names one elsewhere than in its headers.
+        """
         with self._lock:
             now = self._clock.monotonic()
-            self._announced = True
-            first = permit.at > self._refused_at
-            if first:
-                self._refusals += 1
-                self._refused_at = now
-                self._calm = 0
+            self._has_limits = True
+            # requests that were sent before the last rate limit say nothing new
+            is_new = permit.at > self._limited_at
+            if is_new:
+                self._limited_times += 1
+                self._limited_at = now
+                self._answers_in_a_row = 0
                 self._width = max(self._width // 2, LEAST_IN_FLIGHT)
-            kind = self._who
-            # who goes on being refused after waits of milliseconds should not have been told those
-            wait = None if told is None else max(told, min(2.0 ** (self._refusals - 8), 1.0))
-            if wait is None:
-                wait, word = limit_wait(headers, max(self._refusals, 1), self._clock.now())
-                kind = f"{self._who}'s {word}"
-                if first and word == "secondary":
-                    (self._writes[permit.use] if permit.use.writes else self._points).refuse(now)
-            longer = now + wait > self._paused_until + 0.5
-            # many short waits are a long one
-            self._untold += max(now + wait - max(self._paused_until, now), 0.0)
-            if now + wait >= self._paused_until:
-                self._paused_until = now + wait
-                self._paused_by = f"{kind} rate limit is reached{self._left_of_hour(kind)}"
-            if longer:
-                self._told_until = max(self._told_until, self._paused_until)
-            tells = longer if told is None else self._untold >= TOLD_SECONDS
-            waited, self._untold = self._untold, 0.0 if tells else self._untold
-        if tells:
-            again = "" if waited < wait + 1.0 else f" again and again, for {waited:.0f} s in all"
-            self._warn(f"{kind} rate limit is reached{again}; waiting {self.until(wait)}")
+            if seconds is None:
+                wait, kind = limit_wait(headers, max(self._limited_times, 1), self._clock.now())
+                if is_new and kind == "secondary":
+                    (self._writes[permit.use] if permit.use.writes else self._points).lower(now)
+                limit = f"{self._who}'s {kind}"
+            else:
+                # waits of milliseconds that do not help become longer
+                wait = max(seconds, min(2.0 ** (self._limited_times - 8), 1.0))
+                limit = self._who
+            warning = self._pause(now, wait, limit, tells_each=seconds is None)
+        if warning:
+            self._warn(warning)
 
-    def _left_of_hour(self, kind: str) -> str:
-        primary = self._primary
-        return f" ({primary.remaining} of {primary.limit} requests are left)" if primary and "primary" in kind else ""
+    def _pause(self, now: float, wait: float, limit: str, *, tells_each: bool) -> str:
+        """Pause all requests; gives the warning to log, if any. Short pauses are logged when they add up."""
+        is_longer = now + wait > self._paused_until + 0.5
+        self._untold_seconds += max(now + wait - max(self._paused_until, now), 0.0)
+        if now + wait >= self._paused_until:
+            self._paused_until = now + wait
+            primary = self._primary if "primary" in limit else None
+            left = f" ({primary.remaining} of {primary.limit} requests are left)" if primary else ""
+            self._paused_by = f"{limit} rate limit is reached{left}"
+        if is_longer:
+            self._told_until = max(self._told_until, self._paused_until)
+        if not (is_longer if tells_each else self._untold_seconds >= TOLD_SECONDS):
+            return ""
+        paused, self._untold_seconds = self._untold_seconds, 0.0
+        again = "" if paused < wait + 1.0 else f" again and again, for {paused:.0f} s in all"
+        return f"{limit} rate limit is reached{again}; waiting {self._for_and_until(wait)}"
 
     def _give(self, use: Use, now: float) -> Permit:
-        self._in_flight += 1
+        permit = Permit(use, now)
+        self._permits.add(permit)
         self._points.begin(now, use.points)
         if use.writes:
             self.run_limits.begin_write(now)
             self._writes[use].begin(now, 1.0)
-        return Permit(use, now)
+        return permit
 
     def _wait(self, use: Use, now: float, *, ahead: float = 0.0) -> tuple[float, str]:
-        """Seconds until a request of this kind may go, behind `ahead` points of others that wait, and why."""
+        """The seconds until such a request may be sent, after `ahead` points of others that wait, and why."""
         waits = [(self._paused_until - now, self._paused_by)]
-        if self._counts_points and self._announced:
+        if self._counts_points and self._has_limits:
             wait = self._points.wait(now, use.points + ahead)
             waits.append((wait, f"the points of this minute are used up ({self._points.left} are left)"))
             if use.writes:
@@ -470,7 +473,7 @@ class RateLimiter:
                 waits.append((wait, f"the writes of this minute are used up ({self._writes[use].left} are left)"))
         waits.append(self._primary_wait(use, now))
         if use.writes:
-            waits.append((self.run_limits.courtesy(now), "pace: polite is one write a second"))
+            waits.append((self.run_limits.polite_wait(now), "pace: polite is one write a second"))
         return max(waits, key=lambda each: each[0])
 
     def _primary_wait(self, use: Use, now: float) -> tuple[float, str]:
@@ -482,16 +485,15 @@ class RateLimiter:
             return 0.0, ""
         left = f"{primary.remaining} of {primary.limit}"
         share, why = 0, f"the requests of this hour are used up ({left} are left)"
-        # what is begun is finished (`RunLimits.winds_up`), out of the share of others if need be
-        if use.writes and not self.run_limits.winds_up:
-            share = -(-primary.limit // SHARE_LEFT)
-            why = f"{left} requests of this hour are left, a tenth is left to others"
-        if primary.remaining - self._in_flight > share:
+        # while finishing, writes may use the share of others
+        if use.writes and not self.run_limits.is_finishing:
+            share, why = primary.share_left, f"{left} requests of this hour are left, a tenth is left to others"
+        if primary.remaining - self.in_flight > share:
             return 0.0, ""
-        if primary.remaining > share and self._in_flight:
-            # what is in calls may be counted already; its answers will tell
+        if primary.remaining > share and self._permits:
+            # `remaining` may count the requests in flight already; their answers will show
             return 0.05, ""
         wait = min(primary.resets - now, LONGEST)
-        # an hour is all that a budget can take; then GitHub is asked again, whatever it said
+        # no budget takes longer than an hour to reset; after that a request is sent, whatever the headers said
         primary.resets = now + wait
         return wait, why

@@ -1,17 +1,18 @@
-"""The registry's side: manifests and tags (docs/github-behaviour.md, "Registry").
+"""The container registry: manifests and tags (docs/github-behaviour.md, "Registry").
 
-Every GET of a manifest counts as a download, so the cache answers first, and nothing is read twice. The token goes to
-the registry's own host only. Deletions do not exist here: versions go through REST.
+Every GET of a manifest counts as a download, so the cache comes first and nothing is read twice. The token is sent to
+the registry's own host only. The registry cannot delete; versions are deleted by REST.
 """
 
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from threading import Lock
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -30,7 +31,7 @@ from package_keeper.model.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Ob
 from package_keeper.model.packages import DIGEST, PackageName
 
 UNTOLD_WAIT = 5.0
-"""Seconds to wait after a limit that names none."""
+"""Seconds to wait after a rate limit that names no time."""
 
 _T = TypeVar("_T")
 
@@ -45,16 +46,15 @@ _MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*ms\b")
 _SECONDS = re.compile(r"(?:(\d+)m)?(\d+(?:\.\d+)?)\s*s\b")
 
 
-class Cache(Protocol):
-    """Keeps manifests between runs, by digest."""
+@dataclass(frozen=True)
+class Cache:
+    """Two functions that keep manifests between runs, by digest: `get` their verified bytes, and `keep` bytes."""
 
-    def get(self, digest: str) -> bytes | None:
-        """The bytes of a manifest, checked, or `None`."""
-        ...
+    get: Callable[[str], bytes | None] = lambda _: None
+    keep: Callable[[str, bytes], None] = lambda _, __: None
 
-    def keep(self, digest: str, body: bytes) -> None:
-        """Keep the bytes of a manifest."""
-        ...
+
+NO_CACHE = Cache()
 
 
 class _Token(msgspec.Struct):
@@ -70,8 +70,8 @@ class _Answer:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """One request about a manifest; `actions` are those that its token must allow."""
+class _Request:
+    """One request for a manifest. `actions` are what its bearer token must allow."""
 
     method: str
     url: str
@@ -83,9 +83,9 @@ class _Asked:
 
 
 def derived_url(api_url: str) -> str:
-    """The registry that belongs to a REST base URL: `https://ghcr.io`, or `https://containers.HOST`.
+    """The registry of a REST base URL: `https://ghcr.io`, or `https://containers.HOST`.
 
-    A server on this machine (a simulator, a test) is both at once.
+    On this machine (a simulator, a test) one server is both.
     """
     parts = urlsplit(api_url)
     host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
@@ -97,10 +97,10 @@ def derived_url(api_url: str) -> str:
 
 
 class Registry:
-    """Reads manifests, and moves tags, of one owner's packages. To be called from one thread; reads use several."""
+    """Reads manifests of one owner's packages. To be called from one thread; it reads in several."""
 
     def __init__(
-        self, base_url: str, owner: str, token: str, *, retries: Retries, pool: Pool, cache: Cache | None = None
+        self, base_url: str, owner: str, token: str, *, retries: Retries, pool: Pool, cache: Cache = NO_CACHE
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._owner = owner.lower()
@@ -115,12 +115,12 @@ class Registry:
         self._known: dict[tuple[str, str], Manifest] = {}
         self._kinds: dict[tuple[str, str], bool] = {}
         self.reads = 0
-        """Manifests read from the registry so far: what counts as downloads."""
+        """How many manifests were read from the registry so far, each counted there as a download."""
 
     def read(self, package: PackageName, digests: Iterable[str]) -> dict[str, Manifest | UnreadableManifest]:
-        """Read manifests, several at a time; the result stands in the order of `digests`."""
+        """Read manifests, several at a time; the result is in the order of `digests`."""
         wanted = list(dict.fromkeys(digests))
-        # what need not be asked for is read here: to hand it to a thread takes longer than to read it
+        # the cache is read in this thread: starting a call in another takes longer
         found: dict[str, Manifest | UnreadableManifest] = {}
         for digest in wanted:
             if (manifest := self._at_hand(package, digest)) is not None:
@@ -131,59 +131,52 @@ class Registry:
         return {digest: found[digest] for digest in wanted}
 
     def at_hand(self, package: PackageName, digests: Iterable[str]) -> list[str]:
-        """Those of the digests whose manifests need no download: they are in the cache, or were read in this run."""
+        """The digests whose manifests need no download: they are in the cache, or were read in this run."""
         return [digest for digest in digests if self._at_hand(package, digest) is not None]
 
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> dict[str, bool | None]:
-        """Ask of manifests whether they are indexes, without downloading them; `None` means that it is not known."""
+        """Find out which manifests are indexes, without a download; `None` where the registry does not say."""
         return self._several(lambda digest: self._is_index(package, digest), digests)
 
-    def _several(self, ask: Callable[[str], _T], digests: Iterable[str]) -> dict[str, _T]:
-        """Ask about several digests at once; the first alone, so that one exchange of tokens serves all."""
+    def _several(self, call: Callable[[str], _T], digests: Iterable[str]) -> dict[str, _T]:
+        """Call for several digests at once; for the first alone, so that one token exchange serves all."""
         wanted = list(dict.fromkeys(digests))
-        answers = {digest: ask(digest) for digest in wanted[:1]}
-        answers.update(self._pool.all(wanted[1:], ask, self._retries.rate_limiter))
-        return answers
+        results = {digest: call(digest) for digest in wanted[:1]}
+        results.update(self._pool.all(wanted[1:], call, self._retries.rate_limiter))
+        return results
 
     def exists(self, package: PackageName, digest: str) -> bool:
-        """Whether the registry has the manifest. Raises `ApiError` when that cannot be told."""
+        """Whether the registry has the manifest. Raises `ApiError` when that cannot be found out."""
         return self.tag_digest(package, digest) is not None
 
     def tag_digest(self, package: PackageName, tag: str) -> str | None:
         """The digest that a tag names, or `None` when there is none. Raises `ApiError`."""
         try:
             answer = self._send("HEAD", package, tag)
-        except ApiError as refused:
-            if refused.kind is ApiErrorKind.NOT_FOUND:
+        except ApiError as error:
+            if error.kind is ApiErrorKind.NOT_FOUND:
                 return None
             raise
         digest = answer.headers.get("docker-content-digest", "")
         return digest or manifests.digest_of(self._send("GET", package, tag).body)
 
     def manifest_bytes(self, package: PackageName, digest: str) -> bytes:
-        """The bytes of a manifest, out of the cache if it has them. Raises `ApiError`."""
-        cached = self._cache.get(digest) if self._cache else None
-        if cached is not None:
+        """The bytes of a manifest, from the cache if it has them. Raises `ApiError`."""
+        if (cached := self._cache.get(digest)) is not None:
             return cached
         body = self._send("GET", package, digest).body
         with self._lock:
             self.reads += 1
-        if self._cache is not None and manifests.digest_of(body) == digest:
+        if manifests.digest_of(body) == digest:
             self._cache.keep(digest, body)
         return body
 
     def _at_hand(self, package: PackageName, digest: str) -> Manifest | None:
-        """A manifest that was read before, in this run or, with a cache, in an earlier one."""
+        """A manifest that was read in this run, or is in the cache."""
         known = self._known.get((package.name, digest))
-        if known is not None or self._cache is None:
-            return known
-        body = self._cache.get(digest)
-        if body is None:
-            return None
-        try:
-            known = self._known[package.name, digest] = manifests.manifest(digest, body)
-        except NotAManifest:
-            return None
+        if known is None and (body := self._cache.get(digest)) is not None:
+            with suppress(NotAManifest):
+                known = self._known[package.name, digest] = manifests.manifest(digest, body)
         return known
 
     def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:
@@ -191,9 +184,9 @@ class Registry:
             found = manifests.manifest(digest, self.manifest_bytes(package, digest))
         except NotAManifest as problem:
             return UnreadableManifest(digest=digest, why=str(problem), obstacle=Obstacle.CONTENT)
-        except ApiError as refused:
-            obstacle = _OBSTACLES.get(refused.kind, Obstacle.UNREACHABLE)
-            return UnreadableManifest(digest=digest, why=str(refused), obstacle=obstacle)
+        except ApiError as error:
+            obstacle = _OBSTACLES.get(error.kind, Obstacle.UNREACHABLE)
+            return UnreadableManifest(digest=digest, why=str(error), obstacle=obstacle)
         self._known[package.name, digest] = found
         return found
 
@@ -214,42 +207,42 @@ class Registry:
     def _send(
         self, method: str, package: PackageName, reference: str, body: bytes | None = None, media_type: str = ""
     ) -> _Answer:
-        """Send one request about a manifest. Raises `ApiError`; may wait for limits."""
+        """Send one request for a manifest; may wait for rate limits. Raises `ApiError`."""
         url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
-        asked = _Asked(method, url, reference, package, actions, body, media_type)
-        return self._retries.carry(Use.READ if actions == "pull" else Use.CREATE, partial(self._once, asked))
+        request = _Request(method, url, reference, package, actions, body, media_type)
+        return self._retries.send(Use.READ if actions == "pull" else Use.CREATE, partial(self._once, request))
 
-    def _once(self, asked: _Asked) -> _Answer:
-        """Send a request, once more when its token has to be exchanged first."""
+    def _once(self, request: _Request) -> _Answer:
+        """Send a request, and again after a token exchange if the registry asks for one."""
         try:
-            answer, bearer = self._with_bearer(asked)
+            answer, bearer = self._with_bearer(request)
             if answer.status == 401:
-                answer = self._renew(asked.package, asked.actions, answer, bearer)
+                answer = self._renew(request.package, request.actions, answer, bearer)
                 if answer.status < 300:
-                    answer, _ = self._with_bearer(asked)
+                    answer, _ = self._with_bearer(request)
         except AnswerTooLarge:
-            sent = asked.method not in ("GET", "HEAD")
+            sent = request.method not in ("GET", "HEAD")
             raise ApiError(ApiErrorKind.UNREADABLE, f"is larger than {LARGEST} bytes", sent_before=sent) from None
-        except requests.RequestException as error:
-            raise RetryableError(RetryReason.LOST, lost_answer(error, "the registry")) from None
+        except requests.RequestException as failure:
+            raise RetryableError(RetryReason.LOST, lost_answer(failure, "the registry")) from None
         if 200 <= answer.status < 300:
-            _check_content(asked, answer)
+            _check_content(request, answer)
             return answer
-        refused = _refusal(answer, asked.method)
+        error = _api_error(answer, request.method)
         if is_rate_limit(answer.status, answer.headers, answer.body):
             wait = _limit_wait(answer, self._retries.now())
-            raise RetryableError(RetryReason.LIMITED, refused, told=min(wait, LONGEST))
+            raise RetryableError(RetryReason.RATE_LIMITED, error, wait=min(wait, LONGEST))
         if answer.status >= 500:
-            raise RetryableError(RetryReason.LOST, refused)
-        raise refused
+            raise RetryableError(RetryReason.LOST, error)
+        raise error
 
-    def _with_bearer(self, asked: _Asked) -> tuple[_Answer, str]:
-        bearer = self._bearer(asked.package, asked.actions)
+    def _with_bearer(self, request: _Request) -> tuple[_Answer, str]:
+        bearer = self._bearer(request.package, request.actions)
         headers = {"Authorization": f"Bearer {bearer}", "Accept": _ACCEPT}
-        if asked.media_type:
-            headers["Content-Type"] = asked.media_type
-        return self._exchange(asked.method, asked.url, headers, asked.body), bearer
+        if request.media_type:
+            headers["Content-Type"] = request.media_type
+        return self._exchange(request.method, request.url, headers, request.body), bearer
 
     def _exchange(
         self,
@@ -273,9 +266,9 @@ class Registry:
         return known or base64.b64encode(self._token.encode()).decode()
 
     def _renew(self, package: PackageName, actions: str, answer: _Answer, used: str) -> _Answer:
-        """Exchange the token where the registry says, and give the answer; that place must be on the registry's host.
+        """Exchange the token at the address that the registry names, which must be on its own host.
 
-        When another thread has done so since the bearer `used` was refused, there is nothing left to do.
+        Does nothing when another thread has done so since the registry refused the bearer token `used`.
         """
         challenge = dict(_CHALLENGE.findall(answer.headers.get("www-authenticate", "")))
         realm = challenge.get("realm", "")
@@ -288,27 +281,26 @@ class Registry:
         with self._renewing:
             if self._bearer(package, actions) != used:
                 return _Answer(200, {}, b"")
-            given = self._exchange("GET", realm, {"Authorization": f"Basic {basic}"}, query=query)
-            if given.status != 200:
-                return given
+            exchanged = self._exchange("GET", realm, {"Authorization": f"Basic {basic}"}, query=query)
+            if exchanged.status != 200:
+                return exchanged
             try:
-                found = msgspec.json.decode(given.body, type=_Token)
+                found = msgspec.json.decode(exchanged.body, type=_Token)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 found = _Token()
             bearer = found.token or found.access_token
             if not bearer:
-                raise RetryableError(
-                    RetryReason.SPOILT, ApiError(ApiErrorKind.NO_PERMISSION, "the registry gave out no token")
-                )
+                error = ApiError(ApiErrorKind.NO_PERMISSION, "the registry gave out no token")
+                raise RetryableError(RetryReason.UNREADABLE, error)
             self._bearers[package.name, actions] = bearer
             return _Answer(200, {}, b"")
 
 
 class RegistryWriter(Registry):
-    """A registry client that may also put manifests: the only way to move a tag. A dry run has none."""
+    """A registry that can also write manifests, which is the only way to move a tag. A dry run has none."""
 
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
-        """Put a manifest under a tag, and give its digest. Raises `ApiError`."""
+        """Write a manifest under a tag, and give its digest. Raises `ApiError`."""
         try:
             media_type = manifests.media_type_of(body)
         except NotAManifest as problem:
@@ -324,19 +316,19 @@ class RegistryWriter(Registry):
             return False
 
 
-def _check_content(asked: _Asked, answer: _Answer) -> None:
-    """Content that is asked for by its digest has that digest."""
-    by_digest = asked.method == "GET" and DIGEST.fullmatch(asked.reference)
-    if by_digest and manifests.digest_of(answer.body) != asked.reference:
-        raise RetryableError(RetryReason.SPOILT, ApiError(ApiErrorKind.UNREADABLE, manifests.OTHER_DIGEST))
+def _check_content(request: _Request, answer: _Answer) -> None:
+    """Check that content requested by its digest has that digest."""
+    by_digest = request.method == "GET" and DIGEST.fullmatch(request.reference)
+    if by_digest and manifests.digest_of(answer.body) != request.reference:
+        raise RetryableError(RetryReason.UNREADABLE, ApiError(ApiErrorKind.UNREADABLE, manifests.OTHER_DIGEST))
 
 
 def _limit_wait(answer: _Answer, now: datetime) -> float:
-    """Seconds to wait; the registry names milliseconds in its message."""
-    told = retry_after(answer.headers.get("retry-after", ""), now)
+    """The seconds to wait after a rate limit. The registry names milliseconds in its message."""
+    seconds = retry_after(answer.headers.get("retry-after", ""), now)
     text = answer.body.decode(errors="replace")
-    if told is not None:
-        return max(told, 0.05)
+    if seconds is not None:
+        return max(seconds, 0.05)
     if found := _MILLISECONDS.search(text):
         return float(found[1]) / 1000 + 0.01
     if found := _SECONDS.search(text):
@@ -344,7 +336,7 @@ def _limit_wait(answer: _Answer, now: datetime) -> float:
     return UNTOLD_WAIT
 
 
-def _refusal(answer: _Answer, method: str) -> ApiError:
+def _api_error(answer: _Answer, method: str) -> ApiError:
     verb = "read" if method in ("GET", "HEAD") else "write (packages: write, or the scope write:packages)"
     kinds = {
         401: (ApiErrorKind.NO_PERMISSION, "the registry does not accept the token"),
@@ -353,5 +345,5 @@ def _refusal(answer: _Answer, method: str) -> ApiError:
     }
     kind, text = kinds.get(answer.status, (ApiErrorKind.UNREACHABLE, "the registry failed"))
     if answer.status < 500 and answer.status not in kinds:
-        kind, text = ApiErrorKind.OTHER, "the registry refused"
+        kind, text = ApiErrorKind.OTHER, "the registry answered with an error"
     return ApiError(kind, text, status=answer.status)

@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -12,30 +14,25 @@ from package_keeper.github import errors
 from package_keeper.github.http import LARGEST_ANSWER, AnswerTooLarge, BoundedAdapter, lost_answer
 from package_keeper.github.rate_limit import Use
 from package_keeper.github.retries import Retries, RetryableError, RetryReason
-
-if TYPE_CHECKING:
-    from github import Github, GithubException
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
-
 from package_keeper.model.repository import RepositoryState
 
 if TYPE_CHECKING:
-    from github import Github
+    from github import Github, GithubException
     from github.PaginatedList import PaginatedList
     from github.Repository import Repository
-
 
 _T = TypeVar("_T")
 
 PER_PAGE = 100
 """Entries of one page, the most that GitHub gives."""
+MOST_PAGES = 10_000
+"""A longer list repeats itself."""
+MOST_READINGS = 5
+"""How often branches are read, at most, until two readings agree."""
 
 
 class PyGithubClient:
-    """Asks questions until there is an answer or a lasting refusal."""
+    """PyGithub, with our retries, rate limits and bounds on answers."""
 
     def __init__(self, api_url: str, token: str, retries: Retries) -> None:
         self._api_url = api_url
@@ -51,7 +48,7 @@ class PyGithubClient:
             self._client = None
 
     def _open(self) -> "Github":
-        # imported here: it takes longer than all of ours, and only what is gone is asked through it
+        # the import takes longer than all of ours, and most runs do not need it
         import github  # noqa: PLC0415  # reason: start-up time
 
         if self._client is None:
@@ -68,15 +65,15 @@ class PyGithubClient:
                 seconds_between_requests=None,
                 seconds_between_writes=None,
                 per_page=PER_PAGE,
-                # nothing is asked for that no question needs, and all questions share one connection
+                # so that getting a repository sends no request
                 lazy=True,
             )
-            # the client has them now; with its own classes it keeps connections open
+            # the client above keeps the bounded classes
             requester.resetConnectionClasses()
         return self._client
 
     def _bounded(self, kind: Any) -> Any:
-        """PyGithub's class of connections, of which a question has so many seconds, all its redirects included."""
+        """A connection class of PyGithub with bounds. `self._until` bounds a call, with all its redirects."""
 
         def open_connection(*args: Any, **kwargs: Any) -> Any:
             connection = kind(*args, **kwargs)
@@ -86,34 +83,32 @@ class PyGithubClient:
 
         return staticmethod(open_connection)
 
-    def ask(self, question: Callable[["Github"], _T]) -> _T:
-        """Ask; 30 seconds at most besides waits for limits. Raises `ApiError`."""
+    def read(self, call: Callable[["Github"], _T]) -> _T:
+        """Give the result of a call that reads. Raises `ApiError`, `Cancelled` and `OutOfTime`."""
         client = self._open()
-        return self._retries.carry(Use.READ, lambda: self._once(client, question))
+        return self._retries.send(Use.READ, lambda: self._once(client, call))
 
-    def _once(self, client: "Github", question: Callable[["Github"], _T]) -> _T:
-        # imported by now
+    def _once(self, client: "Github", call: Callable[["Github"], _T]) -> _T:
+        # already imported
         import github  # noqa: PLC0415  # reason: start-up time
 
         self._until = time.monotonic() + self._retries.rate_limiter.answer_seconds()
         try:
-            return question(client)
+            return call(client)
         except github.GithubException as error:
             status, headers, body = _parts(error)
-            refused = errors.refusal("GET", status, headers, body)
-            refused.hide(self._token)
+            failure = errors.api_error("GET", status, headers, body, secret=self._token)
             if errors.is_rate_limit(status, headers, body):
-                self._retries.rate_limiter.heard(headers)
-                raise RetryableError(RetryReason.LIMITED, refused, headers=headers) from None
+                self._retries.rate_limiter.note_headers(headers)
+                raise RetryableError(RetryReason.RATE_LIMITED, failure, headers=headers) from None
             if errors.is_server_error(status, body):
-                refused.kind = ApiErrorKind.UNREACHABLE
-            if refused.kind is ApiErrorKind.UNREACHABLE:
-                raise RetryableError(RetryReason.LOST, refused) from None
-            raise refused from None
+                failure = failure.replace(kind=ApiErrorKind.UNREACHABLE)
+                raise RetryableError(RetryReason.LOST, failure) from None
+            raise failure from None
         except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
-            # PyGithub trusts what it gets
-            refused = ApiError(ApiErrorKind.UNREACHABLE, "GitHub's answer could not be read")
-            raise RetryableError(RetryReason.LOST, refused) from None
+            # PyGithub does not check the shape of answers
+            failure = ApiError(ApiErrorKind.UNREACHABLE, "GitHub's answer could not be read")
+            raise RetryableError(RetryReason.LOST, failure) from None
         except AnswerTooLarge as large:
             raise ApiError(ApiErrorKind.UNREACHABLE, str(large), status=large.status) from None
         except requests.RequestException as error:
@@ -126,32 +121,25 @@ def _parts(error: "GithubException") -> tuple[int, dict[str, str], bytes]:
     return error.status, headers, json.dumps(data).encode()
 
 
-MOST_PAGES = 10_000
-"""A list that is longer repeats itself."""
-
-MOST_READINGS = 5
-"""So often branches are read to see them at rest."""
-
-
 class Repositories:
-    """Reads the life of repositories."""
+    """Reads branches, git tags and pull requests."""
 
     def __init__(self, client: PyGithubClient) -> None:
-        self._asker = client
+        self._client = client
 
     def state(self, full_name: str) -> RepositoryState:
         """Read all pull requests, git tags and branches of `owner/name`. Raises `ApiError`.
 
-        Branches come last, so that one that appears meanwhile is seen alive.
+        Branches are read last, so that one that is created meanwhile counts as existing.
         """
-        # under its own name now: PyGithub forgets the page when it follows the redirect of a renamed repository
-        full_name, default_branch = self._asker.ask(partial(_names, full_name))
+        # use the current name: PyGithub drops the page number when it follows the redirect of a renamed repository
+        full_name, default_branch = self._client.read(partial(_names, full_name))
         pulls = self._all(full_name, lambda repository: repository.get_pulls("all", "created", "asc"), _pull)
         tags = self._all(full_name, lambda repository: repository.get_tags(), lambda tag: str(tag.name))
         branches = self._branches(full_name)
         return RepositoryState(
             full_name=full_name,
-            # a list that lacks it, or is empty, proves nothing about it
+            # it exists, even if the list lacks it
             branches=frozenset({*branches, default_branch}),
             git_tags=frozenset(tags),
             open_pulls=frozenset(pull.number for pull in pulls if not pull.is_closed),
@@ -165,7 +153,8 @@ class Repositories:
     def _branches(self, full_name: str) -> set[str]:
         """All branches that any reading shows, until two readings agree.
 
-        When somebody deletes a branch while the pages are read, the first of the next page slips through.
+        When a branch is deleted during a reading, the first branch of the next page moves to the page before, and the
+        reading misses it.
         """
         seen: set[str] = set()
         before: list[str] | None = None
@@ -180,15 +169,14 @@ class Repositories:
     def _all(
         self, full_name: str, listing: Callable[["Repository"], "PaginatedList[Any]"], read: Callable[[Any], _T]
     ) -> list[_T]:
-        """All entries of a list.
+        """All entries of a list. Pages are requested by number until one is empty.
 
-        PyGithub follows Link headers only, and a list that ends too early would hide what lives; so pages are asked for
-        by number, until one is empty.
+        PyGithub would follow Link headers, and where one is missing, existing branches would look deleted.
         """
         found: list[_T] = []
         first: list[_T] = []
         for number in range(MOST_PAGES):
-            page = self._asker.ask(partial(_page, full_name, listing, read, number))
+            page = self._client.read(partial(_page, full_name, listing, read, number))
             if not page:
                 return found
             if number and page == first:
@@ -199,7 +187,7 @@ class Repositories:
 
 
 def _names(full_name: str, github: "Github", /) -> tuple[str, str]:
-    """The repository's own name, and its default branch."""
+    """The repository's current name, and its default branch."""
     repository = github.get_repo(full_name)
     return str(repository.full_name), str(repository.default_branch)
 
@@ -218,7 +206,7 @@ def _page(
 
 @dataclass(frozen=True)
 class _Pull:
-    """What is needed of a pull request: `head_part` and `base` are GitHub's objects."""
+    """A pull request; `head_part` and `base` are GitHub's objects `head` and `base`."""
 
     number: int
     is_closed: bool
@@ -231,10 +219,10 @@ class _Pull:
         return str(self.head_part.get("ref") or "")
 
     def lies_in(self, full_name: str) -> bool:
-        """Whether the head branch was one of the repository itself, and not of a fork.
+        """Whether the head branch belongs to the repository itself, and not to a fork.
 
-        Of a fork that was deleted GitHub shows `null`, whatever account it had: an organization may own forks of its
-        own repositories, so the account proves nothing. An answer that names no repository at all tells by the account.
+        For a deleted fork GitHub shows the repository `null`. Its account proves nothing, since an organization may own
+        forks of its own repositories. Only when the answer has no field for the repository does the account decide.
         """
         own = {full_name.lower(), *_full_name(self.base)}
         if found := _full_name(self.head_part):
@@ -248,7 +236,7 @@ class _Pull:
 
 def _pull(pull: Any) -> _Pull:
     if pull.state not in ("open", "closed"):
-        raise TypeError("a pull request that is neither open nor closed")
+        raise TypeError("a pull request is neither open nor closed")
     return _Pull(int(pull.number), pull.state == "closed", pull.head.raw_data, pull.base.raw_data)
 
 

@@ -1,7 +1,7 @@
-"""The 27 operations of GitHub Packages: nine, for each of the three families of paths (docs/github-behaviour.md,
+"""The 27 operations of GitHub Packages: nine, for each of three families of paths (docs/github-behaviour.md,
 "Endpoints").
 
-Reading and writing are two classes. A dry run is given no `PackagesWriter`, so it has nothing to write with.
+Reading and writing are two classes. A dry run gets no `PackagesWriter`, so it cannot write.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from package_keeper.github import decode, errors
 from package_keeper.github.http import UNCHANGED, Answer, HttpClient
 from package_keeper.github.paging import CHANGES_TOO_FAST, Listing, read_lists
 from package_keeper.github.pool import Pool
-from package_keeper.github.rate_limit import RateLimiter, Use
+from package_keeper.github.rate_limit import Permit, Use
 from package_keeper.model.packages import (
     Owner,
     OwnerType,
@@ -36,7 +36,7 @@ _Entry = Package | UnreadablePackage
 _VISIBILITIES = ("public", "private", "internal")
 
 MANY = 5
-"""So many packages are named, then how many there are."""
+"""How many packages a text names before it counts the rest."""
 
 
 def _base(owner: Owner) -> str:
@@ -59,9 +59,9 @@ class _Family:
 
     def _package(self, package: PackageName) -> str:
         if package.name in ("", ".", ".."):
-            # path segments that a client or a proxy would resolve into another path
+            # a client or a proxy would resolve such path segments into another path
             raise ApiError(ApiErrorKind.OTHER, f"'{package.name}' cannot be the name of a package")
-        # names are encoded whole: repo%2Fimage, %40scope%2Fname
+        # the whole name is encoded: repo%2Fimage, %40scope%2Fname
         return f"{self._base}/packages/{package.type}/{quote(package.name, safe='')}"
 
     def _version(self, package: PackageName, version_id: int) -> str:
@@ -84,15 +84,15 @@ class PackagesReader(_Family):
 
     @property
     def remarks(self) -> list[str]:
-        """What the user should know about the lists: GitHub held something back without refusing."""
-        return [*self._remarks, *self._said_of_incomplete()]
+        """Warnings about lists in which GitHub left something out without an error."""
+        return [*self._remarks, *self._incomplete_remarks()]
 
     def is_long(self, package: PackageName) -> bool:
-        """Whether the list of its active versions took several pages when it was read last."""
+        """Whether the list of its active versions had several pages when it was last read."""
         return package in self._long
 
     def is_incomplete(self, package: PackageName) -> bool:
-        """Whether GitHub has said in this run that it does not list all versions of a package."""
+        """Whether GitHub said in this run that it does not list all versions of a package."""
         return package in self._incomplete
 
     def conflicts(self) -> list[Package]:
@@ -104,24 +104,26 @@ class PackagesReader(_Family):
         return [entry for entry in entries if isinstance(entry, Package)]
 
     def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[_Entry] | ApiError]:
-        """List all packages of several types, side by side; a type whose list is refused has the refusal instead.
+        """List all packages of several types, in parallel; for a type whose list cannot be read, give the error.
 
-        Above 10,000 packages GitHub lists no further (400); then each visibility is listed by itself, and what is
-        still missing is remarked on.
+        GitHub lists up to 10,000 packages. If there are more, each visibility is listed by itself, and a remark says
+        what is still missing.
         """
-        lists, refused = self._package_lists([(package_type, "") for package_type in package_types])
+        lists, problems = self._package_lists([(package_type, "") for package_type in package_types])
         found: dict[PackageType, list[_Entry] | ApiError] = {}
         for package_type in package_types:
-            if problem := refused.get((package_type, "")):
-                found[package_type] = problem
-                continue
             whole = lists[package_type, ""]
-            found[package_type] = whole.entries if whole.complete else self._by_visibility(package_type, whole.entries)
+            if problem := problems.get((package_type, "")):
+                found[package_type] = problem
+            elif whole.complete:
+                found[package_type] = whole.entries
+            else:
+                found[package_type] = self._by_visibility(package_type, whole.entries)
         return found
 
     def _by_visibility(self, package_type: PackageType, known: list[_Entry]) -> list[_Entry] | ApiError:
-        parts, refused = self._package_lists([(package_type, visibility) for visibility in _VISIBILITIES])
-        for problem in refused.values():
+        parts, problems = self._package_lists([(package_type, visibility) for visibility in _VISIBILITIES])
+        for problem in problems.values():
             return problem
         unique = {_identity(package): package for package in known}
         unique.update((_identity(package), package) for part in parts.values() for package in part.entries)
@@ -133,13 +135,13 @@ class PackagesReader(_Family):
         return list(unique.values())
 
     def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | ApiError]:
-        """Get several packages by name, side by side; one that is refused has the refusal instead."""
+        """Get several packages by name, in parallel; for one that cannot be read, give the error."""
 
         def get(package: PackageName) -> Package | ApiError:
             try:
                 return self.package(package)
-            except ApiError as refused:
-                return refused
+            except ApiError as error:
+                return error
 
         return self._pool.all(packages, get, self._http.rate_limiter)
 
@@ -164,12 +166,12 @@ class PackagesReader(_Family):
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | ApiError]:
-        """List all versions of several packages, side by side; a list that is refused has the refusal instead.
+        """List all versions of several packages, in parallel; for a list that cannot be read, give the error.
 
-        The lists of packages in `seen` must be certain: those are the ids that the reading before showed. A list of
-        several pages is read until two readings in a row show the same ids, and one that changes too fast for that, or
-        that GitHub calls incomplete, is refused. `gone` are the ids that this run deleted: a list that lags may go on
-        showing them.
+        Packages in `seen` need a list that is certain; the values are the ids of the reading before. Such a list, if it
+        has several pages, is read until two readings in a row show the same ids. A list that changes too fast for that,
+        or that GitHub calls incomplete, gives an error. `gone` are the ids that this run deleted; a list that lags may
+        still show them.
         """
         state = _state(deleted=deleted)
         wanted = list(packages)
@@ -182,16 +184,10 @@ class PackagesReader(_Family):
         def page(package: PackageName, number: int, size: int) -> _Page:
             return self._page(package, state, number, size)
 
-        refused = read_lists(lists, page, self._pool, self._http.rate_limiter)
+        problems = read_lists(lists, page, self._pool, self._http.rate_limiter)
         found: dict[PackageName, list[Version] | ApiError] = {}
         for package, listing in lists.items():
-            problem = refused.get(package)
-            if problem is None and not listing.complete:
-                # part of a list may hide what needs the rest, so it is as good as none
-                text = f"GitHub lists only {len(listing.entries)} versions of {package}"
-                problem = ApiError(ApiErrorKind.OTHER, text)
-            if problem is None and package in certain:
-                problem = self._doubt(package, listing)
+            problem = problems.get(package) or self._problem(package, listing, must_be_certain=package in certain)
             found[package] = problem or listing.entries
             if not deleted:
                 (self._long.add if listing.is_long else self._long.discard)(package)
@@ -199,25 +195,22 @@ class PackagesReader(_Family):
                 self._countable.add(package)
         return found
 
-    def _doubt(self, package: PackageName, listing: Listing[Version]) -> ApiError | None:
-        """Why a list that must be certain is not."""
+    def _problem(self, package: PackageName, listing: Listing[Version], *, must_be_certain: bool) -> ApiError | None:
+        """Why a list cannot be used."""
+        if not listing.complete:
+            # what is missing may need what is listed
+            return ApiError(ApiErrorKind.OTHER, f"GitHub lists only {len(listing.entries)} versions of {package}")
+        if not must_be_certain:
+            return None
         if self.is_incomplete(package):
             text = "GitHub lists only a part of its versions (X-GitHub-SSO: partial-results)"
             return ApiError(ApiErrorKind.OTHER, text)
         vanished = sorted(number for number in listing.vanished if isinstance(number, int))
-        there = self._pool.all(vanished, lambda number: self._is_there(package, number), self._http.rate_limiter)
-        return ApiError(ApiErrorKind.OTHER, CHANGES_TOO_FAST) if any(there.values()) else None
-
-    def _is_there(self, package: PackageName, version_id: int) -> bool:
-        """Whether a version is there, as far as can be told."""
-        try:
-            self.version(package, version_id)
-        except ApiError as refused:
-            return refused.kind is not ApiErrorKind.NOT_FOUND
-        return True
+        is_certain = all(each is False for each in self.are_active(dict.fromkeys(vanished, package)).values())
+        return None if is_certain else ApiError(ApiErrorKind.OTHER, CHANGES_TOO_FAST)
 
     def _counted(self, packages: Sequence[PackageName]) -> dict[PackageName, int | None]:
-        """How many versions GitHub counts: for each reading anew, so that a long list is counted before the next."""
+        """How many versions GitHub counts. A count serves one reading; a long list is counted anew before each."""
         long = self._long & self._countable
         self.packages_named(package for package in packages if package in long and package not in self._counts)
         return {package: self._counts.pop(package, None) for package in packages}
@@ -226,23 +219,22 @@ class PackagesReader(_Family):
         """Get one active version."""
         return self._get(self._version(package, version_id), {}, lambda body: decode.version(body, package))[0]
 
-    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
-        """Ask for each version by its id whether it is there, side by side; `None` where that cannot be told."""
+    def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
+        """Ask for each version by its id whether it is active, in parallel, or give the error of a request."""
 
-        def ask(version: Version) -> bool | None:
+        def ask(version_id: int) -> bool | ApiError:
             try:
-                self.version(version.package, version.id)
-            except ApiError as refused:
-                return False if refused.kind is ApiErrorKind.NOT_FOUND else None
+                self.version(versions[version_id], version_id)
+            except ApiError as error:
+                return False if error.kind is ApiErrorKind.NOT_FOUND else error
             return True
 
-        wanted = {version.id: version for version in versions}
-        return self._pool.all(wanted, lambda number: ask(wanted[number]), self._http.rate_limiter)
+        return self._pool.all(versions, ask, self._http.rate_limiter)
 
     def _package_lists(
         self, wanted: Iterable[tuple[PackageType, str]]
     ) -> tuple[dict[tuple[PackageType, str], Listing[_Entry]], dict[tuple[PackageType, str], ApiError]]:
-        """The lists of types, each of all visibilities (an empty word) or of one."""
+        """List packages by type and visibility; an empty word means all visibilities."""
         lists: dict[tuple[PackageType, str], Listing[_Entry]] = {key: Listing(_identity) for key in wanted}
 
         def page(key: tuple[PackageType, str], number: int, size: int) -> tuple[list[_Entry], Mapping[str, str]]:
@@ -253,15 +245,15 @@ class PackagesReader(_Family):
             found, answer = self._get(f"{self._base}/packages", query, lambda body: decode.packages(body, package_type))
             return found, answer.headers
 
-        refused = read_lists(lists, page, self._pool, self._http.rate_limiter)
+        problems = read_lists(lists, page, self._pool, self._http.rate_limiter)
         for listing in lists.values():
             self._counts.update(
                 (package.key, package.version_count) for package in listing.entries if isinstance(package, Package)
             )
-        return lists, refused
+        return lists, problems
 
     def _page(self, package: PackageName, state: str, number: int, size: int) -> _Page:
-        """A page of versions; one that is as it was costs nothing of the primary budget (docs/github-behaviour.md,
+        """Read a page of versions. An unchanged page costs nothing of the primary budget (docs/github-behaviour.md,
         "Limits").
         """
         query = {"page": str(number), "per_page": str(size), "state": state}
@@ -294,7 +286,7 @@ class PackagesReader(_Family):
             if text not in self._remarks:
                 self._remarks.append(text)
 
-    def _said_of_incomplete(self) -> list[str]:
+    def _incomplete_remarks(self) -> list[str]:
         if not self._incomplete:
             return []
         names = sorted(map(str, self._incomplete))
@@ -310,7 +302,7 @@ class PackagesReader(_Family):
 
 @dataclass(frozen=True)
 class _KnownPage:
-    """A page that was read before, and by which GitHub knows it again."""
+    """A page that was read before, with the ETag that GitHub gave it."""
 
     etag: str
     versions: list[Version]
@@ -330,55 +322,37 @@ def _identity(entry: _Entry) -> object:
 
 
 class PackagesWriter(_Family):
-    """The four operations that write. Every method returns when GitHub confirmed, and raises `ApiError` otherwise."""
+    """The four operations that write. Every method returns when GitHub confirmed, and raises `ApiError` otherwise.
 
-    def delete_version(self, package: PackageName, version_id: int) -> None:
+    `permit` is for the first try, where the caller has one already.
+    """
+
+    def delete_version(self, package: PackageName, version_id: int, permit: Permit | None = None) -> None:
         """Delete one version; it can be restored for 30 days."""
-        self._send("DELETE", self._version(package, version_id), Use.DELETE)
+        self._send("DELETE", self._version(package, version_id), Use.DELETE, permit)
 
-    def restore_version(self, package: PackageName, version_id: int) -> None:
+    def restore_version(self, package: PackageName, version_id: int, permit: Permit | None = None) -> None:
         """Restore one version that was deleted in the last 30 days."""
-        self._send("POST", f"{self._version(package, version_id)}/restore", Use.CREATE)
+        self._send("POST", f"{self._version(package, version_id)}/restore", Use.CREATE, permit)
 
-    def delete_package(self, package: PackageName) -> None:
+    def delete_package(self, package: PackageName, permit: Permit | None = None) -> None:
         """Delete a package with all its versions; it can be restored for 30 days, by name."""
-        self._send("DELETE", self._package(package), Use.DELETE)
+        self._send("DELETE", self._package(package), Use.DELETE, permit)
 
-    def restore_package(self, package: PackageName, token: str | None = None) -> None:
+    def restore_package(self, package: PackageName, permit: Permit | None = None, *, token: str = "") -> None:
         """Restore a package that was deleted in the last 30 days. `token` is the interface's own `package token`."""
-        self._send("POST", f"{self._package(package)}/restore", Use.CREATE, {"token": token} if token else None)
+        query = {"token": token} if token else None
+        self._send("POST", f"{self._package(package)}/restore", Use.CREATE, permit, query)
 
-    def _send(self, method: str, path: str, use: Use, query: dict[str, str] | None = None) -> None:
-        answer = self._http.send(method, path, query, use=use)
+    def _send(
+        self, method: str, path: str, use: Use, permit: Permit | None, query: dict[str, str] | None = None
+    ) -> None:
+        answer = self._http.send(method, path, query, use=use, permit=permit)
         if answer.status != 204:
-            # only this is GitHub's word: a proxy may answer with a page of its own, or accept what it never passes on
+            # GitHub confirms with 204 only; a proxy may answer with a page of its own, or accept without forwarding
             raise ApiError(
                 ApiErrorKind.UNCONFIRMED,
                 "the answer was no confirmation by GitHub",
                 status=answer.status,
                 sent_before=True,
             )
-
-
-class VersionLooks:
-    """Asks for versions one by one, as many at once as the pace lets."""
-
-    def __init__(self, reader: PackagesReader, pool: Pool, rate_limiter: RateLimiter) -> None:
-        self._reader = reader
-        self._pool = pool
-        self._rate_limiter = rate_limiter
-
-    def active(self, package: PackageName, ids: Iterable[int]) -> frozenset[int]:
-        """Those of the versions that are active. Raises `ApiError` when that cannot be told."""
-
-        def is_active(version_id: int) -> bool:
-            try:
-                self._reader.version(package, version_id)
-            except ApiError as refused:
-                if refused.kind is ApiErrorKind.NOT_FOUND:
-                    return False
-                raise
-            return True
-
-        found = self._pool.all(sorted(set(ids)), is_active, self._rate_limiter)
-        return frozenset(version_id for version_id, there in found.items() if there)

@@ -1,194 +1,225 @@
-"""What is tried again, how often, and with which waits: the one table of it, for REST, the registry and PyGithub.
+"""Which requests are sent again, how often, and after which waits: the one policy for REST, the registry and PyGithub.
 
-| trouble | tried again for | waits |
+| reason | retried | waits |
 |---|---|---|
-| no connection, or it broke off before an answer | 30 s | 1, 2, 4, 8 s, a quarter more or less |
-| an answer that broke off | 30 s | the same |
-| the server failed (5xx, or the text `Server Error`) | 30 s | the same |
-| an answer to a read that came whole and is not what was asked for | 3 tries | 1, 2 s, the same |
-| a rate limit, of a read | until it is over | what GitHub says; else 60 s, doubled up to 16 min; all threads pause |
-| a rate limit, of a write | - | `RateLimitedError`: whoever sent it decides again after the pause |
+| no connection | for 30 s | 1, 2, 4, then 8 s, a quarter more or less |
+| the connection broke off before the answer was whole | for 30 s | the same |
+| the server failed (5xx, or the text `Server Error`) | for 30 s | the same |
+| the answer to a read came whole, but cannot be read | 3 tries | 1, 2 s, the same |
+| a rate limit, for a read | until it is over | what GitHub says, else 60 s, doubled up to 16 min; every thread pauses |
+| a rate limit, for a write | no | `RateLimitedError`: the caller decides again after the pause |
 
-Nothing else is. A host from which three reads, one after the other, got no answer is not asked for a minute: reads are
-refused at once. Waits for limits do not count among the 30 seconds (contract, "The order of decisions"). A write whose
-answer was lost is sent again, and whoever sent it learns from `ApiError.sent_before` that it may have been carried out
-the first time: it then looks, and assumes nothing.
+Nothing else is retried. Waits for rate limits do not count towards the 30 seconds (docs/reference.md, "Retries").
+When three reads in a row got no answer, the host counts as dead: for a minute further reads fail at once. A write whose
+answer was lost is sent again. If that fails too, `ApiError.sent_before` says that the first try may have been carried
+out; then the caller must look.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 from typing import TypeVar
 
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
 from package_keeper.github.rate_limit import Clock, Permit, RateLimiter, Use
 
 RETRY_SECONDS = 30.0
-"""How long one request is tried again, besides waits for limits."""
-SPOILT_TRIES = 3
-"""So often a read is sent whose answers are spoilt."""
+"""How long one request is retried, without waits for rate limits."""
+UNREADABLE_TRIES = 3
+"""How often a read is sent whose answers cannot be read."""
 DEAD_AFTER = 3
-"""So many reads one after the other without an answer, each tried for 30 s, and the host counts as dead. Writes tell
-nothing about reads: their second look is one."""
+"""After so many reads in a row without an answer, each retried for 30 s, a host counts as dead. Writes do not count:
+the check whether a lost write was carried out is a read, and must be sent."""
 DEAD_SECONDS = 60.0
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 8.0
 JITTER = (0.75, 1.25)
-"""Of the wait, so that many clients do not come back at one moment."""
+"""Factors of a wait, so that many clients do not retry at the same moment."""
 
 _T = TypeVar("_T")
 
 
 class RetryReason(StrEnum):
-    """What can go wrong with a request and be tried again."""
+    """Why a request is sent again."""
 
     UNCONNECTED = "unconnected"
-    """It never reached the server."""
+    """The request never reached the server."""
     LOST = "lost"
-    """It may have been carried out: the answer broke off, never came, or says that the server failed."""
-    SPOILT = "spoilt"
-    """The answer to a read came whole, and is none: something on the way put its own in its place."""
-    LIMITED = "limited"
-    """A limit refused it; it was not carried out."""
+    """The request may have been carried out: the answer broke off, never came, or says that the server failed."""
+    UNREADABLE = "unreadable"
+    """A whole answer to a read is not what was asked for, for example the page of a proxy."""
+    RATE_LIMITED = "rate-limited"
+    """A rate limit refused the request. It was not carried out."""
+
+
+MOST_TRIES = {
+    RetryReason.UNCONNECTED: inf,
+    RetryReason.LOST: inf,
+    RetryReason.UNREADABLE: UNREADABLE_TRIES,
+}
+"""How often a request is sent for each reason, within `RETRY_SECONDS`."""
 
 
 class RetryableError(Exception):
-    """One try failed in a way that is tried again.
+    """One try failed for a reason that allows another.
 
-    `refused` is raised when the time for that is up. `headers` are those of an answer that a limit gave, `told` the
-    seconds that it says where headers do not.
+    `error` is raised when there is no other try. For a rate limit `headers` are those of the answer, and `wait` is the
+    pause in seconds if the answer names one elsewhere.
     """
 
     def __init__(
         self,
-        trouble: RetryReason,
-        refused: ApiError,
+        reason: RetryReason,
+        error: ApiError,
         *,
         headers: Mapping[str, str] | None = None,
-        told: float | None = None,
+        wait: float | None = None,
     ) -> None:
-        super().__init__(str(refused))
-        self.trouble = trouble
-        self.refused = refused
+        super().__init__(str(error))
+        self.reason = reason
+        self.error = error
         self.headers = headers or {}
-        self.told = told
+        self.wait = wait
+
+
+@dataclass
+class _Progress:
+    """The tries of one request so far. `seconds` are those in tries and waits, without waits for rate limits."""
+
+    use: Use
+    started: float
+    seconds: float = 0.0
+    wait: float = FIRST_WAIT
+    tries: Counter[RetryReason] = field(default_factory=Counter)
+    lost: ApiError | None = None
+    """The last failure after which the request may have been carried out."""
 
 
 class Retries:
-    """Sends requests through the rate_limiter, and again where the table says so. Safe for threads."""
+    """Sends requests when the rate limiter allows, and again as the table says. Safe for threads."""
 
     def __init__(self, rate_limiter: RateLimiter, clock: Clock, warn: Callable[[str], None]) -> None:
         self.rate_limiter = rate_limiter
         self._clock = clock
         self._warn = warn
-        self._silent = 0
-        self._silent_since = 0.0
-        self._last_words: ApiError | None = None
+        self._unanswered = 0
+        self._unanswered_since = 0.0
+        self._last_failure: ApiError | None = None
         self.reached = False
-        """Whether there was any answer so far but that the server failed."""
+        """Whether there was any answer so far, other than a server error."""
 
     def now(self) -> datetime:
         """The current time, aware."""
         return self._clock.now()
 
-    def carry(self, use: Use, send: Callable[[], _T]) -> _T:
-        """Give what `send` gives; it raises `RetryableError` for what is tried again and `ApiError` for what is final.
+    def send(self, use: Use, once: Callable[[], _T], permit: Permit | None = None) -> _T:
+        """Call `once`, again where the table says so, and give its result.
 
-        Raises `ApiError` (`out_of_time` when a write may have been carried out and there is no time to try it again),
+        `once` sends one request; it raises `RetryableError` when another try makes sense, and else `ApiError`. `permit`
+        is for the first try.
+
+        Raises `ApiError` (`out_of_time` when a write may have been carried out, and there is no time to retry it),
         `Cancelled` (`in_flight` when an earlier try may have been carried out) and `OutOfTime`.
         """
-        trying, wait, spoilt = 0.0, FIRST_WAIT, 0
-        lost: ApiError | None = None
-        first = self._clock.monotonic()
         if not use.writes:
-            self._ask_nothing_of_the_dead()
+            self._fail_if_dead()
+        progress = _Progress(use, self._clock.monotonic())
         while True:
-            permit = self._acquire_for_write(use, lost) if use.writes else self.rate_limiter.acquire(use)
+            permit = permit or self._acquire(progress)
             began = self._clock.monotonic()
             try:
-                answer = self._once(send, permit)
-            except RetryableError as retryable:
-                if retryable.trouble is RetryReason.LOST:
-                    lost = retryable.refused
-                if retryable.trouble is RetryReason.LIMITED:
-                    self.reached = True
-                    self.rate_limiter.refused(permit, retryable.headers, retryable.told)
-                    if use.writes:
-                        wait = self.rate_limiter.wait(use)
-                        raise RateLimitedError(retryable.refused, wait, sent_before=lost is not None) from None
-                    continue
-                trying += self._clock.monotonic() - began
-                pause = wait * random.uniform(*JITTER)  # noqa: S311  # reason: jitter
-                trying += pause
-                wait = min(wait * 2, LONGEST_WAIT)
-                refused = retryable.refused
-                refused.sent_before = lost is not None
-                spoilt += retryable.trouble is RetryReason.SPOILT
-                if trying > RETRY_SECONDS or spoilt >= SPOILT_TRIES:
-                    if not use.writes and retryable.trouble is not RetryReason.SPOILT:
-                        self._note_silence(refused, first)
-                    raise refused from None
-                self._warn(f"{refused}; trying again in {pause:.0f} s")
-                self._pause(pause, refused, use)
-            except ApiError as refused:
-                self.reached, self._silent = True, 0
-                refused.sent_before = refused.sent_before or lost is not None
-                raise
+                answer = self._try(once, permit)
+            except RetryableError as failure:
+                if failure.reason is RetryReason.RATE_LIMITED:
+                    self._pause_everyone(permit, failure, progress)
+                else:
+                    progress.seconds += self._clock.monotonic() - began
+                    self._wait_to_retry(failure, progress)
+                permit = None
+            except ApiError as error:
+                self._note_answer()
+                raise (error.replace(sent_before=True) if progress.lost is not None else error) from None
             else:
-                self.reached, self._silent = True, 0
+                self._note_answer()
                 return answer
 
-    def _ask_nothing_of_the_dead(self) -> None:
-        """Refuse a read at once where several, one after the other, had no answer; a minute later one is tried."""
-        is_dead = self._silent >= DEAD_AFTER and self._clock.monotonic() < self._silent_since + DEAD_SECONDS
-        if is_dead and self._last_words is not None:
-            words = self._last_words
-            raise ApiError(words.kind, f"not asked, since others had no answer: {words.message}", status=words.status)
-
-    def _note_silence(self, refused: ApiError, first: float) -> None:
-        """A read had no answer, of which the first try was at `first`; those that go side by side count as one."""
-        if not self._silent or first >= self._silent_since:
-            self._silent += 1
-            self._silent_since = self._clock.monotonic()
-            self._last_words = refused
-
-    def _once(self, send: Callable[[], _T], permit: Permit) -> _T:
+    def _try(self, once: Callable[[], _T], permit: Permit) -> _T:
         passed = True
         try:
-            return send()
-        except RetryableError as retryable:
-            passed = retryable.trouble is not RetryReason.LIMITED
+            return once()
+        except RetryableError as failure:
+            passed = failure.reason is not RetryReason.RATE_LIMITED
             raise
         finally:
-            self.rate_limiter.back(permit, passed=passed)
+            self.rate_limiter.release(permit, passed=passed)
 
-    def _acquire_for_write(self, use: Use, lost: ApiError | None) -> Permit:
-        """Wait a little for leave to send; what was decided on is not sent after a long wait, whatever happened in it.
+    def _acquire(self, progress: _Progress) -> Permit:
+        """Wait for a permit. A write waits 8 seconds at most: after more, the decision to send it may be out of date.
 
-        Nobody may note that an earlier try, whose answer was `lost`, was not carried out.
+        While an earlier try may have been carried out, no error may say that the write was not sent.
         """
+        if not progress.use.writes:
+            return self.rate_limiter.acquire(progress.use)
         try:
-            found = self.rate_limiter.acquire_soon(use, LONGEST_WAIT)
+            permit = self.rate_limiter.acquire_soon(progress.use, LONGEST_WAIT)
         except Cancelled:
-            raise Cancelled(in_flight=lost is not None) from None
+            raise Cancelled(in_flight=progress.lost is not None) from None
         except OutOfTime:
-            if lost is None:
+            if progress.lost is None:
                 raise
-            lost.sent_before = lost.out_of_time = True
-            raise lost from None
-        if isinstance(found, Permit):
-            return found
-        refused = lost or ApiError(ApiErrorKind.OTHER, f"a limit asks for a wait of {found:.0f} s")
-        raise RateLimitedError(refused, found, sent_before=lost is not None)
+            raise progress.lost.replace(out_of_time=True) from None
+        if isinstance(permit, Permit):
+            return permit
+        error = progress.lost or ApiError(ApiErrorKind.OTHER, f"a limit asks for a wait of {permit:.0f} s")
+        raise RateLimitedError(error, permit, sent_before=progress.lost is not None)
 
-    def _pause(self, seconds: float, refused: ApiError, use: Use) -> None:
+    def _pause_everyone(self, permit: Permit, failure: RetryableError, progress: _Progress) -> None:
+        """Let the rate limiter pause all requests. A read then waits for its next permit; a write is not retried."""
+        self.reached = True
+        self.rate_limiter.note_limit(permit, failure.headers, failure.wait)
+        if progress.use.writes:
+            wait = self.rate_limiter.wait(progress.use)
+            raise RateLimitedError(failure.error, wait, sent_before=progress.lost is not None) from None
+
+    def _wait_to_retry(self, failure: RetryableError, progress: _Progress) -> None:
+        """Wait before another try, or raise the error if there is none."""
+        if failure.reason is RetryReason.LOST:
+            progress.lost = failure.error.replace(sent_before=True)
+        error = failure.error.replace(sent_before=progress.lost is not None)
+        wait = progress.wait * random.uniform(*JITTER)  # noqa: S311  # reason: jitter
+        progress.wait = min(progress.wait * 2, LONGEST_WAIT)
+        progress.seconds += wait
+        progress.tries[failure.reason] += 1
+        if progress.seconds > RETRY_SECONDS or progress.tries[failure.reason] >= MOST_TRIES[failure.reason]:
+            if not progress.use.writes and failure.reason is not RetryReason.UNREADABLE:
+                self._note_no_answer(error, progress.started)
+            raise error from None
+        self._warn(f"{error}; trying again in {wait:.0f} s")
         try:
-            self.rate_limiter.sleep(seconds, str(refused), tells=False)
+            self.rate_limiter.sleep(wait, str(error), tells=False)
         except OutOfTime:
-            if not (use.writes and refused.sent_before):
-                raise
-            refused.out_of_time = True
-            raise refused from None
+            if progress.use.writes and error.sent_before:
+                raise error.replace(out_of_time=True) from None
+            raise
         except Cancelled:
-            raise Cancelled(in_flight=refused.sent_before) from None
+            raise Cancelled(in_flight=error.sent_before) from None
+
+    def _fail_if_dead(self) -> None:
+        """Raise the last failure while the host counts as dead. After a minute, requests are sent again."""
+        is_dead = self._unanswered >= DEAD_AFTER and self._clock.monotonic() < self._unanswered_since + DEAD_SECONDS
+        if is_dead and (last := self._last_failure) is not None:
+            raise ApiError(last.kind, f"not asked, since others had no answer: {last.message}", status=last.status)
+
+    def _note_answer(self) -> None:
+        self.reached, self._unanswered = True, 0
+
+    def _note_no_answer(self, error: ApiError, started: float) -> None:
+        """Count a read without an answer. Reads that overlap in time count once."""
+        if not self._unanswered or started >= self._unanswered_since:
+            self._unanswered += 1
+            self._unanswered_since = self._clock.monotonic()
+            self._last_failure = error

@@ -1,9 +1,10 @@
-"""A sliding minute: how much was sent in it, how much may be, and what refusals teach about that.
+"""A sliding minute: how much was sent in it, how much may be, and what GitHub's rate limits teach about that.
 
-GitHub's published limits are 900 points and 80 creations of content a minute; others are undisclosed and shared with
-everything else that the user runs (docs/github-behaviour.md, "Limits"). So a limit is what was last found to pass: a
-refusal cuts it to just below that, then it grows by a little with every minute that used it up, and faster once it has
-passed the place of the refusal without another one (additive increase, multiplicative decrease, with a memory).
+GitHub publishes limits of 900 points and 80 creations of content a minute. There are others that it does not publish,
+and all of them are shared with everything else that the user runs (docs/github-behaviour.md, "Limits"). So the limit
+here is learned: a rate limit lowers it to just below what passed in the last minute. Then it grows a little with every
+minute that used it up, and faster once it is beyond the last rate limit without another one (additive increase,
+multiplicative decrease, with a memory).
 """
 
 from collections import deque
@@ -11,20 +12,20 @@ from collections import deque
 SPAN = 60.0
 """Seconds of a window."""
 BELOW = 0.95
-"""Of what passed before a refusal is sent afterwards."""
+"""The share of what passed before a rate limit that is sent afterwards."""
 CUT = 0.5
-"""A refusal never cuts a limit deeper than this at once: it may have been the fault of others."""
+"""One rate limit lowers a limit to this share at most: others may have caused it."""
 STEP = 0.005
-"""By so much of itself a limit grows in a minute that used it up: more than ten such minutes lead back to a refusal."""
+"""The share by which a limit grows in a minute that used it up. It takes more than ten to reach the old limit again."""
 BEYOND = 1.02
-"""So far above the place of the last refusal it was none that lasts, and the step doubles every minute."""
+"""This far above the place of the last rate limit, the cause was temporary, and the step doubles every minute."""
 
 
 class SlidingWindow:
-    """What was spent in the last minute, in units of cost, against a limit that is learned.
+    """What was spent in the last minute, against a limit that is learned.
 
     Not safe for threads; the rate limiter holds its lock. `highest` is the published limit, which is never exceeded.
-    `suspected` is one that may hold or not: the limit starts there, and grows as after a refusal.
+    `suspected` is a limit that may hold or not: the window starts there, and grows as after a rate limit.
     """
 
     def __init__(self, highest: float, *, suspected: float | None = None, least: float = 1.0) -> None:
@@ -33,19 +34,21 @@ class SlidingWindow:
         self._ceiling = suspected
         self._least = least
         self._spent: deque[tuple[float, float]] = deque()
+        """When each cost leaves the window, and the cost."""
         self._total = 0.0
-        self._under_way = 0.0
+        self._in_flight = 0.0
         self._step = STEP
         self._round_ends: float | None = None
         self._was_full = False
         self._learning_until: float | None = None
-        self._cut_from = highest
+        """Requests that were sent before this may still pass, and raise the limit that was just lowered."""
+        self._lowered_from = highest
         self._any_passed = True
 
     def wait(self, now: float, cost: float) -> float:
-        """Seconds until `cost` more fits; zero is at once. What is under way is counted until it has come back."""
+        """Seconds until `cost` more fits; zero means now. Requests in flight count until they end."""
         self._forget(now)
-        over = self._total + self._under_way + cost - self.limit
+        over = self._total + self._in_flight + cost - self.limit
         if over <= 0:
             return 0.0
         self._was_full = True
@@ -53,28 +56,28 @@ class SlidingWindow:
             over -= spent
             if over <= 0:
                 return max(expires - now, 0.001)
-        # what is under way fills it: that may be back any moment, and leaves a minute later
+        # requests in flight fill the window; they may end any moment
         return 0.05
 
     def room(self, now: float) -> float:
         """How much fits now."""
         self._forget(now)
-        return max(self.limit - self._total - self._under_way, 0.0)
+        return max(self.limit - self._total - self._in_flight, 0.0)
 
     @property
     def left(self) -> str:
-        """What is left of the limit, as people read it: `3 of 900`."""
-        return f"{max(self.limit - self._total - self._under_way, 0.0):.0f} of {self.limit:.0f}"
+        """What is left of the limit, for the log: `3 of 900`."""
+        return f"{max(self.limit - self._total - self._in_flight, 0.0):.0f} of {self.limit:.0f}"
 
     def begin(self, now: float, cost: float) -> None:
         """Count a request that is about to be sent."""
         if self._round_ends is None:
             self._round_ends = now + SPAN
-        self._under_way += cost
+        self._in_flight += cost
 
     def end(self, now: float, cost: float, *, passed: bool, begun: float) -> None:
-        """Count a request that came back: it leaves the window a minute from now, for it was counted before that."""
-        self._under_way -= cost
+        """Count a request that ended. GitHub counted it before now, so it leaves the window a minute from now."""
+        self._in_flight -= cost
         if not passed:
             return
         self._spent.append((now + SPAN, cost))
@@ -83,10 +86,10 @@ class SlidingWindow:
         if self._learning_until is not None and begun < self._learning_until:
             self._learn()
 
-    def refuse(self, now: float) -> None:
-        """GitHub said no: what passed in the last minute is the limit. What is still under way may add to that.
+    def lower(self, now: float) -> None:
+        """Learn from a rate limit: what passed in the last minute is the limit. Requests in flight may still add to it.
 
-        Where nothing has passed since it said so before, the second refusal says nothing new about the limit.
+        A second rate limit before anything has passed says nothing new.
         """
         self._forget(now)
         self._was_full = False
@@ -95,13 +98,13 @@ class SlidingWindow:
             return
         self._any_passed = False
         self._learning_until = now
-        self._cut_from = self.limit
+        self._lowered_from = self.limit
         self._step = STEP
         self._learn()
 
     def _learn(self) -> None:
-        self._ceiling = max(self._total, self._cut_from * CUT)
-        self.limit = min(max(self._total * BELOW, self._cut_from * CUT, self._least), self._cut_from)
+        self._ceiling = max(self._total, self._lowered_from * CUT)
+        self.limit = min(max(self._total * BELOW, self._lowered_from * CUT, self._least), self._lowered_from)
 
     def _forget(self, now: float) -> None:
         while self._spent and self._spent[0][0] <= now:
@@ -110,7 +113,7 @@ class SlidingWindow:
             if self._was_full and self.limit < self.highest:
                 self._grow()
             self._was_full = False
-            self._round_ends = now + SPAN if self._spent or self._under_way else None
+            self._round_ends = now + SPAN if self._spent or self._in_flight else None
 
     def _grow(self) -> None:
         if self._ceiling is None or self.limit > self._ceiling * BEYOND:

@@ -1,1 +1,1 @@
-"""What was asked: the one definition of all inputs, and the way from text to frozen `Settings`, or all problems."""
+"""Inputs: their definitions, and the parser that turns their texts into frozen `Settings`, or into problems."""

@@ -1,9 +1,28 @@
-"""All inputs, outputs and operations, in one table: command line, `action.yml` and README are made from it."""
+"""All operations, inputs and outputs. The command line, `action.yml` and the tables of the README come from here.
+
+To add an input: add an `Input` to `INPUTS`, parse it in `inputs/parser.py` into a field of `Settings` (one that belongs
+to a rule in `inputs/rules.py`), and run `tools/generate_interface.py`.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from package_keeper.settings import Operation
+from package_keeper.model.images import Condition
+from package_keeper.model.packages import PackageType, Timestamp
+from package_keeper.policy.guards import OnLastVersion
+from package_keeper.policy.selection import PartialMatch, TagStatus
+from package_keeper.policy.semver import Prerelease
+from package_keeper.settings import (
+    FailOn,
+    IfMissing,
+    ImagesMode,
+    LogLevel,
+    Operation,
+    Pace,
+    VersionState,
+    Visibility,
+    WantedOwnerType,
+)
 
 OPERATION_MEANINGS = {
     Operation.LIST: "show packages, or versions when a package or a selection is given",
@@ -20,7 +39,7 @@ COMMAND_MEANINGS = {
     "explain": "show for every version which rule decides and why, as delete would; writes nothing",
     "schema": "print the JSON Schema of a policy, or of a line of a receipt: schema receipt",
 }
-"""What only the command line has."""
+"""The commands that only the command line has."""
 
 ALL = frozenset(Operation)
 VERSIONS = frozenset({Operation.LIST, Operation.DELETE, Operation.RESTORE})
@@ -30,7 +49,7 @@ READS_MANIFESTS = frozenset({Operation.LIST, Operation.VERIFY, Operation.DELETE,
 
 
 class Kind(StrEnum):
-    """How the text of an input is read."""
+    """What the text of an input is. It decides the name of the value in `--help`, and which options may be repeated."""
 
     SECRET = "secret"  # noqa: S105  # reason: the kind of an input, no secret
     TEXT = "text"
@@ -56,9 +75,13 @@ class Kind(StrEnum):
 class Input:
     """One input.
 
-    `default` is what an empty string means; `action_default` is the expression that `action.yml` declares instead.
-    `operations` are those on which it has an effect. `narrows` marks inputs that protect or restrict: where they
-    would have no effect on a writing operation, the run is refused instead of warned about.
+    `meaning` is its text in the README, `action.yml` and `--help`. `default` is what an empty text means;
+    `action_default` is the expression that `action.yml` declares instead. `aliases` are other spellings of `choices`.
+
+    `operations` are those on which it has an effect. On the others it produces a warning. But if it `narrows` what is
+    written, because it restricts or protects, an operation that writes refuses it.
+
+    `needs_tags`: it has an effect only on package types with tags. `needs_images`: only on containers.
     """
 
     name: str
@@ -85,9 +108,13 @@ _LISTS = (Kind.WORDS, Kind.PATTERNS, Kind.IDS, Kind.DIGESTS, Kind.TEMPLATES, Kin
 
 
 WHO = "Who and where"
-PACKAGE_TYPES = ("npm", "maven", "rubygems", "docker", "nuget", "container")
+WHICH = "Which versions"
+AGE = "Age"
+KEEP = "What always stays"
+SAFETY = "Safety"
+FILES = "Files and report"
 
-SCOPE_INPUTS: tuple[Input, ...] = (
+INPUTS: tuple[Input, ...] = (
     Input(
         name="operation",
         section=WHO,
@@ -101,7 +128,7 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         section=WHO,
         kind=Kind.SECRET,
         action_default="${{ github.token }}",
-        meaning="Any GitHub token. Never printed, never judged by its shape; empty is an error.",
+        meaning="Any GitHub token. It is never printed, and its format is not checked. An empty token is an error.",
     ),
     Input(
         name="owner",
@@ -116,17 +143,17 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         section=WHO,
         kind=Kind.CHOICE,
         default="auto",
-        choices=("auto", "organization", "user", "authenticated-user"),
-        meaning="What kind of account the owner is; `auto` asks GitHub once.",
+        choices=tuple(WantedOwnerType),
+        meaning="The kind of account. `auto` asks GitHub.",
     ),
     Input(
         name="package-type",
         section=WHO,
         kind=Kind.WORDS,
         default="container",
-        choices=PACKAGE_TYPES,
+        choices=tuple(PackageType),
         operations=ALL - {Operation.CONFLICTS},
-        meaning="One or more package types. With `undo`, a list other than the default narrows what is taken back.",
+        meaning="One or more package types. With `undo`, any other value than the default restores only these types.",
     ),
     Input(
         name="package",
@@ -134,10 +161,10 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         kind=Kind.PATTERNS,
         example="app",
         meaning=(
-            "Name patterns of packages. Empty means all, for operations that write nothing; the others need an entry"
-            " that includes (`*` is all, said explicitly). `delete-package` takes exact names or `*`,"
-            " `restore-package` exact names. `ghcr.io/OWNER/` in front is stripped; `OWNER/` only when no package has"
-            " the longer name. An exclusion with the owner in front excludes both."
+            "Patterns for package names. For operations that write nothing, empty means all packages. Operations that"
+            " write require a name or pattern; use `*` for all packages. `delete-package` takes exact names or `*`,"
+            " `restore-package` exact names. `ghcr.io/OWNER/` in front of a name is removed; `OWNER/` is removed unless"
+            " a package has the longer name. An exclusion with the owner in front excludes both names."
         ),
     ),
     Input(
@@ -147,17 +174,22 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         operations=ALL - {Operation.RESTORE_PACKAGE},
         narrows=True,
         example="acme/app",
-        meaning="Only packages linked to this repository, `name` or `owner/name`; it also answers for `gone`.",
+        meaning=(
+            "Only packages linked to this repository: `name` or `owner/name`. `gone` looks up branches and pull"
+            " requests in it."
+        ),
     ),
     Input(
         name="visibility",
         section=WHO,
         kind=Kind.CHOICE,
         default="any",
-        choices=("any", "public", "private", "internal"),
+        choices=tuple(Visibility),
         operations=ALL - {Operation.RESTORE_PACKAGE},
         narrows=True,
-        meaning="Only packages of this visibility; one that GitHub does not tell is only `any`.",
+        meaning=(
+            "Only packages with this visibility. A package whose visibility GitHub does not report matches only `any`."
+        ),
     ),
     Input(
         name="api-url",
@@ -165,7 +197,7 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         kind=Kind.URL,
         action_default="${{ github.api_url }}",
         default="https://api.github.com",
-        meaning="REST base URL, also of GitHub Enterprise Server.",
+        meaning="Base URL of the REST API; also works with GitHub Enterprise Server.",
     ),
     Input(
         name="registry-url",
@@ -173,15 +205,10 @@ SCOPE_INPUTS: tuple[Input, ...] = (
         kind=Kind.URL,
         operations=READS_MANIFESTS,
         example="https://ghcr.io",
-        meaning="The container registry. Empty: `https://ghcr.io`, or `https://containers.HOST` for another `api-url`.",
+        meaning=(
+            "The container registry. Empty means `https://ghcr.io`, or `https://containers.HOST` for another `api-url`."
+        ),
     ),
-)
-
-
-WHICH = "Which versions"
-AGE = "Age"
-
-SELECTION_INPUTS: tuple[Input, ...] = (
     Input(
         name="version-ids",
         section=WHICH,
@@ -198,7 +225,7 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         operations=VERSIONS,
         narrows=True,
         example="1.*",
-        meaning="Patterns on the version name; for containers that is the digest.",
+        meaning="Patterns for version names. The name of a container version is its digest.",
     ),
     Input(
         name="tags",
@@ -209,8 +236,8 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         needs_tags=True,
         example="pr-*",
         meaning=(
-            "Patterns on container and docker tags; never selects what has no tag. For an image only some of whose"
-            " tags match, see `partial-match`."
+            "Patterns for tags of container and docker versions. Untagged versions never match. For an image with only"
+            " some matching tags, see `partial-match`."
         ),
     ),
     Input(
@@ -218,11 +245,11 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         section=WHICH,
         kind=Kind.CHOICE,
         default="any",
-        choices=("any", "tagged", "untagged"),
+        choices=tuple(TagStatus),
         operations=VERSIONS,
         narrows=True,
         needs_tags=True,
-        meaning="Only tagged, or only untagged versions.",
+        meaning="Only tagged versions, or only untagged ones.",
     ),
     Input(
         name="semver",
@@ -232,9 +259,9 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         narrows=True,
         example=">=1.2 <1.5",
         meaning=(
-            "Range over version names, or over tags where a type has tags. Comparators separated by blanks hold"
-            " together; `1.x`, `~1.4`, `^1.4.2`, `1.2 - 1.5` and `||` are understood. An upper bound without a"
-            " pre-release excludes its own pre-releases. What is no SemVer is never selected."
+            "A SemVer range for tags, or for version names of package types without tags. Separate comparators with"
+            " blanks when all must hold; `1.x`, `~1.4`, `^1.4.2`, `1.2 - 1.5` and `||` work too. An upper bound such as"
+            " `<2.0.0` excludes the pre-releases of 2.0.0. Names that are not SemVer never match."
         ),
     ),
     Input(
@@ -242,10 +269,10 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         section=WHICH,
         kind=Kind.CHOICE,
         default="any",
-        choices=("any", "only", "exclude"),
+        choices=tuple(Prerelease),
         operations=VERSIONS,
         narrows=True,
-        meaning="Only pre-releases, or none, by true SemVer; both never select what is no SemVer.",
+        meaning="Only SemVer pre-releases, or everything but pre-releases. Names that are not SemVer never match.",
     ),
     Input(
         name="gone",
@@ -256,25 +283,26 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         needs_tags=True,
         example="pr-{pull-request}",
         meaning=(
-            "Tag templates tied to the repository's life: `pr-{pull-request}`, tags of closed pull requests;"
-            " `{branch}`, `branch-{branch}`, tags of branches that are gone, on the facts of a closed pull request."
-            " Never versions, `latest` or git tags. What is alive keeps its image, whatever `partial-match` says. Needs"
-            " `contents: read` and `pull-requests: read`."
+            "Templates for tags that belong to a pull request or branch. `pr-{pull-request}` selects tags of closed"
+            " pull requests. `{branch}` and `branch-{branch}` select tags of deleted branches that had a pull request,"
+            " now closed. `latest`, version tags and git tags are never selected. An image with a tag of an open pull"
+            " request or existing branch stays, whatever `partial-match` says. Needs `contents: read` and"
+            " `pull-requests: read`."
         ),
     ),
     Input(
         name="condition",
         section=WHICH,
         kind=Kind.WORDS,
-        choices=("any", "whole", "partial", "ghost", "orphan"),
+        choices=("any", *Condition),
         default="any",
         operations=DELETE_OR_LIST,
         narrows=True,
         needs_images=True,
         meaning=(
-            "Container images by health, one or more of: `whole`; `partial`, some parts missing; `ghost`, an index with"
-            " no part left; `orphan`, a signature or other referrer whose subject is gone. What is missing is confirmed"
-            " by a fresh list and the registry."
+            "Container images by health, one or more of: `whole`; `partial`, some parts are missing; `ghost`, an index"
+            " without any part left; `orphan`, a signature or other referrer whose subject is gone. A fresh list and"
+            " the registry must confirm that a part is missing."
         ),
     ),
     Input(
@@ -282,10 +310,13 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         section=WHICH,
         kind=Kind.CHOICE,
         default="keep",
-        choices=("keep", "untag", "delete"),
+        choices=tuple(PartialMatch),
         operations=DELETE_OR_LIST,
         needs_tags=True,
-        meaning="An image only some of whose tags match: `keep` it, `untag` the matching tags, or `delete` it.",
+        meaning=(
+            "What to do with an image when only some of its tags match: `keep` it, `untag` the matching tags, or"
+            " `delete` it."
+        ),
     ),
     Input(
         name="where",
@@ -294,18 +325,22 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         operations=VERSIONS | {Operation.VERIFY, Operation.REPAIR},
         narrows=True,
         example="age_days > 90 AND NOT tagged",
-        meaning="SQL expression over the columns of `versions`; it acts before `keep-latest`, and NULL never selects."
-        " `verify` and `repair` look at the images that it selects.",
+        meaning=(
+            "An SQL expression over the columns of `versions`. It is applied before `keep-latest`; NULL does not"
+            " select. `verify` and `repair` check the images that it selects."
+        ),
     ),
     Input(
         name="state",
         section=WHICH,
         kind=Kind.CHOICE,
         default="active",
-        choices=("active", "deleted"),
+        choices=tuple(VersionState),
         operations=frozenset({Operation.LIST, Operation.RESTORE}),
         narrows=True,
-        meaning="`list`: active versions, or those deleted in the last 30 days; `restore` always reads deleted ones.",
+        meaning=(
+            "`list` shows active versions, or those deleted in the last 30 days. `restore` always uses deleted ones."
+        ),
     ),
     Input(
         name="older-than",
@@ -314,7 +349,9 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         operations=VERSIONS,
         narrows=True,
         example="30d",
-        meaning="Only what is older: `90min`, `12h`, `30d`, `2w`, `6mo`, `1y`, `15 days`, ISO 8601 duration or date.",
+        meaning=(
+            "Only older versions: `90min`, `12h`, `30d`, `2w`, `6mo`, `1y`, `15 days`, an ISO 8601 duration or a date."
+        ),
     ),
     Input(
         name="newer-than",
@@ -323,22 +360,16 @@ SELECTION_INPUTS: tuple[Input, ...] = (
         operations=VERSIONS,
         narrows=True,
         example="2026-01-31",
-        meaning="Only what is newer, in the same forms.",
+        meaning="Only newer versions, in the same forms.",
     ),
     Input(
         name="age-of",
         section=AGE,
         kind=Kind.CHOICE,
-        choices=("updated", "created", "deleted"),
+        choices=(Timestamp.UPDATED, Timestamp.CREATED, Timestamp.DELETED),
         operations=VERSIONS,
-        meaning="The timestamp that age and newest-first use; empty is `updated`, and `deleted` for `restore`.",
+        meaning="The timestamp that ages and the order by age use. Empty means `updated`, and `deleted` for `restore`.",
     ),
-)
-
-
-KEEP = "What always stays"
-
-RETENTION_INPUTS: tuple[Input, ...] = (
     Input(
         name="keep-latest",
         section=KEEP,
@@ -348,8 +379,8 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         narrows=True,
         example="10",
         meaning=(
-            "The N newest of what the selection matched stay, before age; tagged and untagged images are counted"
-            " apart, and what stays anyway uses up no place."
+            "Keep the N newest of the selected images. This is applied before age. Tagged and untagged images are"
+            " counted separately. Images that stay for another reason are not counted."
         ),
     ),
     Input(
@@ -361,8 +392,8 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         narrows=True,
         example="minor",
         meaning=(
-            "In which groups `keep-latest` counts: `package`, `major`, `minor` (SemVer), or `/regex/` whose first"
-            " group names the group. What has no group stays."
+            "The groups in which `keep-latest` counts: `package`, `major` or `minor` (SemVer), or `/regex/`, whose"
+            " first group is the name of the group. Images without a group stay."
         ),
     ),
     Input(
@@ -373,7 +404,10 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         operations=DELETE_OR_LIST,
         narrows=True,
         example="7",
-        meaning="The newest of each of the last N days (UTC) that have one; tagged and untagged images apart.",
+        meaning=(
+            "Keep the newest image of each of the last N days (UTC) that have one. Tagged and untagged images are"
+            " counted separately."
+        ),
     ),
     Input(
         name="keep-weekly",
@@ -383,7 +417,10 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         operations=DELETE_OR_LIST,
         narrows=True,
         example="8",
-        meaning="The newest of each of the last N ISO weeks (UTC) that have one; tagged and untagged images apart.",
+        meaning=(
+            "Keep the newest image of each of the last N ISO weeks (UTC) that have one. Tagged and untagged images are"
+            " counted separately."
+        ),
     ),
     Input(
         name="keep-monthly",
@@ -393,7 +430,10 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         operations=DELETE_OR_LIST,
         narrows=True,
         example="12",
-        meaning="The newest of each of the last N months (UTC) that have one; tagged and untagged images apart.",
+        meaning=(
+            "Keep the newest image of each of the last N months (UTC) that have one. Tagged and untagged images are"
+            " counted separately."
+        ),
     ),
     Input(
         name="keep-yearly",
@@ -403,7 +443,10 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         operations=DELETE_OR_LIST,
         narrows=True,
         example="3",
-        meaning="The newest of each of the last N years (UTC) that have one; tagged and untagged images apart.",
+        meaning=(
+            "Keep the newest image of each of the last N years (UTC) that have one. Tagged and untagged images are"
+            " counted separately."
+        ),
     ),
     Input(
         name="keep-tags",
@@ -413,7 +456,7 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         narrows=True,
         needs_tags=True,
         example="v*,latest",
-        meaning="Patterns; an image with one matching tag stays, whatever selects it.",
+        meaning="Patterns for tags. An image with at least one matching tag stays, whatever selects it.",
     ),
     Input(
         name="keep-versions",
@@ -422,7 +465,7 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         operations=DELETE_OR_LIST,
         narrows=True,
         example="2.*",
-        meaning="Patterns on version names that stay, likewise.",
+        meaning="Patterns for version names. A matching version stays, whatever selects it.",
     ),
     Input(
         name="keep-digests",
@@ -432,8 +475,9 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         narrows=True,
         needs_tags=True,
         meaning=(
-            "Digests (`sha256:` and 64 hex digits) that stay; that of a part keeps every image that holds it; one found"
-            " nowhere warns. `verify` and `repair` look at these too, tagged or not."
+            "Digests (`sha256:` and 64 hex digits) that stay. A part's digest keeps every image that contains it. A"
+            " digest that matches nothing produces a warning. `verify` and `repair` also check these images, tagged or"
+            " not."
         ),
     ),
     Input(
@@ -445,10 +489,10 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         needs_tags=True,
         example="deploy/**/*.yaml",
         meaning=(
-            "Globs of files in the workspace; every image that they name (`owner/package:tag`, `@digest`, any registry"
-            " or none) stays. A name without tag or digest, or with a variable in it, keeps the whole package; a glob"
-            " without a file, or whose files name no image of the owner, is an error. `verify` and `repair` look at"
-            " these images too."
+            "Globs for files in the workspace. Every image that the files name stays (`owner/package:tag` or `@digest`,"
+            " with any registry or none). A name without tag or digest, or with a variable in it, keeps the whole"
+            " package. It is an error when a glob matches no file, or when its files name no image of the owner."
+            " `verify` and `repair` also check these images."
         ),
     ),
     Input(
@@ -458,33 +502,28 @@ RETENTION_INPUTS: tuple[Input, ...] = (
         operations=DELETE_OR_LIST,
         narrows=True,
         example=".github/package-policy.yml",
-        meaning="A policy file: several ordered rules in one run, instead of the selection, age and count inputs.",
+        meaning="A policy file with several ordered rules. It replaces the selection, age and count inputs.",
     ),
-)
-
-
-SAFETY = "Safety"
-FILES = "Files and report"
-
-SAFETY_INPUTS: tuple[Input, ...] = (
     Input(
         name="dry-run",
         section=SAFETY,
         kind=Kind.BOOLEAN,
         default="true",
         operations=WRITING,
-        meaning="Plan, show, write nothing. Operations that write do so only with `false`; the others refuse it.",
+        meaning=(
+            "Show the plan and write nothing. Operations that write need `false` to do so; the others refuse `false`."
+        ),
     ),
     Input(
         name="images",
         section=SAFETY,
         kind=Kind.CHOICE,
         default="whole",
-        choices=("whole", "raw"),
+        choices=tuple(ImagesMode),
         operations=frozenset({Operation.DELETE, Operation.RESTORE}),
         meaning=(
-            "`whole`: images are kept, deleted and restored with all their parts. `raw`: versions are independent, only"
-            " with `version-ids` or `versions`, and warned about."
+            "`whole`: keep, delete and restore images with all their parts. `raw`: treat versions as independent; only"
+            " with `version-ids` or `versions`, and with a warning."
         ),
     ),
     Input(
@@ -492,11 +531,12 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         section=SAFETY,
         kind=Kind.CHOICE,
         default="keep",
-        choices=("keep", "fail", "delete-package"),
+        choices=tuple(OnLastVersion),
         operations=frozenset({Operation.DELETE}),
         meaning=(
-            "When GitHub refuses to delete the last version of a package: `keep` it, `fail`, or `delete-package`,"
-            " only when a fresh list shows nothing but what this run would delete."
+            "What to do when GitHub refuses to delete the last version of a package: `keep` it, `fail`, or"
+            " `delete-package`. `delete-package` deletes the package only when a fresh list shows nothing but what this"
+            " run would delete."
         ),
     ),
     Input(
@@ -507,7 +547,10 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         operations=frozenset({Operation.DELETE}),
         narrows=True,
         example="50",
-        meaning="Refuse the whole run, dry runs too, when more than this percentage of a package's versions would go.",
+        meaning=(
+            "Refuse the whole run, dry runs too, when it would delete more than this percentage of a package's"
+            " versions."
+        ),
     ),
     Input(
         name="limit",
@@ -517,7 +560,10 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         operations=frozenset({Operation.DELETE, Operation.RESTORE}),
         narrows=True,
         example="500",
-        meaning="At most N versions over the whole run, oldest first; the rest is left for the next run; 0: all.",
+        meaning=(
+            "Delete or restore at most N versions in the whole run, oldest first. The rest is left for the next run. 0"
+            " means no limit."
+        ),
     ),
     Input(
         name="time-limit",
@@ -525,8 +571,7 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         kind=Kind.DURATION,
         example="5h",
         meaning=(
-            "Stop cleanly after this duration, and before any wait that would end past it; the rest is left for the"
-            " next run."
+            "Stop after this duration, and before any wait that would end later. The rest is left for the next run."
         ),
     ),
     Input(
@@ -534,27 +579,30 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         section=SAFETY,
         kind=Kind.CHOICE,
         default="fail",
-        choices=("fail", "warn", "ignore"),
-        meaning="A named package that does not exist: `fail` after the others are done, `warn`, or `ignore`.",
+        choices=tuple(IfMissing),
+        meaning="When a named package does not exist: `fail` after the others are done, `warn`, or `ignore`.",
     ),
     Input(
         name="fail-on",
         section=SAFETY,
         kind=Kind.CHOICE,
         default="error",
-        choices=("error", "skip", "never"),
-        meaning="`error`: exit 1 when any item failed; `skip`: also when GitHub refused one; `never`.",
+        choices=tuple(FailOn),
+        meaning=(
+            "`error`: exit with status 1 when an item failed; `skip`: also when GitHub refused one; `never`: in neither"
+            " case."
+        ),
     ),
     Input(
         name="pace",
         section=SAFETY,
         kind=Kind.CHOICE,
         default="full",
-        choices=("full", "polite"),
+        choices=tuple(Pace),
         operations=WRITING,
         meaning=(
-            "`full`: as fast as GitHub allows; `polite`: one write a second. Writes leave a tenth of the primary budget"
-            " to others."
+            "`full`: as fast as GitHub allows. `polite`: one write a second. Either way, writes leave a tenth of the"
+            " hourly rate limit to others."
         ),
     ),
     Input(
@@ -563,7 +611,7 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         kind=Kind.PATH,
         default="package-keeper-receipt.jsonl",
         operations=WRITING,
-        meaning="Where to write what was done. A file that exists is never overwritten: a number is added.",
+        meaning="File to record all writes in. An existing file is never overwritten: a number is added to the name.",
     ),
     Input(
         name="undo",
@@ -572,14 +620,14 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         operations=frozenset({Operation.RESTORE}),
         narrows=True,
         example="package-keeper-receipt.jsonl",
-        meaning="`restore`: the receipt of an earlier run, to take back.",
+        meaning="For `restore`: the receipt of the run to undo.",
     ),
     Input(
         name="output-file",
         section=FILES,
         kind=Kind.PATH,
         example="result.json",
-        meaning="Where to write the whole JSON of the result, whatever its size.",
+        meaning="File to write the complete result to, as JSON of any size.",
     ),
     Input(
         name="manifest-cache",
@@ -587,7 +635,7 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         kind=Kind.PATH,
         operations=READS_MANIFESTS,
         example=".package-keeper-manifests",
-        meaning="Folder to keep manifests in between runs, for a cache step; a second run then reads only what is new.",
+        meaning="Folder that keeps manifests between runs, for a cache step. The next run then reads only new ones.",
     ),
     Input(
         name="query",
@@ -595,7 +643,7 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         kind=Kind.SQL,
         operations=frozenset({Operation.LIST}),
         example="SELECT package, count(*) AS versions FROM versions GROUP BY package",
-        meaning="`list`: SQL `SELECT` over `packages`, `versions`, `tags`; the output `rows` has the result.",
+        meaning="For `list`: an SQL `SELECT` over `packages`, `versions` and `tags`. The output `rows` is its result.",
     ),
     Input(
         name="summary",
@@ -609,50 +657,47 @@ SAFETY_INPUTS: tuple[Input, ...] = (
         section=FILES,
         kind=Kind.CHOICE,
         default="info",
-        choices=("error", "warning", "info", "debug"),
+        choices=tuple(LogLevel),
         aliases={"warn": "warning"},
-        meaning="How much to say: `error`, `warning` (`warn`), `info`, `debug`.",
+        meaning="How much to log: `error`, `warning` (or `warn`), `info` or `debug`.",
     ),
 )
 
 
+INPUTS_BY_NAME = {definition.name: definition for definition in INPUTS}
+
+
 OUTPUTS: dict[str, str] = {
     "result": "`done`, `nothing-to-do`, `planned`, `partial`, `failed`, `refused` or `cancelled`.",
-    "selected-count": "Versions that the rules chose; packages, for package operations (so for all counts).",
+    "selected-count": "Versions that the rules selected. Operations on packages count packages, here and below.",
     "planned-count": (
-        "What the run sets out to do: the sum of deleted, untagged, restored, skipped, failed and remaining, all 0"
-        " in a dry run."
+        "What the run planned to write: the sum of deleted, untagged, restored, skipped, failed and remaining. In a dry"
+        " run these are all 0."
     ),
     "deleted-count": "Deleted.",
-    "untagged-count": "Tags taken away from images that stay.",
+    "untagged-count": "Tags removed from images that stay.",
     "restored-count": "Restored.",
     "kept-count": "Considered and kept.",
-    "skipped-count": "GitHub, or the state of things, made it impossible or needless.",
-    "failed-count": "Should have worked and did not.",
-    "remaining-count": "Over `limit`, out of time, or left when the run was stopped.",
-    "broken-count": "Broken images: found by `verify` and `repair`, restored in part, or hurt by this run (must be 0).",
+    "skipped-count": "Not written, because GitHub refused it or because it was not necessary.",
+    "failed-count": "Failed.",
+    "remaining-count": "Left for the next run: over `limit`, out of time, or not done when the run was stopped.",
+    "broken-count": (
+        "Broken images: found by `verify` or `repair`, restored only in part, or damaged by this run (which must be 0)."
+    ),
     "packages": "JSON array of the packages in scope, with every field of GitHub's schema.",
     "versions": (
-        "JSON array: `list`: the versions; otherwise the versions acted on or planned; every field of GitHub's"
-        " schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`. `list`"
-        " without `policy` decides nothing: both are empty."
+        "JSON array of versions: for `list` all of them, otherwise those acted on or planned. Each has every field of"
+        " GitHub's schema plus `package`, `package-type`, `tags`, `decision`, `reason` and, after acting, `outcome`."
+        " `list` without `policy` decides nothing, so both are empty there."
     ),
     "matrix": (
-        'The packages in scope for a matrix job: `{"include": [{"package": …, "package-type": …}]}`, at most 256'
-        " entries; beyond that several names stand in one entry, separated by commas."
+        'The packages in scope for a matrix job: `{"include": [{"package": …, "package-type": …}]}`, with at most 256'
+        " entries. If there are more packages, an entry has several names, separated by commas."
     ),
-    "rows": "JSON array of the result of `query`, an object a row; `[]` without one.",
+    "rows": "JSON array of the result of `query`, an object for each row; `[]` without a query.",
     "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",
     "file": "Path of `output-file`, relative to the workspace.",
     "truncated": (
-        "`true` when a JSON output was cut to GitHub's size limit; files are always whole. Room that one output leaves"
-        " free is used by the others."
+        "`true` when a JSON output was cut to GitHub's size limit, which all outputs share. Files are never cut."
     ),
 }
-
-
-__all__ = ["INPUTS", "INPUTS_BY_NAME", "Input", "Kind"]
-
-INPUTS: tuple[Input, ...] = (*SCOPE_INPUTS, *SELECTION_INPUTS, *RETENTION_INPUTS, *SAFETY_INPUTS)
-
-INPUTS_BY_NAME = {definition.name: definition for definition in INPUTS}

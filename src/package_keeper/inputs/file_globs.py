@@ -1,6 +1,6 @@
-"""Globs of files in the workspace: the pattern grammar of all lists, over paths relative to the workspace."""
+"""Globs for files in the workspace: pattern lists, applied to paths relative to the workspace."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from package_keeper.policy.patterns import Pattern
 
 @dataclass(kw_only=True)
 class Picked:
-    """What globs mean: the files of each glob, sorted, and those that it misses by the case of letters only."""
+    """The files that each glob matches, sorted. In `missed` are those that differ only in the case of letters."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
     missed: dict[str, list[str]] = field(default_factory=dict)
@@ -19,7 +19,7 @@ class Picked:
 
 @dataclass(frozen=True)
 class _Glob:
-    """One glob. `*` crosses `/`, as everywhere; `**/` may also stand for no folder at all."""
+    """One glob. `*` matches slashes, as in all pattern lists; `**/` also matches no folder at all."""
 
     pattern: Pattern
 
@@ -42,11 +42,11 @@ class _Glob:
         return tuple(Pattern(text) for text in dict.fromkeys(texts))
 
     def matches(self, path: str) -> bool:
-        # a name may have bytes that are no text
+        # a path may have bytes that are not UTF-8
         return any(spelling.matches(readable(path)) for spelling in self.spellings)
 
     def reaches_into(self, folder: str) -> bool:
-        """Whether it could match a file below `folder`, which ends with a slash."""
+        """Whether it could match a file in `folder`, which ends with a slash."""
         if self.pattern.expression is not None:
             return True
         return any(beginning.matches(readable(folder)) for beginning in self._beginnings)
@@ -54,13 +54,13 @@ class _Glob:
 
 @dataclass(frozen=True)
 class FileGlobs:
-    """A list of globs. Exclusions alone mean every file but those, as in every list."""
+    """A list of globs. With exclusions only, it matches all other files, as every pattern list does."""
 
     includes: tuple[_Glob, ...] = ()
     excludes: tuple[_Glob, ...] = ()
 
     def pick(self, paths: Collection[str]) -> Picked:
-        """Find the paths that are meant."""
+        """Find the paths that the globs match."""
         candidates = sorted(path for path in paths if not any(glob.matches(path) for glob in self.excludes))
         picked = Picked()
         if not self.includes and self.excludes:
@@ -77,22 +77,18 @@ class FileGlobs:
         return picked
 
     def reach_into(self, folder: str) -> bool:
-        """Whether a file below `folder`, which ends with a slash, could be meant."""
+        """Whether the globs could match a file in `folder`, which ends with a slash."""
         if any(glob.matches(f"{folder}*") for glob in self.excludes):
             return False
         return not self.includes or any(glob.reaches_into(folder) for glob in self.includes)
 
 
 def parse_globs(text: str) -> tuple[FileGlobs, list[str]]:
-    """Read a list of globs, and all problems with it."""
+    """Parse a list of globs. Returns the globs and all problems."""
     patterns, problems = parse_patterns(text)
     if patterns is None:
         return FileGlobs(), problems
     for pattern in patterns.entries:
         if pattern.expression is None and ".." in pattern.text.split("/"):
             problems.append(f"'{pattern.text}': leaves the workspace")
-    return FileGlobs(_globs(patterns.includes), _globs(patterns.excludes)), problems
-
-
-def _globs(patterns: Sequence[Pattern]) -> tuple[_Glob, ...]:
-    return tuple(_Glob(pattern) for pattern in patterns)
+    return FileGlobs(tuple(map(_Glob, patterns.includes)), tuple(map(_Glob, patterns.excludes))), problems

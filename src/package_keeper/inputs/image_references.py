@@ -1,8 +1,8 @@
-"""Image references in files of any form (contract, input `keep-used-in`).
+"""Image references in files of any form (docs/reference.md, "keep-used-in").
 
-Nothing is parsed as YAML, HCL or Dockerfile: what a name can be is looked for wherever it stands in the text, and in
-settings that name an image together. docs/decisions/0020-hidden-image-names.md says what counts as an image where
-variables hide its name.
+Files are searched as text, not parsed as YAML, HCL or Dockerfile. An image is a name anywhere in the text, or two
+settings that name it together, such as a registry and a repository. When variables hide a name,
+docs/decisions/0020-hidden-image-names.md says what counts as an image.
 """
 
 import re
@@ -14,10 +14,10 @@ from functools import cached_property, partial
 
 from package_keeper.inputs import reference_context
 from package_keeper.inputs.reference_context import MARK, MarkedText, Surroundings, mark, value_of
-from package_keeper.policy.images_in_use import ImageReference
+from package_keeper.model.images import ImageReference
 
 CHARACTERS = "A-Za-z0-9_.\\-/:@\ue000-\uf8ff"
-"""What words consist of, for a class of a regular expression."""
+"""The characters of a word, for a class in a regular expression."""
 
 _MARK = re.compile(MARK)
 _NAME = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]*", re.ASCII)
@@ -43,10 +43,10 @@ _CODE_HOSTS = frozenset(
         "bitbucket.org",
     )
 )
-"""Hosts whose `owner/name` is a repository, not an image."""
+"""Hosts on which `owner/name` is a source repository, not an image."""
 
 _LONGEST = 1000
-"""What is longer is no name of an image, whatever variables are in it."""
+"""Longer words with variables are not searched for hidden owners."""
 
 _MOST_PARTS = 20
 
@@ -57,10 +57,10 @@ _IMAGE_SCHEMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A package, or images of it. `package` may hold `*`; alone it is every package of the owner.
+    """A package, or an image in it. Without tag and digest it is the whole package.
 
-    Without tag and digest the whole package is meant. `certain`: it is an image of the owner, or it is an image and
-    a variable hides whose; otherwise it may be anything.
+    `package` may contain `*`; `*` alone is every package of the owner. `certain`: this is an image of the owner, or an
+    image whose owner a variable hides. Otherwise it may be something else.
     """
 
     package: str
@@ -70,7 +70,7 @@ class Named:
 
 
 class Word:
-    """One word at a place, and what stands around it."""
+    """One word of a text, with its surroundings."""
 
     def __init__(self, written: str, at: int, around: reference_context.Surroundings, marked: MarkedText) -> None:
         self._at = at
@@ -78,7 +78,7 @@ class Word:
         self._variables = [marked.variables.get(each, "") for each in _MARK.findall(written)]
         self.written = _MARK.sub(lambda found: marked.values.get(found[0], found[0]), written)
         self._has_value = self.written != written
-        # what stands behind the last variable: /app:v1
+        # the text after the last variable: /app:v1
         self._ends_in_a_name = _LITERAL.search(re.split("[:@]", _MARK.split(written)[-1])[0]) is not None
         scheme = _SCHEME.match(self.written)
         self._scheme = scheme[1].lower() if scheme else ""
@@ -91,7 +91,7 @@ class Word:
         self._is_tagged = any(":" in part or "@" in part for part in self._parts[1:])
 
     def named(self, logins: Collection[str]) -> Iterator[Named]:
-        """What it names of the account that has `logins`, in lower case."""
+        """The packages and images that it names, of the account with `logins` (lower case)."""
         if self._is_of_code:
             return
         for number, part in enumerate(self._parts):
@@ -102,7 +102,7 @@ class Word:
             yield from self._of_hidden_owner(logins)
 
     def is_lone_owner(self, logins: Collection[str]) -> bool:
-        """Whether it is an owner in a registry, where a setting or a list has it: `registry: ghcr.io/acme`."""
+        """Whether it is an owner in a registry, as the value of a setting or in a list: `registry: ghcr.io/acme`."""
         *above, last = [part for part in self._parts if part] or [""]
         if not above or last.rstrip("._-").lower() not in logins or self._is_of_code:
             return False
@@ -112,7 +112,7 @@ class Word:
 
     @cached_property
     def _is_of_code(self) -> bool:
-        """Whether it names a repository, an action, or an address that is no image's."""
+        """Whether it names a source repository, an action, or an address of something other than an image."""
         if self._parts[0].rpartition("@")[2].partition(":")[0].lower() in _CODE_HOSTS:
             return True
         if self._is_in_registry:
@@ -123,7 +123,7 @@ class Word:
 
     @cached_property
     def _is_recognized(self) -> bool:
-        """Whether it can be told to be an image though variables hide its name."""
+        """Whether its form or surroundings show that it is an image, although variables hide its name."""
         if self._is_in_registry or self._around.key_wants_image(self._at):
             return True
         if self._scheme:
@@ -140,7 +140,7 @@ class Word:
 
     @cached_property
     def _name(self) -> tuple[list[str], str | None, str | None]:
-        """The components of the name, with host and owner, and its tag and digest: what stands behind is no name."""
+        """The components of the name (with host and owner), its tag and its digest, without what follows them."""
         ends = (number for number, part in enumerate(self._parts) if number and (":" in part or "@" in part))
         end = next(ends, len(self._parts) - 1)
         last, tag, digest = _split(self._parts[end])
@@ -149,12 +149,12 @@ class Word:
 
     @property
     def _has_tag(self) -> bool:
-        """Whether what stands behind the name can be a tag or a digest."""
+        """Whether a tag or a digest follows the name."""
         _, tag, digest = self._name
         return bool(digest or (tag and (_TAG.fullmatch(tag) or _MARK.search(tag))))
 
     def _take_interface_away(self) -> None:
-        """`HOST/v2/NAME/manifests/TAG`, an address of the registry's interface, is `HOST/NAME:TAG`."""
+        """Rewrite an address of the registry API, `HOST/v2/NAME/manifests/TAG`, as `HOST/NAME:TAG`."""
         parts = self._parts
         if len(parts) < 3 or "v2" not in parts[:2] or (_LITERAL.search(parts[0]) and not _HOST.fullmatch(parts[0])):
             return
@@ -169,18 +169,12 @@ class Word:
             self._is_prefix = True
 
     def _of_owner(self, start: int, *, is_sure: bool) -> Iterator[Named]:
-        """What stands behind the owner, as far as it can be a name. `is_sure`: no variable stands before the owner."""
-        taken = []
-        for part in self._parts[start : start + _MOST_PARTS + 1]:
-            if not part:
-                break
-            taken.append(part)
-            if ":" in part or "@" in part:
-                break
-        if not 0 < len(taken) <= _MOST_PARTS:
+        """The package whose name begins at part `start`. `is_sure`: no variable precedes the owner in front of it."""
+        parts = self._name_behind(start)
+        if not parts:
             return
-        name, tag, digest = _split(taken[-1])
-        package = _glob("/".join([*taken[:-1], name]))
+        name, tag, digest = _split(parts[-1])
+        package = _glob("/".join([*parts[:-1], name]))
         certain = not self._has_value or self._is_recognized
         if not certain and not self._ends_in_a_name:
             return
@@ -188,86 +182,105 @@ class Word:
             is_base = self._is_prefix or _PREFIX_SETTING.search(self._around.before(self._at)) is not None
             yield from whole(package, more=is_base or not self._parts[-1], certain=certain)
         elif self._has_value or not is_sure:
-            # a name with a variable in it, though its value may be known
+            # a variable hides a part of the name, even if its value may be known
             yield from whole(package, more=False, certain=certain)
         elif _is_name(package):
             yield from _tagged(package, tag, digest)
 
+    def _name_behind(self, start: int) -> list[str]:
+        """The parts of a name from `start` to its tag, its digest or an empty part; none when they are too many."""
+        parts = self._parts[start : start + _MOST_PARTS + 1]
+        for number, part in enumerate(parts):
+            if not part:
+                parts = parts[:number]
+                break
+            if ":" in part or "@" in part:
+                parts = parts[: number + 1]
+                break
+        return parts if len(parts) <= _MOST_PARTS else []
+
     def _of_hidden_owner(self, logins: Collection[str]) -> Iterator[Named]:
-        """A variable stands for the owner, or for more or less than that: it may hold slashes."""
-        parts = [*self._name[0]]
-        if self.written.startswith(("/", ".", "~")) or "" in parts or ("://" in self.written and not self._scheme):
-            # a path, or an address of something else
-            return
-        if reference_context.FIXED_REGISTRIES.fullmatch(parts[0]):
-            del parts[0]
-        elif _HOST.fullmatch(parts[0]):
-            # a mirror may have more before the owner, but HOST/OTHER/${IMAGE} is an image of OTHER
-            hidden = next(number for number, part in enumerate(parts) if _MARK.search(part))
-            parts = parts[1:] if hidden == len(parts) - 1 else parts[hidden:]
-        if not _MARK.search(parts[0]):
+        """The packages that may be meant when a variable stands for the owner, or for more or less than the owner."""
+        parts = self._parts_without_host()
+        if not parts or not _MARK.search(parts[0]):
             return
         for package in dict.fromkeys(_hidden_packages([_glob(part) for part in parts], logins)):
             if not _LITERAL.search(package):
                 if self._is_recognized:
                     yield Named("*")
-            # in a text that may be about anything, what has capital letters is no image
             elif self._is_recognized or (package == package.lower() and (len(parts) > 1 or self._has_tag)):
+                # without other evidence, a name with capital letters is not an image
                 yield from whole(package, more=False, certain=self._is_recognized)
+
+    def _parts_without_host(self) -> list[str]:
+        """The parts of the name from the owner on, or from a variable that may hide the owner.
+
+        None for a path, or for an address of something else.
+        """
+        parts = self._name[0]
+        if self.written.startswith(("/", ".", "~")) or "" in parts or ("://" in self.written and not self._scheme):
+            return []
+        if reference_context.FIXED_REGISTRIES.fullmatch(parts[0]):
+            return parts[1:]
+        if _HOST.fullmatch(parts[0]):
+            # a mirror may have more before the owner, but HOST/OTHER/${IMAGE} is an image of OTHER
+            hidden = next(number for number, part in enumerate(parts) if _MARK.search(part))
+            return parts[1:] if hidden == len(parts) - 1 else parts[hidden:]
+        return parts
 
 
 def _hidden_packages(parts: list[str], logins: Collection[str]) -> Iterator[str]:
-    """The packages that may be meant, with `*` in `parts` for what may be anything, slashes too."""
+    """The packages that may be meant. A `*` in `parts` stands for any text, slashes included."""
     for number, part in enumerate(parts[:-1]):
         if "*" in part and any(fnmatchcase(login, part.lower()) for login in logins):
             yield "/".join(parts[number + 1 :])
     for number, part in reversed(list(enumerate(parts))):
         if part.startswith("*"):
-            # it may hold the owner, and the beginning of the package
+            # the variable may contain the owner and the beginning of the package
             yield "/".join(parts[number:])
             break
     for number, part in enumerate(parts):
         for login in logins:
-            # what it holds may begin with a slash: ghcr.io/acme${IMAGE}
+            # the value may begin with a slash: ghcr.io/acme${IMAGE}
             if part.lower().startswith(f"{login}*"):
                 yield "/".join([part[len(login) :], *parts[number + 1 :]])
 
 
 def whole(package: str, *, more: bool, certain: bool = True) -> Iterator[Named]:
-    """A whole package; `more` may stand behind it, somewhere else."""
+    """A whole package. `more`: the name may go on elsewhere, so packages below it are meant too."""
     package = _glob(package)
     plain = package.rstrip("._-")
     names = [package, plain]
     if more:
         names.append(f"{plain}/*")
     if package.endswith(("-", "_")):
-        # cut short: "acme/app-" + name, acme/app-*
+        # the rest of the name is unknown: "acme/app-" + name, acme/app-*
         names.append(f"{package}*")
     yield from (Named(name, certain=certain) for name in dict.fromkeys(names) if _is_name(name))
 
 
 def _tagged(package: str, tag: str | None, digest: str | None) -> Iterator[Named]:
-    """An image of a package, or the whole package when it cannot be told which."""
+    """An image of a package; the whole package when the tag or digest is not a valid one."""
     is_whole = "*" in package or (tag is None and digest is None)
     is_whole = is_whole or (tag is not None and not _TAG.fullmatch(tag))
     is_whole = is_whole or (digest is not None and not _DIGEST.fullmatch(digest))
     if is_whole or tag is None:
         yield Named(package, digest=None if is_whole or digest is None else digest.lower())
         return
-    # a sentence or an emphasis may end behind it: _acme/app:v1_.
+    # punctuation may follow the tag: _acme/app:v1_.
     for spelling in dict.fromkeys((tag, tag.rstrip("."), tag.rstrip("._-"))):
         yield Named(package, tag=spelling, digest=digest and digest.lower())
 
 
 def _split(part: str) -> tuple[str, str | None, str | None]:
-    """The last component of a name: its end, tag and digest."""
+    """Split the last component of a name into the name itself, tag and digest."""
     before, at, digest = part.partition("@")
     name, colon, tag = before.partition(":")
     return name, tag if colon else None, digest if at else None
 
 
 def _glob(text: str) -> str:
-    """A name with `*` for every variable in it."""
+    """A name with `*` in place of every variable."""
     return re.sub(r"\*+", "*", _MARK.sub("*", text))
 
 
@@ -277,7 +290,7 @@ def _is_name(package: str) -> bool:
 
 _DEFAULT = re.compile(r"[#$]\{\w+:?[-=+?]", re.ASCII)
 _IMAGE_SETTING = re.compile(
-    # spelt out, since it is quick only without a flag
+    # spelled out in each case, since re.IGNORECASE makes this slow
     "(?:image|Image|IMAGE|img|Img|IMG|repo|Repo|REPO)s?(?:sitory|SITORY)?"
     "(?:[_.-]?(?:name|Name|NAME|repo(?:sitory)?|Repo(?:sitory)?|REPO(?:SITORY)?|uri|Uri|URI|ref(?:erence)?|Ref))?"
     rf"[\"']?[ \t]{{0,4}}(?::=|\?=|[:=>])[ \t]{{0,4}}[\"']?(?P<value>[{CHARACTERS}]+)"
@@ -291,7 +304,7 @@ _IMAGE_WORDS = ("image", "img", "repo")
 
 @dataclass(frozen=True, slots=True)
 class _Half:
-    """A setting that names an image together with another one: an owner, or a package without one."""
+    """A setting that names an image together with another one: only an owner, or only a package."""
 
     file: str
     place: str
@@ -300,7 +313,7 @@ class _Half:
 
 @dataclass(kw_only=True)
 class _Source:
-    """One file while it is searched."""
+    """A file that is being searched."""
 
     file: str
     marked: MarkedText
@@ -308,7 +321,7 @@ class _Source:
     _line: int = 1
 
     def place(self, at: int) -> str:
-        """`file:line`; cheap when asked for one place after the other."""
+        """The place as `file:line`. Fast for places in ascending order."""
         if at < self._at:
             self._at, self._line = 0, 1
         self._line += self.marked.lines(self._at, at)
@@ -316,7 +329,7 @@ class _Source:
         return f"{self.file}:{self._line}"
 
     def place_of(self, character: str, _: int) -> str:
-        """`file:line` of a mark, or of the variable that it stands in, wherever in the variable."""
+        """The place of a mark as `file:line`; of the outermost variable when it is inside other variables."""
         while character and character not in self.marked.text:
             outer = (each for each, written in self.marked.variables.items() if character in written)
             character = next(outer, "")
@@ -324,16 +337,16 @@ class _Source:
 
 
 class ReferenceFinder:
-    """Searches files for images of the account that has `logins`, and for what may be one of them.
+    """Searches files for images of the account with `logins`, and for names that may be its images.
 
-    `repository` is that of the run, as `owner/name`.
+    `repository` is the one that the run belongs to, as `owner/name`.
     """
 
     def __init__(self, logins: Iterable[str], repository: str = "") -> None:
         self._logins = [login.lower() for login in dict.fromkeys(logins) if login]
         self._repository = repository
         owned = f"(?:{'|'.join(_in_any_case(login) for login in self._logins)})"
-        # \nginx/app is no line end and ginx/app
+        # in "\nginx/app" with the owner nginx, the backslash is not an escape
         self._no_escapes = re.compile(rf"\\(?={owned}/)")
         self._owner_values = re.compile(rf"[=:][ \t]{{0,4}}[\"']?(?P<value>{owned}|{MARK}+)(?![{CHARACTERS}])")
         self._next_word = _next_word(self._logins, owned)
@@ -344,17 +357,17 @@ class ReferenceFinder:
         self._has_hidden_owners = False
 
     def search(self, file: str, text: str, *, is_own_workflow: bool = False) -> None:
-        """Search one file. `is_own_workflow`: it is one of the run's repository, and runs for no other."""
+        """Search one file. `is_own_workflow`: it is a workflow of the run's repository, and runs for no other."""
         known = partial(value_of, login=self._logins[0], repository=self._repository if is_own_workflow else "")
         source = _Source(file=file, marked=mark(self._no_escapes.sub(" ", text), known))
         lowered = text.lower()
         if source.marked.text.isascii() and not any(login in lowered for login in self._logins):
-            # no mark, and no owner
+            # without marks and owners, nothing else can be found
             self._read_packages(source, lowered)
             return
         self._read(source, source.marked.text, source.place)
         for character, written in source.marked.variables.items():
-            # a variable may hold a name: ${IMAGE:-ghcr.io/acme/app:v1}
+            # a variable may contain a name: ${IMAGE:-ghcr.io/acme/app:v1}
             if "/" in written:
                 if default := _DEFAULT.match(written):
                     self._read(source, written[default.end() :], partial(source.place_of, character))
@@ -363,7 +376,7 @@ class ReferenceFinder:
         self._read_packages(source, lowered)
 
     def references(self) -> list[ImageReference]:
-        """Everything that was found, each thing once for each file."""
+        """All references found so far, each once per file."""
         return [*self._found.values(), *self._completed()]
 
     def _read(self, source: _Source, text: str, place: Callable[[int], str]) -> None:
@@ -372,7 +385,7 @@ class ReferenceFinder:
         while found := self._next_word.match(text, end):
             written, at, end = found[1], found.start(1), found.end()
             if "/" not in written and ":" not in written and not around.may_show_images:
-                # most variables stand alone, and this text is not about images
+                # a single variable, in a text that is not about images
                 continue
             word = Word(written, at, around, source.marked)
             for named in word.named(self._logins):
@@ -385,7 +398,7 @@ class ReferenceFinder:
                 self._files_with_owners[source.file] = True
 
     def _read_owners(self, source: _Source) -> None:
-        """Find `owner: acme`, which completes a package that stands elsewhere."""
+        """Find settings such as `owner: acme`, which complete a package named elsewhere."""
         text = source.marked.text
         for found in self._owner_values.finditer(text):
             if _OWNER_KEY.search(text[max(0, found.start() - 40) : found.start()]):
@@ -393,7 +406,7 @@ class ReferenceFinder:
                 self._files_with_owners[source.file] = self._files_with_owners.get(source.file, False) or is_ours
 
     def _read_packages(self, source: _Source, lowered: str) -> None:
-        """Find `repository: app`, which needs an owner to be an image."""
+        """Find settings such as `repository: app`, which are images only together with an owner."""
         if not any(word in lowered for word in _IMAGE_WORDS):
             return
         for found in _IMAGE_SETTING.finditer(source.marked.text):
@@ -404,7 +417,7 @@ class ReferenceFinder:
                 self._packages.append(_Half(source.file, source.place(found.start("value")), name))
 
     def _completed(self) -> Iterator[ImageReference]:
-        """What settings name together, wherever they stand: an owner in one file completes a name in another."""
+        """The images that two settings name together. An owner in one file completes a name in another."""
         if self._files_with_owners:
             for half in dict.fromkeys(self._packages):
                 name = re.split("[:@]", half.text, maxsplit=1)[0].strip("/")
@@ -412,7 +425,8 @@ class ReferenceFinder:
                     yield _reference(named, half.text, half.place)
         completed = {half.file for half in self._packages}
         for half in dict.fromkeys(self._owners_in_registries):
-            # ${REGISTRY}/app:v1 completes it anywhere, repository: app in the same file; else any package may be meant
+            # ${REGISTRY}/app:v1 anywhere, or repository: app in the same file, completes the owner;
+            # otherwise any package may be meant
             if not self._has_hidden_owners and half.file not in completed:
                 yield _reference(Named("*"), half.text, half.place)
 
@@ -430,15 +444,14 @@ def _reference(named: Named, written: str, place: str) -> ImageReference:
 
 
 def _in_any_case(login: str) -> str:
-    """A regular expression; a flag would make all of it slow."""
+    """A regular expression for a login in any case. The flag re.IGNORECASE would make the whole expression slow."""
     return "".join(f"[{each}{each.upper()}]" if each.isalpha() else re.escape(each) for each in login)
 
 
 def _next_word(logins: Iterable[str], owned: str) -> re.Pattern[str]:
-    """The next word with an owner or a mark in it, and all that stands before it.
+    """An expression that matches everything up to the next word with an owner or a mark, and that word.
 
-    It passes over everything else in one go and gives nothing back, so its time is linear where it is matched, not
-    searched.
+    It uses possessive repeats, so that matching it takes linear time.
     """
     first = {letter for login in logins for letter in (login[0], login[0].upper())}
     others = "".join(re.escape(each) for each in string.ascii_letters + string.digits + "_.-/:@" if each not in first)

@@ -1,4 +1,4 @@
-"""Text ─▶ `Settings`, or all problems of all inputs at once, before the first request."""
+"""Parses the texts of the inputs into `Settings`, and finds all their problems at once, before the first request."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,29 @@ from urllib.parse import urlsplit
 from package_keeper.errors import BadInput
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.patterns import package_problem, parse_patterns, split_entries
-from package_keeper.inputs.values import Values, nearest
+from package_keeper.inputs.sources import Request
+from package_keeper.inputs.values import Values
 from package_keeper.model.packages import PackageType
 from package_keeper.policy.guards import Guards, OnLastVersion
 from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.retention import KeepLists
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.sql import SqlProblem, check_query
-from package_keeper.settings import Operation, Secret, Settings
+from package_keeper.settings import (
+    FailOn,
+    IfMissing,
+    ImagesMode,
+    LogLevel,
+    Operation,
+    OutputFormat,
+    Pace,
+    ReportOptions,
+    Secret,
+    Settings,
+    VersionState,
+    Visibility,
+    WantedOwnerType,
+)
 
 if TYPE_CHECKING:
     from package_keeper.inputs.policy_file import Policy
@@ -26,6 +41,7 @@ from package_keeper.inputs.rules import (
     COUNT_INPUTS,
     RULE_INPUTS,
     SELECTION_INPUTS,
+    no_effect_on_types,
     parse_rule,
     rule_problems,
     version_problems,
@@ -34,42 +50,43 @@ from package_keeper.inputs.rules import (
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
 
 
-CHOOSING = tuple(name for name in RULE_INPUTS if name not in ("partial-match", "age-of", "keep-latest-per"))
-"""The inputs that choose something by themselves; the others say how."""
-
+_CHOOSING = tuple(name for name in RULE_INPUTS if name not in ("partial-match", "age-of", "keep-latest-per"))
+"""The inputs that select or keep something by themselves. The others only change how those work."""
 
 _KEEP_LISTS = ("keep-tags", "keep-versions", "keep-digests", "keep-used-in")
-_SELECTING = frozenset((*CHOOSING, *_KEEP_LISTS, "policy"))
+_SELECTING = frozenset((*_CHOOSING, *_KEEP_LISTS, "policy"))
 _DECIDING = frozenset((*COUNT_INPUTS, "partial-match", "keep-tags", "keep-versions", "keep-digests"))
+"""The inputs that decide what a deletion keeps; `list` without a policy decides nothing."""
 
 
 def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[list[str], list[str]]:
-    """Find all problems and warnings. `given` are the inputs that say something else than their default.
+    """Find the problems and warnings that concern more than one input.
 
-    `wrong` are those that have a problem of their own: what cannot be read is not the same as missing.
-
-    What concerns a single rule is checked where it is read (`rule_reading.rule_problems`), as rules of a policy are.
+    `given` are the inputs that differ from their defaults. `wrong` are those with a problem of their own: a wrong value
+    is not reported as missing too. `rules.rule_problems` checks what concerns a single rule.
     """
     problems: list[str] = []
     warnings: list[str] = []
-    for name in sorted(given, key=list(INPUTS_BY_NAME).index):
+    for name in (name for name in INPUTS_BY_NAME if name in given):
         if name == "dry-run" and not settings.operation.writes:
-            # what is no operation at all is a problem already
-            problems += [] if "operation" in wrong else [_writes_nothing(settings, given)]
-            continue
-        problem, warning = _without_effect(settings, name)
-        problems += problem
-        warnings += warning
-    problems += _scope(settings)
-    problems += _selection(settings, given, wrong)
+            # a wrong operation is a problem already
+            problems += [] if "operation" in wrong else [_dry_run_problem(settings, given)]
+        elif settings.operation not in INPUTS_BY_NAME[name].operations:
+            text = _no_effect_on_operation(settings.operation, name)
+            (problems if _is_refused(settings.operation, name) else warnings).append(text)
+        elif text := no_effect_on_types(name, settings.package_types):
+            problems.append(f"{name}: {text}")
+    problems += _owner_problems(settings)
+    problems += _package_problems(settings)
+    problems += _selection_problems(settings, given, wrong)
     kept, types = settings.rules.lists.versions, set(settings.package_types)
     problems += version_problems("keep-versions", kept, types, tags="keep-tags")
     warnings += _warnings(settings, given)
     return problems, warnings
 
 
-def _writes_nothing(settings: Settings, given: set[str]) -> str:
-    """The problem with an explicit `dry-run: false`: somebody means to write, and this operation does not."""
+def _dry_run_problem(settings: Settings, given: set[str]) -> str:
+    """The problem with `dry-run: false` on an operation that writes nothing, with what the user probably meant."""
     operation = "explain" if settings.explains and "policy" not in given else settings.operation
     match settings.operation:
         case Operation.VERIFY:
@@ -85,110 +102,112 @@ def _writes_nothing(settings: Settings, given: set[str]) -> str:
     return f"dry-run: 'false': the operation {operation} writes nothing; write {meant}dry-run: true"
 
 
-def with_warnings(settings: Settings, warnings: list[str]) -> Settings:
-    """The same settings, with what the user should know."""
-    return replace(settings, warnings=tuple(warnings))
+def _is_refused(operation: Operation, name: str) -> bool:
+    """Whether an input without effect is a problem: it would not protect what the user means to protect."""
+    return INPUTS_BY_NAME[name].narrows and operation.writes
 
 
-def _without_effect(settings: Settings, name: str) -> tuple[list[str], list[str]]:
-    definition = INPUTS_BY_NAME[name]
-    operation = settings.operation
-    if operation not in definition.operations:
-        text = f"{name}: has no effect on the operation {operation}"
-        if definition.narrows and operation.writes:
-            accepted = ", ".join(sorted(definition.operations))
-            return [f"{text}, so it would not restrict or protect anything; it is an input of: {accepted}"], []
-        return [], [text]
-    if definition.needs_tags and not any(kind.has_tags for kind in settings.package_types):
-        types = ", ".join(settings.package_types)
-        return [
-            f"{name}: has no effect on {types}, whose versions carry no tags; accepted for container and docker"
-        ], []
-    if definition.needs_images and PackageType.CONTAINER not in settings.package_types:
-        types = ", ".join(settings.package_types)
-        return [f"{name}: has no effect on {types}; only container versions form images"], []
-    return [], []
+def _no_effect_on_operation(operation: Operation, name: str) -> str:
+    text = f"{name}: has no effect on the operation {operation}"
+    if not _is_refused(operation, name):
+        return text
+    accepted = ", ".join(sorted(INPUTS_BY_NAME[name].operations))
+    return f"{text}, so it would not restrict or protect anything; it is an input of: {accepted}"
 
 
-def _scope(settings: Settings) -> Iterator[str]:
-    operation, packages, of_policy = settings.operation, settings.packages, settings.policy_packages
-    if not settings.owner and settings.owner_type != "authenticated-user":
+def _owner_problems(settings: Settings) -> Iterator[str]:
+    if not settings.owner and settings.owner_type is not WantedOwnerType.AUTHENTICATED_USER:
         yield "owner: empty; accepted is the login of the account that owns the packages"
     elif settings.owner and not _LOGIN.fullmatch(settings.owner):
         yield f"owner: '{settings.owner}' is not a login; accepted is the name of an account alone, such as acme"
+
+
+def _package_problems(settings: Settings) -> Iterator[str]:
+    operation, packages = settings.operation, settings.packages
     if settings.undo:
+        # the receipt names the packages
         return
-    includes = any(patterns is not None and patterns.includes for patterns in (packages, of_policy))
-    if operation.writes and not includes:
+    lists = [patterns for patterns in (packages, settings.policy_packages) if patterns is not None]
+    if operation.writes and not any(patterns.includes for patterns in lists):
         yield (
             f"package: {operation} needs at least one entry that includes a package;"
             " name packages, or write * for all of them"
         )
-        return
-    if packages is None:
-        return
-    if operation is Operation.DELETE_PACKAGE:
-        for pattern in packages.includes:
-            if not pattern.is_exact and pattern.text != "*":
-                yield f"package: '{pattern.text}': delete-package takes exact names, or * for all"
-    if operation is Operation.RESTORE_PACKAGE:
-        for pattern in packages.entries:
-            if not pattern.is_exact:
-                yield f"package: '{pattern.text}': restore-package takes exact names, as deleted packages have no list"
+    elif packages is not None and operation is Operation.DELETE_PACKAGE:
+        yield from (
+            f"package: '{pattern.text}': delete-package takes exact names, or * for all"
+            for pattern in packages.includes
+            if not pattern.is_exact and pattern.text != "*"
+        )
+    elif packages is not None and operation is Operation.RESTORE_PACKAGE:
+        yield from (
+            f"package: '{pattern.text}': restore-package takes exact names, as deleted packages have no list"
+            for pattern in packages.entries
+            if not pattern.is_exact
+        )
 
 
-def _selection(settings: Settings, given: set[str], wrong: set[str]) -> Iterator[str]:
+def _selection_problems(settings: Settings, given: set[str], wrong: set[str]) -> Iterator[str]:
     rules, operation = settings.rules, settings.operation
     if operation not in (Operation.LIST, Operation.DELETE, Operation.RESTORE):
         return
     if settings.undo:
         clashing = sorted(given.intersection((*SELECTION_INPUTS, *AGE_INPUTS, "repository", "visibility")))
         if clashing:
-            yield f"undo: takes back everything in the receipt; remove {', '.join(clashing)}"
+            yield f"undo: restores everything in the receipt; remove {', '.join(clashing)}"
         return
-    if operation.writes and not rules.select_anything and wrong.isdisjoint(RULE_INPUTS):
+    if not rules.select_anything and wrong.isdisjoint(RULE_INPUTS):
+        yield from _nothing_selected(operation, explains=settings.explains)
+    if settings.explains and settings.deleted_state:
+        yield "state: 'deleted': deleted versions cannot be deleted again; explain looks at active versions"
+    if rules.raw:
+        yield from _raw_problems(rules, operation)
+
+
+def _nothing_selected(operation: Operation, *, explains: bool) -> Iterator[str]:
+    if operation.writes:
+        accepted = [name for name in _CHOOSING if operation in INPUTS_BY_NAME[name].operations]
+        accepted.append("or a policy" if operation is Operation.DELETE else "or undo")
         yield (
             f"{operation}: no selection, age or count is given, and an empty selection must not mean everything;"
-            f" give one of {', '.join(name for name in CHOOSING if operation in INPUTS_BY_NAME[name].operations)}"
-            + (", or a policy" if operation is Operation.DELETE else ", or undo")
-            + " (versions: * is everything, said explicitly)"
+            f" give one of {', '.join(accepted)} (write versions: * for everything)"
         )
-    if settings.explains and not rules.select_anything and wrong.isdisjoint(RULE_INPUTS):
+    if explains:
         yield "explain: nothing to explain without a policy, a selection, an age or a count"
-    if settings.explains and settings.deleted_state:
-        yield "state: 'deleted': what is deleted already cannot be deleted; rules are explained for active versions"
-    if not rules.raw:
-        return
+
+
+def _raw_problems(rules: Rules, operation: Operation) -> Iterator[str]:
     selection = rules.inputs.selection
-    if rules.judge_health:
-        yield "condition: images: raw knows no images, so none has a condition; remove one of them"
+    if rules.depend_on_health:
+        yield "condition: has no meaning with images: raw, which does not look at images; remove one of them"
     if operation.writes and (rules.is_policy or (selection.version_ids is None and selection.versions is None)):
-        yield "images: 'raw' is accepted only with version-ids or versions, which name what may be torn out of an image"
+        yield "images: 'raw' is accepted only with version-ids or versions, which name the versions to write"
 
 
 def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
-    rule = settings.rules.inputs
-    if settings.operation is Operation.LIST and not settings.explains:
-        idle = [name for name in INPUTS_BY_NAME if name in given and name in _DECIDING]
-        if idle:
-            yield (
-                f"{', '.join(idle)}: has no effect on list, which decides nothing without a policy; explain on the"
-                " command line, or delete as a dry run, shows what stays"
-            )
-    if "partial-match" in given and not rule.selection.judges_tags and settings.operation is Operation.DELETE:
+    rule, operation = settings.rules.inputs, settings.operation
+    idle = [name for name in INPUTS_BY_NAME if name in given and name in _DECIDING]
+    if idle and operation is Operation.LIST and not settings.explains:
+        yield (
+            f"{', '.join(idle)}: has no effect on list, which decides nothing without a policy; explain on the"
+            " command line, or delete as a dry run, shows what stays"
+        )
+    if "partial-match" in given and not rule.selection.matches_tags and operation is Operation.DELETE:
         yield "partial-match: has no effect without tags, semver, prerelease or gone"
-    if "age-of" in given and not (
-        rule.age.is_given or rule.counts.is_given or rule.selection.where or settings.query or settings.guards.limit
-    ):
+    uses_age = (rule.age.is_given, rule.counts.is_given, rule.selection.where, settings.query, settings.guards.limit)
+    if "age-of" in given and not any(uses_age):
         yield "age-of: has no effect without an age, a count, where or a limit"
-    if settings.rules.raw and not settings.undo and settings.operation is Operation.DELETE:
-        if PackageType.CONTAINER in settings.package_types:
-            yield (
-                "images: raw: versions are deleted without looking at what they belong to; an image that holds one of"
-                " them can no longer be pulled whole"
-            )
-        else:
-            yield "images: raw has an effect on containers only"
+    if settings.rules.raw and not settings.undo and operation is Operation.DELETE:
+        yield _raw_warning(settings.package_types)
+
+
+def _raw_warning(types: tuple[PackageType, ...]) -> str:
+    if PackageType.CONTAINER not in types:
+        return "images: raw has an effect on containers only"
+    return (
+        "images: raw: versions are deleted even when an image needs them; such an image can no longer be pulled"
+        " completely"
+    )
 
 
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
@@ -197,10 +216,7 @@ _REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?(?!\.\.?$)[A-Za-z0-9_.
 
 @dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """What stands in the files that inputs name: the text of the policy.
-
-    It is `None` when the file could not be read, which is a problem of its own.
-    """
+    """The text of the policy file; `None` when there is none, or when it could not be read."""
 
     policy: str | None = None
 
@@ -214,41 +230,59 @@ def parse_settings(
     files: InputFiles | None = None,
     explains: bool = False,
 ) -> Settings:
-    """Read the inputs of one run.
+    """Parse the inputs of one run.
 
-    `texts` maps input names to what was written; missing and empty mean the default, which `defaults` (from the
-    runner's environment) may give. `problems` are those that the door found already. Raises `BadInput` with all.
+    `texts` are the texts of the inputs by name; a missing or empty one means its default, first of `defaults` (from the
+    environment), then of its definition. `problems` are those found earlier. Ages are relative to `now`. Raises
+    `BadInput` with all problems.
     """
-    reader = _Parser(texts, list(problems or []), now=now, defaults=defaults)
-    return reader.settings(files or InputFiles(), explains=explains)
+    reader = _Parser(texts, list(problems or []), defaults=defaults)
+    return reader.settings(files or InputFiles(), now=now, explains=explains)
+
+
+def parse_report_options(request: Request) -> ReportOptions:
+    """Parse how a run reports. Never fails: a wrong value is its default here, and a problem in `parse_settings`."""
+    return _report_options(_Parser(request.texts, [], defaults=request.defaults), request.output_format)
+
+
+def _report_options(values: "_Parser", output_format: OutputFormat) -> ReportOptions:
+    return ReportOptions(
+        token=values.token(),
+        log_level=values.choice("log-level", LogLevel),
+        summary=values.boolean("summary"),
+        output_file=values.text("output-file"),
+        output_format=output_format,
+    )
 
 
 class _Parser(Values):
-    """Reads one input after the other and collects the problems."""
+    """Parses the inputs of a run."""
 
-    def settings(self, files: InputFiles, *, explains: bool) -> Settings:
-        operation = Operation(self.choice("operation") or Operation.LIST)
+    def settings(self, files: InputFiles, *, now: datetime, explains: bool) -> Settings:
+        # for their problems only: the run has parsed them before
+        report = _report_options(self, OutputFormat.TABLE)
+        operation = self.choice("operation", Operation)
         types = tuple(PackageType(word) for word in self.words("package-type")) or (PackageType.CONTAINER,)
         owner = self.text("owner")
         restoring = operation is Operation.RESTORE
-        policy = self.policy(files, types)
+        policy = self.policy(files, types, now)
         query, tables = self.query()
-        deleted = self.choice("state") == "deleted" or restoring
+        deleted = self.choice("state", VersionState) is VersionState.DELETED or restoring
         settings = Settings(
             operation=operation,
-            token=self.token(),
+            token=report.token,
             owner=owner,
             owner_is_default=owner.lower() == self.defaults.get("owner", "").lower(),
-            owner_type=self.choice("owner-type"),
+            owner_type=self.choice("owner-type", WantedOwnerType),
             package_types=types,
             package_types_given=self.is_given("package-type"),
             packages=self.packages(self.text("package"), "package", owner, self.types_of_packages(types)),
             policy_packages=self.packages(policy.packages, policy.packages_label, owner, types) if policy else None,
             repository=self.repository(),
-            visibility=self.choice("visibility"),
+            visibility=self.choice("visibility", Visibility),
             api_url=self.url("api-url"),
             registry_url=self.registry_url(),
-            rules=self.rules(policy, types, deleted=deleted, restoring=restoring),
+            rules=self.rules(policy, types, now=now, deleted=deleted, restoring=restoring),
             explains=explains or (policy is not None and operation is Operation.LIST),
             query=query,
             query_tables=tables,
@@ -257,25 +291,22 @@ class _Parser(Values):
             guards=Guards(
                 limit=self.number("limit"),
                 max_delete_percent=self.number("max-delete-percent", most=100),
-                on_last_version=OnLastVersion(self.choice("on-last-version") or OnLastVersion.KEEP),
+                on_last_version=self.choice("on-last-version", OnLastVersion),
             ),
-            polite=self.choice("pace") == "polite",
-            time_limit=self.seconds("time-limit"),
-            if_missing=self.choice("if-missing"),
-            fail_on=self.choice("fail-on"),
+            polite=self.choice("pace", Pace) is Pace.POLITE,
+            time_limit=self.seconds("time-limit", now),
+            if_missing=self.choice("if-missing", IfMissing),
+            fail_on=self.choice("fail-on", FailOn),
             receipt=self.text("receipt"),
             undo=self.text("undo"),
             manifest_cache=self.text("manifest-cache"),
-            summary=self.boolean("summary"),
-            log_level=self.choice("log-level"),
-            warnings=(),
         )
         given = {name for name in INPUTS_BY_NAME if self.is_given(name)}
         problems, warnings = cross_checks(settings, given, {problem.partition(":")[0] for problem in self.problems})
         problems = [*self.problems, *problems]
         if problems:
             raise BadInput(list(dict.fromkeys(problems)))
-        return with_warnings(settings, warnings)
+        return replace(settings, warnings=tuple(warnings))
 
     def token(self) -> Secret:
         text = self.text("token")
@@ -294,7 +325,7 @@ class _Parser(Values):
     def url(self, name: str) -> str:
         text = self.text(name).rstrip("/")
         if text and not _is_base_url(text):
-            # a URL with credentials in it must not end up in a log
+            # credentials in a URL must not be logged
             shown = re.sub(r"//[^/@]*@", "//***@", text)
             self.problem(name, shown, "is not a URL such as https://api.github.com or https://HOST/api/v3")
         return text
@@ -306,7 +337,7 @@ class _Parser(Values):
         return text
 
     def types_of_packages(self, types: tuple[PackageType, ...]) -> tuple[PackageType, ...]:
-        """The types that names of packages may be of: a receipt may hold all, unless types are given."""
+        """The package types that names are checked against: with `undo` all, unless types are given."""
         return tuple(PackageType) if self.text("undo") and not self.is_given("package-type") else types
 
     def packages(self, text: str, label: str, owner: str, types: tuple[PackageType, ...]) -> Patterns | None:
@@ -321,10 +352,10 @@ class _Parser(Values):
                 self.problems.append(f"{label}: '{entry}' names no package; write its name behind the owner")
             entries.append(_PREFIX.sub(r"\1", entry) if prefix else entry)
         patterns, problems = parse_patterns(
-            "\n".join(entries), ignore_case=True, objection=lambda pattern: package_problem(pattern, types)
+            "\n".join(entries), ignore_case=True, problem_of=lambda pattern: package_problem(pattern, types)
         )
         if not entries and text.strip():
-            self.problems.append(f"{label}: has no entry, and must not come to mean everything")
+            self.problems.append(f"{label}: has no entry; an empty list must not mean everything")
         self.problems += [f"{label}: {problem}" for problem in problems]
         return patterns
 
@@ -344,42 +375,37 @@ class _Parser(Values):
             self.problem("query", text, f"is not accepted: {problem}")
             return text, frozenset()
 
-    def policy(self, files: InputFiles, types: tuple[PackageType, ...]) -> "Policy | None":
+    def policy(self, files: InputFiles, types: tuple[PackageType, ...], now: datetime) -> "Policy | None":
         file = self.text("policy")
         if not file:
             return None
         for name in RULE_INPUTS:
             if self.is_given(name):
                 self.problems.append(f"{name}: stands beside a policy, whose rules say this; remove one of them")
-        # imported here: YAML and schemas take longer than most of ours, and only a policy needs them
+        # imported only when needed: YAML and JSON Schema are slow to import
         from package_keeper.inputs.policy_file import Policy, read_policy  # noqa: PLC0415  # reason: start-up time
 
         if files.policy is None:
             return Policy()
-        return read_policy(file, files.policy, types=types, now=self.now, problems=self.problems)
+        return read_policy(file, files.policy, types=types, now=now, problems=self.problems)
 
     def rules(
-        self, policy: "Policy | None", types: tuple[PackageType, ...], *, deleted: bool, restoring: bool
+        self, policy: "Policy | None", types: tuple[PackageType, ...], *, now: datetime, deleted: bool, restoring: bool
     ) -> Rules:
-        rule = parse_rule(self, restoring=restoring)
+        rule = parse_rule(self, now=now, restoring=restoring)
         if policy is None:
             self.problems += rule_problems(rule, self, types=set(types), deleted=deleted)
         return Rules(
             rules=policy.rules or (rule,) if policy is not None else (rule,),
             is_policy=policy is not None,
-            now=self.now,
-            raw=self.choice("images") == "raw",
+            now=now,
+            raw=self.choice("images", ImagesMode) is ImagesMode.RAW,
             lists=KeepLists(
                 tags=self.patterns("keep-tags"),
                 versions=self.patterns("keep-versions"),
                 digests=self.digests("keep-digests"),
             ),
         )
-
-
-def unknown_input(name: str, shown: str) -> str:
-    """The problem with an input or option that does not exist; `name` is what was meant to be the input's name."""
-    return f"{shown}: there is no such input{nearest(name, INPUTS_BY_NAME)}"
 
 
 def _is_base_url(text: str) -> bool:

@@ -1,17 +1,16 @@
-"""Text ─▶ `Patterns`: the grammar of the contract ("Patterns"), with a problem for everything that is no pattern.
+"""Parses pattern lists into `Patterns`, and finds patterns that can never match.
 
 Entries stand on lines of their own or are separated by commas. A line that starts with `/` or `!/` is one entry, commas
-and all. `!` before an entry excludes.
+included. `!` in front of an entry excludes. README.md ("Patterns") describes the grammar.
 """
 
 import re
 import string
 import unicodedata
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from re import _constants as op  # type: ignore[attr-defined]  # reason: no stubs for this part of the standard library
-from re import _parser  # type: ignore[attr-defined]  # reason: no stubs for this part of the standard library
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import re2
@@ -19,10 +18,19 @@ import re2
 from package_keeper.model.packages import PackageType
 from package_keeper.policy.patterns import Pattern, Patterns
 
-_BEHIND_END = -1
+_Accepts = Callable[[str], bool]
+"""Whether one character is accepted."""
+
+_Places = frozenset[int]
+"""Places in a name where matching can go on: 0 is its beginning."""
+
+_Step = Callable[[_Places], _Places]
+"""A part of a regular expression: the places behind it, when it begins at any of the given ones."""
+
+_AFTER_END = -1
 """The place after `$`, where nothing more can follow."""
 
-Places = frozenset[int]
+_GLOB_PART = re.compile(r"\*|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,155 +45,214 @@ class NameForm:
     endless: bool = False
 
     def can_match(self, pattern: Pattern) -> bool:
-        """Whether some name of this form is accepted by `pattern`; `True` when that cannot be told."""
-        is_glob = pattern.expression is None
-        if is_glob and len(_GLOB_PART.sub(lambda found: "" if found[0] == "*" else "?", pattern.text)) > self.longest:
-            return False
-        source = f"^(?:{_glob_expression(pattern.text)})$" if is_glob else pattern.text[1:-1]
+        """Whether `pattern` accepts a name of this form; `True` when that is unknown."""
+        if pattern.expression is None:
+            return self._glob_can_match(pattern.text)
         try:
-            if "[[:" in source:
-                return True  # a class of RE2 that Python reads as something else
-            with warnings.catch_warnings():
-                # what Python may read otherwise one day, RE2 reads in its own way already
-                warnings.simplefilter("ignore")
-                tree = _parser.parse(source)
-            if tree.state.flags & ~re.UNICODE:
-                return True
+            step = _ExpressionParser(self, pattern.text[1:-1]).parse()
             starts = range(len(self.places) + (not self.endless))
-            return bool(_Walk(self).over(tree, frozenset(starts)))
-        except (re.error, _Unknown, OverflowError, RecursionError):
+            return bool(step(frozenset(starts)))
+        except (_Unknown, RecursionError):
             return True
+
+    def _glob_can_match(self, glob: str) -> bool:
+        parts = _GLOB_PART.findall(glob)
+        if sum(part != "*" for part in parts) > self.longest:
+            return False
+        reached = frozenset({0})
+        for part in parts:
+            if part == "*":
+                reached = frozenset(range(min(reached), self.end + 1)) if reached else reached
+            else:
+                reached = self.one(partial(fnmatchcase, pat=part), reached)
+        return self.end in reached
 
     @property
     def end(self) -> int:
         """The place where a name may end."""
         return len(self.places) - self.endless
 
-    def behind(self, place: int) -> int:
-        """The place behind `place`."""
-        return place if self.endless and place == self.end else place + 1
+    def one(self, accepts: _Accepts, starts: _Places) -> _Places:
+        """The places behind one character that is accepted."""
+        possible = {letters for letters in set(self.places) if any(map(accepts, letters))}
+        return frozenset(
+            start if self.endless and start == self.end else start + 1
+            for start in starts
+            if 0 <= start < len(self.places) and self.places[start] in possible
+        )
 
 
 class _Unknown(Exception):
-    """A construct that the walk does not know."""
+    """A construct of a regular expression that `_ExpressionParser` does not know."""
 
 
-_GLOB_PART = re.compile(r"\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_REPEAT = re.compile(r"(?:(?P<sign>[*+?])|\{(?P<low>\d+)(?P<comma>,(?P<high>\d*))?\})\??", re.ASCII)
+_GROUP = re.compile(r"\?(?::|P?<\w+>)")
+_CLASSES: dict[str, _Accepts] = {
+    "d": str.isdigit,
+    "w": lambda letter: letter.isalnum() or letter == "_",
+    "s": str.isspace,
+}
+_CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def _glob_expression(glob: str) -> str:
-    return _GLOB_PART.sub(lambda found: _translated(found[0]), glob)
+class _ExpressionParser:
+    """Parses a regular expression that RE2 has accepted, to find out which places of a name it can reach.
 
+    It knows what people write in pattern lists, and raises `_Unknown` for everything else.
+    """
 
-def _translated(part: str) -> str:
-    """One part of a glob as a regular expression, read as fnmatch reads it."""
-    if part in "*?":
-        return {"*": ".*", "?": "."}[part]
-    if len(part) == 1:
-        return re.escape(part)
-    # a class is negated by !, and neither ^ nor a backslash is special in it
-    inside = part[1:-1].replace("\\", "\\\\")
-    if inside.startswith("!"):
-        return f"[^{inside[1:]}]"
-    return f"[\\{inside}]" if inside.startswith("^") else f"[{inside}]"
-
-
-class _Walk:
-    """A walk over the places of one form."""
-
-    def __init__(self, form: NameForm) -> None:
+    def __init__(self, form: NameForm, source: str) -> None:
         self._form = form
+        self._source = source
+        self._at = 0
 
-    def over(self, nodes: Iterable[Any], starts: Places) -> Places:
-        """The places after `nodes` when they start at any of `starts`."""
-        for opcode, argument in nodes:
-            if not starts:
-                return starts
-            starts = self._step(opcode, argument, starts)
-        return starts
+    def parse(self) -> _Step:
+        step = self._alternatives()
+        if self._peek():
+            raise _Unknown
+        return step
 
-    def _step(self, opcode: Any, argument: Any, starts: Places) -> Places:
-        if opcode is op.LITERAL:
-            return self._one(lambda letter: letter == chr(argument), starts)
-        if opcode is op.NOT_LITERAL:
-            return self._one(lambda letter: letter != chr(argument), starts)
-        if opcode is op.ANY:
-            return self._one(bool, starts)
-        if opcode is op.IN:
-            return self._one(lambda letter: _member(argument, letter), starts)
-        if opcode in (op.MAX_REPEAT, op.MIN_REPEAT):
-            return self._repeat(argument, starts)
-        if opcode is op.SUBPATTERN:
-            return self._group(argument, starts)
-        if opcode is op.BRANCH:
-            return frozenset().union(*(self.over(branch, starts) for branch in argument[1]))
-        if opcode is op.AT:
-            return self._at(argument, starts)
-        raise _Unknown(opcode)
+    def _alternatives(self) -> _Step:
+        branches = [self._sequence()]
+        while self._take("|"):
+            branches.append(self._sequence())
+        return lambda starts: frozenset[int]().union(*(branch(starts) for branch in branches))
 
-    def _one(self, accepts: Callable[[str], bool], starts: Places) -> Places:
-        form = self._form
-        return frozenset(
-            form.behind(start)
-            for start in starts
-            if 0 <= start < len(form.places) and any(map(accepts, form.places[start]))
-        )
+    def _sequence(self) -> _Step:
+        steps = []
+        while self._peek() not in ("", "|", ")"):
+            step = self._atom()
+            while found := _REPEAT.match(self._source, self._at):
+                self._at = found.end()
+                step = self._repeated(step, found)
+            steps.append(step)
 
-    def _repeat(self, argument: tuple[int, int, Any], starts: Places) -> Places:
-        low, high, body = argument
-        # after so many turns nothing new is reached
+        def walk(starts: _Places) -> _Places:
+            for step in steps:
+                starts = step(starts)
+            return starts
+
+        return walk
+
+    def _repeated(self, step: _Step, found: re.Match[str]) -> _Step:
+        # more repetitions than places reach nothing new
         most = len(self._form.places) + 1
-        reached = starts
-        for _ in range(min(low, most)):
-            reached = self.over(body, reached)
-        everything = reached
-        for _ in range(min(high, most) - min(low, most)):
-            reached = self.over(body, reached) - everything
-            if not reached:
-                break
-            everything |= reached
-        return everything
+        if sign := found["sign"]:
+            low, high = int(sign == "+"), 1 if sign == "?" else most
+        else:
+            low = min(int(found["low"]), most)
+            high = low if not found["comma"] else min(int(found["high"] or most), most)
 
-    def _group(self, argument: tuple[Any, int, int, Any], starts: Places) -> Places:
-        _, added_flags, removed_flags, body = argument
-        if added_flags or removed_flags:
-            raise _Unknown(op.SUBPATTERN)
-        return self.over(body, starts)
+        def walk(starts: _Places) -> _Places:
+            reached = starts
+            for _ in range(low):
+                reached = step(reached)
+            everything = reached
+            for _ in range(high - low):
+                reached = step(reached) - everything
+                everything |= reached
+                if not reached:
+                    break
+            return everything
 
-    def _at(self, argument: Any, starts: Places) -> Places:
-        if argument in (op.AT_BEGINNING, op.AT_BEGINNING_STRING):
-            return starts & {0}
-        if argument in (op.AT_END, op.AT_END_STRING):
-            return frozenset({_BEHIND_END}) if starts & {self._form.end, _BEHIND_END} else frozenset()
-        return starts
+        return walk
+
+    def _atom(self) -> _Step:
+        match self._next():
+            case ".":
+                return self._one(bool)
+            case "^":
+                return self._begin
+            case "$":
+                return self._end
+            case "(":
+                return self._group()
+            case "[":
+                return self._one(self._class())
+            case "\\" if self._peek() in ("A", "z", "b", "B"):
+                # word boundaries need no character; where they are does not matter here
+                return {"A": self._begin, "z": self._end}.get(self._next(), lambda starts: starts)
+            case "\\":
+                return self._one(_accepts(self._escaped()))
+            case letter:
+                return self._one(_accepts(letter))
+
+    def _one(self, accepts: _Accepts) -> _Step:
+        return lambda starts: self._form.one(accepts, starts)
+
+    def _begin(self, starts: _Places) -> _Places:
+        return starts & {0}
+
+    def _end(self, starts: _Places) -> _Places:
+        return frozenset({_AFTER_END}) if starts & {self._form.end, _AFTER_END} else frozenset()
+
+    def _group(self) -> _Step:
+        if self._peek() == "?":
+            opening = _GROUP.match(self._source, self._at)
+            if opening is None:
+                raise _Unknown
+            self._at = opening.end()
+        step = self._alternatives()
+        if not self._take(")"):
+            raise _Unknown
+        return step
+
+    def _class(self) -> _Accepts:
+        """A class in brackets, after its opening bracket."""
+        negated = self._take("^")
+        members = [self._member()]
+        while not self._take("]"):
+            members.append(self._member())
+        return lambda letter: any(accepts(letter) for accepts in members) is not negated
+
+    def _member(self) -> _Accepts:
+        if self._source.startswith("[:", self._at):
+            raise _Unknown
+        low = self._class_character()
+        if self._peek() != "-" or self._source[self._at + 1 : self._at + 2] == "]":
+            return _accepts(low)
+        self._next()
+        high = self._class_character()
+        if not isinstance(low, str) or not isinstance(high, str):
+            raise _Unknown
+        return lambda letter: low <= letter <= high
+
+    def _class_character(self) -> str | _Accepts:
+        letter = self._next()
+        return self._escaped() if letter == "\\" else letter
+
+    def _escaped(self) -> str | _Accepts:
+        """What an escape means, after its backslash: a character, or a class of characters."""
+        letter = self._next()
+        if accepts := _CLASSES.get(letter.lower()):
+            return accepts if letter.islower() else lambda each: not accepts(each)
+        if letter in _CONTROLS:
+            return _CONTROLS[letter]
+        if letter.isalnum() or not letter.isascii():
+            raise _Unknown
+        return letter
+
+    def _peek(self) -> str:
+        return self._source[self._at : self._at + 1]
+
+    def _take(self, letter: str) -> bool:
+        """Whether `letter` comes next; it is read then."""
+        if self._peek() != letter:
+            return False
+        self._at += 1
+        return True
+
+    def _next(self) -> str:
+        letter = self._peek()
+        if not letter:
+            raise _Unknown
+        self._at += 1
+        return letter
 
 
-def _member(items: Sequence[tuple[Any, Any]], letter: str) -> bool:
-    negate = bool(items) and items[0][0] is op.NEGATE
-    found = any(_is_item(item, letter) for item in items)
-    return found is not negate
-
-
-def _is_item(item: tuple[Any, Any], letter: str) -> bool:
-    opcode, argument = item
-    if opcode is op.NEGATE:
-        return False
-    if opcode is op.LITERAL:
-        return bool(chr(argument) == letter)
-    if opcode is op.RANGE:
-        return bool(argument[0] <= ord(letter) <= argument[1])
-    if opcode is op.CATEGORY:
-        classes = {
-            op.CATEGORY_DIGIT: letter.isdigit(),
-            op.CATEGORY_NOT_DIGIT: not letter.isdigit(),
-            op.CATEGORY_WORD: letter.isalnum() or letter == "_",
-            op.CATEGORY_NOT_WORD: not (letter.isalnum() or letter == "_"),
-            op.CATEGORY_SPACE: False,
-            op.CATEGORY_NOT_SPACE: True,
-        }
-        if argument in classes:
-            return classes[argument]
-    raise _Unknown(opcode)
+def _accepts(wanted: str | _Accepts) -> _Accepts:
+    return (lambda letter: letter == wanted) if isinstance(wanted, str) else wanted
 
 
 _WORD = frozenset(string.ascii_letters + string.digits + "_")
@@ -222,7 +289,7 @@ _PACKAGES = {
     PackageType.RUBYGEMS: _of(_PLAIN),
     PackageType.MAVEN: _of(_PLAIN),
 }
-"""NuGet takes letters of every script."""
+"""NuGet has no entry, because its names may have letters of every script."""
 
 _LOOKS = {
     "tag": "a tag has up to 128 letters (a-z, A-Z), digits, _ . and -, and does not begin with . or -",
@@ -237,7 +304,7 @@ def tag_problem(pattern: Pattern) -> str:
 
 
 def version_problem(pattern: Pattern, types: Iterable[PackageType], tags: str) -> str:
-    """Why no version of these types can have a name that matches; `tags` is the input for tags."""
+    """Why no version name of these types can match; empty when one can. `tags` is the input to suggest for tags."""
     wanted = tuple(types)
     if any(_VERSIONS[kind].can_match(pattern) for kind in wanted):
         return ""
@@ -250,7 +317,7 @@ def version_problem(pattern: Pattern, types: Iterable[PackageType], tags: str) -
 
 
 def package_problem(pattern: Pattern, types: Iterable[PackageType]) -> str:
-    """Why no package of these types can have a name that matches."""
+    """Why no package name of these types can match; empty when one can."""
     wanted = tuple(types)
     if any(kind not in _PACKAGES or _PACKAGES[kind].can_match(pattern) for kind in wanted):
         return ""
@@ -263,7 +330,7 @@ def _problem(what: str, pattern: Pattern, types: tuple[PackageType, ...] = ()) -
 
 
 def _hint(what: str, pattern: Pattern) -> str:
-    """What the user meant, as far as it shows."""
+    """A suggestion what to write instead, if the pattern shows what the user meant."""
     if pattern.expression is not None:
         return ""
     if pattern.looks_like_expression:
@@ -282,7 +349,7 @@ def _hint(what: str, pattern: Pattern) -> str:
 def _options(*, ignore_case: bool) -> re2.Options:
     options = re2.Options()
     options.case_sensitive = not ignore_case
-    # the error comes back as an exception; RE2 would print it to stderr as well
+    # RE2 would also print errors to stderr, not only raise them
     options.log_errors = False
     return options
 
@@ -290,21 +357,21 @@ def _options(*, ignore_case: bool) -> re2.Options:
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What shows nothing, although Unicode does not call it a blank, a control or a format character."""
+"""Invisible characters that Unicode does not class as blank, control or format characters."""
 
 _JOINED_EXPRESSIONS = re.compile(r"/\s*,\s*!?/")
 
 
 class PatternProblem(ValueError):
-    """One entry is no pattern; the message names it and says what is accepted."""
+    """An entry is not a pattern; the message says why and what is accepted."""
 
 
 def parse_patterns(
-    text: str, *, ignore_case: bool = False, objection: Callable[[Pattern], str] = lambda _: ""
+    text: str, *, ignore_case: bool = False, problem_of: Callable[[Pattern], str] | None = None
 ) -> tuple[Patterns | None, list[str]]:
-    """Read a pattern list: the patterns (`None` when there is no entry at all) and all problems.
+    """Parse a pattern list into patterns (`None` without any entry) and all problems.
 
-    `objection` says why a pattern is wrong in this list, or nothing.
+    `problem_of` says why a pattern is wrong in this list; an empty string when it is not.
     """
     includes: list[Pattern] = []
     excludes: list[Pattern] = []
@@ -313,9 +380,11 @@ def parse_patterns(
         excluding = entry.startswith("!")
         try:
             pattern = _parse_entry(entry[1:] if excluding else entry, ignore_case=ignore_case)
-            _refuse(objection(pattern))
         except PatternProblem as problem:
             problems.append(f"'{entry}': {problem}")
+            continue
+        if problem_of and (why := problem_of(pattern)):
+            problems.append(f"'{entry}': {why}")
         else:
             (excludes if excluding else includes).append(pattern)
     if not includes and not excludes:
@@ -324,21 +393,16 @@ def parse_patterns(
 
 
 def split_entries(text: str) -> Iterator[str]:
-    """Split a list into entries, without blanks around them and without empty ones."""
+    """Split a list into its entries, without blanks around them. Empty entries are left out."""
     for line in text.splitlines():
         stripped = line.strip()
         entries = [stripped] if stripped.startswith(("/", "!/")) else stripped.split(",")
         yield from (entry.strip() for entry in entries if entry.strip())
 
 
-def _refuse(why: str) -> None:
-    if why:
-        raise PatternProblem(why)
-
-
 def _parse_entry(entry: str, *, ignore_case: bool) -> Pattern:
     if not entry:
-        raise PatternProblem("nothing stands after the exclamation mark")
+        raise PatternProblem("nothing follows the exclamation mark")
     if re.search(r"\s", entry):
         hint = "; write the entry without the dash in front" if entry.startswith("- ") else ""
         raise PatternProblem(
@@ -349,7 +413,7 @@ def _parse_entry(entry: str, *, ignore_case: bool) -> Pattern:
         if not character.isprintable() or _INVISIBLE.match(character):
             raise PatternProblem(f"an invisible character inside an entry (U+{ord(character):04X}); write it anew")
     if len(entry) > 1 and _is_quote(entry[0]) and _is_quote(entry[-1]):
-        raise PatternProblem(f"quotes around an entry belong to no name; write {entry[1:-1]}")
+        raise PatternProblem(f"quotes around an entry would be part of the name; write {entry[1:-1]}")
     if entry.startswith("/"):
         return Pattern(entry, expression=compile_expression(entry, ignore_case=ignore_case))
     if entry.startswith("!"):
@@ -363,7 +427,7 @@ def _is_quote(character: str) -> bool:
 
 
 def compile_expression(entry: str, *, ignore_case: bool = False) -> Any:
-    """Compile what stands between two slashes. Raises `PatternProblem`."""
+    """Compile a regular expression, written between two slashes. Raises `PatternProblem`."""
     if len(entry) < 2 or not entry.endswith("/"):
         raise PatternProblem("a regular expression stands between two slashes, alone on its line")
     if _JOINED_EXPRESSIONS.search(entry):
@@ -381,10 +445,10 @@ def compile_expression(entry: str, *, ignore_case: bool = False) -> Any:
 
 
 def _check_classes(glob: str) -> None:
-    """Refuse a bracket that would silently be a literal: a keep list would protect nothing."""
+    """Refuse an unclosed bracket or an empty range, which would match nothing and so protect nothing."""
     position = 0
     while (start := glob.find("[", position)) >= 0:
-        # as in every shell, a closing bracket directly after the opening one (or after its !) is a member
+        # as in a shell, a closing bracket right after [ or [! is a member
         first = start + (2 if glob[start + 1 : start + 2] == "!" else 1)
         end = glob.find("]", first + 1)
         if end < 0:

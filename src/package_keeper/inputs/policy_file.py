@@ -1,4 +1,7 @@
-"""The policy file (contract, "Policy file"): YAML ─▶ ordered rules, or all problems with line and path."""
+"""The policy file (docs/reference.md, "Policy file"): parses YAML into ordered rules.
+
+What is wrong is given as problems with line and path.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,12 +30,12 @@ _INPUT_OF = {
     "monthly": "keep-monthly",
     "yearly": "keep-yearly",
 }
-"""The inputs that the keys of `keep` are; all other keys have the names of theirs."""
+"""The inputs for the keys of `keep`. All other keys have the name of their input."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A policy as read. `packages` are the texts of its patterns, to be read like those of the input `package`."""
+    """A parsed policy. `packages` is the text of its patterns, in the form of the input `package`."""
 
     rules: tuple[Rule, ...] = ()
     packages: str = ""
@@ -40,7 +43,7 @@ class Policy:
 
 
 def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: datetime, problems: list[str]) -> Policy:
-    """Read the policy in `text`, which stands in `file`. What is wrong is added to `problems`."""
+    """Parse the policy in `text`, the content of `file`. Adds to `problems`."""
     try:
         document = read_yaml(text)
     except YamlProblem as problem:
@@ -56,7 +59,7 @@ def read_policy(file: str, text: str, *, types: tuple[PackageType, ...], now: da
 
 
 class _Reader:
-    """Reads one document. Also what stands beside something wrong is read, so that all problems are told at once."""
+    """Parses one document. It goes on after a wrong value, so that all problems are reported at once."""
 
     def __init__(self, document: Document, types: tuple[PackageType, ...], now: datetime) -> None:
         self.problems = document.problems
@@ -64,7 +67,7 @@ class _Reader:
         self._types = types
         self._now = now
         self._refused: set[Path] = set()
-        """Where the schema refused a value, and what holds such values: they are not read."""
+        """The paths of values that the schema refused, and of all that contain them. They are not parsed."""
 
     def read(self) -> tuple[Rule, ...]:
         for path, problem in schema_problems(schema("policy"), self._document):
@@ -94,25 +97,24 @@ class _Reader:
         texts = Values(
             {name: _text(value) for name, (value, _) in values.items()},
             self.problems,
-            now=self._now,
             labels={name: self._document.at(place) for name, (_, place) in values.items()},
         )
-        found = parse_rule(texts, name=str(rule.get("name") or "?"), keeps_all=rule.get("keep") == "all")
+        found = parse_rule(texts, now=self._now, name=str(rule.get("name") or "?"), keeps_all=rule.get("keep") == "all")
         self.problems += rule_problems(found, texts, types=set(self._types), deleted=False)
         self.problems += type_problems(texts, self._types)
         for name, text in texts.texts.items():
             if not any(split_entries(text)):
-                self.problems.append(f"{texts.label(name)}: has no entry, and must not come to mean everything")
+                self.problems.append(f"{texts.label(name)}: has no entry; an empty list must not mean everything")
         if not self._is_refused(path):
             as_meant = len(self.problems) == known
             self._contradictions(path, rule, found, as_meant=as_meant)
-            if as_meant and "partial-match" in values and not found.selection.judges_tags:
+            if as_meant and "partial-match" in values and not found.selection.matches_tags:
                 place = values["partial-match"][1]
                 self._problem(place, "has no effect without tags, semver, prerelease or gone")
         return found
 
     def _values(self, path: Path, rule: Mapping[str, Any]) -> dict[str, tuple[Any, Path]]:
-        """What a rule says, by the names of inputs, each with its path; what the schema refused is left out."""
+        """The values of a rule with their paths, by the names of inputs, without those that the schema refused."""
         found: list[tuple[str, Any, Path]] = []
         for part in ("match", "keep", "delete"):
             values = rule.get(part)
@@ -120,7 +122,7 @@ class _Reader:
                 found.append((_INPUT_OF.get(str(key), str(key)), value, (*path, part, key)))
         if "partial-match" in rule:
             if any(name == "partial-match" for name, _, _ in found):
-                self._problem((*path, "partial-match"), "stands in match too; once is enough")
+                self._problem((*path, "partial-match"), "is in match too; write it once")
             found.append(("partial-match", rule["partial-match"], (*path, "partial-match")))
         return {name: (value, place) for name, value, place in found if not self._is_refused(place)}
 
@@ -128,15 +130,15 @@ class _Reader:
         return path in self._refused
 
     def _contradictions(self, path: Path, rule: Mapping[str, Any], found: Rule, *, as_meant: bool) -> None:
-        """What a rule says that is not what its author can mean; where it is read `as_meant`, with no problem."""
+        """Add a problem for a rule that has no effect or selects everything. `as_meant`: it has no other problem."""
         keep, delete = rule.get("keep"), rule.get("delete")
         if isinstance(keep, dict) and not found.counts.is_given:
-            self._problem((*path, "keep"), "keeps nothing; write delete: all where that is meant")
+            self._problem((*path, "keep"), "keeps nothing; if you want that, write delete: all")
         elif as_meant and keep is None and isinstance(delete, dict) and not found.age.is_given:
-            self._problem((*path, "delete"), "names no age; write delete: all where that is meant")
+            self._problem((*path, "delete"), "has no age; if you want that, write delete: all")
         elif as_meant and keep is None and not found.selection.is_given and not found.age.is_given:
             self._problem(
-                (*path, "match"), "selects nothing on purpose, and must not mean everything (versions: '*' does)"
+                (*path, "match"), "selects nothing, which must not mean everything; write versions: '*' for everything"
             )
 
     def _problem(self, path: Path, text: str) -> None:
@@ -144,11 +146,11 @@ class _Reader:
 
 
 def _line_of(problem: str) -> int:
-    """The line that a problem begins with."""
+    """The number of the line that a problem names first."""
     number = re.match(r"line (\d+)", problem)
     return int(number[1]) if number else 0
 
 
 def _text(value: Any) -> str:
-    """A value as the text of an input: the entries of a list on lines of their own."""
+    """A value as the text of an input, with one line for each entry of a list."""
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,7 +1,8 @@
-"""Is what stands here an image? Asked of names that variables hide (docs/decisions/0020-hidden-image-names.md).
+"""Marks variables in texts, and decides by its surroundings whether a name with variables is an image.
 
-A name that is hidden as a whole may be any package, so it must be recognisable as an image: by a registry in front, by
-a tag or digest behind a path, by the key or the command before it, or by what its variables are called.
+A name that a variable hides completely may be any package. It counts as an image only with some evidence: a registry in
+front, a tag or digest behind a path, the key or command before it, or the names of its variables
+(docs/decisions/0020-hidden-image-names.md).
 """
 
 import re
@@ -10,24 +11,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LINE = "\ue000"
-"""A line that goes on in the middle of a word; there may or may not be a blank."""
+"""A line continuation in the middle of a word, where there may or may not be a blank."""
 
 JOIN = "\ue001"
-"""Strings that are joined, `"acme/" + name`: something unknown may stand between."""
+"""Joined strings, `"acme/" + name`, with unknown text between them."""
 
 ANY = "\ue002"
-"""A part of a value that is not known."""
+"""An unknown part of a value."""
 
 _FIRST = 0xE010
 _MOST = 0xF8FF - _FIRST
 _OTHER = "\uf8ff"
-"""Stands for all variables of a file that has more than there are characters."""
+"""The mark of all further variables of a file with more variables than marks."""
 
 MARK = "[\ue000-\uf8ff]"
-"""A class of all marks, for regular expressions."""
+"""The class of all marks, for regular expressions."""
 
 _GOES_ON = "\v"
-"""A line that goes on after a blank."""
+"""A line continuation after a blank."""
 
 _NO_TEXT = re.compile(f"{MARK}|\0")
 _OPEN_LINES = re.compile(r"[\\`^]\r?\n[ \t]{0,200}")
@@ -42,7 +43,7 @@ _JOINS = (
     re.compile(r"""\+[ \t]{0,3}["'`]|\.\.[ \t]{1,3}["'`]|~[ \t]{1,3}["'`]"""),
 )
 _VARIABLES = re.compile(
-    # what may be longer than a line
+    # these may be longer than a line
     r"\$\{\{[^{}]{0,1000}\}\}|\{\{[^{}]{0,1000}\}\}|\$\([^()]{0,1000}\)"
     r"|\$\{[^{}\n]*\}|\$\[[^\[\]\n]*\]|\$\$?(?:env:)?[A-Za-z_]\w*|\$[0-9@*]|\$\.[A-Za-z_][\w.]*"
     r"|#\{[^{}\n]*\}|\{%[^{}\n]*%\}|\{[A-Za-z_][\w.:!]*\}|\{\d{0,2}\}"
@@ -66,14 +67,14 @@ _WITHOUT_SIGN = (
     ),
 )
 _DEPTH = 8
-"""Variables in variables are marked so deep."""
+"""How deeply nested variables are marked."""
 
 
 @dataclass(frozen=True)
 class MarkedText:
-    """A text with a mark for each variable.
+    """A text with a mark in place of each variable.
 
-    `variables` gives what was written for a mark, which may hold marks itself; `values` what is known of it.
+    By mark, `variables` has the text of the variable, which may contain marks itself, and `values` its value, if known.
     """
 
     text: str
@@ -81,12 +82,12 @@ class MarkedText:
     values: dict[str, str]
 
     def lines(self, start: int, end: int) -> int:
-        """Count the line ends of the file between two places."""
+        """Count the line ends of the original file between two places."""
         return sum(self.text.count(each, start, end) for each in ("\n", _GOES_ON, LINE))
 
 
 def mark(text: str, value_of: Callable[[str], str | None]) -> MarkedText:
-    """Mark the variables of `text`. `value_of` gives the value of a variable that is known."""
+    """Mark the variables of `text`. `value_of` returns the value of a variable, or `None` when it is unknown."""
     marks: dict[str, str] = {}
 
     def mark_of(variable: str) -> str:
@@ -95,7 +96,7 @@ def mark(text: str, value_of: Callable[[str], str | None]) -> MarkedText:
     text = _joined(_without_escapes(text))
 
     def marked(found: re.Match[str]) -> str:
-        # the lines of the file are counted, also those in a variable
+        # keep the line ends inside the variable, so that lines are counted correctly
         return mark_of(found[0]) + _GOES_ON * (found[0].count("\n") + found[0].count(_GOES_ON))
 
     text = _VARIABLES.sub(marked, text)
@@ -120,7 +121,7 @@ def _without_escapes(text: str) -> str:
 def _open_line(found: re.Match[str]) -> str:
     if found.string[max(0, found.start() - 1) : found.start()] in (" ", "\t"):
         return _GOES_ON
-    # ` and ^ go on after a blank only
+    # ` and ^ continue a line only after a blank
     return LINE if found[0].startswith("\\") else found[0]
 
 
@@ -151,13 +152,13 @@ _NAME = frozenset(("github.event.repository.name",))
 
 
 def value_of(variable: str, *, login: str, repository: str) -> str | None:
-    """The value of a variable as written, or `None`. `repository` is empty when it may be any."""
+    """The value of a variable of GitHub Actions, or `None`. `repository` is empty when it is unknown."""
     form = _FORMS.fullmatch(variable)
     if form is None:
         return None
     word = next(each for each in form.group("expression", "shell", "plain", "windows", "pipeline") if each).lower()
     owner, _, name = repository.partition("/") if repository else (login, "/", ANY)
-    # in small or capital letters it is the same; cut or replaced it may be anything
+    # another case does not change the meaning; after other changes the value may be anything
     change = (form["change"] or "").replace(",,", "").replace("^^", "").replace("@L", "")
     if word in _REPOSITORY_WORDS:
         return {"": f"{owner}/{name}", "#*/": name, "##*/": name, "%/*": owner, "%%/*": owner}.get(change)
@@ -171,7 +172,7 @@ FIXED_REGISTRIES = re.compile(
     _OF_GITHUB.pattern + r"|(?:(?:index\.|registry-1\.)?docker\.io|quay\.io|mcr\.microsoft\.com|registry\.k8s\.io)",
     re.IGNORECASE | re.ASCII,
 )
-"""Registries in which the owner is what stands first."""
+"""Registries in which a name begins with the owner."""
 
 _REGISTRIES = re.compile(
     FIXED_REGISTRIES.pattern + r"|(?:[\w.-]*\.)?(?:gcr\.io|pkg\.dev|azurecr\.io|amazonaws\.com|ecr\.aws|jfrog\.io)"
@@ -224,32 +225,32 @@ _NAMED_PATH = re.compile(
 _LONGEST_HOST = 253
 _NEAR = 120
 _LINE = 1000
-"""So much of what stands before a place is looked at."""
+"""How many characters before a place are searched."""
 
 
 def is_registry(host: str, scheme: str) -> bool:
-    """Whether a host is known to be, or called, a registry; in an address of the web only GitHub's are."""
+    """Whether a host is a registry, as far as its name shows. In a URL (`scheme`) only GitHub's registries count."""
     registries = _OF_GITHUB if scheme else _REGISTRIES
     return len(host) <= _LONGEST_HOST and registries.fullmatch(host) is not None
 
 
 def are_called_image(variables: Sequence[str]) -> bool:
-    """Whether one of the variables is called an image."""
+    """Whether the name of a variable says that it is an image."""
     return any(_NAMED_IMAGE.search(each) and not _NAMED_OTHERWISE.search(each) for each in variables)
 
 
 def are_called_registry(variables: Sequence[str]) -> bool:
-    """Whether one of the variables is called a registry."""
+    """Whether the name of a variable says that it is a registry."""
     return any(_NAMED_REGISTRY.search(each) for each in variables)
 
 
 def is_called_path(variable: str) -> bool:
-    """Whether a variable holds the beginning of a path, or the address of a server."""
+    """Whether the name of a variable says that it is a path, or the address of a server."""
     return _NAMED_PATH.search(variable) is not None
 
 
 class Surroundings:
-    """What stands around the words of one text."""
+    """Answers questions about the text before and after a word."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -265,31 +266,31 @@ class Surroundings:
 
     @property
     def may_show_images(self) -> bool:
-        """Whether anything in the text may show that what follows is an image."""
+        """Whether the text has any key or tool that could announce an image."""
         return self._has_keys or self._has_tools
 
     def before(self, at: int, most: int = _NEAR) -> str:
-        """What stands before a place in its line, no more than `most`."""
+        """The text before a place in its line, at most `most` characters."""
         return self.text[max(0, at - most) : at].rpartition("\n")[2]
 
     def key_wants_image(self, at: int) -> bool:
-        """Whether a key, an instruction or an argument before the place wants an image."""
+        """Whether a key, an instruction or an argument before the place announces an image."""
         if not self._has_keys:
             return False
         before = self.before(at)
         if (before.rstrip(_OPENING).endswith(_ENDS_OF_KEYS) or "&" in before) and _KEY.search(before):
             return True
         if "FROM" in before and _FROM.search(before):
-            # a query of a database begins its lines so, too
+            # SQL has lines that begin with FROM, too
             return "select" not in self.text[max(0, at - 2 * _LINE) : at + 2 * _LINE].lower()
         is_repository = "epository" in before and _REPOSITORY.search(before) is not None
         if is_repository and _BESIDE_REPOSITORY.search(self.text, max(0, at - 200), at + 200):
-            # of images, and not of code
+            # a repository of images, not of code
             return True
         return _ITEM.fullmatch(before) is not None and self._is_under_image_key(at - len(before), before)
 
     def command_wants_image(self, at: int, variables: Sequence[str]) -> bool:
-        """Whether the place is that of an image in a command that works with images."""
+        """Whether an image belongs at the place, in a command of a tool that works with images."""
         before = self.before(at, _LINE) if self._has_tools else ""
         tool = _TOOL.search(before)
         if tool is None:
@@ -305,11 +306,11 @@ class Surroundings:
         )
 
     def is_volume(self, at: int) -> bool:
-        """Whether `FROM:TO` are folders of a container here, and no name and tag."""
+        """Whether `A:B` is a volume here, not a name and a tag."""
         return _VOLUME.search(self.before(at)) is not None
 
     def _is_under_image_key(self, line: int, before: str) -> bool:
-        """Whether the nearest line above that is indented less ends with a key for images."""
+        """Whether the nearest line above with less indentation ends with a key for images."""
         indent = _indent(before)
         above = self.text[max(0, line - _LINE) : line].split("\n")[:-1]
         for each in reversed(above):
@@ -323,13 +324,13 @@ class Surroundings:
 
 
 def _is_value(words: Sequence[str]) -> bool:
-    """Whether what follows is the value of an option."""
+    """Whether the next word is the value of an option."""
     option = words[-1] if words else ""
     return option.startswith("-") and "=" not in option and not _BOOLEAN.fullmatch(option)
 
 
 def _is_first_operand(arguments: str) -> bool:
-    """Whether nothing but options and their values stands in `arguments`."""
+    """Whether the next word is the first operand: `arguments` are only options and their values."""
     before = arguments.rstrip("\"'")
     if before and not before[-1].isspace():
         return False

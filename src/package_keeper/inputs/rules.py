@@ -1,7 +1,8 @@
-"""Texts ─▶ one rule: the selection, age and count inputs of a run, or those of one rule of a policy."""
+"""Parses one rule: the selection, age and count inputs of a run, or those of one rule of a policy."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.patterns import version_problem
@@ -30,29 +31,31 @@ SELECTION_INPUTS = (
 AGE_INPUTS = ("older-than", "newer-than", "age-of")
 COUNT_INPUTS = ("keep-latest", "keep-latest-per", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly")
 RULE_INPUTS = (*SELECTION_INPUTS, *AGE_INPUTS, *COUNT_INPUTS)
-"""All inputs that a policy stands instead of."""
+"""All inputs that a policy replaces."""
 
 
-def parse_rule(texts: Values, *, name: str = "", keeps_all: bool = False, restoring: bool = False) -> Rule:
-    """Read one rule; what is wrong is among the problems of `texts`, and left out of the rule."""
-    partial = texts.choice("partial-match")
+def parse_rule(
+    texts: Values, *, now: datetime, name: str = "", keeps_all: bool = False, restoring: bool = False
+) -> Rule:
+    """Parse one rule. A wrong value is left out of it, and is added to the problems of `texts`."""
+    partial = texts.choice("partial-match", PartialMatch)
     selection = Selection(
         version_ids=texts.ids("version-ids"),
         versions=texts.patterns("versions"),
         tags=texts.patterns("tags"),
-        tag_status=TagStatus(texts.choice("tag-status")),
+        tag_status=texts.choice("tag-status", TagStatus),
         semver=texts.semver_range("semver"),
-        prerelease=Prerelease(texts.choice("prerelease")),
+        prerelease=texts.choice("prerelease", Prerelease),
         gone=texts.gone("gone"),
         where=texts.sql("where", check_expression),
         conditions=_conditions(texts),
-        # in a policy only what is written stops an image at a rule that some of its tags match
-        partial_match=PartialMatch(partial) if not name or "partial-match" in texts.texts else None,
+        # in a policy, an image that matches partially goes on to the next rule unless partial-match is written
+        partial_match=partial if not name or "partial-match" in texts.texts else None,
     )
     age = Age(
-        timestamp=Timestamp(texts.choice("age-of") or (Timestamp.DELETED if restoring else Timestamp.UPDATED)),
-        older_than=texts.moment("older-than"),
-        newer_than=texts.moment("newer-than"),
+        timestamp=texts.choice("age-of", Timestamp, Timestamp.DELETED if restoring else Timestamp.UPDATED),
+        older_than=texts.moment("older-than", now),
+        newer_than=texts.moment("newer-than", now),
     )
     counts = Counts(
         latest=texts.number("keep-latest"),
@@ -66,7 +69,7 @@ def parse_rule(texts: Values, *, name: str = "", keeps_all: bool = False, restor
 
 
 def rule_problems(rule: Rule, texts: Values, *, types: AbstractSet[PackageType], deleted: bool) -> Iterator[str]:
-    """What contradicts itself, can select nothing, or protects nothing. `deleted` versions are the subject or not."""
+    """The contradictions in a rule. `deleted`: the run looks at deleted versions."""
     selection, age, label = rule.selection, rule.age, texts.label
     yield from _never_selected(rule, texts, types)
     if age.older_than is not None and age.newer_than is not None and age.older_than <= age.newer_than:
@@ -95,26 +98,27 @@ def _never_selected(rule: Rule, texts: Values, types: AbstractSet[PackageType]) 
             yield f"{texts.label(name)}: '!*' excludes everything, so nothing can be selected"
 
 
+def no_effect_on_types(name: str, types: tuple[PackageType, ...]) -> str:
+    """Why an input has no effect on any of the package types; empty when it has."""
+    definition = INPUTS_BY_NAME[name]
+    if definition.needs_tags and not any(kind.has_tags for kind in types):
+        return f"has no effect on {', '.join(types)}, whose versions carry no tags; accepted for container and docker"
+    if definition.needs_images and PackageType.CONTAINER not in types:
+        return f"has no effect on {', '.join(types)}; only container versions form images"
+    return ""
+
+
 def type_problems(texts: Values, types: tuple[PackageType, ...]) -> Iterator[str]:
-    """The inputs that are given and have no effect on any of `types`."""
-    shown = ", ".join(types)
+    """The inputs of a rule that are given and have no effect on any of `types`."""
     for name in texts.texts:
-        if name not in INPUTS_BY_NAME or not texts.is_given(name):
-            continue
-        definition = INPUTS_BY_NAME[name]
-        if definition.needs_tags and not any(kind.has_tags for kind in types):
-            yield (
-                f"{texts.label(name)}: has no effect on {shown}, whose versions carry no tags; accepted for container"
-                " and docker"
-            )
-        elif definition.needs_images and PackageType.CONTAINER not in types:
-            yield f"{texts.label(name)}: has no effect on {shown}; only container versions form images"
+        if name in INPUTS_BY_NAME and texts.is_given(name) and (why := no_effect_on_types(name, types)):
+            yield f"{texts.label(name)}: {why}"
 
 
 def version_problems(
     label: str, patterns: Patterns | None, types: AbstractSet[PackageType], *, tags: str
 ) -> Iterator[str]:
-    """The patterns on version names that no version of `types` can match; `tags` is the input for tags."""
+    """The patterns on version names that no version of `types` can match. `tags` is the input to suggest for tags."""
     for pattern in patterns.entries if patterns is not None else ():
         if why := version_problem(pattern, sorted(types), tags):
             yield f"{label}: '{pattern.text}' {why}"

@@ -1,4 +1,4 @@
-"""The JSON Schemas that ship with the program, and what is wrong with a document by one of them, in our words."""
+"""The JSON Schemas that ship with the program, and plain messages for what they find wrong in a document."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 SCHEMAS = ("policy", "receipt")
-"""What `package-keeper schema` can print."""
+"""The schemas that `package-keeper schema` can print."""
 
 _TYPES = {
     "object": "a mapping",
@@ -28,8 +28,8 @@ _TYPES = {
 
 
 def schema_text(name: str) -> str:
-    """The JSON Schema of a policy or of a line of a receipt, as it ships."""
-    # imported here, as all that only a policy needs: every run would wait for it
+    """The text of a JSON Schema: `policy`, or `receipt` for one line of a receipt."""
+    # imported only when needed, so that other runs start faster
     from importlib import resources  # noqa: PLC0415  # reason: start-up time
 
     return resources.files(__package__).joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
@@ -37,14 +37,14 @@ def schema_text(name: str) -> str:
 
 @cache
 def schema(name: str) -> Mapping[str, Any]:
-    """The same, read."""
+    """A JSON Schema, parsed."""
     found: Mapping[str, Any] = json.loads(schema_text(name))
     return found
 
 
 def schema_problems(wanted: Mapping[str, Any], document: "Document") -> "list[tuple[Path, str]]":
-    """What is wrong with `document`, each with the path of the value, in the order of the lines."""
-    # imported here: it takes longer than all of ours, and only a policy needs it
+    """The problems of `document`, each with the path of its value, in the order of the lines."""
+    # imported only when needed: slow to import, and only policies use it
     from jsonschema import Draft202012Validator  # noqa: PLC0415  # reason: start-up time
 
     found = [each for error in Draft202012Validator(wanted).iter_errors(document.value) for each in _said(error)]
@@ -81,7 +81,7 @@ def _wrong_value(value: Any, keyword: str, wanted: Any, message: str) -> str:
         case "anyOf":
             return f"one of {', '.join(key for each in wanted for key in each['required'])} is missing"
         case "minItems" | "minLength" | "minProperties":
-            return "is empty, and must not come to mean everything"
+            return "is empty, which must not mean everything"
         case "minimum" | "maximum":
             return f"{_shown(value)} is out of range"
         case _:
@@ -96,5 +96,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"the number {value} (text stands in quotes)"
+        return f"the number {value} (put text in quotes)"
     return f"'{value}'"

@@ -1,7 +1,7 @@
-"""Text ─▶ `SemverRange`: the range grammar that users of npm and Cargo know, with a problem for everything else.
+"""Parses SemVer ranges as npm and Cargo have them.
 
-Comparators separated by blanks hold together, `||` separates alternatives: `<2.0.0`, `>=1.2 <1.5`, `1.x`, `~1.4`,
-`^1.4.2`, `1.2 - 1.5`. A comma is refused: npm and Cargo would read it as "and", the lists of the other inputs as "or".
+Comparators separated by blanks must all hold, `||` separates alternatives: `<2.0.0`, `>=1.2 <1.5`, `1.x`, `~1.4`,
+`^1.4.2`, `1.2 - 1.5`. A comma is an error, because Cargo reads it as "and", and the lists of other inputs as "or".
 """
 
 import re
@@ -23,13 +23,13 @@ Bounds = tuple[Comparator, ...]
 
 
 class RangeProblem(ValueError):
-    """The text is no range; the message says why."""
+    """The text is not a range; the message says why."""
 
 
 def parse_range(text: str) -> SemverRange:
-    """Read a range. Raises `RangeProblem`."""
+    """Parse a range. Raises `RangeProblem`."""
     if "," in text:
-        raise RangeProblem("has a comma; comparators that hold together are separated by blanks, alternatives by ||")
+        raise RangeProblem("has a comma; separate comparators that must all hold with blanks, and alternatives with ||")
     alternatives = tuple(_alternative(part.strip()) for part in text.split("||"))
     if all(_is_empty(bounds) for bounds in alternatives):
         raise RangeProblem("can select nothing; its lower bound lies above its upper bound")
@@ -38,7 +38,7 @@ def parse_range(text: str) -> SemverRange:
 
 def _alternative(text: str) -> Bounds:
     if not text:
-        raise RangeProblem("has an empty alternative; * is every version, said explicitly")
+        raise RangeProblem("has an empty alternative; write * for every version")
     if hyphen := _HYPHEN.fullmatch(text):
         low, high = hyphen.groups()
         return (*_comparator(f">={low}"), *_comparator(f"<={high}"))
@@ -57,12 +57,12 @@ def _comparator(text: str) -> Bounds:
     try:
         exact = SemanticVersion.parse(version)
     except ValueError:
-        raise RangeProblem(f"is not accepted: '{text}' is no comparator with a version") from None
+        raise RangeProblem(f"is not accepted: '{text}' is not a comparator with a version") from None
     return _of_exact(operator, exact)
 
 
 def _numbers(text: str) -> list[int] | None:
-    """The numbers of a version that leaves some open; `None` when it is no such version."""
+    """The numbers of a partial version such as `1.x`; `None` when the text is not one."""
     found = _PARTIAL.fullmatch(text)
     if found is None:
         return None
@@ -103,7 +103,7 @@ def _of_exact(operator: str, version: SemanticVersion) -> Bounds:
 
 
 def _compatible_until(version: SemanticVersion, known: int) -> SemanticVersion:
-    """The end of `^`: the next change of the first number that is not zero, as far as the numbers are known."""
+    """The upper bound of `^`: the next change of the first number that is not zero. `known` numbers were written."""
     if version.major or known == 1:
         return _version([version.major + 1])
     if version.minor or known == 2:
@@ -122,7 +122,7 @@ def _version(numbers: Sequence[int]) -> SemanticVersion:
 
 
 def _is_empty(bounds: Bounds) -> bool:
-    """Whether two of the bounds leave nothing between them."""
+    """Whether two of the bounds exclude each other."""
     lows = [each for each in bounds if each.operator in (Operator.MORE, Operator.AT_LEAST, Operator.EQUAL)]
     highs = [each for each in bounds if each.operator in (Operator.LESS, Operator.AT_MOST, Operator.EQUAL)]
     closed = (Operator.AT_LEAST, Operator.AT_MOST, Operator.EQUAL)

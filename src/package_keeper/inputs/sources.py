@@ -1,7 +1,7 @@
-"""The two doors: where the texts of the inputs come from.
+"""The two sources of the inputs: the environment of the Action, and the command line.
 
-The Action's inputs arrive as `INPUT_<NAME>` in upper case with hyphens kept (docs/github-behaviour.md, "The Actions
-runner"); the command line's as options of the same names, made from the same definition.
+The runner passes an input of the Action as `INPUT_<NAME>`, in upper case with hyphens kept (docs/github-behaviour.md,
+"The Actions runner"). On the command line an input is an option of the same name.
 """
 
 import argparse
@@ -14,16 +14,15 @@ from typing import Any, Never
 from package_keeper import __version__
 from package_keeper.errors import BadInput
 from package_keeper.inputs.definitions import COMMAND_MEANINGS, INPUTS, INPUTS_BY_NAME, OPERATION_MEANINGS, Kind
-from package_keeper.inputs.parser import unknown_input
 from package_keeper.inputs.schemas import SCHEMAS, schema_text
 from package_keeper.inputs.values import NOT_UTF8, nearest, readable
-from package_keeper.settings import Operation
+from package_keeper.settings import Operation, OutputFormat
 
 EXPLAIN = "explain"
 
 _RUNNER_OWN = ("ENTRYPOINT", "ARGS")
 _NO_VALUE = "\0"
-"""Stands for the value that was not given; no argument of a process can be it."""
+"""The value of an option that was given without one. No argument of a process can contain it."""
 
 EXAMPLES = """\
 examples:
@@ -44,18 +43,25 @@ given. exit status: 0 done, 1 items failed, 2 bad input, 3 refused by a guard, 4
 
 @dataclass(kw_only=True)
 class Request:
-    """What came in through a door: the texts of the inputs, defaults from the environment, and problems so far."""
+    """What the user asked for, as text: `texts` by the names of the inputs, and `problems` found so far.
+
+    `defaults` come from the environment. `explains`: the command is `explain`, a `list` of every version with what
+    `delete` would decide about it.
+    """
 
     texts: dict[str, str]
     defaults: dict[str, str]
     problems: list[str] = field(default_factory=list)
-    output_format: str = "table"
+    output_format: OutputFormat = OutputFormat.TABLE
     explains: bool = False
-    """Whether the command is `explain`: a `list` of every version with the decision of a deletion."""
+
+    def text(self, name: str) -> str:
+        """The text of an input without blanks around it, or its default."""
+        return self.texts.get(name, "").strip() or self.defaults.get(name, "") or INPUTS_BY_NAME[name].default
 
 
 class ShowAndExit(Exception):
-    """`--help` or `--version`: print `text` and end well."""
+    """`--help`, `--version` or `schema`: print `text` and exit with status 0."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -63,7 +69,7 @@ class ShowAndExit(Exception):
 
 
 def from_action(environ: Mapping[str, str]) -> Request:
-    """Read the Action's inputs. An unknown `INPUT_…` is a problem: a misspelt keep list protects nothing."""
+    """Read the Action's inputs. An unknown `INPUT_…` is a problem, because a misspelt keep list protects nothing."""
     texts: dict[str, str] = {}
     problems: list[str] = []
     for variable, text in environ.items():
@@ -74,7 +80,7 @@ def from_action(environ: Mapping[str, str]) -> Request:
             continue
         known = name.lower()
         if known not in INPUTS_BY_NAME:
-            problems.append(unknown_input(name, known or variable))
+            problems.append(_unknown_input(name, known or variable))
         elif texts.get(known, text) != text:
             problems.append(f"{known}: given twice, in different capitals and with different values")
         else:
@@ -83,48 +89,55 @@ def from_action(environ: Mapping[str, str]) -> Request:
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
-    """Read the command line. Raises `ShowAndExit`, for `--help`, `--version` and `schema`, or `BadInput`."""
+    """Read the command line. Raises `ShowAndExit` for `--help`, `--version` and `schema`, and `BadInput`."""
     parser = _parser()
     if not arguments:
         raise ShowAndExit(parser.format_help())
-    problems: list[str] = []
     if arguments[0] == "schema" and not any(argument in ("-h", "--help") for argument in arguments):
         _show_schema(arguments[1:])
     parsed, unknown = parser.parse_known_args(_explicit_booleans(arguments))
-    problems += _unknown(unknown)
+    problems = _unknown(unknown)
     if parsed.token is not None:
-        problems.append("--token: a token on the command line is seen by others; set GH_TOKEN or GITHUB_TOKEN")
+        problems.append("--token: others can see a token on the command line; set GH_TOKEN or GITHUB_TOKEN")
     if not parsed.operation:
-        problems.append(f"the operation is missing; it stands first and is one of {', '.join(Operation)}")
+        problems.append(f"the operation is missing; it comes first and is one of {', '.join(Operation)}")
     explains = parsed.operation == EXPLAIN
     operation = Operation.LIST if explains else parsed.operation or ""
-    texts = {"operation": str(operation), "token": _token(environ)}
-    for definition in INPUTS:
-        values = getattr(parsed, definition.name, None)
-        if definition.name in ("operation", "token") or values is None:
-            continue
-        if _NO_VALUE in values:
-            problems.append(f"--{definition.name}: a value is missing after it")
-        elif len(set(values)) > 1 and not definition.is_list:
-            problems.append(f"--{definition.name}: given twice with different values: {' and '.join(values)}")
-        else:
-            texts[definition.name] = "\n".join(values) if definition.is_list else values[0]
-    formats = set(parsed.output_format or ["table"])
-    if len(formats) > 1 or not formats <= {"table", "json"}:
+    texts = {"operation": str(operation), "token": environ.get("GH_TOKEN", "") or environ.get("GITHUB_TOKEN", "")}
+    texts |= _option_texts(parsed, problems)
+    formats = set(parsed.output_format or [OutputFormat.TABLE])
+    if len(formats) > 1 or not formats <= set(OutputFormat):
         problems.append("--format: accepted is table or json")
     return _in_utf_8(
         Request(
             texts=texts,
             defaults=_environment_defaults(environ),
             problems=problems,
-            output_format="json" if "json" in formats else "table",
+            output_format=OutputFormat.JSON if OutputFormat.JSON in formats else OutputFormat.TABLE,
             explains=explains,
         )
     )
 
 
+def _option_texts(parsed: argparse.Namespace, problems: list[str]) -> dict[str, str]:
+    """The texts of the options that were given, by the names of their inputs; adds to `problems`."""
+    texts: dict[str, str] = {}
+    for definition in INPUTS:
+        name = definition.name
+        values = getattr(parsed, name, None)
+        if name in ("operation", "token") or values is None:
+            continue
+        if _NO_VALUE in values:
+            problems.append(f"--{name}: a value is missing after it")
+        elif len(set(values)) > 1 and not definition.is_list:
+            problems.append(f"--{name}: given twice with different values: {' and '.join(values)}")
+        else:
+            texts[name] = "\n".join(values) if definition.is_list else values[0]
+    return texts
+
+
 def _in_utf_8(request: Request) -> Request:
-    """The same request in UTF-8; bytes that are none are a problem, and could not even be reported."""
+    """Replace bytes that are not UTF-8, which no report could show, and add a problem for them."""
     problems = []
     for texts in (request.texts, request.defaults):
         for name, text in texts.items():
@@ -138,14 +151,21 @@ def _in_utf_8(request: Request) -> Request:
     return request
 
 
+def _unknown_input(name: str, shown: str) -> str:
+    """The problem with an input or option that does not exist, with the name that is nearest to `name`."""
+    return f"{shown}: there is no such input{nearest(name, INPUTS_BY_NAME)}"
+
+
 def _unknown(arguments: Sequence[str]) -> list[str]:
     problems: list[str] = []
     for argument in arguments:
         if argument.startswith("--"):
             option = argument[2:].partition("=")[0]
-            problems.append(unknown_input(option.removeprefix("no-"), f"--{option}"))
+            problems.append(_unknown_input(option.removeprefix("no-"), f"--{option}"))
         elif not problems or not problems[-1].startswith("--"):
-            problems.append(f"'{argument}': unexpected; the operation stands alone, everything else is an option")
+            problems.append(
+                f"'{argument}': unexpected; only the operation is an argument, everything else is an option"
+            )
     return problems
 
 
@@ -154,12 +174,14 @@ def _show_schema(arguments: Sequence[str]) -> Never:
     names = list(arguments) or ["policy"]
     if len(names) == 1 and names[0] in SCHEMAS:
         raise ShowAndExit(schema_text(names[0]))
-    # nothing else is asked for, so nothing else can be missing
     raise BadInput([f"schema: '{' '.join(names)}' is not one of {', '.join(SCHEMAS)}{nearest(names[0], SCHEMAS)}"])
 
 
 def _explicit_booleans(arguments: Sequence[str]) -> list[str]:
-    """Write `--dry-run`, `--dry-run true` and `--no-dry-run` as `--dry-run=…`, so that no option takes what follows."""
+    """Rewrite `--dry-run`, `--dry-run true` and `--no-dry-run` as `--dry-run=…`, for every boolean.
+
+    Otherwise argparse would take the argument after `--dry-run` as its value.
+    """
     booleans = {definition.name for definition in INPUTS if definition.kind is Kind.BOOLEAN}
     found: list[str] = []
     rest = list(arguments)
@@ -176,10 +198,6 @@ def _explicit_booleans(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _token(environ: Mapping[str, str]) -> str:
-    return environ.get("GH_TOKEN", "") or environ.get("GITHUB_TOKEN", "")
-
-
 def _environment_defaults(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         "owner": environ.get("GITHUB_REPOSITORY_OWNER", ""),
@@ -188,7 +206,7 @@ def _environment_defaults(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Show(argparse.Action):
-    """Like argparse's own help and version actions, without printing or leaving."""
+    """Help and version, without argparse's printing and exiting."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
         del namespace, values, option_string
@@ -223,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="table|json",
         help="How to print the result. Default: table.",
     )
-    # taken so that its value is never shown; a token on a command line is a problem
+    # defined so that argparse does not report its value as an unknown argument
     other.add_argument("--token", dest="token", nargs="?", const="", help=argparse.SUPPRESS)
     other.add_argument("--version", action=_Show, nargs=0, help="Show the version and exit.")
     other.add_argument("-h", "--help", action=_Show, nargs=0, help="Show this and exit.")
@@ -249,5 +267,5 @@ def _add_option(group: Any, name: str) -> None:
     metavar = names.get(definition.kind, name.upper().replace("-", "_"))
     if definition.kind is Kind.BOOLEAN:
         text = f"{text} --no-{name} is --{name} false."
-    # every option may stand alone and twice, so that all that is wrong can be said at once
+    # argparse must accept a missing value and a repeated option, so that all problems are reported at once
     group.add_argument(f"--{name}", dest=name, action="append", nargs="?", const=_NO_VALUE, metavar=metavar, help=text)

@@ -1,9 +1,12 @@
-"""Text ─▶ values: how the text of each kind of input is read, with a problem for everything that is not accepted."""
+"""Parses the text of each kind of input, with a problem for every text that is not accepted."""
 
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import TypeVar
 
 import isodate
 
@@ -54,22 +57,22 @@ _SPELLINGS = {
 }
 
 _WORDS = re.compile(r"(\d{1,9})\s*([A-Za-z]+)", re.ASCII)
-# strict, since isodate takes a lone T and an empty duration
-_NUMBER = r"\d{1,9}(?:[.,]\d{1,9})?"
+# stricter than isodate, which accepts an empty duration and a T without a time
+_DECIMAL = r"\d{1,9}(?:[.,]\d{1,9})?"
 _DURATION = re.compile(
-    rf"P(?=\d|T\d)(?:{_NUMBER}W|(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}D)?"
-    rf"(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?)",
+    rf"P(?=\d|T\d)(?:{_DECIMAL}W|(?:{_DECIMAL}Y)?(?:{_DECIMAL}M)?(?:{_DECIMAL}D)?"
+    rf"(?:T(?=\d)(?:{_DECIMAL}H)?(?:{_DECIMAL}M)?(?:{_DECIMAL}S)?)?)",
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?", re.ASCII)
 
 
 class AgeProblem(ValueError):
-    """The text is no age; the message says why."""
+    """The text is not an age or a duration; the message says why."""
 
 
 def point_in_time(text: str, now: datetime) -> datetime:
-    """Read an age as the moment that it means, seen from `now` (aware). Raises `AgeProblem`."""
+    """Parse an age into a point in time, relative to `now` (with time zone). Raises `AgeProblem`."""
     if _DATE.fullmatch(text):
         moment = _date(text)
         if moment > now:
@@ -84,13 +87,13 @@ def point_in_time(text: str, now: datetime) -> datetime:
 
 
 def seconds(text: str, now: datetime) -> float:
-    """Read a duration that begins `now`, in seconds. Raises `AgeProblem`."""
+    """Parse a duration that begins `now` into seconds. Raises `AgeProblem`."""
     try:
         end: datetime = now + _duration(text)
     except (OverflowError, ValueError) as error:
         raise error if isinstance(error, AgeProblem) else AgeProblem("too long") from None
     if end <= now:
-        raise AgeProblem("no time at all")
+        raise AgeProblem("the duration is zero")
     return (end - now).total_seconds()
 
 
@@ -108,7 +111,7 @@ def _duration(text: str) -> timedelta | isodate.Duration:
         if spelling == "m":
             raise AgeProblem(f"minutes or months? write {count}min or {count}mo")
         if spelling not in _SPELLINGS:
-            raise AgeProblem(f"'{words[2]}' is no unit of time")
+            raise AgeProblem(f"'{words[2]}' is not a unit of time")
         try:
             return _UNITS[_SPELLINGS[spelling]](count)
         except OverflowError:
@@ -121,14 +124,21 @@ def _duration(text: str) -> timedelta | isodate.Duration:
     raise AgeProblem("not understood")
 
 
+_Word = TypeVar("_Word", bound=StrEnum)
+_Age = TypeVar("_Age", datetime, float)
+
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-NUMBER = r"[0-9]{1,12}"
+_NUMBER = re.compile(r"[0-9]{1,12}")
 
 _TEMPLATE = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?\{(branch|pull-request)\}([A-Za-z0-9_.-]*)", re.ASCII)
 
+NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""How Python decodes bytes of arguments and of the environment that are not UTF-8."""
 
-_OBJECTIONS = {"tags": tag_problem, "keep-tags": tag_problem}
-"""What is wrong with patterns of these lists; of version names it depends on the types in scope."""
+
+def readable(text: str) -> str:
+    """Replace each byte that is not UTF-8 with the replacement character."""
+    return NOT_UTF8.sub("\ufffd", text)
 
 
 def nearest(word: str, accepted: Iterable[str]) -> str:
@@ -138,9 +148,10 @@ def nearest(word: str, accepted: Iterable[str]) -> str:
 
 
 class Values:
-    """The texts of inputs, read one by one; problems are collected, never raised.
+    """Parses the texts of inputs one by one. Problems are collected in `problems`, not raised.
 
-    `labels` says how an input is called where it stands, when that is not its own name.
+    `defaults` come from the environment; an input without one has that of its definition. `labels` name the place of an
+    input in a policy file; elsewhere an input is called by its own name.
     """
 
     def __init__(
@@ -148,66 +159,66 @@ class Values:
         texts: Mapping[str, str],
         problems: list[str],
         *,
-        now: datetime,
         defaults: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
         self.texts = {name: text.strip() for name, text in texts.items()}
         self.problems = problems
-        self.now = now
         self.defaults = defaults or {}
         self._labels = labels or {}
 
     def is_given(self, name: str) -> bool:
-        """Whether an input says something else than its default."""
-        definition = INPUTS_BY_NAME[name]
+        """Whether an input differs from its default."""
+        default = INPUTS_BY_NAME[name].default
         text = self.texts.get(name, "")
-        if definition.default in BOOLEANS and text in BOOLEANS:
-            return BOOLEANS[text] is not BOOLEANS[definition.default]
-        if definition.default.isdecimal() and re.fullmatch(NUMBER, text):
-            return int(text) != int(definition.default)
-        return bool(text) and text != definition.default
+        if default in BOOLEANS and text in BOOLEANS:
+            return BOOLEANS[text] is not BOOLEANS[default]
+        if default.isdecimal() and _NUMBER.fullmatch(text):
+            return int(text) != int(default)
+        return text not in ("", default)
 
     def label(self, name: str) -> str:
-        """How an input is called in a problem."""
+        """How problems call an input."""
         return self._labels.get(name, name)
 
     def text(self, name: str) -> str:
-        """The text as written, or the default."""
+        """The text of an input, or its default."""
         return self.texts.get(name, "") or self.defaults.get(name, "") or INPUTS_BY_NAME[name].default
 
-    def problem(self, name: str, value: str, accepted: str) -> None:
-        """Note that `value` is not accepted."""
-        self.problems.append(f"{self.label(name)}: '{value}' {accepted}")
+    def problem(self, name: str, value: str, why: str) -> None:
+        """Add a problem with `value`, which the input `name` has."""
+        self.problems.append(f"{self.label(name)}: '{value}' {why}")
 
-    def choice(self, name: str) -> str:
-        """One of the words of the input; its default after a problem."""
+    def choice(self, name: str, words: type[_Word], default: _Word | None = None) -> _Word:
+        """One of the words of an input. When it is empty or wrong: `default`, or the default of its definition."""
         definition = INPUTS_BY_NAME[name]
         text = self.text(name)
         text = definition.aliases.get(text, text)
-        if text and text not in definition.choices:
-            words = definition.choices
-            self.problem(name, text, f"is not one of {', '.join(words)}{nearest(text, words)}")
-            return definition.default
-        return text
+        if text in definition.choices:
+            return words(text)
+        if text:
+            accepted = definition.choices
+            self.problem(name, text, f"is not one of {', '.join(accepted)}{nearest(text, accepted)}")
+        return words(definition.default) if default is None else default
 
     def boolean(self, name: str) -> bool:
-        """True or false."""
+        """True or false; the default after a problem."""
         text = self.text(name)
         if text not in BOOLEANS:
             self.problem(name, text, "is not true or false (true|True|TRUE|false|False|FALSE)")
-        return BOOLEANS.get(text, True)
+            return BOOLEANS[INPUTS_BY_NAME[name].default]
+        return BOOLEANS[text]
 
     def number(self, name: str, most: int | None = None) -> int:
-        """A whole number, not above `most`; the default after a problem."""
+        """A whole number of at most `most`; the default after a problem."""
         text = self.text(name)
-        if not re.fullmatch(NUMBER, text) or (most is not None and int(text) > most):
+        if not _NUMBER.fullmatch(text) or (most is not None and int(text) > most):
             self.problem(name, text, f"is not a whole number (0 {f'to {most}' if most is not None else 'or more'})")
             return int(INPUTS_BY_NAME[name].default)
         return int(text)
 
     def words(self, name: str) -> list[str]:
-        """Several of the words of the input, each once."""
+        """A list of words of the input, without duplicates."""
         words = INPUTS_BY_NAME[name].choices
         found: list[str] = []
         for word in split_entries(self.text(name)):
@@ -219,7 +230,9 @@ class Values:
 
     def patterns(self, name: str) -> Patterns | None:
         """A pattern list."""
-        patterns, problems = parse_patterns(self.text(name), objection=_OBJECTIONS.get(name, lambda _: ""))
+        # which version names are possible depends on the package types, so those are checked with the whole rule
+        problem_of = tag_problem if name in ("tags", "keep-tags") else None
+        patterns, problems = parse_patterns(self.text(name), problem_of=problem_of)
         self.problems += [f"{self.label(name)}: {problem}" for problem in problems]
         return patterns
 
@@ -244,34 +257,30 @@ class Values:
                 if re.fullmatch(r"[0-9a-fA-F]{64}", entry):
                     hint = f"; write sha256:{entry}"
                 elif "@sha256:" in entry:
-                    hint = "; write what stands after the @"
+                    hint = "; write only the part after the @"
                 self.problem(name, entry, f"is not sha256: and 64 hex digits{hint}")
         return frozenset(digests)
 
-    def moment(self, name: str) -> datetime | None:
-        """The point in time that an age means."""
-        text = self.text(name)
-        if not text:
-            return None
-        try:
-            return point_in_time(text, self.now)
-        except AgeProblem as problem:
-            self.problem(name, text, f"is not accepted: {problem}; accepted is {ACCEPTED}")
-            return None
+    def moment(self, name: str, now: datetime) -> datetime | None:
+        """The point in time of an age; `None` without one."""
+        return self._age(name, partial(point_in_time, now=now), ACCEPTED)
 
-    def seconds(self, name: str) -> float | None:
-        """A duration in seconds, or `None` without one."""
+    def seconds(self, name: str, now: datetime) -> float | None:
+        """A duration in seconds; `None` without one."""
+        return self._age(name, partial(seconds, now=now), DURATIONS)
+
+    def _age(self, name: str, parse: Callable[[str], _Age], accepted: str) -> _Age | None:
         text = self.text(name)
         if not text:
             return None
         try:
-            return seconds(text, self.now)
+            return parse(text)
         except AgeProblem as problem:
-            self.problem(name, text, f"is not accepted: {problem}; accepted is {DURATIONS}")
+            self.problem(name, text, f"is not accepted: {problem}; accepted is {accepted}")
             return None
 
     def semver_range(self, name: str) -> SemverRange | None:
-        """A range of semantic versions."""
+        """A SemVer range; `None` without one."""
         text = self.text(name)
         if not text:
             return None
@@ -282,7 +291,7 @@ class Values:
             return None
 
     def gone(self, name: str) -> GoneTags | None:
-        """Tag templates."""
+        """The tag templates of `gone`; `None` without any."""
         templates = []
         for entry in split_entries(self.text(name)):
             found = _TEMPLATE.fullmatch(entry)
@@ -300,7 +309,7 @@ class Values:
         return GoneTags(tuple(templates)) if templates else None
 
     def grouping(self, name: str) -> Grouping:
-        """The groups of `keep-latest`."""
+        """How `keep-latest` groups images."""
         text = self.text(name)
         if not text.startswith("/"):
             if text not in tuple(GroupBy):
@@ -319,7 +328,7 @@ class Values:
         return Grouping(expression=expression)
 
     def sql(self, name: str, check: Callable[[str], object]) -> str | None:
-        """SQL, prepared once by `check` to see whether it can be run."""
+        """SQL that `check` accepts; `check` raises `SqlProblem`."""
         text = self.text(name)
         if not text:
             return None
@@ -328,13 +337,3 @@ class Values:
         except SqlProblem as problem:
             self.problem(name, text, f"is not accepted: {problem}")
         return text
-
-
-NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""What stands for a byte that is no UTF-8, as Python reads the environment and the arguments."""
-"""How Python gives bytes of arguments and of the environment that are no UTF-8."""
-
-
-def readable(text: str) -> str:
-    """A text with a mark instead of each byte that is no UTF-8."""
-    return NOT_UTF8.sub("\ufffd", text)

@@ -1,8 +1,8 @@
-"""YAML ─▶ plain values, each with the line where it stands.
+"""Parses YAML into plain values, and remembers the line of each.
 
-PyYAML reads the syntax. What plain scalars mean is YAML 1.2's core schema, as editors have it: `no` is a word, and a
-date is text. Numbers that YAML 1.1 reads otherwise (`010`, `0o10`, `1_000`, `1:30`) stay text, which is an error where
-a number is wanted. Nothing is built but mappings, lists, texts, numbers, booleans and null.
+PyYAML parses the syntax. Plain scalars have the types of YAML 1.2's core schema, as in editors: `no` and dates are
+text. Numbers that YAML 1.1 reads differently (`010`, `0o10`, `1_000`, `1:30`) are text, so they are an error where a
+number is expected. The values are mappings, lists, texts, numbers, booleans and null.
 """
 
 import re
@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 Path = tuple[str | int, ...]
-"""Where a value stands: keys and places, from the top."""
+"""The keys and indexes that lead from the top of the document to a value."""
 
 MOST_VALUES = 100_000
-"""More values come from no hand: aliases of aliases can stand for billions."""
+"""A document may not have more values, because nested aliases can expand to billions."""
 
 _CORE = "tag:yaml.org,2002:"
 _SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -26,15 +26,15 @@ _SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
     f"{_CORE}float": (r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", float),
     f"{_CORE}str": (".*", str),
 }
-"""The tags of scalars, in the order in which they are tried: how each is written, and how it is read."""
+"""By tag, in the order in which they are tried: the expression that a scalar matches, and its parser."""
 
 
 _HALF = re.compile("[\ud800-\udfff]")
-"""Half of a pair of UTF-16: an escape can write it, and no file can hold it."""
+"""Surrogates, which an escape can produce but UTF-8 cannot encode."""
 
 
 class _Loader(yaml.BaseLoader):
-    """Tags plain scalars by `_SCALARS`, and nothing else."""
+    """Resolves the tags of plain scalars with `_SCALARS` alone."""
 
 
 for _tag, (_written, _) in _SCALARS.items():
@@ -42,19 +42,19 @@ for _tag, (_written, _) in _SCALARS.items():
 
 
 class YamlProblem(Exception):
-    """The text is no YAML that can be read; the message begins with the line."""
+    """The text is not valid YAML; the message begins with the line."""
 
 
 @dataclass(kw_only=True)
 class Document:
-    """One YAML document. `lines` tells the line of every value and key (from 1), `problems` what is wrong in it."""
+    """One YAML document, with the line of every value and key (from 1) and all problems."""
 
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def at(self, path: Path) -> str:
-        """Where a value stands, for people: `line 4: rules[0].match`."""
+        """The place of a value for messages: `line 4: rules[0].match`."""
         known = path
         while known and known not in self.lines:
             known = known[:-1]
@@ -62,7 +62,7 @@ class Document:
 
 
 def read_yaml(text: str) -> Document:
-    """Read one document. Raises `YamlProblem`."""
+    """Parse one document. Raises `YamlProblem`."""
     document = Document()
     try:
         nodes = list(yaml.compose_all(text, Loader=_Loader))
@@ -79,13 +79,13 @@ def read_yaml(text: str) -> Document:
     except RecursionError:
         raise YamlProblem("line 1: nested too deeply") from None
     except (OverflowError, ValueError):
-        raise YamlProblem("line 1: somewhere an escape (\\U and eight digits) is no character") from None
+        raise YamlProblem("line 1: an escape (\\U and eight digits) is not a valid character") from None
     return document
 
 
 def _value(document: Document, node: yaml.Node, path: Path) -> Any:
     if len(document.lines) >= MOST_VALUES:
-        raise YamlProblem(f"line {_line(node)}: aliases that stand for too much")
+        raise YamlProblem(f"line {_line(node)}: aliases expand to too many values")
     document.lines.setdefault(path, _line(node))
     if isinstance(node, yaml.ScalarNode):
         return _scalar(document, node, path)
@@ -104,12 +104,12 @@ def _mapping(document: Document, node: yaml.MappingNode, path: Path) -> dict[str
         key = _scalar(document, key_node, path) if scalar else None
         if not isinstance(key, str):
             named = f"the key '{key_node.value}' is" if scalar else "a key that is"
-            document.problems.append(f"line {line}{_shown(path)}: {named} no text (text stands in quotes)")
+            document.problems.append(f"line {line}{_shown(path)}: {named} not text (put text in quotes)")
         elif key in found:
             first = document.lines[*path, key]
             document.problems.append(f"line {line}{_shown((*path, key))}: given twice, first on line {first}")
         else:
-            # where the key stands is where people look for its value
+            # the line of a value is that of its key, where people look for it
             document.lines[*path, key] = line
             found[key] = _value(document, value_node, (*path, key))
     return found
@@ -128,7 +128,7 @@ def _scalar(document: Document, node: yaml.ScalarNode, path: Path) -> Any:
 
 def _refuse_tag(document: Document, node: yaml.Node, path: Path) -> None:
     tag = node.tag.replace(_CORE, "!!")
-    document.problems.append(f"line {_line(node)}{_shown(path)}: the tag {tag} means nothing here")
+    document.problems.append(f"line {_line(node)}{_shown(path)}: the tag {tag} is not supported")
 
 
 def _line(node: yaml.Node) -> int:
@@ -136,6 +136,6 @@ def _line(node: yaml.Node) -> int:
 
 
 def _shown(path: Path) -> str:
-    """A path behind a line: `: rules[0].match`, nothing for the whole document."""
+    """A path to follow a line number: `: rules[0].match`; empty for the whole document."""
     shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     return f": {shown}" if shown else ""

@@ -9,7 +9,7 @@ from package_keeper.errors import BadInput, Cancelled
 from package_keeper.inputs.sources import ShowAndExit, from_action, from_command_line
 from package_keeper.inputs.values import readable
 from package_keeper.main.app import App
-from package_keeper.runner.process import Interruption, SystemClock, leave, steady_output, tune_gc
+from package_keeper.runner.process import Interruption, SystemClock, exit_now, steady_output, tune_gc
 
 _FILES = ("GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 """The variables that name files of the runner: these may have any bytes in their names."""
@@ -22,12 +22,12 @@ def main(arguments: Sequence[str], make_clock: Callable[[Interruption], SystemCl
 
 def command_line() -> NoReturn:
     """Run the command line, as the console script `package-keeper`, and end the process."""
-    leave(_enter(sys.argv[1:], command_line=True))
+    exit_now(_enter(sys.argv[1:], command_line=True))
 
 
 def action_or_command_line() -> NoReturn:
     """Run as `entrypoint.py`, and end the process."""
-    leave(main(sys.argv[1:]))
+    exit_now(main(sys.argv[1:]))
 
 
 def _enter(

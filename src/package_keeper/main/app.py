@@ -2,9 +2,8 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,34 +18,42 @@ from package_keeper.errors import (
     Unreachable,
     defect,
 )
-from package_keeper.execution import operations
 from package_keeper.execution.executor import Executor
-from package_keeper.execution.exit_status import ExitStatus, exit_status, result_of
 from package_keeper.execution.facts import FactGatherer
-from package_keeper.execution.operations import Task, Writing
-from package_keeper.execution.receipt import Receipt, ReceiptWriter
-from package_keeper.execution.run import Run
+from package_keeper.execution.receipt import Append, Receipt, ReceiptWriter
+from package_keeper.execution.results import SendResult
 from package_keeper.execution.scope import PackageFilter, owners_in_front
 from package_keeper.execution.untag import Untagger
 from package_keeper.github.http import HttpClient, environment_problems
 from package_keeper.github.identity import Identity
 from package_keeper.github.pool import Pool, RateLimitedPool
 from package_keeper.github.rate_limit import Clock, RateLimiter, RunLimits
-from package_keeper.github.registry import Registry, RegistryWriter, derived_url
+from package_keeper.github.registry import NO_CACHE, Cache, Registry, RegistryWriter, derived_url
 from package_keeper.github.repositories import PyGithubClient, Repositories
-from package_keeper.github.rest import PackagesReader, PackagesWriter, VersionLooks
+from package_keeper.github.rest import PackagesReader, PackagesWriter
 from package_keeper.github.retries import Retries
-from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.parser import parse_settings
+from package_keeper.inputs.parser import parse_report_options, parse_settings
 from package_keeper.inputs.sources import Request
 from package_keeper.main.input_files import NamedFiles
-from package_keeper.main.reporting import Reporter, State
+from package_keeper.main.reporting import Reporter
 from package_keeper.model.packages import Owner
-from package_keeper.model.words import Outcome
+from package_keeper.model.plan import Outcome
+from package_keeper.model.run import Run
+from package_keeper.operations.context import Context, Writing
+from package_keeper.operations.context import Operation as RunOperation
+from package_keeper.operations.delete import delete
+from package_keeper.operations.delete_package import delete_package
+from package_keeper.operations.exit_status import ExitStatus, ended, exit_status, result_of
+from package_keeper.operations.listing import conflicts, list_packages, list_versions
+from package_keeper.operations.repair import repair
+from package_keeper.operations.restore import restore
+from package_keeper.operations.restore_package import restore_package
+from package_keeper.operations.undo import undo
+from package_keeper.operations.verify import verify
 from package_keeper.policy.images_in_use import ImagesInUse
-from package_keeper.runner.logs import LEVELS, ActionsLog, Log, TerminalLog, run_identity
-from package_keeper.runner.process import Interruption
-from package_keeper.runner.workspace import ManifestCache, ReceiptFile, Workspace
+from package_keeper.runner.logs import ActionsLog, Log, TerminalLog, run_identity
+from package_keeper.runner.process import Interruption, SystemClock
+from package_keeper.runner.workspace import ManifestCache, Workspace
 from package_keeper.settings import Operation, Settings
 
 
@@ -58,7 +65,7 @@ class App:
         request: Request,
         environ: Mapping[str, str],
         interruption: Interruption,
-        clock: Clock,
+        clock: SystemClock,
         *,
         command_line: bool,
     ) -> None:
@@ -68,8 +75,13 @@ class App:
         self._clock = clock
         self._command_line = command_line
         self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
+        self._options = parse_report_options(request)
         self._log = self._make_log()
-        self._state = State()
+        self._settings: Settings | None = None
+        self._owner: Owner | None = None
+        self._run = Run()
+        self._receipt = ""
+        """The path of the receipt, once it is begun."""
         self._files = NamedFiles()
         self._began = clock.monotonic()
         self._pool = Pool()
@@ -80,48 +92,50 @@ class App:
 
     def run(self) -> int:
         """Run, report whatever happened, and give the exit status."""
-        run = self._state.run
-        try:
-            self._attempt()
-        except OutOfTime as over:
-            run.ended_by = over
-            if not self._retries.reached:
-                run.ended_by = Unreachable(f"GitHub was not reached within time-limit: {over.why}")
-        except PackageKeeperError as error:
-            run.ended_by = error
-        except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
-            self._log.debug(traceback.format_exc())
-            run.ended_by = defect(error)
+        ended_by = self._attempt()
         while True:
             try:
                 self._interruption.finish()
                 break
             except Cancelled as cancelled:
-                run.ended_by = run.ended_by or cancelled
-        if isinstance(run.ended_by, OutOfTime):
-            self._log.notice(str(run.ended_by))
-        elif run.ended_by is not None:
-            self._log.error(str(run.ended_by))
+                ended_by = ended_by or cancelled
+        self._run = ended(self._run, ended_by, self._owner, self._receipt)
+        if ended_by is not None:
+            (self._log.notice if isinstance(ended_by, OutOfTime) else self._log.error)(str(ended_by))
         reporter = Reporter(
             request=self._request,
+            options=self._options,
+            settings=self._settings,
             environ=self._environ,
             workspace=self._workspace,
             log=self._log,
             command_line=self._command_line,
         )
-        return reporter.report(self._state, self._exit_status())
+        return reporter.report(self._run, self._exit_status())
 
-    def _attempt(self) -> None:
-        settings, receipt = self._read_inputs()
-        self._state.settings = settings
-        self._run_limits.polite = settings.polite
-        self._run_limits.deadline = None if settings.time_limit is None else self._began + settings.time_limit
-        for warning in (*settings.warnings, *self._files.warnings):
-            self._log.warning(warning)
-        self._operate(settings, receipt)
+    def _attempt(self) -> PackageKeeperError | None:
+        """Run the operation. Gives what ended the run early, if anything did."""
+        try:
+            settings, receipt = self._read_inputs()
+            self._settings = settings
+            self._run_limits.polite = settings.polite
+            self._run_limits.deadline = None if settings.time_limit is None else self._began + settings.time_limit
+            for warning in (*settings.warnings, *self._files.warnings):
+                self._log.warning(warning)
+            self._operate(settings, receipt)
+        except OutOfTime as over:
+            if self._retries.reached:
+                return over
+            return Unreachable(f"GitHub was not reached within time-limit: {over.why}")
+        except PackageKeeperError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
+            self._log.debug(traceback.format_exc())
+            return defect(error)
+        return self._run.ended_by
 
     def _exit_status(self) -> ExitStatus:
-        settings, run = self._state.settings, self._state.run
+        settings, run = self._settings, self._run
         if settings is None:
             status = run.ended_by.status if run.ended_by else 1
             return ExitStatus(result=result_of(status), status=status)
@@ -149,18 +163,18 @@ class App:
     def _operate(self, settings: Settings, receipt: Receipt | None) -> None:
         if problems := environment_problems([settings.api_url, _registry_url(settings)], self._environ):
             raise BadInput(problems)
-        http_client = HttpClient(settings.api_url, settings.token.text, self._retries)
+        http = HttpClient(settings.api_url, settings.token.text, self._retries)
         client = PyGithubClient(settings.api_url, settings.token.text, self._retries)
         try:
-            self._operate_for(self._owner(settings, receipt, http_client), settings, receipt, http_client, client)
+            self._operate_for(self._resolve_owner(settings, receipt, http), settings, receipt, http, client)
         finally:
             client.close()
-            http_client.close()
+            http.close()
 
-    def _owner(self, settings: Settings, receipt: Receipt | None, http_client: HttpClient) -> Owner:
-        identity = Identity(settings.api_url, http_client)
+    def _resolve_owner(self, settings: Settings, receipt: Receipt | None, http: HttpClient) -> Owner:
+        identity = Identity(settings.api_url, http)
         owner = identity.resolve(settings.owner, settings.owner_type, login_is_default=settings.owner_is_default)
-        self._state.owner = owner
+        self._owner = owner
         if receipt is not None and receipt.owner.lower() != owner.login.lower():
             raise BadInput([f"undo: the receipt is about packages of {receipt.owner}, the owner is {owner.login}"])
         about = f"what {settings.undo} tells" if settings.undo else ", ".join(settings.package_types)
@@ -168,18 +182,17 @@ class App:
         return owner
 
     def _operate_for(
-        self, owner: Owner, settings: Settings, receipt: Receipt | None, http_client: HttpClient, client: PyGithubClient
+        self, owner: Owner, settings: Settings, receipt: Receipt | None, http: HttpClient, client: PyGithubClient
     ) -> None:
-        run = self._state.run
-        reader = PackagesReader(http_client, owner, self._pool)
+        reader = PackagesReader(http, owner, self._pool)
         registry = self._registry(settings, owner)
         used = self._files.used.images(owner.login, settings.owner) if self._files.used else ImagesInUse()
         rules = replace(settings.rules, lists=replace(settings.rules.lists, used=used))
         repository = _full_name(settings.repository, owner)
-        task = Task(
+        context = Context(
+            settings=settings,
             owner=owner,
-            types=settings.package_types,
-            types_given=settings.package_types_given,
+            receipt=receipt,
             wanted=PackageFilter(
                 patterns=settings.packages,
                 also=settings.policy_packages,
@@ -194,59 +207,61 @@ class App:
                 repositories=Repositories(client),
                 repository=repository,
                 fallback=self._environ.get("GITHUB_REPOSITORY", ""),
-                stopwatch=self._clock,
+                clock=self._clock,
                 log=self._log,
             ),
-            guards=settings.guards,
-            counts_used=self._files.used is not None,
-            deleted_state=settings.deleted_state,
-            explains=settings.explains,
-            query=settings.query,
+            searches_files=self._files.used is not None,
             reader=reader,
-            looks=VersionLooks(reader, self._pool, self._retries.rate_limiter),
             registry=registry,
             # the only place where a run is given something to write with
-            writing=self._writing(settings, owner, http_client, reader, registry)
+            writing=self._writing(settings, owner, http, reader, registry)
             if settings.writes and isinstance(registry, RegistryWriter)
             else None,
             clock=self._clock,
             log=self._log,
         )
         try:
-            _operation(settings, receipt)(task, run)
-            self._tell_empty_scope(settings, run)
-            self._tell_idle_globs(used, run)
-        except ApiError as refused:
-            raise _ending(refused) from None
+            for self._run in _operation(settings, receipt)(context):
+                pass
+            self._tell_empty_scope(settings)
+            self._tell_idle_globs(used)
+        except ApiError as error:
+            raise _ending(error) from None
         finally:
             for remark in reader.remarks:
                 self._log.warning(remark)
             if registry.reads:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
-            self._tell_scope(settings, run)
-            self._tell_rest(run)
+            self._tell_scope(settings)
+            self._tell_rest()
 
     def _writing(
-        self, settings: Settings, owner: Owner, http_client: HttpClient, reader: PackagesReader, tags: RegistryWriter
+        self, settings: Settings, owner: Owner, http: HttpClient, reader: PackagesReader, tags: RegistryWriter
     ) -> Writing:
-        def open_receipt() -> ReceiptFile:
-            self._state.receipt = self._workspace.create_receipt(settings.receipt)
-            return self._state.receipt
+        def open_receipt() -> Append:
+            file = self._workspace.create_receipt(settings.receipt)
+            self._receipt = file.path
+            return file.append
 
-        book = ReceiptWriter(open_receipt, owner, run_identity(self._environ), self._clock)
-        pool = RateLimitedPool(self._pool, self._retries.rate_limiter)
-        executor = Executor(book, self._log, self._interruption, pool)
-        writer = PackagesWriter(http_client, owner)
-        pause = self._retries.rate_limiter
-        moves = Untagger(reader, writer, tags, pause, self._log)
-        return Writing(writer=writer, tags=moves, executor=executor, pause=pause)
+        receipt = ReceiptWriter(open_receipt, owner, run_identity(self._environ), self._clock)
+        rate_limiter = self._retries.rate_limiter
+        pool: RateLimitedPool[SendResult] = RateLimitedPool(self._pool, rate_limiter)
+        writer = PackagesWriter(http, owner)
+        return Writing(
+            reader=reader,
+            writer=writer,
+            untagger=Untagger(reader, writer, tags, rate_limiter, self._log),
+            executor=Executor(receipt, self._log, self._interruption, pool),
+            pause=rate_limiter,
+        )
 
     def _registry(self, settings: Settings, owner: Owner) -> Registry:
-        cache = None
+        cache = NO_CACHE
         if settings.manifest_cache:
-            cache = ManifestCache(
+            files = ManifestCache(
                 self._workspace.resolve(settings.manifest_cache), self._workspace.chown_to_workspace_owner
             )
+            cache = Cache(files.get, files.keep)
         # what can move tags is made only for a run that may write
         kind = RegistryWriter if settings.writes else Registry
         return kind(
@@ -258,7 +273,8 @@ class App:
             cache=cache,
         )
 
-    def _tell_scope(self, settings: Settings, run: Run) -> None:
+    def _tell_scope(self, settings: Settings) -> None:
+        run = self._run
         for problem in run.scope.problems:
             self._log.error(str(problem))
         for name in run.scope.missing:
@@ -269,20 +285,22 @@ class App:
             tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
             tell(text)
 
-    def _tell_idle_globs(self, used: ImagesInUse, run: Run) -> None:
+    def _tell_idle_globs(self, used: ImagesInUse) -> None:
         """Say which globs protect nothing of what was in scope."""
-        for glob in used.idle_globs(run.used) if run.scope.packages else ():
+        for glob in used.idle_globs(self._run.references) if self._run.scope.packages else ():
             self._log.warning(
                 f"keep-used-in: '{glob}': its files name no image of the packages in scope, so it protects nothing here"
             )
 
-    def _tell_empty_scope(self, settings: Settings, run: Run) -> None:
+    def _tell_empty_scope(self, settings: Settings) -> None:
+        run = self._run
         named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
             self._log.notice("no package matches")
 
-    def _tell_rest(self, run: Run) -> None:
+    def _tell_rest(self) -> None:
         """Say what a budget leaves for the next run."""
+        run = self._run
         over = self._run_limits.held_up_by or "time-limit is reached"
         for outcome, reason in ((Outcome.OVER_LIMIT, "limit is reached"), (Outcome.OUT_OF_TIME, over)):
             left = sum(record.outcome is outcome for record in run.records)
@@ -290,44 +308,40 @@ class App:
                 self._log.notice(f"{reason}: {left} of the planned writes are left for the next run")
 
     def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
+        clock = Clock(self._clock.now, self._clock.monotonic, self._clock.sleep)
         rate_limiter = RateLimiter(
-            self._clock,
+            clock,
             warn=self._log.warning,
             tell=self._log.info,
             who=who,
             counts_points=counts_points,
             run_limits=self._run_limits,
         )
-        return Retries(rate_limiter, self._clock, self._log.warning)
+        return Retries(rate_limiter, clock, self._log.warning)
 
     def _make_log(self) -> Log:
-        texts = self._request.texts
-        definition = INPUTS_BY_NAME["log-level"]
-        wanted = texts.get("log-level", "").strip()
-        level = definition.aliases.get(wanted, wanted)
-        level = level if level in LEVELS else definition.default
-        token = texts.get("token", "").strip()
+        level, token = self._options.log_level, self._options.token.text
         return TerminalLog(level, token, sys.stderr) if self._command_line else ActionsLog(level, token)
 
 
-def _operation(settings: Settings, receipt: Receipt | None) -> Callable[[Task, Run], None]:
+def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:
     match settings.operation:
         case Operation.LIST:
-            return operations.list_versions if settings.lists_versions else operations.list_packages
+            return list_versions if settings.lists_versions else list_packages
         case Operation.CONFLICTS:
-            return operations.conflicts
+            return conflicts
         case Operation.VERIFY:
-            return operations.verify
+            return verify
         case Operation.REPAIR:
-            return operations.repair
+            return repair
         case Operation.DELETE:
-            return operations.delete
+            return delete
         case Operation.RESTORE:
-            return operations.restore if receipt is None else partial(operations.undo, receipt=receipt)
+            return restore if receipt is None else undo
         case Operation.DELETE_PACKAGE:
-            return operations.delete_package
+            return delete_package
         case Operation.RESTORE_PACKAGE:
-            return operations.restore_package
+            return restore_package
 
 
 def _ending(refused: ApiError) -> PackageKeeperError:

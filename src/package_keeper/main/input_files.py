@@ -1,4 +1,4 @@
-"""The files that inputs name: receipt to undo, policy, and files that name images in use."""
+"""Reads the files that inputs name: the receipt to undo, the policy, and the files of `keep-used-in`."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from functools import cached_property
 
 from package_keeper.errors import BadInput
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
-from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.file_globs import Picked, parse_globs
 from package_keeper.inputs.image_references import ReferenceFinder
 from package_keeper.inputs.parser import InputFiles
@@ -24,9 +23,9 @@ _SHOWN = 5
 
 
 class FilesInUse:
-    """The files that the globs mean. What is wrong with them is in `problems`, what is doubtful in `warnings`.
+    """The files that the globs of `keep-used-in` match, with problems and warnings.
 
-    `repository` is that of the run, as `owner/name`.
+    `repository` is the one that the run belongs to, as `owner/name`.
     """
 
     def __init__(self, text: str, workspace: Workspace, repository: str) -> None:
@@ -46,7 +45,7 @@ class FilesInUse:
         self.problems = [f"keep-used-in: {problem}" for problem in problems]
 
     def search(self, *owners: str) -> list[str]:
-        """Search all files for images of the account that has, or had, these logins. Gives the problems."""
+        """Search all files for images of the account with these logins, old ones included. Returns the problems."""
         problems = []
         self._owner = owners[0]
         finder = ReferenceFinder(owners, self._repository)
@@ -61,9 +60,10 @@ class FilesInUse:
         return problems
 
     def images(self, owner: str, asked_for: str) -> ImagesInUse:
-        """What the files name of an account, when it is known what it is called. Raises `BadInput`.
+        """The images of an account that the files name. Raises `BadInput`.
 
-        `asked_for` is the login as the input has it: an old one, perhaps, which files may still have.
+        `owner` is the login that GitHub reports, `asked_for` the login in the input. After a renaming they differ, and
+        files may have either.
         """
         problems = []
         if owner.lower() != self._owner.lower():
@@ -94,7 +94,7 @@ class FilesInUse:
         return problems
 
     def _passed_over(self, tree: Tree) -> list[str]:
-        """What is not looked at, though a glob may mean it."""
+        """Warnings about files that are not read, although the user may mean them."""
         read = {file for files in self._picked.files.values() for file in files}
         warnings = []
         for glob, missed in self._picked.missed.items():
@@ -111,15 +111,15 @@ class FilesInUse:
         return warnings
 
     def _is_own_workflow(self, file: str, text: str) -> bool:
-        """Whether variables such as `github.repository` have the values of this run there.
+        """Whether variables such as `github.repository` have the values of this run in the file.
 
-        A workflow that others call has theirs.
+        In a reusable workflow they have the values of its caller.
         """
         return _WORKFLOW.fullmatch(file) is not None and "workflow_call" not in text and self._is_own_checkout
 
     @cached_property
     def _is_own_checkout(self) -> bool:
-        """Whether nothing says that the workspace is a checkout of another repository."""
+        """Whether the workspace is a checkout of the run's repository, as far as `.git/config` shows."""
         try:
             remotes = _REMOTE.findall(self._workspace.read(".git/config"))
         except PathProblem:
@@ -134,7 +134,7 @@ def _several(files: Sequence[str]) -> str:
 
 @dataclass(kw_only=True)
 class NamedFiles:
-    """What stands in them, as far as they can be read; everything else is a problem."""
+    """The content of all files that inputs name, with the problems of those that cannot be read."""
 
     receipt: Receipt | None = None
     inputs: InputFiles = field(default_factory=InputFiles)
@@ -144,30 +144,30 @@ class NamedFiles:
 
     @classmethod
     def read(cls, request: Request, workspace: Workspace, repository: str) -> "NamedFiles":
-        """Read all files that the inputs of `request` name."""
+        """Read the files that the inputs of `request` name."""
         files = cls(problems=workspace.problems(cls.paths(request)))
-        if undo := _text(request, "undo"):
+        if undo := request.text("undo"):
             files._read_receipt(undo, request, workspace)
         policy = None
-        if path := _text(request, "policy"):
+        if path := request.text("policy"):
             try:
                 policy = workspace.read_strictly(path)
             except PathProblem as problem:
                 files.problems.append(f"policy: '{path}' {problem}")
         files.inputs = InputFiles(policy=policy)
-        if globs := _text(request, "keep-used-in"):
+        if globs := request.text("keep-used-in"):
             files.used = FilesInUse(globs, workspace, repository)
             files.problems += files.used.problems
             files.warnings += files.used.warnings
-            if owner := _owner(request):
+            if owner := request.text("owner"):
                 files.problems += files.used.search(owner)
         return files
 
     @staticmethod
     def paths(request: Request) -> dict[str, str]:
-        """The paths of the inputs that name one file, by the names of the inputs."""
+        """The paths of inputs that name a single file or folder, by the names of the inputs."""
         names = ("receipt", "undo", "policy", "output-file", "manifest-cache")
-        return {name: _text(request, name) for name in names}
+        return {name: request.text(name) for name in names}
 
     def _read_receipt(self, undo: str, request: Request, workspace: Workspace) -> None:
         try:
@@ -175,16 +175,7 @@ class NamedFiles:
         except (PathProblem, ReceiptProblem) as problem:
             self.problems.append(f"undo: '{undo}' {problem}")
             return
-        owner = _owner(request)
-        own = request.texts.get("owner-type", "").strip() == OwnerType.AUTHENTICATED_USER
+        owner = request.text("owner")
+        own = request.text("owner-type") == OwnerType.AUTHENTICATED_USER
         if owner and not own and self.receipt.owner.lower() != owner.lower():
             self.problems.append(f"undo: the receipt is about packages of {self.receipt.owner}, the owner is {owner}")
-
-
-def _owner(request: Request) -> str:
-    """The owner as far as it is known before asking GitHub."""
-    return request.texts.get("owner", "").strip() or request.defaults.get("owner", "")
-
-
-def _text(request: Request, name: str) -> str:
-    return request.texts.get(name, "").strip() or INPUTS_BY_NAME[name].default

@@ -1,4 +1,7 @@
-"""A manifest, as far as the graph of images needs it; and stubs, the empty manifests that untagging uses."""
+"""Manifests: what the graph of images needs to know of them, and why one could not be read.
+
+A stub is a manifest that this program makes itself: to take a tag away, it moves the tag to an empty index.
+"""
 
 import hashlib
 import json
@@ -16,8 +19,8 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 MEDIA_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
-"""All four must be accepted: otherwise the registry answers as if the image were missing (docs/github-behaviour.md,
-"Registry")."""
+"""The media types that a request for a manifest accepts. Without all four, the registry answers as if the image were
+missing (docs/github-behaviour.md, "Registry")."""
 
 SCHEMA_1_TYPES = frozenset(
     {
@@ -25,7 +28,7 @@ SCHEMA_1_TYPES = frozenset(
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
-"""Docker's oldest manifests, which have neither children nor a subject. Nothing here asks a registry for them."""
+"""Docker's oldest manifests, which have neither children nor a subject. This program never requests them."""
 
 BLOB_TYPES = (
     "application/vnd.oci.image.layer.",
@@ -34,15 +37,15 @@ BLOB_TYPES = (
     "application/vnd.docker.container.image.",
     "application/vnd.buildkit.cacheconfig.",
 )
-"""How the media types of layers and configurations begin: BuildKit lists them in the index of its registry cache."""
+"""Prefixes of the media types of layers and configurations. BuildKit lists these in the index of its cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """What an index says about one of its entries, blobs aside.
+    """One entry of an index, blobs aside.
 
-    An entry whose media type names no manifest is a part only where a version of its digest is there: nobody knows what
-    it is, so that its absence proves nothing, and a version that it names stays with the index all the same.
+    An entry with an unknown media type is a part when a version has its digest. When no version has it, nothing is
+    missing: nobody knows whether the registry ever had it as a manifest.
     """
 
     digest: str
@@ -52,19 +55,19 @@ class Descriptor:
 
     @property
     def is_manifest(self) -> bool:
-        """Whether the media type names a manifest or an index, so that the absence of its version is a missing part."""
+        """Whether the media type is that of a manifest or an index; without its version, a part is missing."""
         return self.media_type in MEDIA_TYPES
 
     @property
     def is_index(self) -> bool:
-        """Whether the child has children of its own, which only its manifest tells; an unknown type may."""
+        """Whether the entry has, or may have, children of its own: it is an index, or its media type is unknown."""
         return self.media_type not in MANIFEST_TYPES and self.media_type not in SCHEMA_1_TYPES
 
     @property
     def is_plain(self) -> bool:
-        """Whether the descriptor alone shows an image manifest for a platform, so that it need not be read.
+        """Whether the entry is an image manifest for a platform, which need not be read.
 
-        BuildKit's attestations count: they name the platform unknown/unknown and refer to nothing.
+        BuildKit's attestations are: they have the platform unknown/unknown, and refer to nothing.
         """
         return self.media_type in MANIFEST_TYPES and self.artifact_type is None and self.has_platform
 
@@ -73,8 +76,8 @@ class Descriptor:
 class Manifest:
     """One manifest that was read and whose digest was checked.
 
-    `subject` is the digest that it refers to, when it is a signature, an attestation or another referrer.
-    `is_stub` marks the empty manifest by which an untagging run moves a tag: one that holds anything is none.
+    `subject` is the digest that a signature, an attestation or another referrer refers to. `is_stub` marks the empty
+    index to which untagging moves a tag.
     """
 
     digest: str
@@ -90,17 +93,17 @@ class Manifest:
 
 
 class Obstacle(Enum):
-    """What kept a manifest from being read."""
+    """Why a manifest could not be read."""
 
     CONTENT = 1
-    """The registry answered, and what it has is no manifest to trust: 404, a wrong digest, no JSON."""
+    """The registry answered, but not with a valid manifest: 404, a wrong digest, or no JSON."""
     FORBIDDEN = 2
     UNREACHABLE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableManifest:
-    """A manifest that could not be read: what it needs is unknown, so everything it might need stays."""
+    """A manifest that could not be read. What it needs is unknown, so everything that it may need stays."""
 
     digest: str
     why: str
@@ -108,14 +111,14 @@ class UnreadableManifest:
 
 
 STUB_ANNOTATION = "io.github.package-keeper.untagged"
-"""Marks a stub; earlier versions of this program put a random value behind it."""
+"""The annotation of a stub. Earlier versions of this program gave it a random value."""
 
 VARIANTS = 16
-"""So many stubs one tag can have: a tag that is taken away again is to get another one than last time."""
+"""Number of stubs for one tag, so that a tag that is taken away again can get a new one."""
 
 
 def stubs(tag: str) -> dict[str, bytes]:
-    """All stubs of a tag, by their digests. No byte of them may ever change: they are how deleted ones are known."""
+    """All stubs of a tag, by digest. Their bytes must never change: a deleted stub is recognised by its digest."""
     start = f'{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[],"annotations":{{"{STUB_ANNOTATION}":'
     value = json.dumps(tag).removesuffix('"')
     bodies = [f'{start}{value} {number}"}}}}'.encode() for number in range(VARIANTS)]
@@ -123,10 +126,10 @@ def stubs(tag: str) -> dict[str, bytes]:
 
 
 def is_stub(name: str, tags: Iterable[str]) -> bool:
-    """Whether a version of this name is the stub of one of its tags. No other manifest has the digest of a stub."""
+    """Whether a version with this name is a stub of one of its tags. No other manifest has the digest of a stub."""
     return any(name in stubs(tag) for tag in tags)
 
 
 def stubs_among(versions: Iterable[Version]) -> list[Version]:
-    """The versions that are stubs, as far as their names and tags tell."""
+    """The versions whose names and tags show that they are stubs."""
     return [version for version in versions if is_stub(version.name, version.image_tags)]

@@ -1,4 +1,7 @@
-"""Owners, packages and versions, as the domain sees them."""
+"""Owners, packages and versions: what GitHub stores, as frozen values.
+
+Also the two ways in which versions are shown and sorted everywhere: `display_name`, and the order by age.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -19,7 +22,7 @@ class PackageType(StrEnum):
 
     @property
     def has_tags(self) -> bool:
-        """Whether versions of this type carry tags; `docker` versions do, though they are no images."""
+        """Whether versions of this type have tags. `docker` versions do, though they are not grouped into images."""
         return self is PackageType.CONTAINER or self is PackageType.DOCKER
 
 
@@ -33,7 +36,7 @@ class OwnerType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The account whose packages a run concerns, resolved once per run."""
+    """The account that owns the packages; resolved once a run."""
 
     login: str
     type: OwnerType
@@ -41,30 +44,22 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageName:
-    """A package of the owner by type and name; exists whether or not GitHub has it (deleted ones have only this)."""
+    """The type and name of a package, which may be active, deleted or missing."""
 
     type: PackageType
     name: str
 
     def __str__(self) -> str:
-        """Show it as people write it: `npm/app`."""
+        """Format as `npm/app`."""
         return f"{self.type}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadablePackage:
-    """An entry in a list of packages that cannot be read; `name` is empty when not even that can be."""
-
-    name: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """One package with every field of the REST schema `package`.
 
-    `owner` and `repository` are GitHub's objects, passed on untouched and never looked into; `repository_name` is
-    the linked repository's `owner/name`. Timestamps are aware; `None` means missing or unreadable.
+    `owner` and `repository` are GitHub's objects, unchanged, for the outputs only. `repository_name` is the linked
+    repository as `owner/name`. Timestamps are aware; `None` means missing or unreadable.
     """
 
     id: int
@@ -81,7 +76,7 @@ class Package:
 
     @property
     def name(self) -> str:
-        """The name without the owner, in GitHub's own capitals."""
+        """The name without the owner, in the case that GitHub shows."""
         return self.key.name
 
     @property
@@ -90,19 +85,27 @@ class Package:
         return self.key.type
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadablePackage:
+    """An entry in a list of packages that cannot be decoded; `name` is empty when that is unreadable too."""
+
+    name: str
+    why: str
+
+
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 """The form of an image digest; the `name` of a container version (docs/github-behaviour.md, "Endpoints")."""
 
 REFERRER_TAG = re.compile(r"sha256-([0-9a-f]{64})(\.sig|\.att|\.sbom)?")
-"""Tags by which referrers are found: the fallback tag and cosign's (docs/github-behaviour.md, "Registry"). They are no
-image tags."""
+"""Tags by which registries find referrers: the fallback tag and cosign's tags (docs/github-behaviour.md, "Registry").
+They are not image tags."""
 
 BASE_LAYER = "docker-base-layer"
 """A `docker` version whose deletion breaks its package (actions/delete-package-versions#24)."""
 
 
 class Timestamp(StrEnum):
-    """The timestamps of a version that age and order can use."""
+    """The timestamps of a version by which it can have an age."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -113,9 +116,9 @@ class Timestamp(StrEnum):
 class Version:
     """One version with every field of the REST schema `package-version`.
 
-    `name` is a digest for containers. Timestamps are aware; `None` means missing or unreadable, which no rule may
-    read as "old". `metadata` is GitHub's object, passed on untouched; `tags` is what it says about tags. Without
-    `tags_known` there may be others: no rule may read that as "untagged".
+    `name` is a digest for containers. Timestamps are aware; `None` means missing or unreadable, and no rule may take
+    it for old. `metadata` is GitHub's object, unchanged; `tags` are the tags in it. When `tags_known` is false, the
+    version may have others, and no rule may take it for untagged.
     """
 
     id: int
@@ -133,10 +136,10 @@ class Version:
     metadata: Mapping[str, object] | None
     tags_known: bool = True
     image_tags: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """The tags that users gave: all but those by which referrers are found. Asked for often, so worked out once."""
+    """The tags that users gave: all but the tags of referrers."""
 
     def __post_init__(self) -> None:
-        """Work out the tags of the image."""
+        """Set `image_tags` once, since every rule asks for them."""
         tags = self.tags
         for tag in tags:
             if tag.startswith("sha256-") and self.package.type is PackageType.CONTAINER:
@@ -145,7 +148,7 @@ class Version:
         object.__setattr__(self, "image_tags", tags)
 
     def at(self, timestamp: Timestamp) -> datetime | None:
-        """The time that `timestamp` names, or `None` when GitHub did not say."""
+        """The time of `timestamp`, or `None` when GitHub does not tell it."""
         match timestamp:
             case Timestamp.CREATED:
                 return self.created_at
@@ -156,19 +159,19 @@ class Version:
 
 
 def oldest_first(versions: Iterable[Version], timestamp: Timestamp) -> list[Version]:
-    """Sort by time, then id; versions without that time come last, so that unknown is treated as new."""
+    """Sort by `age_order`."""
     return sorted(versions, key=lambda version: age_order(version, timestamp))
 
 
 def age_order(version: Version, timestamp: Timestamp) -> tuple[bool, float, int]:
-    """A sort key: by time, then id, whatever the order of GitHub's list.
+    """A sort key: oldest first, by time and then by id, so that the order of GitHub's list does not matter.
 
-    Versions without that time come last, so that unknown is treated as new.
+    Versions without that time come last: an unknown age counts as new.
     """
     moment = version.at(timestamp)
     return (moment is None, moment.timestamp() if moment else 0.0, version.id)
 
 
 def display_name(name: str) -> str:
-    """Show a digest as `sha256:` and its first twelve hex digits, other names as they are."""
+    """Shorten a digest to `sha256:` and its first twelve hex digits; return other names unchanged."""
     return name[:19] if DIGEST.fullmatch(name) else name

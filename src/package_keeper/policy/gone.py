@@ -1,7 +1,7 @@
-"""Tags that are tied to a repository's life: of closed pull requests, and of branches that are gone.
+"""Tags of closed pull requests and of branches that are gone (docs/reference.md, "gone").
 
-Only on facts (contract, input `gone`): a number must be that of a closed pull request, a branch must have been the
-head of one and live no more. Versions, `latest` and git tags are never taken for either.
+A tag is selected on evidence only: its number is that of a closed pull request, or its branch was the head of a closed
+pull request and does not exist any more. SemVer versions, `latest` and git tags are never selected.
 """
 
 import re
@@ -12,13 +12,13 @@ from package_keeper.model.repository import RepositoryState
 from package_keeper.policy.semver import semantic_version
 
 _VERSION_LIKE = re.compile(r"v?\d+(\.\d+){0,2}", re.ASCII)
-"""What release workflows add to a semantic version: `1`, `1.2`, `v1`."""
+"""Tags that release workflows add beside a semantic version: `1`, `1.2`, `v1`."""
 
 _NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 
 
 class Tie(StrEnum):
-    """What a template ties a tag to."""
+    """What the variable of a template stands for."""
 
     PULL_REQUEST = "pull-request"
     BRANCH = "branch"
@@ -26,14 +26,14 @@ class Tie(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneTemplate:
-    """One template: `pr-{pull-request}`, `branch-{branch}`, with what stands before and behind the variable."""
+    """One template, such as `pr-{pull-request}` or `branch-{branch}`: a variable and the texts before and behind it."""
 
     tie: Tie
     before: str = ""
     behind: str = ""
 
     def variable_of(self, tag: str) -> str | None:
-        """What stands for the variable in `tag`, or `None` when the tag has another form."""
+        """The part of `tag` that the variable stands for, or `None` when the tag does not have this form."""
         if not tag.startswith(self.before):
             return None
         end = len(tag) - len(self.behind)
@@ -42,48 +42,51 @@ class GoneTemplate:
         found = tag[len(self.before) : end]
         return found if self.tie is Tie.BRANCH or _NUMBER.fullmatch(found) else None
 
-    def is_gone(self, tag: str, life: RepositoryState) -> bool:
-        """Whether what `tag` is tied to is gone for certain."""
+    def is_gone(self, tag: str, repository: RepositoryState) -> bool:
+        """Whether the pull request of `tag` is closed, or its branch is gone, on evidence."""
         found = self.variable_of(tag)
         if found is None:
             return False
         if self.tie is Tie.BRANCH:
-            return found in life.gone_branches
-        return int(found) in life.closed_pulls and int(found) not in life.open_pulls
+            return found in repository.gone_branches
+        return int(found) in repository.closed_pulls and int(found) not in repository.open_pulls
 
-    def is_alive(self, tag: str, life: RepositoryState) -> bool:
-        """Whether what `tag` is tied to lives for certain."""
+    def is_alive(self, tag: str, repository: RepositoryState) -> bool:
+        """Whether the pull request of `tag` is open, or its branch exists, on evidence."""
         found = self.variable_of(tag)
         if found is None:
             return False
         if self.tie is Tie.BRANCH:
-            return found.lower() in life.living_branches
-        return int(found) in life.open_pulls
+            return found.lower() in repository.existing_branches
+        return int(found) in repository.open_pulls
 
 
 @dataclass(frozen=True)
 class GoneTags:
-    """The input `gone`: a tag is accepted when one template shows that it has outlived its cause."""
+    """The templates of the input `gone`."""
 
     templates: tuple[GoneTemplate, ...]
 
-    def accepts(self, tag: str, life: RepositoryState | None, *, when_unknown: bool = False) -> bool:
-        """Whether `tag` has outlived its cause; without facts of the repository `when_unknown` decides."""
-        if life is None:
+    def accepts(self, tag: str, repository: RepositoryState | None, *, when_unknown: bool = False) -> bool:
+        """Whether one template shows that `tag` is gone, and none that it is alive.
+
+        Without a repository, `when_unknown` decides about tags that have the form of a template.
+        """
+        if repository is None:
             return when_unknown and self.concerns(tag) and not _is_release(tag)
         return (
-            any(each.is_gone(tag, life) for each in self.templates)
-            and not self.is_alive(tag, life)
+            any(template.is_gone(tag, repository) for template in self.templates)
+            and not self.is_alive(tag, repository)
             and not _is_release(tag)
-            and tag.lower() not in life.release_tags
+            and tag.lower() not in repository.release_tags
         )
 
-    def is_alive(self, tag: str, life: RepositoryState) -> bool:
-        """Whether one template shows that what `tag` is tied to lives, whatever the others show."""
-        return any(each.is_alive(tag, life) for each in self.templates)
+    def is_alive(self, tag: str, repository: RepositoryState) -> bool:
+        """Whether one template shows that `tag` is alive, whatever the others show."""
+        return any(template.is_alive(tag, repository) for template in self.templates)
 
     def concerns(self, tag: str) -> bool:
-        """Whether `tag` has the form of a template, so that the repository has to be asked."""
+        """Whether `tag` has the form of a template, so that the state of the repository is needed."""
         return any(template.variable_of(tag) is not None for template in self.templates)
 
 

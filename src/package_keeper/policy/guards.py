@@ -1,17 +1,19 @@
-"""Guards and budgets: the last word before anything is written. Only `guard` makes a `GuardedPlan`."""
+"""Guards and limits: what of a plan may be written. Only `guard` makes a `GuardedPlan`."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from package_keeper.model.packages import PackageName, PackageType, Timestamp, age_order
-from package_keeper.model.words import Action, Outcome
-from package_keeper.policy.planning import GuardedPlan, Plan, PlannedWrite, WriteKind
+from package_keeper.model.packages import PackageName, PackageType, Timestamp, Version, age_order
+from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind
+
+_Groups = list[tuple[PlannedWrite, ...]]
+"""Images of a plan: a root and then its parts."""
 
 
 class OnLastVersion(StrEnum):
-    """The input `on-last-version`: what to do when all would go and GitHub refuses to delete the last version."""
+    """The input `on-last-version`: what to do when GitHub would refuse to delete the last version of a package."""
 
     KEEP = "keep"
     FAIL = "fail"
@@ -22,7 +24,8 @@ class OnLastVersion(StrEnum):
 class Guards:
     """The guards of one run.
 
-    `limit` counts versions over the whole run; 0 means no limit. `max_delete_percent` is of each package's versions.
+    `limit` counts the versions of the whole run; 0 means no limit. `max_delete_percent` is a percentage of the versions
+    of each package.
     """
 
     limit: int = 0
@@ -31,17 +34,14 @@ class Guards:
 
 
 class TooMuch(Exception):
-    """A plan would delete more than `max-delete-percent` of some packages; `str` names them, with figures."""
+    """A plan would delete more than `max-delete-percent` of some packages. The message names them, with figures."""
 
 
 def guard(plan: Plan, guards: Guards) -> GuardedPlan:
-    """Let a plan pass. What goes over `limit` is left for later; what cannot be written takes no place.
+    """Apply the guards to a plan. What is over `limit` is left for the next run.
 
-    Where GitHub would refuse to delete the last version, the newest image stays whole, or goes with its package.
-    Raises `TooMuch`, before any limit is looked at.
-
-    An image is begun only if all of it fits. The first always is, so that an image larger than the limit does not
-    stop the clean-up for good; then its root goes, as many parts as fit, and the others are left for later.
+    Where GitHub would refuse to delete the last version, the newest image stays, or goes with its whole package. Raises
+    `TooMuch`, which does not depend on `limit`.
     """
     _check_share(plan, guards.max_delete_percent)
     last = last_images(plan)
@@ -49,10 +49,10 @@ def guard(plan: Plan, guards: Guards) -> GuardedPlan:
     if guards.on_last_version is OnLastVersion.DELETE_PACKAGE:
         staying = {decision.version.package for decision in plan.decisions if decision.action is not Action.DELETE}
         whole = {package: ids for package, ids in last.items() if package not in staying}
-    refusal = Outcome.FAILED if guards.on_last_version is OnLastVersion.FAIL else Outcome.LAST_VERSION
-    plan = hold_back(plan, {package: ids for package, ids in last.items() if package not in whole}, refusal)
+    expected = Outcome.FAILED if guards.on_last_version is OnLastVersion.FAIL else Outcome.LAST_VERSION
+    plan = hold_back(plan, {package: ids for package, ids in last.items() if package not in whole}, expected)
     now, later = _within_limit(plan, guards.limit)
-    # a package of which something is left for the next run is not empty yet
+    # a package can go as a whole only when nothing of it is left for the next run
     left = {write.package for write in later}
     held = [write for write in now if write.version_id in whole.get(write.package, ())]
     return GuardedPlan(
@@ -63,89 +63,17 @@ def guard(plan: Plan, guards: Guards) -> GuardedPlan:
     )
 
 
-def _within_limit(plan: Plan, limit: int) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
-    """What is sent now, and what is left for later."""
-    if not limit:
-        return list(plan.writes), []
-    now: list[PlannedWrite] = []
-    later: list[PlannedWrite] = []
-    taken = 0
-    for group in plan.groups:
-        size = sum(write.refusal is None for write in group)
-        if later:
-            later += group
-        elif taken + size <= limit:
-            taken += size
-            now += group
-        elif taken == 0:
-            now += group[:limit]
-            later += group[limit:]
-        else:
-            later += group
-    return now, later
+def split_tags(guarded: GuardedPlan) -> tuple[GuardedPlan, GuardedPlan]:
+    """A guarded plan without its tags, and its tags alone. Nothing is added."""
 
-
-def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
-    """The image that GitHub would refuse to delete last, by package: the ids of its versions that the plan deletes.
-
-    GitHub deletes neither the last version of a package nor the last tagged one of a container package, and tags of
-    signatures count (docs/github-behaviour.md, "Refusals"). So where all of those would go, the newest image stays,
-    with all that belongs to it: a signature alone would be worth nothing.
-    """
-    known = {decision.version.package for decision in plan.decisions}
-    staying = [decision.version for decision in plan.decisions if decision.action is not Action.DELETE]
-    rest, tagged_rest = {each.package for each in staying}, {each.package for each in staying if each.tags}
-    found: dict[PackageName, frozenset[int]] = {}
-    for package, groups in _deleted_images(plan).items():
-        tagged = [group for group in groups if any(write.tags for write in group)]
-        last_tag = bool(tagged) and package.type is PackageType.CONTAINER and package not in tagged_rest
-        if package in known and (last_tag or package not in rest):
-            found[package] = _image_of(_newest(tagged if last_tag else groups, plan.timestamp), groups)
-    return found
-
-
-def _deleted_images(plan: Plan) -> dict[PackageName, list[tuple[PlannedWrite, ...]]]:
-    found: dict[PackageName, list[tuple[PlannedWrite, ...]]] = {}
-    for group in plan.groups:
-        root = group[0]
-        if root.kind is WriteKind.VERSION and root.action is Action.DELETE and root.refusal is None:
-            found.setdefault(root.package, []).append(group)
-    return found
-
-
-def hold_back(plan: Plan, held: Mapping[PackageName, Collection[int]], refusal: Outcome = Outcome.LAST_VERSION) -> Plan:
-    """The plan in which the versions `held` have the outcome `refusal` already, so that nothing is sent for them."""
-    if not held:
-        return plan
-    groups = tuple(
-        tuple(
-            replace(write, refusal=refusal) if write.version_id in held.get(write.package, ()) else write
-            for write in group
+    def only(*, tags: bool) -> GuardedPlan:
+        return replace(
+            guarded,
+            now=tuple(write for write in guarded.now if (write.tag is not None) is tags),
+            later=tuple(write for write in guarded.later if (write.tag is not None) is tags),
         )
-        for group in plan.groups
-    )
-    return replace(plan, groups=groups)
 
-
-def _newest(groups: Collection[tuple[PlannedWrite, ...]], timestamp: Timestamp) -> PlannedWrite:
-    """The root of the newest image; one that users can name comes before one that only its signature makes tagged."""
-
-    def order(root: PlannedWrite) -> tuple[bool, tuple[bool, float, int]]:
-        if root.version is None:
-            return False, (False, 0.0, root.version_id or 0)
-        return bool(root.version.image_tags), age_order(root.version, timestamp)
-
-    return max((group[0] for group in groups), key=order)
-
-
-def _image_of(root: PlannedWrite, groups: Collection[tuple[PlannedWrite, ...]]) -> frozenset[int]:
-    """The ids of `root` and of everything that the plan deletes after it because it belongs to it, at any depth."""
-    # a second version of its digest stands or falls with it
-    found = {write.version_id or 0 for group in groups for write in group if write.version_name == root.version_name}
-    for group in groups:
-        # whatever holds a version stands before it
-        found.update(write.version_id or 0 for write in group if not found.isdisjoint(write.after))
-    return frozenset(found)
+    return only(tags=False), only(tags=True)
 
 
 def _check_share(plan: Plan, percent: int) -> None:
@@ -163,3 +91,103 @@ def _check_share(plan: Plan, percent: int) -> None:
             f"max-delete-percent: {percent} % of a package's versions may go, and these rules would take more:\n"
             + "\n".join(over)
         )
+
+
+def _within_limit(plan: Plan, limit: int) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
+    """The writes of this run, and those left for the next. Writes that are refused already do not count.
+
+    An image is begun only if all of it fits, and after the first that does not fit, none is begun. An image that is
+    larger than the limit must not block every run: when it is the first, its root goes, and as many parts as fit.
+    """
+    if not limit:
+        return list(plan.writes), []
+    now: list[PlannedWrite] = []
+    later: list[PlannedWrite] = []
+    taken = 0
+    for group in plan.groups:
+        size = sum(write.expected is None for write in group)
+        if not later and taken + size <= limit:
+            taken += size
+            now += group
+        elif not later and taken == 0:
+            now += group[:limit]
+            later += group[limit:]
+        else:
+            later += group
+    return now, later
+
+
+def hold_back(
+    plan: Plan, held: Mapping[PackageName, Collection[int]], expected: Outcome = Outcome.LAST_VERSION
+) -> Plan:
+    """The plan in which the versions `held` already have the outcome `expected`, so that they are not sent."""
+    if not held:
+        return plan
+    groups = tuple(
+        tuple(
+            replace(write, expected=expected) if write.version_id in held.get(write.package, ()) else write
+            for write in group
+        )
+        for group in plan.groups
+    )
+    return replace(plan, groups=groups)
+
+
+def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
+    """The image that GitHub would refuse to delete, by package: the ids of its versions that the plan deletes.
+
+    GitHub deletes neither the last version of a package nor the last tagged one of a container package, and the tags of
+    signatures count (docs/github-behaviour.md, "Refusals"). Where a plan deletes all of these, the newest image stays
+    with everything that belongs to it: a signature alone would be useless.
+    """
+    staying: dict[PackageName, list[Version]] = defaultdict(list)
+    for decision in plan.decisions:
+        if decision.action is not Action.DELETE:
+            staying[decision.version.package].append(decision.version)
+    found: dict[PackageName, frozenset[int]] = {}
+    for package, groups in _deleted_images(plan).items():
+        if last := _never_all(package, groups, staying[package]):
+            found[package] = _image_of(_newest(last, plan.timestamp), groups)
+    return found
+
+
+def _never_all(package: PackageName, groups: _Groups, staying: Sequence[Version]) -> _Groups:
+    """The groups of which GitHub would refuse the last: the tagged ones, or all; none where enough stays."""
+    if package.type is PackageType.CONTAINER and not any(version.tags for version in staying):
+        tagged = [group for group in groups if any(write.tags for write in group)]
+        if tagged:
+            return tagged
+    return [] if staying else groups
+
+
+def _deleted_images(plan: Plan) -> dict[PackageName, _Groups]:
+    """The groups that delete an image, by package; only of packages whose versions were decided about."""
+    decided = {decision.version.package for decision in plan.decisions}
+    found: dict[PackageName, _Groups] = {}
+    for group in plan.groups:
+        root = group[0]
+        is_deletion = root.kind is WriteKind.VERSION and root.action is Action.DELETE and root.expected is None
+        if is_deletion and root.package in decided:
+            found.setdefault(root.package, []).append(group)
+    return found
+
+
+def _newest(groups: _Groups, timestamp: Timestamp) -> PlannedWrite:
+    """The root of the newest image. Images with a tag of their own come before those with a tagged signature only."""
+
+    def order(root: PlannedWrite) -> tuple[bool, tuple[bool, float, int]]:
+        if root.version is None:
+            return False, (False, 0.0, root.version_id or 0)
+        return bool(root.version.image_tags), age_order(root.version, timestamp)
+
+    return max((group[0] for group in groups), key=order)
+
+
+def _image_of(root: PlannedWrite, groups: _Groups) -> frozenset[int]:
+    """The ids of `root` and of all parts that the plan deletes after it, at any depth."""
+    # other versions with the same digest have the same content
+    found = {write.version_id or 0 for group in groups for write in group if write.version_name == root.version_name}
+    for group in groups:
+        # what needs a version comes before it in the plan, so one pass finds all
+        found.update(write.version_id or 0 for write in group if not found.isdisjoint(write.after))
+    return frozenset(found)

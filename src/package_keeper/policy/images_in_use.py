@@ -1,65 +1,37 @@
-"""Images in use: what files of the workspace name (contract, input `keep-used-in`).
+"""Images in use: what files of the workspace name (docs/reference.md, "keep-used-in").
 
-What cannot be resolved to images keeps the whole package: silence would unprotect.
+A reference that does not say which image it means keeps its whole package.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from package_keeper.model.images import Image
+from package_keeper.model.images import Image, ImageReference
 from package_keeper.model.packages import PackageName, PackageType
 from package_keeper.policy.patterns import Pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageReference:
-    """One image that a file names, as far as it can be told.
+class _PackageInUse:
+    """What of one package is in use."""
 
-    `text` is as written, `place` is `file:line`. `package` may hold `*` for a variable; alone it is every package.
-    `whole` means that the reference does not say which image of the package it is. `certain`: an image of the owner is
-    named, or one whose owner a variable hides; what is not certain protects too, where a package has that name.
-    """
-
-    text: str
-    place: str
-    package: str
-    tag: str | None = None
-    digest: str | None = None
-    whole: bool = False
-    certain: bool = True
-
-    @property
-    def file(self) -> str:
-        return self.place.rpartition(":")[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Use:
     whole: bool
     tags: frozenset[str]
     digests: frozenset[str]
 
-    @classmethod
-    def of(cls, references: Collection[ImageReference]) -> "_Use":
-        return cls(
-            whole=any(each.whole for each in references),
-            tags=frozenset(each.tag for each in references if each.tag is not None),
-            digests=frozenset(each.digest for each in references if each.digest is not None),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesInUse:
-    """The images of one owner that are in use; `globs` has the files that each glob means."""
+    """The images of one owner that are in use; `globs` has the files that match each glob."""
 
     references: tuple[ImageReference, ...] = ()
     globs: Mapping[str, Collection[str]] = field(default_factory=dict)
     _named: Mapping["_Name", list[ImageReference]] = field(default_factory=dict)
-    _uses: dict[PackageName, _Use] = field(default_factory=dict)
+    _by_package: dict[PackageName, _PackageInUse] = field(default_factory=dict)
 
     @classmethod
     def of(cls, references: Iterable[ImageReference], globs: Mapping[str, Collection[str]]) -> "ImagesInUse":
-        """Take what was found in the files that `globs` mean."""
+        """Group the references that the files of `globs` have."""
         taken = tuple(references)
         named: dict[str, list[ImageReference]] = {}
         for reference in taken:
@@ -68,17 +40,23 @@ class ImagesInUse:
 
     def name(self, image: Image) -> bool:
         """Whether `image` is in use, or its whole package is."""
-        use = self._use_of(image.root.package)
-        return use.whole or not use.tags.isdisjoint(image.root.tags) or not use.digests.isdisjoint(image.digests)
+        if not self.references:
+            return False
+        used = self._in_use(image.root.package)
+        return used.whole or not used.tags.isdisjoint(image.root.tags) or not used.digests.isdisjoint(image.digests)
 
-    def _use_of(self, package: PackageName) -> _Use:
-        if package not in self._uses:
+    def _in_use(self, package: PackageName) -> _PackageInUse:
+        if package not in self._by_package:
             found = [each for name, references in self._named.items() if name.fits(package) for each in references]
-            self._uses[package] = _Use.of(found)
-        return self._uses[package]
+            self._by_package[package] = _PackageInUse(
+                whole=any(each.whole for each in found),
+                tags=frozenset(each.tag for each in found if each.tag is not None),
+                digests=frozenset(each.digest for each in found if each.digest is not None),
+            )
+        return self._by_package[package]
 
     def here(self, packages: Collection[PackageName]) -> list[ImageReference]:
-        """The references that concern one of `packages`, each place once."""
+        """The references to one of `packages`, each once a place."""
         names = {name.text for name in self._named if any(name.fits(package) for package in packages)}
         found: dict[tuple[str, str], ImageReference] = {}
         for reference in self.references:
@@ -87,30 +65,30 @@ class ImagesInUse:
         return list(found.values())
 
     def idle_globs(self, references: Iterable[ImageReference]) -> list[str]:
-        """The globs in whose files none of `references` stands."""
+        """The globs whose files have none of `references`."""
         files = {reference.file for reference in references}
         return [glob for glob, meant in self.globs.items() if files.isdisjoint(meant)]
 
     def name_tags_of(self, package: PackageName) -> bool:
-        """Whether any tag of `package` is named."""
-        return bool(self._use_of(package).tags)
+        """Whether a reference names a tag of `package`."""
+        return bool(self._in_use(package).tags)
 
     def digests(self) -> frozenset[str]:
-        """All digests that are named."""
+        """All digests that references name."""
         return frozenset(each.digest for each in self.references if each.digest is not None)
 
 
 class _Name:
-    """The name of a package in lower case, with `*` for what a variable hides."""
+    """The name of a package in a reference: lower case, with `*` for a variable."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         ends = [place for place, character in enumerate(text) if character in "/*"]
-        # the old docker registry puts the repository before the package: OWNER/REPOSITORY/PACKAGE
+        # in the old Docker registry the repository comes before the package: OWNER/REPOSITORY/PACKAGE
         self._spellings = [Pattern(text), *(Pattern(text[place:].removeprefix("/")) for place in ends)]
 
     def fits(self, package: PackageName) -> bool:
-        """Whether it may be the name of `package`."""
+        """Whether it can be the name of `package`."""
         name = package.name.lower()
         if package.type is PackageType.DOCKER:
             return any(spelling.matches(name) for spelling in self._spellings)

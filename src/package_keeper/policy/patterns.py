@@ -1,49 +1,41 @@
-"""Pattern lists: the one grammar of the contract ("Patterns"), compiled.
+"""Pattern lists (docs/reference.md, "Patterns"), as compiled by `inputs`.
 
-Regular expressions run on RE2, whose time grows linearly with the text whatever the expression is.
+Regular expressions run on RE2, whose time grows linearly with the text whatever the expression is. Its patterns have
+the interface of `re.Pattern`.
 """
 
 import fnmatch
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 _EXPRESSION_LIKE = re.compile(r"[\\^$|()]|[.)]\*|[.\])]\+|\{\d")
 
 
-class Searchable(Protocol):
-    """What is needed of a compiled regular expression of RE2."""
-
-    def search(self, text: str, /) -> object | None:
-        """Find the expression anywhere in `text`."""
-        ...
-
-
 @dataclass(frozen=True)
 class Pattern:
-    """One entry: a glob over the whole name, or a regular expression that is searched.
+    """One entry: a glob for the whole name, or a regular expression that is searched in it.
 
-    `text` is the entry as written, without `!`; `expression` is set for regular expressions only.
+    `text` is the entry as written, without `!`. `expression` is `None` for globs.
     """
 
     text: str
-    expression: Searchable | None = None
+    expression: re.Pattern[str] | None = None
     ignore_case: bool = False
 
     @cached_property
     def _glob(self) -> re.Pattern[str]:
-        # fnmatch's translation gives back nothing to stars that have matched, so its time is bounded too
+        # the translated stars do not backtrack, so the time of globs is bounded too
         return re.compile(fnmatch.translate(self.text), re.IGNORECASE if self.ignore_case else 0)
 
     @property
     def is_exact(self) -> bool:
-        """Whether the entry names exactly one thing."""
+        """Whether the entry is one whole name."""
         return self.expression is None and not any(character in self.text for character in "*?[")
 
     @property
     def looks_like_expression(self) -> bool:
-        """Whether a glob is written like a regular expression, whose slashes were forgotten."""
+        """Whether the entry is a glob, but looks like a regular expression without slashes."""
         return self.expression is None and _EXPRESSION_LIKE.search(self.text) is not None
 
     def matches(self, name: str) -> bool:
@@ -55,9 +47,9 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Patterns:
-    """A list of entries: a name is accepted when one entry includes it and none excludes it.
+    """A list of entries. It accepts a name that one entry includes and none excludes.
 
-    A list of exclusions alone means everything but those.
+    A list of exclusions alone accepts everything else.
     """
 
     includes: tuple[Pattern, ...] = ()
@@ -71,5 +63,5 @@ class Patterns:
 
     @property
     def entries(self) -> tuple[Pattern, ...]:
-        """All entries, the including ones first."""
+        """All entries; those that include come first."""
         return self.includes + self.excludes

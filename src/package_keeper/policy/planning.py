@@ -1,160 +1,35 @@
-"""The plan: what a run sets out to do, in which order, and what became of it."""
+"""Decisions ─▶ plan: which writes, in which order. And which deleted versions can come back without harm."""
 
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from package_keeper.model.images import Graph
 from package_keeper.model.manifest import is_stub
 from package_keeper.model.packages import PackageName, Timestamp, Version, age_order
-from package_keeper.model.words import Action, Outcome, Reason
-from package_keeper.policy.evaluation import Decision, spoken
-
-NOTHING: frozenset[int] = frozenset()
-"""No ids; one object for all, since a plan may have 100,000 writes."""
-
-
-class WriteKind(StrEnum):
-    """What a write concerns."""
-
-    VERSION = "version"
-    PACKAGE = "package"
-    TAG = "tag"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedWrite:
-    """One thing to do. `refusal` is set when it is known before asking GitHub that it cannot be done.
-
-    `rule` is the name of the policy's rule that asks for it, if one does.
-    `version` is `None` for whole packages, and for versions known from a receipt alone, whose `id` and `name` stand
-    beside it. `tag` is the tag that goes or comes back, for writes that concern one. `root` is the name of the root
-    of the image that a part belongs to. `after` are ids of versions whose deletion must be confirmed first: without
-    that a part would be torn out of something that is still there. Of a restoration they are those that come back
-    first.
-    """
-
-    action: Action
-    reason: Reason
-    package: PackageName
-    rule: str = ""
-    version: Version | None = None
-    version_id: int | None = None
-    version_name: str = ""
-    tags: tuple[str, ...] = ()
-    tag: str | None = None
-    root: str | None = None
-    after: frozenset[int] = frozenset()
-    refusal: Outcome | None = None
-
-    @property
-    def why(self) -> str:
-        """The reason as users read it: a word of the contract, or `rule:NAME`."""
-        return spoken(self.reason, self.rule)
-
-    @property
-    def kind(self) -> WriteKind:
-        """Whether a version, one tag of it, or a whole package is concerned."""
-        if self.version_id is None:
-            return WriteKind.PACKAGE
-        return WriteKind.VERSION if self.tag is None else WriteKind.TAG
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteRecord:
-    """What became of one planned write. `message` is GitHub's text or ours, empty when all is well."""
-
-    write: PlannedWrite
-    outcome: Outcome
-    message: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All writes of one run and every decision that led there.
-
-    `groups` are images: a root and then its parts, oldest image first; a write that stands alone is a group of one.
-    `timestamp` is the time that says which image is the oldest.
-    """
-
-    groups: tuple[tuple[PlannedWrite, ...], ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    timestamp: Timestamp = Timestamp.UPDATED
-
-    @property
-    def writes(self) -> tuple[PlannedWrite, ...]:
-        """All writes in order."""
-        return tuple(write for group in self.groups for write in group)
-
-    @classmethod
-    def of_singles(cls, writes: Iterable[PlannedWrite], decisions: Iterable[Decision] = ()) -> "Plan":
-        """A plan in which every write stands alone."""
-        return cls(groups=tuple((write,) for write in writes), decisions=tuple(decisions))
-
-
-@dataclass(frozen=True, kw_only=True)
-class GuardedPlan:
-    """A plan that passed the guards.
-
-    `now` is what this run sends, `later` is over the limit. `with_package` is the newest image of packages that go as a
-    whole, once everything else in them is gone (`on-last-version: delete-package`).
-    """
-
-    plan: Plan
-    now: tuple[PlannedWrite, ...] = field(default=())
-    later: tuple[PlannedWrite, ...] = field(default=())
-    with_package: tuple[PlannedWrite, ...] = field(default=())
-
-    def only(self, *, tags: bool) -> "GuardedPlan":
-        """What of it concerns tags, or all the rest; nothing is added."""
-        return replace(
-            self,
-            now=tuple(write for write in self.now if (write.tag is not None) is tags),
-            later=tuple(write for write in self.later if (write.tag is not None) is tags),
-        )
-
-    def groups_of_now(self) -> list[int]:
-        """For each write of `now`, the number of its group in the plan: those of one image have one number."""
-        numbers = {id(write): number for number, group in enumerate(self.plan.groups) for write in group}
-        return [numbers[id(write)] for write in self.now]
-
-
-def gone_versions(records: Iterable[WriteRecord]) -> set[int]:
-    """The ids of the versions that were deleted, or found gone."""
-    return {
-        record.write.version_id
-        for record in records
-        if record.write.version_id is not None
-        and record.write.action is Action.DELETE
-        and record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
-    }
+from package_keeper.model.plan import NOTHING, Action, Decision, Outcome, Plan, PlannedWrite, Reason
 
 
 def plan_deletions(decisions: Iterable[Decision], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]) -> Plan:
-    """Plan what the decisions delete or untag, oldest image first over all packages (contract, input `limit`).
+    """Plan what the decisions delete or untag, oldest image first over all packages (docs/reference.md, "limit").
 
     A part that several images share stands with the last of them. `graphs` are those of container packages.
     """
     decisions = tuple(decisions)
     roots = [each for each in decisions if each.action is not Action.KEEP and each.reason is not Reason.PART_OF]
-    parts = [each for each in decisions if each.action is Action.DELETE and each.reason is Reason.PART_OF]
     roots.sort(key=lambda decision: age_order(decision.version, timestamp))
     images = _Images(graphs)
     roots = _holders_first(roots, images)
-    place_of = {decision.version.id: place for place, decision in enumerate(roots)}
-    homes: dict[int, list[Decision]] = {}
-    for part in parts:
-        homes.setdefault(max(place_of[owner] for owner in images.owners(part.version)), []).append(part)
+    parts = _parts_by_last_root(decisions, roots, images)
     groups: list[tuple[PlannedWrite, ...]] = []
     behind: set[int] = set()
     for place, root in enumerate(roots):
         if root.action is Action.UNTAG:
-            groups += [(replace(planned(root), tag=tag),) for tag in root.untag]
+            groups += [(planned(root, tag=tag),) for tag in root.untag]
             continue
         group = []
-        for decision in (root, *images.in_order(root.version, homes.get(place, ()))):
-            # all that points to it stands before it, but for circles, which no real image has
+        for decision in (root, *images.in_order(root.version, parts.get(place, ()))):
+            # everything that points to it stands before it, except in a cycle, which no real image has
             holders = images.needed_for(decision.version)
             group.append(planned(decision, after=(holders & behind) or NOTHING))
             behind.add(decision.version.id)
@@ -162,19 +37,22 @@ def plan_deletions(decisions: Iterable[Decision], timestamp: Timestamp, graphs: 
     return Plan(groups=tuple(groups), decisions=decisions, timestamp=timestamp)
 
 
+def _parts_by_last_root(
+    decisions: Iterable[Decision], roots: Iterable[Decision], images: "_Images"
+) -> dict[int, list[Decision]]:
+    """The parts to delete, by the place of the last root whose image contains them."""
+    place_of = {decision.version.id: place for place, decision in enumerate(roots)}
+    found: dict[int, list[Decision]] = {}
+    for part in decisions:
+        if part.action is Action.DELETE and part.reason is Reason.PART_OF:
+            found.setdefault(max(place_of[owner] for owner in images.owners(part.version)), []).append(part)
+    return found
+
+
 def _holders_first(roots: list[Decision], images: "_Images") -> list[Decision]:
-    """Put every root behind the roots that hold it, and else leave the order: `v1` goes before `v1-amd64`."""
+    """Put every root after the roots that contain it, and keep the order otherwise: `v1` goes before `v1-amd64`."""
     places = {each.version.id: place for place, each in enumerate(roots) if each.action is Action.DELETE}
-    holders: dict[int, set[int]] = {}
-    for root in places:
-        owners = {owner for owner in images.owners(roots[places[root]].version) if owner in places and owner != root}
-        # in a circle (twins, an index that refers to its own child) only what lists the other comes first
-        holders[root] = {
-            owner
-            for owner in owners
-            if root not in images.owners(roots[places[owner]].version)
-            or images.lists(roots[places[owner]].version, roots[places[root]].version)
-        }
+    holders = {root: _other_holders(roots[place].version, places, roots, images) for root, place in places.items()}
     held: dict[int, list[int]] = {}
     for root, owners in holders.items():
         for owner in owners:
@@ -189,25 +67,36 @@ def _holders_first(roots: list[Decision], images: "_Images") -> list[Decision]:
             holders[root].discard(decision.version.id)
             if not holders[root]:
                 heapq.heappush(ready, places[root])
-    # digests allow no circle of children; should one appear all the same, nothing of it may get lost
+    # digests make a cycle of children impossible; if one appears all the same, nothing of it is lost
     return ordered + [each for each in roots if holders.get(each.version.id)]
 
 
-def planned(decision: Decision, refusal: Outcome | None = None, after: frozenset[int] = NOTHING) -> PlannedWrite:
-    """Turn the decision about a version into the write that it asks for."""
-    version = decision.version
-    return PlannedWrite(
-        action=decision.action,
-        reason=decision.reason,
-        package=version.package,
+def _other_holders(version: Version, places: Mapping[int, int], roots: list[Decision], images: "_Images") -> set[int]:
+    """The other roots to delete whose images contain the root `version`."""
+    found = set()
+    for owner in images.owners(version):
+        if owner == version.id or owner not in places:
+            continue
+        other = roots[places[owner]].version
+        # in a cycle (two versions of one digest, an index that refers to its child) only the one that lists goes first
+        if version.id not in images.owners(other) or images.lists(other, version):
+            found.add(owner)
+    return found
+
+
+def planned(
+    decision: Decision, *, tag: str | None = None, after: frozenset[int] = NOTHING, expected: Outcome | None = None
+) -> PlannedWrite:
+    """The write that a decision asks for."""
+    return PlannedWrite.of(
+        decision.version,
+        decision.action,
+        decision.reason,
         rule=decision.rule,
-        version=version,
-        version_id=version.id,
-        version_name=version.name,
-        tags=version.tags,
+        tag=tag,
         root=decision.root.name if decision.root else None,
         after=after,
-        refusal=refusal,
+        expected=expected,
     )
 
 
@@ -320,14 +209,14 @@ def plan_restorations(
     writes: list[PlannedWrite] = []
     for decision in chosen:
         version = decision.version
-        refusal = None
+        expected = None
         if version.id in active.ids or version.name in active.names:
-            refusal = Outcome.ALREADY_ACTIVE
+            expected = Outcome.ALREADY_ACTIVE
         elif not tags_may_move and active.tags.intersection(version.image_tags):
-            refusal = Outcome.TAG_IN_USE
+            expected = Outcome.TAG_IN_USE
         else:
             active.add(version)
-        writes.append(planned(decision, refusal))
+        writes.append(planned(decision, expected=expected))
     writes.reverse()
     return Plan.of_singles(writes, decisions)
 

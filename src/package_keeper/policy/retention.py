@@ -1,19 +1,19 @@
-"""Retention: what stays although it is selected.
+"""Retention: what stays although a rule selects it.
 
-Counts keep the newest of what a rule matched: so many in each group, and one in each of so many days, weeks, months and
-years. They know nothing of each other: one image may fill a place in several. Keep lists keep what they name.
+Keep lists keep the images that they name. Counts keep the newest images of a rule: the latest in each group, and the
+newest of each day, week, month and year. Counts are independent: one image may take a place in several.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
 
 from package_keeper.model.images import Image
 from package_keeper.model.packages import PackageName, Timestamp, Version, age_order
-from package_keeper.model.words import Reason
+from package_keeper.model.plan import Reason
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.semver import semantic_version
@@ -21,21 +21,21 @@ from package_keeper.policy.semver import semantic_version
 
 @dataclass(frozen=True, kw_only=True)
 class KeepLists:
-    """What always stays, whatever selects it: `keep-tags`, `keep-versions`, `keep-digests`, `keep-used-in`."""
+    """The inputs `keep-tags`, `keep-versions`, `keep-digests` and `keep-used-in`, which win over every rule."""
 
     tags: Patterns | None = None
     versions: Patterns | None = None
-    digests: frozenset[str] = field(default_factory=frozenset)
+    digests: frozenset[str] = frozenset()
     used: ImagesInUse = field(default_factory=ImagesInUse)
 
     def ask_about_tags(self, package: PackageName) -> bool:
-        """Whether a tag might keep an image of `package`."""
+        """Whether a tag can keep an image of `package`."""
         return self.tags is not None or self.used.name_tags_of(package)
 
     def reason_to_keep(self, image: Image) -> Reason | None:
         """The list that keeps `image`, or `None`.
 
-        One matching tag of the root is enough, and the digest of a part keeps every image that holds it.
+        One matching tag of the root is enough. A part's digest keeps every image that contains it.
         """
         if self.tags is not None and any(self.tags.accepts(tag) for tag in image.root.image_tags):
             return Reason.KEEP_TAGS
@@ -44,18 +44,6 @@ class KeepLists:
         if self.digests and not self.digests.isdisjoint(image.digests):
             return Reason.KEEP_DIGESTS
         return Reason.KEEP_USED_IN if self.used.name(image) else None
-
-
-class _Found(Protocol):
-    def group(self, number: int, /) -> str | None: ...
-
-
-class GroupExpression(Protocol):
-    """What is needed of a compiled regular expression of RE2 that names groups."""
-
-    def search(self, text: str, /) -> _Found | None:
-        """Find the expression anywhere in `text`."""
-        ...
 
 
 class GroupBy(StrEnum):
@@ -68,13 +56,16 @@ class GroupBy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """The groups in which `keep-latest` counts; `expression` stands for the words when it is given."""
+    """The groups in which `keep-latest` counts.
+
+    When `expression` is given, its first group names the group, and `by` has no effect.
+    """
 
     by: GroupBy = GroupBy.PACKAGE
-    expression: GroupExpression | None = None
+    expression: re.Pattern[str] | None = None
 
     def groups(self, version: Version) -> frozenset[Hashable]:
-        """The groups of `version`, by its tags where its type has tags, else by its name."""
+        """The groups of `version`, by its tags if its type has tags, otherwise by its name."""
         if self.expression is None and self.by is GroupBy.PACKAGE:
             return _ONE_GROUP
         names = version.image_tags if version.package.type.has_tags else (version.name,)
@@ -95,7 +86,7 @@ _ONE_GROUP: frozenset[Hashable] = frozenset({""})
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many of what a rule matched stay: `latest` in each group, and the newest of each of the last periods."""
+    """How many images of a rule stay: `latest` in each group, and the newest of each of the last periods."""
 
     latest: int = 0
     grouping: Grouping = field(default_factory=Grouping)
@@ -106,13 +97,14 @@ class Counts:
 
     @property
     def is_given(self) -> bool:
-        """Whether anything is counted at all."""
+        """Whether any count is given."""
         return any((self.latest, self.daily, self.weekly, self.monthly, self.yearly))
 
     def kept(self, images: Iterable[Image], timestamp: Timestamp) -> dict[int, Reason]:
         """The ids of the roots that stay, each with the first count that keeps it.
 
-        Tagged and untagged images are counted apart. What has no group stays (contract, input `keep-latest-per`).
+        Tagged and untagged images are counted apart. An image without a group stays (docs/reference.md,
+        "keep-latest-per").
         """
         if not self.is_given:
             return {}
@@ -123,10 +115,11 @@ class Counts:
             for root in self._latest(roots):
                 kept.setdefault(root.id, Reason.KEEP_LATEST)
             for number, period, reason in (
-                (self.daily, _day, Reason.KEEP_DAILY),
-                (self.weekly, _week, Reason.KEEP_WEEKLY),
-                (self.monthly, _month, Reason.KEEP_MONTHLY),
-                (self.yearly, _year, Reason.KEEP_YEARLY),
+                (self.daily, lambda moment: moment.date(), Reason.KEEP_DAILY),
+                # an ISO week may belong to the year before or after that of its days
+                (self.weekly, lambda moment: moment.isocalendar()[:2], Reason.KEEP_WEEKLY),
+                (self.monthly, lambda moment: (moment.year, moment.month), Reason.KEEP_MONTHLY),
+                (self.yearly, lambda moment: moment.year, Reason.KEEP_YEARLY),
             ):
                 for root in _newest_of_periods(roots, timestamp, number, period):
                     kept.setdefault(root.id, reason)
@@ -138,7 +131,7 @@ class Counts:
         taken: Counter[Hashable] = Counter()
         for root in newest_first:
             groups = self.grouping.groups(root)
-            # with tags of several groups an image is one of the newest of each, and stays for any of them
+            # an image with tags of several groups takes a place in each, and stays when one of them keeps it
             if not groups or any(taken[group] < self.latest for group in groups):
                 yield root
             taken.update(groups)
@@ -148,8 +141,6 @@ def _newest_of_periods(
     newest_first: Iterable[Version], timestamp: Timestamp, number: int, period: Callable[[datetime], Hashable]
 ) -> Iterable[Version]:
     """The newest of each of the last `number` periods that have one."""
-    if not number:
-        return
     seen: set[Hashable] = set()
     for root in newest_first:
         moment = root.at(timestamp)
@@ -161,20 +152,3 @@ def _newest_of_periods(
                 return
             seen.add(found)
             yield root
-
-
-def _day(moment: datetime) -> Hashable:
-    return moment.date()
-
-
-def _week(moment: datetime) -> Hashable:
-    """The ISO week, which may belong to the year before or after that of its days."""
-    return moment.isocalendar()[:2]
-
-
-def _month(moment: datetime) -> Hashable:
-    return moment.year, moment.month
-
-
-def _year(moment: datetime) -> Hashable:
-    return moment.year

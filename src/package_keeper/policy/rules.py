@@ -1,12 +1,13 @@
-"""Rules: what is selected, how much of it stays, and from which age on the rest goes.
+"""Rules: what is selected, how much of it stays, and at which age the rest goes.
 
-The inputs of a run make one rule. A policy is an ordered list of them: the first whose match fits an image decides, and
-no later one sees it; where none fits, the image stays. A new way to keep is a field of `Counts` or `KeepLists`, a new
-way to select one of `Selection`.
+The inputs of a run make one rule. A policy is an ordered list of rules: the first that matches an image decides about
+it, and an image that no rule matches stays. To add a way to select, add a field to `Selection`; to add a way to keep,
+add one to `Counts` or `KeepLists`.
 """
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from package_keeper.model.images import Image
 from package_keeper.model.packages import PackageType, Timestamp, Version
@@ -16,7 +17,7 @@ from package_keeper.policy.selection import Age, Facts, Match, PartialMatch, Sel
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule; `name` is empty for the one that the inputs make. `keeps_all` means that nothing of it ever goes."""
+    """One rule. `name` is empty for the rule of the inputs. `keeps_all` keeps everything that the rule matches."""
 
     selection: Selection
     age: Age
@@ -26,29 +27,28 @@ class Rule:
 
     @property
     def selects_anything(self) -> bool:
-        """Whether any selection, age or count is given; without one nothing is ever chosen."""
+        """Whether any selection, age or count is given; without one, nothing is selected."""
         return self.selection.is_given or self.age.is_given or self.counts.is_given
 
-    @property
-    def needs_time(self) -> bool:
-        """Whether an image of unknown age cannot be judged."""
-        return self.age.is_given or self.counts.is_given
+    def lacks_age_of(self, version: Version) -> bool:
+        """Whether the rule needs the age of `version`, and GitHub does not tell it."""
+        return (self.age.is_given or self.counts.is_given) and version.at(self.age.timestamp) is None
 
     def match(self, version: Version, facts: Facts) -> Match:
-        """How far this rule fits an image with the root `version`, if its state lets it; `NONE`: not at all.
+        """How far this rule matches an image with the root `version`, whatever the health of the image.
 
-        Where all is kept one matching tag is enough, and what is not known keeps too. Where something can go all tags
-        must match, unless `partial-match` says otherwise (contract, "Policy file").
+        A rule that keeps everything needs one matching tag, and a tag that `gone` cannot check matches. In a rule that
+        can delete all tags must match, unless `partial-match` says otherwise (docs/reference.md, "Policy file").
         """
         match = self.selection.match(version, facts, when_unknown=self.keeps_all)
         return Match.WHOLE if match.is_partial and self.keeps_all else match
 
     def passes_on(self, match: Match) -> bool:
-        """Whether the next rule is asked about an image that matches so far."""
+        """Whether an image that matches this far is left to the next rule."""
         return match is Match.NONE or (match.is_partial and self.selection.partial_match is None)
 
     def untags(self, image: Image, match: Match) -> bool:
-        """Whether only some tags of `image` go, and the image itself stays; only containers can lose single tags."""
+        """Whether only the matching tags of `image` go. GitHub can remove single tags of container images only."""
         return (
             match.is_partial
             and self.selection.partial_match is PartialMatch.UNTAG
@@ -56,7 +56,7 @@ class Rule:
         )
 
     def keeps_partial(self, image: Image, match: Match) -> bool:
-        """Whether `image` stays since only some of its tags match; what lives keeps it even from `delete`."""
+        """Whether `image` stays because only some of its tags match. A living tag keeps it even with `delete`."""
         if not match.is_partial or self.untags(image, match):
             return False
         return match is Match.ALIVE or self.selection.partial_match is not PartialMatch.DELETE
@@ -66,9 +66,9 @@ class Rule:
 class Rules:
     """Everything that decides about images.
 
-    `rules` are those of a policy, or the one of the inputs. `now` is the moment from which ages are seen. `raw` means
-    that versions are judged as if nothing held them together, since the user named them one by one. `writing` is false
-    where nothing will be deleted: then a push that may be under way needs no protection.
+    `rules` are those of a policy, or the one of the inputs. Ages are counted from `now`. `raw` is `images: raw`: each
+    version is an image of its own. `writing` is false for operations that never delete, which need not protect a push
+    that may be under way.
     """
 
     rules: tuple[Rule, ...]
@@ -80,33 +80,33 @@ class Rules:
 
     @property
     def inputs(self) -> Rule:
-        """The rule that the selection inputs make; beside a policy there is none, and this is its first rule."""
+        """The rule of the inputs; with a policy, its first rule."""
         return self.rules[0]
 
     @property
     def select_anything(self) -> bool:
-        """Whether anything can ever be chosen."""
+        """Whether anything can be selected."""
         return self.is_policy or self.inputs.selects_anything
 
     @property
     def only_selecting(self) -> "Rules":
-        """The same without anything that keeps what is selected: for what shows versions and decides nothing."""
+        """The same rules with their selections and ages only: for `list`, which shows what is selected."""
         bare = tuple(replace(rule, counts=Counts()) for rule in self.rules)
         return replace(self, rules=bare, lists=KeepLists(), writing=False)
 
     @property
     def timestamp(self) -> Timestamp:
-        """The time by which the oldest goes first."""
+        """The time that says which image is the oldest; the oldest goes first."""
         return Timestamp.UPDATED if self.is_policy else self.inputs.age.timestamp
 
     @property
-    def judge_health(self) -> bool:
-        """Whether anything depends on the condition of images."""
+    def depend_on_health(self) -> bool:
+        """Whether a rule selects images by their condition."""
         return any(rule.selection.conditions is not None for rule in self.rules)
 
-    @property
+    @cached_property
     def version_ids(self) -> frozenset[int]:
-        """The ids that are named anywhere."""
+        """The ids that any rule selects."""
         return frozenset(found for rule in self.rules for found in rule.selection.version_ids or ())
 
     @property

@@ -1,6 +1,7 @@
-"""Selection: which images the run is about at all.
+"""Selection and age: which images the rules are about.
 
-An image is selected when every selection input that is given accepts it; the entries of one input are alternatives.
+An image is selected when every selection input that is given accepts it; the entries of one input are alternatives. The
+age is decided later, after the counts.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from functools import cached_property
 
 from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import PackageName, PackageType, Timestamp, Version
+from package_keeper.model.plan import Reason
 from package_keeper.model.repository import RepositoryState
 from package_keeper.policy.gone import GoneTags
 from package_keeper.policy.patterns import Patterns
@@ -19,11 +21,10 @@ from package_keeper.policy.semver import Prerelease, SemverRange, semantic_versi
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the rules need to know beyond the versions, found out beforehand.
+    """What the rules need to know besides the versions.
 
-    `repositories` are those that packages belong to; one that could not be read is missing.
-
-    `selected` holds, for each SQL expression of `where`, the ids of the versions that it selects.
+    `repositories` has the repository of each package, unless it could not be read. `selected` has the ids of the
+    versions that each SQL expression of `where` selects.
     """
 
     repositories: Mapping[PackageName, RepositoryState] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class TagStatus(StrEnum):
 
 
 class PartialMatch(StrEnum):
-    """The input `partial-match`: what becomes of an image only some of whose tags match."""
+    """The input `partial-match`: what happens to an image when only some of its tags match."""
 
     KEEP = "keep"
     UNTAG = "untag"
@@ -50,13 +51,13 @@ class PartialMatch(StrEnum):
 
 
 class Match(Enum):
-    """How far a selection accepts an image."""
+    """How far a selection matches an image."""
 
     NONE = 0
     PARTIAL = 1
-    """Only some of its tags match: the image is asked for, and so is something that nobody asked for."""
+    """Only some of its tags match."""
     ALIVE = 2
-    """Only some of its tags match, and another one is tied to something that lives: the image stays."""
+    """Only some of its tags match, and `gone` shows that another one is alive: the image stays."""
     WHOLE = 3
 
     @property
@@ -67,12 +68,12 @@ class Match(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The selection inputs; `None` and `ANY` mean that the input is not given.
+    """The selection inputs; `None` and `ANY` mean that an input is not given.
 
-    `tags`, `semver`, `prerelease` and `gone` judge tags: a tag matches when all of them accept it. Where a type has no
-    tags, `semver` and `prerelease` judge the name, and `tags`, `tag_status` and `gone` select nothing; what has no tag
-    is never selected by its tags. `where` is an SQL expression whose result stands in the `Facts`. `partial_match` is
-    `None` where the next rule of a policy is asked about an image only some of whose tags match.
+    `tags`, `semver`, `prerelease` and `gone` match single tags: a tag matches when all of them accept it, and a version
+    without tags never does. For types without tags, `semver` and `prerelease` match the name; `tags`, `tag_status` and
+    `gone` select nothing. `where` is an SQL expression; `Facts` has the versions that it selects. When only some of the
+    tags match, `partial_match` says what happens to the image; `None` leaves it to the next rule of the policy.
     """
 
     version_ids: frozenset[int] | None = None
@@ -88,115 +89,111 @@ class Selection:
 
     @property
     def is_given(self) -> bool:
-        """Whether anything is selected on purpose; an empty selection must not come to mean everything."""
-        return self.judges_tags or not (
-            self.version_ids is None
-            and self.versions is None
-            and self.tag_status is TagStatus.ANY
-            and self.where is None
-            and self.conditions is None
+        """Whether any selection input is given."""
+        return (
+            self.asks_about_tags
+            or self.version_ids is not None
+            or self.versions is not None
+            or self.where is not None
+            or self.conditions is not None
         )
 
     @cached_property
-    def judges_tags(self) -> bool:
-        """Whether single tags match or not, so that an image can match in part."""
-        return self.tags is not None or self.gone is not None or self.judges_versions
+    def matches_tags(self) -> bool:
+        """Whether each tag matches or not, so that an image can match in part."""
+        return self.tags is not None or self.gone is not None or self.matches_semver
 
     @cached_property
-    def judges_versions(self) -> bool:
-        """Whether only semantic versions are selected."""
+    def matches_semver(self) -> bool:
+        """Whether only semantic versions match."""
         return self.semver is not None or self.prerelease is not Prerelease.ANY
 
     @property
     def asks_about_tags(self) -> bool:
-        """Whether nothing can be said about a version whose tags are not known."""
-        return self.judges_tags or self.tag_status is not TagStatus.ANY
+        """Whether the tags of a version must be known to say whether it is selected."""
+        return self.matches_tags or self.tag_status is not TagStatus.ANY
 
     @property
     def names_exactly(self) -> bool:
-        """Whether the user named what is selected one by one, by id or whole name."""
+        """Whether the user named each selected version by its id or whole name."""
         names = self.versions.includes if self.versions is not None else ()
         return self.version_ids is not None or (bool(names) and all(pattern.is_exact for pattern in names))
 
     def admits(self, image: Image) -> bool:
-        """Whether the state of `image` lets this selection accept it at all, whatever its tags, name and age."""
+        """Whether the health of `image` lets this selection match it."""
         if self.conditions is not None and (
             image.root.package.type is not PackageType.CONTAINER or image.condition not in self.conditions
         ):
             return False
-        # a foreign referrer carries a tag, and what that tag signs may well exist in another package
+        # the subject of a foreign referrer may be in another package, so the user must name the referrer itself
         return not image.foreign or self.versions is not None or self.version_ids is not None
 
     def match(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> Match:
-        """How far this selection accepts `version`, whatever the health of its image.
+        """How far this selection matches `version`; `admits` answers for the health of its image.
 
-        Tags that are not known may be any: they are passed over here, and whoever acts on it must ask `tags_known`.
+        `when_unknown` says whether `gone` matches tags of a repository that could not be read. A version whose tags are
+        not known matches whatever its tags may be: callers must check `tags_known`.
         """
-        tags = version.image_tags
-        if self.judges_tags and not tags and version.package.type.has_tags and version.tags_known:
+        if not self._accepts_version(version, facts):
             return Match.NONE
-        if self.version_ids is not None and version.id not in self.version_ids:
-            return Match.NONE
-        if self.versions is not None and not self.versions.accepts(version.name):
-            return Match.NONE
-        if (
-            self.tag_status is not TagStatus.ANY
-            and version.tags_known
-            and (not version.package.type.has_tags or bool(tags) is not (self.tag_status is TagStatus.TAGGED))
-        ):
-            return Match.NONE
-        if self.where is not None and version.id not in facts.selected.get(self.where, ()):
-            return Match.NONE
-        if not self.judges_tags or not version.tags_known:
+        if not self.matches_tags or not version.tags_known:
             return Match.WHOLE
         if not version.package.type.has_tags:
-            by_tag = self.tags is not None or self.gone is not None
-            return Match.WHOLE if not by_tag and self._accepts_version(version.name) else Match.NONE
+            needs_tags = self.tags is not None or self.gone is not None
+            return Match.WHOLE if not needs_tags and self._accepts_semver(version.name) else Match.NONE
         matching = self.matching_tags(version, facts, when_unknown=when_unknown)
         if not matching:
             return Match.NONE
-        if len(matching) == len(tags):
+        if len(matching) == len(version.image_tags):
             return Match.WHOLE
-        return Match.ALIVE if self._is_alive(version, facts) else Match.PARTIAL
+        return Match.ALIVE if self._has_living_tag(version, facts) else Match.PARTIAL
+
+    def _accepts_version(self, version: Version, facts: Facts) -> bool:
+        """Whether the inputs that do not match single tags accept `version`."""
+        if self.version_ids is not None and version.id not in self.version_ids:
+            return False
+        if self.versions is not None and not self.versions.accepts(version.name):
+            return False
+        if self.tag_status is not TagStatus.ANY and version.tags_known:
+            status = TagStatus.TAGGED if version.image_tags else TagStatus.UNTAGGED
+            if not version.package.type.has_tags or status is not self.tag_status:
+                return False
+        return self.where is None or version.id in facts.selected.get(self.where, ())
 
     def matching_tags(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> tuple[str, ...]:
-        """The tags of `version` that this selection is about."""
-        if not self.judges_tags:
+        """The tags of `version` that this selection matches."""
+        if not self.matches_tags or not version.image_tags:
             return ()
-        matching = []
-        for tag in version.image_tags:
-            if self.tags is not None and not self.tags.accepts(tag):
-                continue
-            if self.judges_versions and not self._accepts_version(tag):
-                continue
-            if self.gone is not None:
-                life = facts.repositories.get(version.package)
-                if not self.gone.accepts(tag, life, when_unknown=when_unknown):
-                    continue
-            matching.append(tag)
-        return tuple(matching)
+        repository = facts.repositories.get(version.package) if self.gone is not None else None
+        return tuple(
+            tag
+            for tag in version.image_tags
+            if (self.tags is None or self.tags.accepts(tag))
+            and (not self.matches_semver or self._accepts_semver(tag))
+            and (self.gone is None or self.gone.accepts(tag, repository, when_unknown=when_unknown))
+        )
 
-    def _is_alive(self, version: Version, facts: Facts) -> bool:
-        """Whether a tag of `version` is tied to something that lives (contract, input `gone`)."""
-        life = facts.repositories.get(version.package)
-        if self.gone is None or life is None:
+    def _has_living_tag(self, version: Version, facts: Facts) -> bool:
+        """Whether `gone` shows that one tag of `version` is alive."""
+        repository = facts.repositories.get(version.package)
+        if self.gone is None or repository is None:
             return False
-        return any(self.gone.is_alive(tag, life) for tag in version.image_tags)
+        return any(self.gone.is_alive(tag, repository) for tag in version.image_tags)
 
-    def _accepts_version(self, text: str) -> bool:
+    def _accepts_semver(self, text: str) -> bool:
         version = semantic_version(text)
         if version is None or (self.semver is not None and not self.semver.accepts(version)):
             return False
-        return self.prerelease is Prerelease.ANY or (version.prerelease is not None) is (
-            self.prerelease is Prerelease.ONLY
-        )
+        if self.prerelease is Prerelease.ANY:
+            return True
+        return (version.prerelease is not None) is (self.prerelease is Prerelease.ONLY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Age:
-    """The age inputs: `older_than` and `newer_than` are points in time, resolved against the run's `now`.
+    """The age inputs, as points in time.
 
-    Older means strictly before `older_than`, newer means at or after `newer_than`.
+    A version is old enough strictly before `older_than`, and new enough at or after `newer_than`.
     """
 
     timestamp: Timestamp
@@ -205,5 +202,18 @@ class Age:
 
     @property
     def is_given(self) -> bool:
-        """Whether any age was asked for."""
+        """Whether any age is given."""
         return self.older_than is not None or self.newer_than is not None
+
+    def reason_to_keep(self, version: Version) -> Reason | None:
+        """Why the age keeps `version`, or `None`."""
+        if not self.is_given:
+            return None
+        moment = version.at(self.timestamp)
+        if moment is None:
+            return Reason.UNKNOWN_AGE
+        if self.older_than is not None and moment >= self.older_than:
+            return Reason.TOO_YOUNG
+        if self.newer_than is not None and moment < self.newer_than:
+            return Reason.NOT_SELECTED
+        return None

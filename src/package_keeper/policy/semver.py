@@ -1,7 +1,7 @@
-"""Semantic versions: what is one, which range accepts it, and which group it belongs to.
+"""Semantic versions: parsing, and the ranges of the input `semver`.
 
-Precedence is that of Semantic Versioning 2.0.0 (section 11), by the library `semver`; build metadata has none. What is
-no strict SemVer (`1.2`, `01.2.3`, `1.2.3.4`) is no version here, so that no rule selects it.
+Precedence follows Semantic Versioning 2.0.0, section 11, by the library `semver`: build metadata has none. A text that
+is not strict SemVer (`1.2`, `01.2.3`, `1.2.3.4`) is not a version here, so no rule selects it.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Prerelease(StrEnum):
 
 @lru_cache(maxsize=1 << 18)
 def semantic_version(text: str) -> SemanticVersion | None:
-    """Read a version name or tag; a `v` may stand before it. `None` when it is no SemVer."""
+    """Parse a version name or tag, with or without `v` in front. `None` when it is not SemVer."""
     if "." not in text:
         return None
     try:
@@ -48,10 +48,10 @@ class Comparator:
     bound: SemanticVersion
 
     def accepts(self, version: SemanticVersion) -> bool:
-        """Whether `version` lies on the right side of the bound.
+        """Whether `version` is within the bound.
 
-        An upper bound without a pre-release excludes its own pre-releases (contract, input `semver`): `<=2.0.0` is
-        `<2.0.0` or `=2.0.0`, and neither is 2.0.0-rc.1.
+        An upper bound without a pre-release excludes its own pre-releases (docs/reference.md, "semver"): neither
+        `<2.0.0` nor `<=2.0.0` accepts 2.0.0-rc.1.
         """
         match self.operator:
             case Operator.LESS:
@@ -66,16 +66,13 @@ class Comparator:
                 return version == self.bound and self.bound.build in (None, version.build)
 
     def _is_own_prerelease(self, version: SemanticVersion) -> bool:
-        return (
-            version.prerelease is not None
-            and self.bound.prerelease is None
-            and version.to_tuple()[:3] == self.bound.to_tuple()[:3]
-        )
+        same_release = version.to_tuple()[:3] == self.bound.to_tuple()[:3]
+        return same_release and version.prerelease is not None and self.bound.prerelease is None
 
 
 @dataclass(frozen=True)
 class SemverRange:
-    """A range: one of the alternatives accepts a version when all of its comparators do. `text` is as written."""
+    """A range: it accepts a version when all comparators of one alternative do. `text` is the range as written."""
 
     text: str
     alternatives: tuple[tuple[Comparator, ...], ...]

@@ -1,8 +1,8 @@
-"""SQL over the inventory (contract, "SQL columns"): `where` selects versions, `query` answers questions.
+"""SQL over the inventory (docs/reference.md, "SQL columns"): the expressions of `where`, and the statements of `query`.
 
-Everything happens in an SQLite database in memory that holds three tables and lets nothing but reading them through:
-no write, attach, pragma, extension or file, and no function but those of `sql_functions`. What runs away is stopped, by
-time (the caller's) and by memory.
+SQL runs in an SQLite database in memory that has three tables. A statement may read these and call the functions of
+`ALLOWED_FUNCTIONS`. It cannot write, attach, load an extension or open a file, and it cannot read the machine's clock:
+`RunClock` replaces SQLite's date functions. A statement that takes too much time or memory is stopped.
 """
 
 import json
@@ -32,16 +32,16 @@ _GROUPS = "avg count group_concat json_group_array json_group_object sum total"
 _WINDOWS = "cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number"
 
 COMPUTING_FUNCTIONS = frozenset(f"{_NUMBERS} {_ANGLES} {_TEXTS} {_CHOICES} {_JSON} {_GROUPS} {_WINDOWS}".split())
-"""SQLite's functions that compute from their arguments alone."""
+"""SQLite's functions whose result depends on their arguments alone."""
 
 DATE_FUNCTIONS = ("date", "time", "datetime", "julianday", "unixepoch", "strftime")
-"""SQLite's functions that know what `'now'` is; ours take their place."""
+"""SQLite's functions that know the time `'now'`; `RunClock` replaces them."""
 
 CURRENT = {"current_date": "date", "current_time": "time", "current_timestamp": "datetime"}
-"""Functions that SQL writes without parentheses, each with the one that it stands for; ours take their place too."""
+"""SQLite's functions without parentheses, each with the date function that it means; `RunClock` replaces them too."""
 
 ALLOWED_FUNCTIONS = COMPUTING_FUNCTIONS | {*DATE_FUNCTIONS, *CURRENT}
-"""All functions that SQL may call."""
+"""All functions that a statement may call."""
 
 _MODIFIER = re.compile(
     r"[-+]?\d+(\.\d+)? *(second|minute|hour|day|month|year)s?|[-+]\d\d:\d\d(:\d\d(\.\d+)?)?"
@@ -54,9 +54,9 @@ _CODES = "%d, %f, %H, %j, %J, %m, %M, %s, %S, %w, %W, %Y, %%"
 
 
 class RunClock:
-    """SQLite's date functions with the run's moment as `'now'`, and without the machine's clock and time zone.
+    """SQLite's date functions with the run's own `'now'`, without the machine's clock and time zone.
 
-    `problem` says what was wrong with a call; SQLite itself tells only that a function failed.
+    `problem` says what was wrong with a call; SQLite says only that a function failed.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -72,6 +72,7 @@ class RunClock:
             connection.create_function(name, 0, partial(self._call, function), deterministic=True)
 
     def close(self) -> None:
+        """Close the database that computes dates."""
         self._sqlite.close()
 
     def _call(self, name: str, *given: _Value) -> _Value:
@@ -84,7 +85,7 @@ class RunClock:
         return result
 
     def _moment(self, value: str | float | None) -> str | float | None:
-        """A time as SQLite reads it, but for `'now'`; what is none of them is NULL, as in SQLite."""
+        """A time for SQLite, with `'now'` replaced. A text that is not a time becomes NULL, as in SQLite."""
         if not isinstance(value, str):
             return value
         if value.lower() == "now":
@@ -108,7 +109,7 @@ class RunClock:
 
 
 def _as_sqlite_reads(value: _Value) -> str | float | None:
-    """An argument as SQLite's date functions read it: bytes are text, and text ends at a NUL."""
+    """An argument as SQLite's date functions read it: bytes are text, and a NUL ends the text."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     return text.partition("\0")[0] if isinstance(text, str) else text
 
@@ -130,33 +131,33 @@ TABLES = {
 _TOKENS = re.compile(
     r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]|\"(?P<quoted>(?:[^\"]|\"\")*)\"", re.DOTALL
 )
-"""Comments, texts and quoted names of SQL."""
+"""Comments, strings and quoted names in SQL."""
 
 JSON_TABLES = ("json_each", "json_tree")
-"""SQLite's functions that open JSON as a table."""
+"""SQLite's functions that read JSON as a table."""
 
 READABLE = frozenset({*TABLES, *JSON_TABLES})
-"""All whose columns may be read."""
+"""All tables whose columns may be read."""
 
 LONGEST_VALUE = 1_000_000
-"""Bytes of one value or statement."""
+"""The most bytes of one value or statement."""
 
 HEAP = 1 << 30
-"""Bytes that SQLite may take; 135,000 versions take about 150 MB."""
+"""The most bytes of memory that SQLite may take. 135,000 versions take about 150 MB."""
 
 LARGEST_RESULT = 512 << 20
-"""Bytes that the rows of a query may take."""
+"""The most bytes of all rows of a query."""
 
 CELL = 40
-"""Bytes that a value takes besides its text."""
+"""Bytes of memory that a value takes besides its text."""
 
 STEPS = 1_000
-"""Steps of SQLite's machine between two looks at the time."""
+"""Steps of SQLite's virtual machine between two checks of the time."""
 
 
 @dataclass(kw_only=True)
 class _Read:
-    """What a statement reads, as SQLite tells while it prepares it."""
+    """What a statement reads, as SQLite reports while it prepares the statement."""
 
     columns: set[tuple[str, str]] = field(default_factory=set)
     is_select: bool = False
@@ -166,15 +167,14 @@ class _Read:
 
 
 class SqlProblem(ValueError):
-    """The SQL cannot be run; the message is SQLite's own, or says what stopped it."""
+    """The SQL cannot be run, or was stopped. The message is SQLite's, or says why it was stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
     """The packages and versions of a run as tables.
 
-    Ages are seen from `now`, by the time that `timestamp` names. `may_go_on` is asked every thousand steps, and ends
-    the statement when it says no.
+    Ages are counted from `now`, by `timestamp`. `may_go_on` is called every thousand steps; false stops the statement.
     """
 
     packages: Sequence[Package]
@@ -185,15 +185,15 @@ class Inventory:
     may_go_on: Callable[[], bool]
 
     def selected(self, expression: str) -> frozenset[int]:
-        """The ids of the versions for which `expression` is true; NULL never selects. Raises `SqlProblem`."""
+        """The ids of the versions for which `expression` is true, and not NULL. Raises `SqlProblem`."""
         check_expression(expression)
         rows, _ = self._rows(_where(expression))
         return frozenset(row[0] for row in rows)
 
     def query(self, statement: str) -> list[dict[str, Any]]:
-        """The rows of a `SELECT`, each by the names of its columns. Raises `SqlProblem`.
+        """The rows of a `SELECT`, by column name. Raises `SqlProblem`.
 
-        Columns of one name are told apart by a number behind it. Bytes become hex digits.
+        The second column with a name gets `_2` behind it, and so on. Bytes become hex digits.
         """
         rows, names = self._rows(statement)
         columns = _unique(names)
@@ -228,7 +228,7 @@ class Inventory:
         return rows, names
 
     def _filled(self, read: _Read, clock: RunClock) -> sqlite3.Connection:
-        """The tables, with what the statement reads of them."""
+        """A database with the tables and columns that the statement reads."""
         connection = _empty()
         clock.install(connection)
         tables = read.tables()
@@ -238,7 +238,8 @@ class Inventory:
             columns = [name for name in _VERSION if name == "id" or ("versions", name) in read.columns]
             connection.executemany(_insert("versions", columns), self._version_rows(columns))
         if "tags" in tables:
-            connection.executemany(_insert("tags"), _tag_rows(self.versions))
+            tags = ((version.id, version.package.name, tag) for version in self.versions for tag in version.tags)
+            connection.executemany(_insert("tags"), tags)
         _confine(connection, _Read())
         connection.set_progress_handler(lambda: not self.may_go_on(), STEPS)
         return connection
@@ -249,22 +250,22 @@ class Inventory:
 
 
 def check_expression(expression: str) -> None:
-    """Refuse what is no expression over the columns of `versions`. Raises `SqlProblem`."""
-    # the second form is no SELECT when the expression closes a parenthesis that it did not open
+    """Check that this is an expression over the columns of `versions`. Raises `SqlProblem`."""
+    # the second statement fails when the expression closes a parenthesis that it did not open
     for statement in (_where(expression), f"SELECT\n{expression}\nFROM versions"):
         _prepare(statement)
 
 
 def check_query(statement: str) -> frozenset[str]:
-    """Refuse what is no `SELECT` over the three tables; gives the tables that it reads. Raises `SqlProblem`."""
+    """Check that this is a `SELECT` over the three tables, and return those that it reads. Raises `SqlProblem`."""
     return _prepare(statement).tables()
 
 
 def _with_names(statement: str) -> str:
-    """The statement with names in brackets instead of double quotes. Raises `SqlProblem`.
+    """Put names in brackets instead of double quotes. Raises `SqlProblem`.
 
-    A name in double quotes that does not exist is a text to SQLite, without a word: `name <> "typo"` would select
-    everything. In brackets it is a name and nothing else.
+    SQLite silently takes a name in double quotes for a string when no column has that name: `name <> "typo"` would
+    select everything. A name in brackets is always a name.
     """
 
     def bracketed(match: re.Match[str]) -> str:
@@ -306,11 +307,11 @@ def _empty() -> sqlite3.Connection:
 
 
 def _confine(connection: sqlite3.Connection, read: _Read) -> None:
-    """Let nothing but reading through, and note in `read` what that is."""
+    """Allow reading only, and record in `read` what is read."""
     for name in JSON_TABLES:
-        # made while it is still allowed; no other virtual table can come into being afterwards
+        # this creates the virtual table, which is not possible later
         connection.execute(f"SELECT 1 FROM {name}('[]')")  # noqa: S608  # reason: names of our own
-    # temporary tables of a large sort stay in memory too: no file is ever touched
+    # temporary tables, as of a large sort, stay in memory too: SQLite opens no file
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA hard_heap_limit = {HEAP}")
     connection.execute("PRAGMA query_only = ON")
@@ -324,7 +325,7 @@ def _confine(connection: sqlite3.Connection, read: _Read) -> None:
         allowed = False
         if action == sqlite3.SQLITE_READ:
             read.columns.add((first or "", second or ""))
-            # without a column it counts the rows of what the statement itself defines, or of one of these
+            # without a column, the statement counts the rows of a table or of a part of itself
             allowed = first in READABLE or (not second and not (first or "sqlite_").startswith("sqlite_"))
         elif action == sqlite3.SQLITE_FUNCTION:
             allowed = (second or "").lower() in ALLOWED_FUNCTIONS
@@ -379,16 +380,16 @@ _VERSION: dict[str, Callable[[Version, Inventory], object]] = {
         json.dumps(version.metadata, ensure_ascii=False) if version.metadata is not None else None
     ),
 }
-"""The columns of `versions`; only those that a statement reads are worked out."""
+"""The columns of `versions`. Only those that a statement reads are filled."""
 
 
 def _tagged(version: Version) -> bool | None:
-    """Whether it has a tag; nothing for types without tags, and where GitHub does not tell."""
+    """Whether it has a tag; `None` for types without tags, and when GitHub does not tell."""
     return bool(version.image_tags) if version.package.type.has_tags and version.tags_known else None
 
 
 def _tags(version: Version) -> str | None:
-    """Its tags as a JSON array; nothing where GitHub does not tell all of them."""
+    """Its tags as a JSON array; `None` when GitHub does not tell all of them."""
     if not version.tags_known:
         return None
     return json.dumps(version.tags, ensure_ascii=False) if version.tags else "[]"
@@ -396,12 +397,6 @@ def _tags(version: Version) -> str | None:
 
 def _days(now: datetime, moment: datetime | None) -> float | None:
     return (now - moment) / timedelta(days=1) if moment is not None else None
-
-
-def _tag_rows(versions: Iterable[Version]) -> Iterator[tuple[Any, ...]]:
-    for version in versions:
-        for tag in version.tags:
-            yield version.id, version.package.name, tag
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -420,7 +415,7 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it: bytes as hex digits, infinity as nothing."""
+    """A value for JSON: bytes as hex digits, infinity as `None`."""
     if isinstance(value, bytes):
         return value.hex()
     return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value

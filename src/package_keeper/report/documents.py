@@ -1,27 +1,89 @@
-"""The run as JSON: every field of GitHub's schemas, and what was decided and done."""
+"""The run as JSON: the result document, and the outputs of the step.
+
+Packages and versions have every field of GitHub's schemas, and what was decided and done. Outputs are cut to the size
+that GitHub accepts; `_Array` and `_share` divide the room among them.
+"""
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from package_keeper.model.images import VerifiedImage
+from package_keeper.model.images import ImageReference, VerifiedImage
 from package_keeper.model.packages import Package, PackageName, Version
-from package_keeper.model.words import Action, Reason
-from package_keeper.policy.evaluation import Decision
-from package_keeper.policy.images_in_use import ImageReference
-from package_keeper.policy.planning import PlannedWrite, WriteKind, WriteRecord
-from package_keeper.report.contents import Contents, count
+from package_keeper.model.plan import Action, Decision, PlannedWrite, Reason, WriteKind, WriteRecord
+from package_keeper.model.run import Run
+from package_keeper.report.counts import count
+from package_keeper.settings import Operation, Settings
 
 MOST_JOBS = 256
-"""GitHub takes no matrix of more jobs (docs/github-behaviour.md, "The Actions runner")."""
+"""The most jobs that GitHub accepts in a matrix (docs/github-behaviour.md, "The Actions runner")."""
+
+OUTPUT_LIMIT = 1_000_000
+"""The most bytes of all outputs of a step together, in UTF-16. GitHub allows 1 MB a job, counted that way
+(docs/github-behaviour.md, "The Actions runner")."""
+
+
+def result_document(run: Run, settings: Settings | None) -> dict[str, Any]:
+    """The whole result by the names of the outputs; nothing is cut."""
+    return {
+        "schema": 1,
+        "operation": settings.operation if settings is not None else "",
+        "dry-run": settings is not None and settings.operation.writes and settings.dry_run,
+        "owner": run.owner.login if run.owner else None,
+        "owner-type": run.owner.type if run.owner else None,
+        "result": run.result,
+        **count(run, settings).by_output(),
+        "packages": list(packages(run)),
+        "versions": list(versions(run, settings)),
+        "kept": [] if settings is not None and settings.lists_versions else list(_kept(run)),
+        "used": [_reference_document(reference) for reference in run.references],
+        "matrix": package_matrix(run),
+        "rows": run.rows or [],
+        "receipt": run.receipt,
+        "file": run.output_file,
+        "messages": list(run.messages),
+    }
+
+
+def outputs(run: Run, settings: Settings | None) -> dict[str, str]:
+    """The outputs of the step. JSON arrays are cut after a whole entry when they exceed GitHub's limit."""
+    found = {"result": run.result} | {name: str(number) for name, number in count(run, settings).by_output().items()}
+    found |= {"receipt": run.receipt, "file": run.output_file}
+    arrays = {"packages": packages(run), "versions": versions(run, settings), "rows": run.rows or ()}
+    room = OUTPUT_LIMIT - sum(map(_size, [*found.values(), "false", *("[]" for _ in arrays)]))
+    matrix_text = dumps(package_matrix(run))
+    cut_matrix = _size(matrix_text) > room
+    # a cut matrix would silently leave out packages
+    found["matrix"] = "" if cut_matrix else matrix_text
+    room -= _size(found["matrix"])
+    texts = [_Array(entries, room) for entries in arrays.values()]
+    _share(texts, room)
+    found |= {name: str(text) for name, text in zip(arrays, texts, strict=True)}
+    return found | {"truncated": "true" if cut_matrix or any(text.is_cut for text in texts) else "false"}
+
+
+def dumps(document: object) -> str:
+    """Encode JSON as in outputs: compact, on one line, without escapes for non-ASCII text."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def printable(document: object) -> str:
+    """Encode JSON for a log, where `##[` would be a command to the runner."""
+    return dumps(document).replace("##[", "#\\u0023[")
+
+
+def package_matrix(run: Run) -> dict[str, Any]:
+    """The packages in scope as a matrix for the jobs of a workflow."""
+    named = dict.fromkeys(write.package for write in run.plan.writes if write.kind is WriteKind.PACKAGE)
+    return matrix(run.scope.packages, named)
 
 
 def matrix(packages: Iterable[Package], named: Iterable[PackageName] = ()) -> dict[str, Any]:
-    """The packages as `include` of a matrix, an entry each; beyond 256 they are grouped, several names in an entry.
+    """The packages as the `include` of a matrix: one entry each, or several names in an entry beyond 256 packages.
 
-    An entry has one `package-type`. `named` are packages that are known by name alone.
+    Each entry has one `package-type`. `named` are packages of which only the name is known.
     """
     names: dict[str, list[str]] = {}
     for key in sorted({*named, *(package.key for package in packages)}, key=lambda key: (key.type, key.name)):
@@ -38,91 +100,30 @@ def matrix(packages: Iterable[Package], named: Iterable[PackageName] = ()) -> di
     }
 
 
-OUTPUT_LIMIT = 1_000_000
-"""Bytes in UTF-16 that all outputs of a step may take together; GitHub allows a job 1 MB (docs/github-behaviour.md,
-"The Actions runner"), counted that way."""
-
-
-def result_document(contents: Contents) -> dict[str, Any]:
-    """The whole result under the names of the outputs, with nothing cut."""
-    return {
-        "schema": 1,
-        "operation": contents.operation,
-        "dry-run": contents.dry_run,
-        "owner": contents.owner.login if contents.owner else None,
-        "owner-type": contents.owner.type if contents.owner else None,
-        "result": contents.result,
-        **count(contents).by_output(),
-        "packages": list(packages(contents)),
-        "versions": list(versions(contents)),
-        "kept": [] if contents.listed is not None else list(_kept(contents)),
-        "used": [_used_document(reference) for reference in contents.used],
-        "matrix": package_matrix(contents),
-        "rows": contents.rows or [],
-        "receipt": contents.receipt,
-        "file": contents.file,
-        "messages": list(contents.messages),
-    }
-
-
-def outputs(contents: Contents) -> dict[str, str]:
-    """The outputs of the step. JSON arrays are cut after a whole entry where GitHub's limit demands it."""
-    found = {"result": contents.result} | {name: str(number) for name, number in count(contents).by_output().items()}
-    found |= {"receipt": contents.receipt, "file": contents.file}
-    arrays = {"packages": packages(contents), "versions": versions(contents), "rows": contents.rows or ()}
-    room = OUTPUT_LIMIT - sum(map(_size, [*found.values(), "false", *("[]" for _ in arrays)]))
-    matrix_text = dumps(package_matrix(contents))
-    cut_matrix = _size(matrix_text) > room
-    # part of a matrix would leave out packages without a word
-    found["matrix"] = "" if cut_matrix else matrix_text
-    room -= _size(found["matrix"])
-    texts = [_Array(entries, room) for entries in arrays.values()]
-    _share(texts, room)
-    found |= {name: str(text) for name, text in zip(arrays, texts, strict=True)}
-    return found | {"truncated": "true" if cut_matrix or any(text.is_cut for text in texts) else "false"}
-
-
-def dumps(document: object) -> str:
-    """Write JSON as it stands in outputs: compact, one line, other scripts readable."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def printable(document: object) -> str:
-    """The same JSON for a log, where `##[` would be a command to the runner."""
-    return dumps(document).replace("##[", "#\\u0023[")
-
-
-def package_matrix(contents: Contents) -> dict[str, Any]:
-    """The packages in scope for the jobs of a workflow."""
-    named = dict.fromkeys(write.package for write in contents.plan.writes if write.kind is WriteKind.PACKAGE)
-    return matrix(contents.packages, named)
-
-
-def packages(contents: Contents) -> Iterator[dict[str, Any]]:
-    """The packages in scope, and those that an operation on whole packages knows by name alone."""
+def packages(run: Run) -> Iterator[dict[str, Any]]:
+    """The packages in scope, and those of which an operation on whole packages knows only the name."""
     decided: dict[PackageName, dict[str, Any]] = {}
-    for write, record in _written(contents):
+    for write, record in _written(run):
         if write.kind is WriteKind.PACKAGE:
             decided[write.package] = _decided(write, record)
-    for package in contents.packages:
+    for package in run.scope.packages:
         yield package_document(package) | decided.pop(package.key, {})
     for key, decision in decided.items():
         yield {"name": key.name, "package_type": key.type} | decision
 
 
-def versions(contents: Contents) -> Iterator[dict[str, Any]]:
+def versions(run: Run, settings: Settings | None) -> Iterator[dict[str, Any]]:
     """The versions listed, planned or acted on."""
-    if contents.listed is not None:
-        for decision in contents.listed:
-            yield _listed(decision, decided=contents.explained)
-        return
-    if contents.checked is not None and contents.operation == "verify":
-        for image in sorted(contents.checked, key=lambda image: not image.is_broken):
-            yield _checked(image)
-        return
-    for write, record in _written(contents):
-        if write.kind is not WriteKind.PACKAGE:
-            yield _write_document(write) | _decided(write, record)
+    if settings is not None and settings.lists_versions:
+        for decision in run.listed:
+            yield version_document(decision.version) | _decision(decision, decided=settings.explains)
+    elif settings is not None and settings.operation is Operation.VERIFY:
+        for image in sorted(run.verified, key=lambda image: not image.is_broken):
+            yield _verified(image)
+    else:
+        for write, record in _written(run):
+            if write.kind is not WriteKind.PACKAGE:
+                yield _write_document(write) | _decided(write, record)
 
 
 def package_document(package: Package) -> dict[str, Any]:
@@ -163,19 +164,19 @@ def version_document(version: Version) -> dict[str, Any]:
 
 
 def _tags(version: Version) -> list[str] | None:
-    """The tags, or nothing where GitHub does not tell all of them."""
+    """The tags, or `None` when GitHub does not tell all of them."""
     return list(version.tags) if version.tags_known else None
 
 
-def _written(contents: Contents) -> Iterator[tuple[PlannedWrite, WriteRecord | None]]:
-    """What was acted on, or, in a dry run or before an early end, what was planned."""
-    if contents.records:
-        yield from ((record.write, record) for record in contents.records)
+def _written(run: Run) -> Iterator[tuple[PlannedWrite, WriteRecord | None]]:
+    """The writes with their records, or the planned writes when there are no records, as in a dry run."""
+    if run.records:
+        yield from ((record.write, record) for record in run.records)
     else:
-        yield from ((write, None) for write in contents.plan.writes)
+        yield from ((write, None) for write in run.plan.writes)
 
 
-def _checked(image: VerifiedImage) -> dict[str, Any]:
+def _verified(image: VerifiedImage) -> dict[str, Any]:
     missing = [
         {
             "digest": part.digest,
@@ -189,40 +190,34 @@ def _checked(image: VerifiedImage) -> dict[str, Any]:
     return version_document(image.root) | found | {"missing": missing, "unreadable": image.unreadable}
 
 
-def _listed(decision: Decision, *, decided: bool) -> dict[str, Any]:
+def _decision(decision: Decision, *, decided: bool = True) -> dict[str, Any]:
     if not decided:
-        return version_document(decision.version) | {"decision": "", "reason": ""}
+        return {"decision": "", "reason": ""}
     found: dict[str, Any] = {"decision": decision.action, "reason": decision.why}
     if decision.rule:
         found["rule"] = decision.rule
     if decision.root is not None:
         found["root"] = decision.root.name
-    return version_document(decision.version) | found
+    return found
 
 
-def _kept(contents: Contents) -> Iterator[dict[str, Any]]:
-    """Every version that stays, in short, with the reason."""
-    for decision in contents.plan.decisions:
+def _kept(run: Run) -> Iterator[dict[str, Any]]:
+    """Every version that stays, without the fields of GitHub's schema."""
+    for decision in run.plan.decisions:
         if decision.action is not Action.KEEP:
             continue
         version = decision.version
-        kept: dict[str, Any] = {
+        yield {
             "package": version.package.name,
             "package-type": version.package.type,
             "id": version.id,
             "name": version.name,
             "tags": _tags(version),
-            "decision": decision.action,
-            "reason": decision.why,
+            **_decision(decision),
         }
-        if decision.rule:
-            kept["rule"] = decision.rule
-        if decision.root is not None:
-            kept["root"] = decision.root.name
-        yield kept
 
 
-def _used_document(reference: ImageReference) -> dict[str, Any]:
+def _reference_document(reference: ImageReference) -> dict[str, Any]:
     return {
         "text": reference.text,
         "place": reference.place,
@@ -236,23 +231,19 @@ def _used_document(reference: ImageReference) -> dict[str, Any]:
 def _write_document(write: PlannedWrite) -> dict[str, Any]:
     if write.version is not None:
         return version_document(write.version)
-    unknown: Mapping[str, Any] = dict.fromkeys(
-        (
-            "description",
-            "license",
-            "created_at",
-            "updated_at",
-            "deleted_at",
-            "url",
-            "html_url",
-            "package_html_url",
-            "metadata",
-        )
-    )
+    # a receipt tells only this of a version
     return {
         "id": write.version_id,
         "name": write.version_name,
-        **unknown,
+        "description": None,
+        "license": None,
+        "created_at": None,
+        "updated_at": None,
+        "deleted_at": None,
+        "url": None,
+        "html_url": None,
+        "package_html_url": None,
+        "metadata": None,
         "package": write.package.name,
         "package-type": write.package.type,
         "tags": list(write.tags),
@@ -267,8 +258,8 @@ def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
         decided["root"] = write.root
     if write.tag is not None:
         decided["tag"] = write.tag
-    if record is None and write.refusal is not None:
-        decided["expected"] = write.refusal
+    if record is None and write.expected is not None:
+        decided["expected"] = write.expected
     if record is not None:
         decided["outcome"] = record.outcome
         if record.message:
@@ -277,13 +268,13 @@ def _decided(write: PlannedWrite, record: WriteRecord | None) -> dict[str, Any]:
 
 
 class _Array:
-    """A JSON array of as many leading entries as it is given room for."""
+    """A JSON array that is cut to as many leading entries as there is room for."""
 
     def __init__(self, entries: Iterable[dict[str, Any]], most: int) -> None:
         self._texts: list[str] = []
         self._taken = 0
         self.wanted = 0
-        """Bytes that all entries take; when these are more than `most`, those of the first that are too many."""
+        """The size of all entries. Once it exceeds `most`, later entries are not counted."""
         for entry in entries:
             self._texts.append(dumps(entry))
             self.wanted += self._cost(len(self._texts) - 1)
@@ -291,7 +282,7 @@ class _Array:
                 break
 
     def take(self, room: int) -> int:
-        """Take further entries that fit into `room`, and give the room left."""
+        """Take the next entries that fit into `room`, and return the room that is left."""
         while self.is_cut and self._cost(self._taken) <= room:
             room -= self._cost(self._taken)
             self._taken += 1
@@ -299,7 +290,7 @@ class _Array:
 
     @property
     def is_cut(self) -> bool:
-        """Whether entries are left out."""
+        """Whether entries are cut."""
         return self._taken < len(self._texts)
 
     def _cost(self, place: int) -> int:
@@ -311,7 +302,7 @@ class _Array:
 
 
 def _share(arrays: Sequence[_Array], room: int) -> None:
-    """Give each array an equal share of `room`, and what one leaves free to the others."""
+    """Give each array an equal share of `room`. What one array does not need goes to the others."""
     smallest_first = sorted(arrays, key=lambda array: array.wanted)
     for place, array in enumerate(smallest_first):
         share = room // (len(arrays) - place)

@@ -1,20 +1,21 @@
-"""The job summary: Markdown for `GITHUB_STEP_SUMMARY`, within the limit above which the runner drops it whole."""
+"""The job summary: Markdown for `GITHUB_STEP_SUMMARY`, within the size that the runner accepts."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from package_keeper.model.packages import display_name
-from package_keeper.model.words import Action
-from package_keeper.policy.images_in_use import ImageReference
-from package_keeper.policy.planning import PlannedWrite, WriteKind
-from package_keeper.report.contents import Contents, count
+from package_keeper.model.images import ImageReference
+from package_keeper.model.packages import Version, display_name
+from package_keeper.model.plan import Action, PlannedWrite, WriteKind
+from package_keeper.model.run import Run
+from package_keeper.report.counts import count
+from package_keeper.settings import Settings
 
 SUMMARY_LIMIT = 1_000_000
-"""Bytes; above 1 MiB the runner drops the whole summary (docs/github-behaviour.md, "The Actions runner")."""
+"""Bytes. The runner drops a summary of more than 1 MiB (docs/github-behaviour.md, "The Actions runner")."""
 
 ROWS = 500
-"""Rows of the long tables; outputs and files have everything."""
+"""Rows of one table; outputs and files have all of them."""
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~&@$]|:(?=//)")
 
@@ -29,31 +30,33 @@ _HEADLINES = {
 }
 
 
-def summary(contents: Contents) -> str:
-    """The whole summary; long tables are cut, and say so."""
-    owner = f" · {escape(contents.owner.login)}" if contents.owner else ""
+def summary(run: Run, settings: Settings | None) -> str:
+    """Format the summary. Long tables are cut, with a line that says so."""
+    owner = f" · {escape(run.owner.login)}" if run.owner else ""
+    counts = count(run, settings).by_output()
     blocks = [
-        f"## Package Keeper{f': {contents.operation}' if contents.operation else ''}{owner}",
-        f"**{_HEADLINES.get(contents.result, contents.result)}**",
-        _counts(contents),
-        _messages(contents.messages),
-        _writes(contents),
-        _listed(contents),
-        _rows(contents),
-        _kept(contents),
-        _used(contents),
-        _files(contents),
+        f"## Package Keeper{f': {settings.operation}' if settings is not None else ''}{owner}",
+        f"**{_HEADLINES.get(run.result, run.result)}**",
+        _table([name.removesuffix("-count") for name in counts], [[str(number) for number in counts.values()]]),
+        _messages(run.messages),
+        _writes(run),
+        _packages(run, settings),
+        _listed(run, settings),
+        _rows(run),
+        _kept(run, settings),
+        _images_in_use(run),
+        _files(run),
     ]
     return _within_limit("\n\n".join(block for block in blocks if block)) + "\n"
 
 
 def escape(text: str) -> str:
-    """Prose from outside, shown as it is: no Markdown, HTML, mention, link or line break of its own."""
+    """Escape text from outside, so that it has no Markdown, HTML, mention, link or line break."""
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", _printable(text))
 
 
 def code(text: str) -> str:
-    """A name from outside as a code span, in which nothing but the cell's border has a meaning."""
+    """Format a name from outside as a code span for a table, where only `|` and backticks need care."""
     if not text:
         return ""
     text = _printable(text).replace("|", "\\|")
@@ -65,12 +68,6 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def _counts(contents: Contents) -> str:
-    counts = count(contents).by_output()
-    names = [name.removesuffix("-count") for name in counts]
-    return _table(names, [[str(number) for number in counts.values()]])
-
-
 def _messages(messages: Sequence[str]) -> str:
     shown = [f"> {'<br>'.join(escape(line) for line in message.splitlines())}" for message in messages[:50]]
     if len(messages) > len(shown):
@@ -78,15 +75,15 @@ def _messages(messages: Sequence[str]) -> str:
     return "\n>\n".join(shown)
 
 
-def _writes(contents: Contents) -> str:
+def _writes(run: Run) -> str:
     rows: list[list[str]] = []
-    if contents.records:
-        # what did not go well first: it is what people look for
-        ordered = sorted(contents.records, key=lambda record: not record.outcome.is_failed)
+    if run.records:
+        # failures come first, since people look for them
+        ordered = sorted(run.records, key=lambda record: not record.outcome.is_failed)
         rows = [[*_cells(record.write), record.outcome, escape(record.message)] for record in ordered]
         header = ["package", "version", "tags", "decision", "reason", "outcome", "message"]
     else:
-        rows = [[*_cells(write), write.refusal or ""] for write in contents.plan.writes]
+        rows = [[*_cells(write), write.expected or ""] for write in run.plan.writes]
         header = ["package", "version", "tags", "decision", "reason", "known obstacle"]
     return _long_table(header, rows)
 
@@ -102,41 +99,43 @@ def _cells(write: PlannedWrite) -> list[str]:
     ]
 
 
-def _listed(contents: Contents) -> str:
-    if contents.listed is None:
-        if not contents.concerns_packages or contents.plan.writes:
-            return ""
-        packages = [
-            [code(str(package.key)), str(package.version_count), package.visibility or ""]
-            for package in contents.packages
-        ]
-        return _long_table(["package", "versions", "visibility"], packages)
-    header = ["package", "version", "tags"]
+def _packages(run: Run, settings: Settings | None) -> str:
+    if settings is None or not settings.concerns_packages or run.plan.writes:
+        return ""
     rows = [
-        [
-            code(str(decision.version.package)),
-            code(f"{display_name(decision.version.name)} ({decision.version.id})"),
-            code(", ".join(decision.version.tags)) if decision.version.tags_known else "unknown",
-        ]
-        for decision in contents.listed
+        [code(str(package.key)), str(package.version_count), package.visibility or ""] for package in run.scope.packages
     ]
-    if not contents.explained:
-        return _long_table(header, rows)
-    header += ["decision", "reason"]
-    rows = [[*row, each.action, escape(each.why)] for row, each in zip(rows, contents.listed, strict=True)]
-    if any(decision.rule for decision in contents.listed):
-        header.append("rule")
-        rows = [[*row, escape(each.rule)] for row, each in zip(rows, contents.listed, strict=True)]
+    return _long_table(["package", "versions", "visibility"], rows)
+
+
+def _listed(run: Run, settings: Settings | None) -> str:
+    if settings is None or not settings.lists_versions:
+        return ""
+    listed = run.listed
+    header = ["package", "version", "tags"]
+    rows = [_version_cells(decision.version) for decision in listed]
+    if settings.explains:
+        header += ["decision", "reason"]
+        rows = [[*row, each.action, escape(each.why)] for row, each in zip(rows, listed, strict=True)]
+        if any(decision.rule for decision in listed):
+            header.append("rule")
+            rows = [[*row, escape(each.rule)] for row, each in zip(rows, listed, strict=True)]
     return _long_table(header, rows)
 
 
-def _kept(contents: Contents) -> str:
+def _version_cells(version: Version) -> list[str]:
+    return [
+        code(str(version.package)),
+        code(f"{display_name(version.name)} ({version.id})"),
+        code(", ".join(version.tags)) if version.tags_known else "unknown",
+    ]
+
+
+def _kept(run: Run, settings: Settings | None) -> str:
     kept = Counter(
-        (decision.version.package, decision.why)
-        for decision in contents.plan.decisions
-        if decision.action is Action.KEEP
+        (decision.version.package, decision.why) for decision in run.plan.decisions if decision.action is Action.KEEP
     )
-    if not kept or contents.listed is not None:
+    if not kept or (settings is not None and settings.lists_versions):
         return ""
     rows = [
         [code(str(package)), escape(reason), str(number)] for (package, reason), number in sorted(kept.items(), key=str)
@@ -144,22 +143,22 @@ def _kept(contents: Contents) -> str:
     return "### Kept\n\n" + _long_table(["package", "reason", "versions"], rows)
 
 
-def _rows(contents: Contents) -> str:
-    if contents.rows is None:
+def _rows(run: Run) -> str:
+    if run.rows is None:
         return ""
-    if not contents.rows:
+    if not run.rows:
         return "### Query\n\nNo rows."
-    header = [escape(name) for name in contents.rows[0]]
-    rows = [["" if value is None else code(str(value)) for value in row.values()] for row in contents.rows]
+    header = [escape(name) for name in run.rows[0]]
+    rows = [["" if value is None else code(str(value)) for value in row.values()] for row in run.rows]
     return "### Query\n\n" + _long_table(header, rows)
 
 
-def _used(contents: Contents) -> str:
-    if not contents.used:
+def _images_in_use(run: Run) -> str:
+    if not run.references:
         return ""
-    files = len({reference.place.rpartition(":")[0] for reference in contents.used})
-    rows = [[code(reference.place), code(reference.text), _what_stays(reference)] for reference in contents.used]
-    title = f"### Images in use: {len(contents.used)} references in {files} files"
+    files = len({reference.file for reference in run.references})
+    rows = [[code(reference.place), code(reference.text), _what_stays(reference)] for reference in run.references]
+    title = f"### Images in use: {len(run.references)} references in {files} files"
     return f"{title}\n\n" + _long_table(["place", "reference", "stays"], rows)
 
 
@@ -169,12 +168,12 @@ def _what_stays(reference: ImageReference) -> str:
     return "the whole package" if reference.whole else "the image"
 
 
-def _files(contents: Contents) -> str:
+def _files(run: Run) -> str:
     lines = []
-    if contents.receipt:
-        lines.append(f"Receipt: {code(contents.receipt)}; `undo` takes it back for 30 days.")
-    if contents.file:
-        lines.append(f"Whole result: {code(contents.file)}")
+    if run.receipt:
+        lines.append(f"Receipt: {code(run.receipt)}; `undo` takes it back for 30 days.")
+    if run.output_file:
+        lines.append(f"Whole result: {code(run.output_file)}")
     return "\n\n".join(lines)
 
 

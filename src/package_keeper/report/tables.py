@@ -1,4 +1,4 @@
-"""Tables for a terminal and for the log."""
+"""Tables for a terminal and for the log, and the line with the counts."""
 
 import textwrap
 import unicodedata
@@ -7,44 +7,45 @@ from datetime import datetime
 from itertools import islice, zip_longest
 
 from package_keeper.model.packages import Package, Version, display_name
-from package_keeper.policy.evaluation import Decision
-from package_keeper.report.contents import Contents, count
+from package_keeper.model.plan import Decision
+from package_keeper.model.run import Run
+from package_keeper.report.counts import count
+from package_keeper.settings import Settings
 
 MANY_TAGS = 6
-"""So many tags are shown, then how many there are."""
-
+"""The most tags that are shown of a version; the number of the others follows."""
 
 ROWS = 1_000
-"""Rows of one table; a longer one is shown in several, since a table must be known whole before it is drawn."""
+"""Rows of one table. Longer results are several tables, since the widths of columns need all rows of a table."""
 
 
-def result_tables(contents: Contents, *, width: int, most: int | None = None) -> Iterator[str]:
-    """The result as tables, packages or versions, then the counts. Tags are wrapped to suit `width` columns.
+def result_tables(run: Run, settings: Settings | None, *, width: int, most: int | None = None) -> Iterator[str]:
+    """The result as tables of packages or versions, then the counts. Tags are wrapped for `width` columns.
 
-    At most `most` rows of each, then how many there are.
+    Each result has at most `most` rows; the number of the others follows.
     """
-    if contents.listed is not None:
-        yield from _tables(*_listed(contents.listed, decided=contents.explained), width, most)
-    elif contents.plan.writes:
-        yield from _tables(*_writes(contents), width, most)
-    elif contents.concerns_packages:
+    if settings is not None and settings.lists_versions:
+        yield from _tables(*_listed(run.listed, decided=settings.explains), width, most)
+    elif run.plan.writes:
+        yield from _tables(*_writes(run), width, most)
+    elif settings is not None and settings.concerns_packages:
         header = ["package", "id", "versions", "visibility", "updated"]
-        yield from _tables(header, map(_package_cells, contents.packages), width, most)
-    if contents.rows:
-        rows = ([str("" if value is None else value) for value in row.values()] for row in contents.rows)
-        yield from _tables([one_line(name) for name in contents.rows[0]], rows, width, most)
-    yield count_line(contents)
+        yield from _tables(header, map(_package_cells, run.scope.packages), width, most)
+    if run.rows:
+        rows = ([str("" if value is None else value) for value in row.values()] for row in run.rows)
+        yield from _tables([one_line(name) for name in run.rows[0]], rows, width, most)
+    yield count_line(run, settings)
 
 
-def count_line(contents: Contents) -> str:
+def count_line(run: Run, settings: Settings | None) -> str:
     """The counts that are not zero, on one line."""
-    counts = count(contents).by_output()
+    counts = count(run, settings).by_output()
     shown = [f"{name.removesuffix('-count')} {number}" for name, number in counts.items() if number]
-    return f"{contents.result}: {', '.join(shown) if shown else 'nothing'}"
+    return f"{run.result}: {', '.join(shown) if shown else 'nothing'}"
 
 
 def one_line(text: str) -> str:
-    """Text from outside on one line, without control characters and without anything that the runner obeys."""
+    """Format text from outside on one line, without control characters and without commands to the runner."""
     return "".join(character if character.isprintable() else "�" for character in text).replace("##[", "## [")
 
 
@@ -58,13 +59,13 @@ def _listed(decisions: Sequence[Decision], *, decided: bool) -> _Table:
     header += ["decision", "reason"]
     if not any(each.rule for each in decisions):
         return header, ([*_version_cells(each.version), each.action, each.why] for each in decisions)
-    # a count or an age of a rule keeps under its own name
+    # the reason does not name the rule when a count or an age of the rule decided
     return [*header, "rule"], ([*_version_cells(each.version), each.action, each.why, each.rule] for each in decisions)
 
 
-def _writes(contents: Contents) -> _Table:
-    not_begun = "refused" if contents.result == "refused" else "planned"
-    outcomes = {id(record.write): record.outcome for record in contents.records}
+def _writes(run: Run) -> _Table:
+    not_begun = "refused" if run.result == "refused" else "planned"
+    outcomes = {id(record.write): record.outcome for record in run.records}
     rows = (
         [
             str(write.package),
@@ -73,9 +74,9 @@ def _writes(contents: Contents) -> _Table:
             write.tag or _tags(write.tags),
             write.action,
             write.why,
-            outcomes.get(id(write)) or write.refusal or not_begun,
+            outcomes.get(id(write)) or write.expected or not_begun,
         ]
-        for write in ([record.write for record in contents.records] or contents.plan.writes)
+        for write in ([record.write for record in run.records] or run.plan.writes)
     )
     return ["package", "id", "version", "tags", "decision", "reason", "outcome"], rows
 
@@ -92,7 +93,7 @@ def _tables(header: list[str], rows: Iterable[Sequence[str]], width: int, most: 
 
 
 def _table(header: list[str], rows: Iterable[Sequence[str]], width: int) -> str:
-    """A table in a frame. It is wrapped between tags; each tag, id and name stays whole, to be copied."""
+    """A table in a frame. Lines break between tags only, so that each tag, id and name can be copied whole."""
     limits = [max(width - 110, 24) if name == "tags" else 0 for name in header]
     wrapped = [
         [_wrap(one_line(cell), limit) for cell, limit in zip(row, limits, strict=True)] for row in (header, *rows)
@@ -108,23 +109,18 @@ def _wrap(cell: str, limit: int) -> list[str]:
 
 
 def _lines(row: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
-    """The lines of a row, as many as its highest cell has."""
+    """The lines of a row: as many as its highest cell has."""
     for line in zip_longest(*row, fillvalue=""):
         cells = (f" {text}{' ' * (width - columns(text))} " for text, width in zip(line, widths, strict=True))
         yield f"│{'│'.join(cells)}│"
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal takes for text: two for a wide character, none for one that joins another."""
+    """The columns that text takes in a terminal: two for a wide character, none for a combining one."""
     if text.isascii():
         return len(text)
-    return sum(map(_columns_of_one, unicodedata.normalize("NFC", text)))
-
-
-def _columns_of_one(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    seen = [each for each in unicodedata.normalize("NFC", text) if unicodedata.category(each) not in ("Mn", "Me")]
+    return len(seen) + sum(unicodedata.east_asian_width(each) in "WF" for each in seen)
 
 
 def _version_cells(version: Version) -> list[str]:

@@ -1,1 +1,1 @@
-"""The machine a run happens on: the Actions runner's files and commands, the terminal, signals, time."""
+"""The machine of a run: the Actions runner's files and commands, the terminal, signals and time."""

@@ -1,7 +1,7 @@
-"""Saying what happens: workflow commands for the Actions runner, plain lines for a terminal.
+"""Logs and outputs: workflow commands for the Actions runner, plain lines for a terminal.
 
 Anything printed can be a command to the runner, so text from outside is made harmless first (docs/github-behaviour.md,
-"The Actions runner"). Tokens never reach a line.
+"The Actions runner"). Tokens are replaced in every line.
 """
 
 import errno
@@ -18,15 +18,15 @@ from typing import TextIO
 from actions_toolkit import core
 from actions_toolkit.file_command import prepare_key_value_message
 
-from package_keeper.errors import SHORTEST_SECRET
+from package_keeper.errors import without_secret
 
 PATIENCE_SECONDS = 5.0
-"""Seconds for what is written to be taken, where it goes to no file."""
+"""Seconds to wait for a reader when the runner gives a pipe instead of a file."""
 LOOK_AGAIN_SECONDS = 0.05
 
 
 def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Append the outputs to `GITHUB_OUTPUT`, each between random delimiters; without such a file nothing is done."""
+    """Append the outputs to the file `GITHUB_OUTPUT`, if there is one, each between random delimiters."""
     place = environ.get("GITHUB_OUTPUT", "")
     if place:
         lines = [prepare_key_value_message(name, text) for name, text in outputs.items()]
@@ -34,14 +34,14 @@ def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> Non
 
 
 def write_summary(environ: Mapping[str, str], markdown: str) -> None:
-    """Append to the job summary, where there is one."""
+    """Append to the job summary, if there is one."""
     place = environ.get("GITHUB_STEP_SUMMARY", "")
     if place:
         _append(place, markdown)
 
 
 def run_identity(environ: Mapping[str, str]) -> dict[str, str]:
-    """Which workflow run this is, for the receipt."""
+    """Describe the workflow run, for the receipt."""
     names = {
         "id": "GITHUB_RUN_ID",
         "attempt": "GITHUB_RUN_ATTEMPT",
@@ -54,7 +54,7 @@ def run_identity(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _append(place: str, text: str) -> None:
-    """Write to what the runner gives: a file, or whatever else it is, for which nobody is waited for long."""
+    """Append to a file of the runner. It may be a pipe; then wait for its reader, but not for long."""
     data = text.encode(errors="backslashreplace")
     until = time.monotonic() + PATIENCE_SECONDS
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
@@ -64,14 +64,14 @@ def _append(place: str, text: str) -> None:
     try:
         while data:
             if not room.poll(max(until - time.monotonic(), 0.0) * 1000):
-                raise TimeoutError(f"{place}: nobody takes what is written")
+                raise TimeoutError(f"{place}: the reader does not take what is written")
             data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
 
 
 def _open(place: str, how: int, until: float) -> int:
-    """Open for writing; for somebody who reads at the other end of a pipe there is patience."""
+    """Open for writing; wait for the reader of a pipe."""
     while True:
         try:
             return os.open(place, how, 0o666)
@@ -83,25 +83,25 @@ def _open(place: str, how: int, until: float) -> int:
 
 LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
 ANNOTATIONS = 10
-"""Annotations of one kind that GitHub shows for a step; further ones are plain lines."""
+"""How many annotations of one kind GitHub shows for a step; further ones are plain lines."""
 ANNOTATION_LENGTH = 4096
 
 _COMMAND_START = re.compile(r"^(\s*)::")
 
 
 def harmless(text: str) -> str:
-    """One line that is no workflow command and moves no cursor."""
+    """Change a line so that it is no workflow command and has no control characters."""
     line = "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
     return _COMMAND_START.sub(r"\1: :", line).replace("##[", "## [")
 
 
 class Log:
-    """What both logs share: levels, and the token kept out."""
+    """The base of both logs: levels, and hiding the token."""
 
     def __init__(self, level: str, secret: str) -> None:
         self.level = LEVELS[level]
         self._secret = secret
-        # those who wait for GitHub say so from threads of their own
+        # threads that wait for GitHub log too
         self._lock = threading.RLock()
         self.messages: list[str] = []
         """Errors, warnings and notices so far, for the summary and the result."""
@@ -112,36 +112,36 @@ class Log:
         return self.level >= LEVELS["debug"]
 
     def error(self, text: str) -> None:
-        """Something failed."""
+        """Log a failure."""
         self._say("error", 0, text)
 
     def warning(self, text: str) -> None:
-        """Something that the user should know."""
+        """Log something that users should know."""
         self._say("warning", 1, text)
 
     def notice(self, text: str) -> None:
-        """Something that is easily missed; shown like a warning."""
+        """Log something that is easily missed, at the level of a warning."""
         self._say("notice", 1, text)
 
     def info(self, text: str) -> None:
-        """What happens."""
+        """Log what happens."""
         self._say("info", 2, text)
 
     def debug(self, text: str) -> None:
-        """What happens, in detail."""
+        """Log what happens in detail."""
         self._say("debug", 3, text)
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Put what is said meanwhile under a title."""
+        """Log a title for the lines in the block."""
         self.info(title)
         yield
 
     def _say(self, kind: str, level: int, text: str) -> None:
         if level > self.level and level >= LEVELS["info"]:
             return
-        text = text.replace(self._secret, "***") if len(self._secret) >= SHORTEST_SECRET else text
-        # names of files may be any bytes, which nothing that is written could hold
+        text = without_secret(text, self._secret)
+        # names of files may be any bytes; those that are not UTF-8 cannot be printed
         text = text.encode(errors="replace").decode()
         with self._lock:
             if level < LEVELS["info"]:
@@ -164,7 +164,7 @@ class ActionsLog(Log):
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Fold what is said meanwhile under a title."""
+        """Fold the lines in the block under a title."""
         core.start_group(harmless(title))
         try:
             yield
@@ -176,7 +176,7 @@ class ActionsLog(Log):
         lines = text.splitlines() or [""]
         if kind in self._annotated and self._annotated[kind] < ANNOTATIONS:
             self._annotated[kind] += 1
-            # the toolkit escapes line breaks; the rest is data of the command and cannot start another
+            # the toolkit escapes line breaks, so the text cannot start another command
             annotate = {"error": core.error, "warning": core.warning, "notice": core.notice}[kind]
             annotate("\n".join(map(harmless, lines))[:ANNOTATION_LENGTH])
         else:
@@ -187,7 +187,7 @@ class ActionsLog(Log):
 
 
 class TerminalLog(Log):
-    """Plain lines, on standard error so that standard output is the result alone."""
+    """Plain lines on standard error; standard output is for the result only."""
 
     def __init__(self, level: str, secret: str, stream: TextIO) -> None:
         super().__init__(level, secret)

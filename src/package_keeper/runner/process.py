@@ -1,4 +1,4 @@
-"""The process of a run: its output, its memory and its end."""
+"""The process of a run: signals, time, standard output, memory and exit."""
 
 import errno
 import gc
@@ -21,11 +21,11 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Turns signals into `Cancelled`, at a moment that leaves a true receipt."""
+    """Turns signals into `Cancelled`, at a moment that leaves a correct receipt."""
 
     def __init__(self) -> None:
         self._requested = False
-        # the only way to wake a waiting thread that a handler of signals may use: it holds no lock that could be held
+        # to wake a waiting thread; its `put` takes no lock, so that a signal handler may call it
         self._woken: SimpleQueue[None] = SimpleQueue()
         self._shields = 0
 
@@ -35,20 +35,20 @@ class Interruption:
         return self._requested
 
     def install(self) -> None:
-        """Take over the signals of this process that ask it to stop."""
+        """Handle the signals that ask this process to stop."""
         for number in STOPPING:
-            # `nohup` ignores SIGHUP, and means it
+            # `nohup` ignores SIGHUP on purpose
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 
     def finish(self) -> None:
-        """Pass over all further signals: what happened is about to be reported, which nothing may cut off."""
+        """Ignore all further signals, so that nothing interrupts the report."""
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Hold a first cancellation back until the end of the block, where it raises `Cancelled`."""
+        """Delay a first cancellation until the end of the block, where it raises `Cancelled`."""
         self._shields += 1
         try:
             yield
@@ -62,12 +62,12 @@ class Interruption:
             raise Cancelled
 
     def wait(self, seconds: float) -> None:
-        """Wait; a cancellation ends the wait with `Cancelled`, shielded or not: nothing is under way in a wait."""
+        """Wait. A cancellation raises `Cancelled` even inside `shield`, since a wait has no request in flight."""
         if not self._requested:
             with suppress(Empty):
                 self._woken.get(timeout=max(seconds, 0.0))
         if self._requested:
-            # for the next thread that waits
+            # wake the next waiting thread
             self._woken.put(None)
             raise Cancelled
 
@@ -81,7 +81,7 @@ class Interruption:
 
 
 class SystemClock:
-    """The machine's time; waits end when the run is cancelled."""
+    """The machine's time. A cancellation ends a wait."""
 
     def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
@@ -95,14 +95,14 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, or raise `Cancelled`."""
+        """Wait. Raises `Cancelled`."""
         self._interruption.wait(seconds)
 
 
 class SteadyStream:
-    """A stream of text that loses what nobody takes any more, where another would end the run in its middle.
+    """A text stream that drops what cannot be written, where another stream would end the run with an error.
 
-    `problem` is why something was lost, unless it was that the reader has seen enough.
+    `problem` is why something was dropped; a reader that closed its pipe is no problem.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -110,7 +110,7 @@ class SteadyStream:
         self.problem = ""
 
     def write(self, text: str) -> int:
-        """Write as much as can be written."""
+        """Write a text, or drop it."""
         try:
             return self._stream.write(text)
         except (OSError, ValueError) as error:
@@ -118,7 +118,7 @@ class SteadyStream:
             return len(text)
 
     def flush(self) -> None:
-        """Pass on what was written."""
+        """Flush the stream if that is possible."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
@@ -133,12 +133,12 @@ class SteadyStream:
 
 
 def steady_output() -> None:
-    """Let the run go on, whatever becomes of standard output and standard error: closed, a full disk, a reader gone."""
+    """Make standard output and standard error safe: closed, on a full disk or without a reader, they end no run."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # the lowest number that is free, which a file of the run would get otherwise, and with it what is printed
+            # takes the closed number; otherwise a file of the run would get it, and with it everything printed
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -147,25 +147,25 @@ def steady_output() -> None:
         if stream is None:
             stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # reason: held until the end
         if isinstance(stream, io.TextIOWrapper):
-            # what its encoding does not have is written as an escape
+            # characters that the encoding lacks become escapes
             stream.reconfigure(errors="backslashreplace")
         setattr(sys, name, cast("TextIO", SteadyStream(stream)))
 
 
 def tune_gc() -> None:
-    """Let Python look for circles of dead objects less often.
+    """Run Python's cyclic garbage collector less often.
 
-    A large inventory is millions of objects that all stay, and no circles: looking for those takes a quarter of all
+    A large inventory is millions of objects that stay and have no cycles; the collector would take a quarter of the
     time (docs/benchmarks.md, "Planning").
     """
     gc.set_threshold(200_000, 20, 100)
 
 
-def leave(status: int) -> NoReturn:
-    """End this process, at once.
+def exit_now(status: int) -> NoReturn:
+    """Exit at once. Everything is written by now.
 
-    Everything is written by now. Python would take all that is left apart, object by object, while threads still wait
-    for answers that nobody needs; CPython 3.11 has been seen to crash over that, which is another exit status.
+    A normal exit would free all objects while threads still wait for answers that nobody needs. CPython 3.11 can crash
+    over that, which changes the exit status.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

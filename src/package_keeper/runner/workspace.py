@@ -1,6 +1,6 @@
-"""The workspace: every file that a user names lies in it, and what we write there belongs to its owner.
+"""The workspace: all files that users name are in it, and files that we create there get its owner.
 
-Files made by root in the workspace break later checkouts on self-hosted runners (docs/github-behaviour.md, "The Actions
+Files of root in the workspace break later checkouts on self-hosted runners (docs/github-behaviour.md, "The Actions
 runner").
 """
 
@@ -11,24 +11,24 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from package_keeper.errors import PackageKeeperError
 
 MOST_BEHIND_LINKS = 200_000
-"""So many entries of folders are read behind symbolic links, which may lead to the same ones in many ways."""
+"""How many entries of folders are read behind symbolic links, which may lead to the same folder in many ways."""
 
-TOO_MANY = "lies behind symbolic links that lead to too many files; exclude what is not meant"
+TOO_MANY = "is behind symbolic links that lead to too many files; exclude folders that are not meant"
 
 
 @dataclass(kw_only=True)
 class Tree:
-    """Files, relative and sorted.
+    """Files, relative to the workspace and sorted.
 
-    Of the folders that are wanted, `outside` are symbolic links that lead out of the workspace, and `unread` are others
-    that could not be read, with the reason. Folders end with a slash.
+    Wanted folders that are not read: `outside` are symbolic links that lead out of the workspace, `unread` could not be
+    read, with the reason. Folders end with a slash.
     """
 
     files: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder by its real path and by its path in the workspace; `above` are the real paths on the way to it."""
+    """A folder: its real path, its path in the workspace, and the real paths of the folders above."""
 
     real: str
     below: str
@@ -47,7 +47,7 @@ class _Folder:
 
 
 def read_tree(root: Path, is_wanted: Callable[[str], bool]) -> Tree:
-    """Find all files but what git keeps for itself, and those behind links to folders that are wanted."""
+    """Find all files except those of git itself. Links to folders are followed where the folder is wanted."""
     tree = Tree()
     behind_links = 0
     pending = [_Folder(str(root), "", frozenset({str(root)}), is_linked=False)]
@@ -65,20 +65,27 @@ def read_tree(root: Path, is_wanted: Callable[[str], bool]) -> Tree:
         if behind_links > MOST_BEHIND_LINKS:
             tree.unread[folder.below] = TOO_MANY
             break
-        for entry in entries:
-            if not _is_folder(entry):
-                tree.files.append(f"{folder.below}{entry.name}")
-            elif inner := _inner(folder, entry, root, is_wanted, tree):
-                pending.append(inner)
+        pending += _add_entries(tree, folder, entries, root, is_wanted)
     tree.files.sort()
     tree.outside.sort()
     return tree
 
 
+def _add_entries(
+    tree: Tree, folder: _Folder, entries: list["os.DirEntry[str]"], root: Path, is_wanted: Callable[[str], bool]
+) -> Iterator[_Folder]:
+    """Add the files of a folder to the tree; gives the folders in it to read."""
+    for entry in entries:
+        if not _is_folder(entry):
+            tree.files.append(f"{folder.below}{entry.name}")
+        elif inner := _inner(folder, entry, root, is_wanted, tree):
+            yield inner
+
+
 def _inner(
     folder: _Folder, entry: "os.DirEntry[str]", root: Path, is_wanted: Callable[[str], bool], tree: Tree
 ) -> _Folder | None:
-    """The folder that an entry is, unless it is not to be read."""
+    """The folder of an entry; `None` if it is not read."""
     below = f"{folder.below}{entry.name}/"
     real = f"{folder.real}/{entry.name}"
     if entry.is_symlink():
@@ -97,7 +104,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # symbolic links in a circle: whoever reads it as a file is told so
+        # symbolic links in a circle; reading it as a file gives an error
         return False
 
 
@@ -106,7 +113,7 @@ class PathProblem(ValueError):
 
 
 class NoRegularFile(OSError):
-    """What is there is a folder, a pipe, a socket or a device."""
+    """The path is a folder, a pipe, a socket or a device."""
 
     def __init__(self) -> None:
         super().__init__(errno.EINVAL, "is no regular file")
@@ -123,28 +130,28 @@ class Workspace:
         self.root = root.resolve()
 
     def resolve(self, text: str) -> Path:
-        """Find the place of a path as written. Raises `PathProblem` when it leaves the workspace."""
+        """Resolve a path as users write it. Raises `PathProblem` when it leaves the workspace."""
         if "\0" in text or "\n" in text:
             raise PathProblem("is no path")
         try:
             place = (self.root / text).resolve()
             place.exists()
         except (OSError, RuntimeError, ValueError):
-            # a name too long for the file system, or symbolic links in a circle
+            # a name that is too long, or symbolic links in a circle
             raise PathProblem("is no path that can be used") from None
         if not place.is_relative_to(self.root) or place == self.root:
             raise PathProblem("is outside the workspace; accepted is a path inside, relative to it")
         return place
 
     def relative(self, place: Path) -> str:
-        """The path as outputs give it."""
+        """The path for outputs."""
         return place.relative_to(self.root).as_posix()
 
     def problems(self, paths: Mapping[str, str]) -> list[str]:
-        """Find out before the first request what is wrong with the paths given, by the names of their inputs.
+        """Check paths before the first request; `paths` has them by the names of their inputs.
 
         `undo` and `policy` are read and `manifest-cache` is a folder; the others are written. No two may be the same
-        file: a receipt that is overwritten cannot be taken back.
+        file: an overwritten receipt could not be undone.
         """
         found: list[str] = []
         names: dict[Path, str] = {}
@@ -158,10 +165,10 @@ class Workspace:
                 elif name == "manifest-cache":
                     _check_folder(place)
             except PathProblem as problem:
-                # what is read says it itself then
+                # a file that is read reports this itself
                 found += [f"{name}: '{text}' {problem}"] if name not in ("undo", "policy") else []
                 continue
-            # the receipt that is taken back may have the name of the new one, which then gets a number
+            # `undo` may name the same file as `receipt`: the new receipt gets a number
             same = (name, "receipt") if name == "undo" else (name,)
             if names.setdefault(place, name) not in same:
                 found.append(f"{name}: '{text}' is the file of {names[place]} too; accepted is a path of its own")
@@ -172,17 +179,18 @@ class Workspace:
         return _decoded(self._read(text), errors="replace")
 
     def read_strictly(self, text: str) -> str:
-        """Read a file in which every character counts. Raises `PathProblem`."""
+        """Read a file that must be valid UTF-8 or UTF-16. Raises `PathProblem`."""
         try:
             return _decoded(self._read(text), errors="strict")
         except UnicodeDecodeError:
             raise PathProblem("is no UTF-8 text") from None
 
     def readings(self, text: str) -> list[str]:
-        """Read a file in which something is searched for, in every way in which it may be meant. Raises `PathProblem`.
+        """Read a file for a search, in every encoding that it may have. Raises `PathProblem`.
 
-        Beside its text these are the bytes one by one, without zeros, where it is no UTF-8: UTF-16 and UTF-32 without a
-        mark, other encodings, binary files with names in them.
+        The first text is UTF-8, or UTF-16 with a byte order mark. Where the file has zero bytes or is not UTF-8, the
+        second text is Latin-1 without zero bytes. It has the names in UTF-16 and UTF-32 without a mark, in other
+        encodings, and in binary files.
         """
         data = self._read(text)
         found = [_decoded(data, errors="replace")]
@@ -208,7 +216,7 @@ class Workspace:
             self._make_parents(place)
             with os.fdopen(_open_regular(place, os.O_WRONLY | os.O_CREAT), "wb") as file:
                 file.truncate()
-                # a name that is no UTF-8 reads as its escape, in JSON too
+                # names that are not UTF-8 become escapes
                 file.write(content.encode(errors="backslashreplace"))
             self.chown_to_workspace_owner(place)
         except (OSError, PathProblem) as error:
@@ -216,7 +224,7 @@ class Workspace:
         return self.relative(place)
 
     def create_receipt(self, text: str) -> "ReceiptFile":
-        """Make a new file for a receipt; when one exists, a number is added to the name. Raises `FileUnwritable`."""
+        """Create a file for a receipt; if it exists, the name gets a number. Raises `FileUnwritable`."""
         try:
             wanted = self.resolve(text)
             self._make_parents(wanted)
@@ -240,21 +248,21 @@ class Workspace:
             self.chown_to_workspace_owner(parent)
 
     def chown_to_workspace_owner(self, place: Path) -> None:
-        """Hand a file or folder that we made to the workspace's owner."""
+        """Give a file or folder that we created to the workspace's owner."""
         owner = self.root.stat()
-        # only root may, and only root makes files that the runner's user cannot remove
+        # only root has the permission, and only files of root are a problem for the runner's user
         with contextlib.suppress(PermissionError):
             os.chown(place, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _decoded(data: bytes, errors: str) -> str:
-    # PowerShell writes UTF-16 by itself; a file that broke off inside a character is read as far as it goes
+    # PowerShell writes UTF-16 by default
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return data.decode("utf-16" if utf16 else "utf-8-sig", errors=errors)
 
 
 class ReceiptFile:
-    """A new file that is only appended to; every line is on disk before the next thing happens."""
+    """A new file to which lines are appended; each is on disk before the run goes on."""
 
     def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
@@ -262,9 +270,9 @@ class ReceiptFile:
         self.path = path
 
     def append(self, line: bytes) -> None:
-        """Write one or several lines and wait until they are on disk. Raises `FileUnwritable`.
+        """Write lines and wait until they are on disk. Raises `FileUnwritable`.
 
-        A full disk may take part of a line. What comes next begins on a line of its own.
+        A full disk may cut a line off. The next one then starts on a line of its own.
         """
         rest = b"\n" + line if self._broke_off else line
         try:
@@ -277,7 +285,7 @@ class ReceiptFile:
             raise FileUnwritable(f"the receipt {self.path} cannot be written any more: {error}") from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
@@ -287,20 +295,20 @@ def _check_folder(place: Path) -> None:
 
 
 def read_regular(place: Path) -> bytes:
-    """Read a file that is one. Raises `OSError`, `NoRegularFile` for what nobody may ever write to."""
+    """Read a regular file. Raises `OSError`, and `NoRegularFile` for anything else, which could block forever."""
     with os.fdopen(_open_regular(place, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def _open_regular(place: Path, how: int) -> int:
-    """Open a file, and only then see what it is: before that somebody could put something else there.
+    """Open a regular file. It is checked after it was opened, so that nobody can replace it in between.
 
-    Without blocking: a pipe would wait for somebody at its other end.
+    It is opened without blocking: a pipe would wait for its other end.
     """
     try:
         descriptor = os.open(place, how | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        # a socket, or a pipe or device that has nobody at its other end
+        # a socket, or a pipe or device without another end
         if error.errno in (errno.ENXIO, errno.ENODEV, errno.EISDIR):
             raise NoRegularFile from None
         raise
@@ -331,17 +339,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 class ManifestCache:
-    """Keeps manifests as `FOLDER/sha256/ab/abcd…`. A file that is not what its name says is as good as none.
+    """Keeps manifests as `FOLDER/sha256/ab/abcd…`. A file whose content does not match its name is deleted.
 
-    `chown_to_workspace_owner` hands a new file or folder to the workspace's owner.
+    `chown_to_workspace_owner` is called for each new file and folder.
     """
 
     def __init__(self, folder: Path, chown_to_workspace_owner: Callable[[Path], None]) -> None:
         self._folder = folder
-        self._give_away = chown_to_workspace_owner
+        self._chown = chown_to_workspace_owner
 
     def get(self, digest: str) -> bytes | None:
-        """The bytes of a manifest, or `None` when there is none or it is damaged."""
+        """The bytes of a manifest; `None` if the cache does not have it or the file is damaged."""
         place = self._place(digest)
         try:
             body = read_regular(place)
@@ -354,17 +362,17 @@ class ManifestCache:
         return None
 
     def keep(self, digest: str, body: bytes) -> None:
-        """Keep a manifest. A cache that cannot be written costs time, nothing else."""
+        """Keep a manifest. A cache that cannot be written is not an error."""
         place = self._place(digest)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
         try:
             for folder in reversed([place.parent, *place.parent.parents]):
                 if not folder.exists():
                     folder.mkdir(exist_ok=True)
-                    self._give_away(folder)
+                    self._chown(folder)
             beside.write_bytes(body)
-            self._give_away(beside)
-            # another run that writes the same file writes the same bytes; a rename shows either whole
+            self._chown(beside)
+            # a rename is atomic; another run may write the same file with the same bytes
             beside.replace(place)
         except OSError:
             with contextlib.suppress(OSError):

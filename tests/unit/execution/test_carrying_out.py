@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +19,13 @@ from package_keeper.errors import (
     PackageKeeperError,
     Unreachable,
 )
-from package_keeper.execution.batches import WriteOperation
+from package_keeper.execution.batches import WriteStrategy
 from package_keeper.execution.executor import Executed, Executor
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
+from package_keeper.execution.results import Answer
 from package_keeper.model.packages import Owner, OwnerType
-from package_keeper.model.words import Outcome
+from package_keeper.model.plan import Outcome, Plan, PlannedWrite, WriteRecord
 from package_keeper.policy.guards import Guards, guard
-from package_keeper.policy.planning import Plan, PlannedWrite
 from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
 from tests.unit.pool import WritePool
@@ -64,17 +64,17 @@ class Listener:
 
 
 @dataclass
-class Script(WriteOperation):
+class Script(WriteStrategy):
     """Ends each write as it is told: with nothing, or with what it raises."""
 
     endings: dict[int, Exception]
 
-    def waits_for(self, writes: Sequence[PlannedWrite]) -> list[set[int]]:
-        return [set() for _ in writes]
-
     seen: list[int] = field(default_factory=list)
 
-    def attempt(self, write: PlannedWrite) -> None:
+    def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
+        return None
+
+    def attempt(self, write: PlannedWrite, permit: object = None) -> None:
         assert write.version_id is not None
         self.seen.append(write.version_id)
         if ending := self.endings.get(write.version_id):
@@ -83,17 +83,16 @@ class Script(WriteOperation):
     def is_done(self, write: PlannedWrite) -> bool:
         return False
 
-    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
-        if refused.kind is ApiErrorKind.LAST_VERSION:
-            return Outcome.LAST_VERSION, str(refused)
-        return Outcome.FAILED, str(refused)
+    def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
+        outcome = Outcome.LAST_VERSION if error.kind is ApiErrorKind.LAST_VERSION else Outcome.FAILED
+        return Answer(outcome, str(error))
 
 
 def execute(
     endings: dict[int, Exception], count: int = 4, limit: int = 0
 ) -> tuple[Executed, list[dict[str, Any]], Script, Paper]:
     paper, log, script = Paper(), Listener(), Script(endings)
-    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    book = ReceiptWriter(lambda: paper.append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, count + 1)]), Guards(limit=limit))
     executed = Executor(book, log, Interruption(), WritePool()).execute(plan, script)
     assert [record.write for record in executed.records] == [*plan.now, *plan.later], "a record for everything planned"
@@ -184,7 +183,7 @@ def test_what_is_over_the_limit_is_not_tried() -> None:
 
 
 def test_without_a_receipt_nothing_is_sent() -> None:
-    def full() -> Paper:
+    def full() -> Callable[[bytes], None]:
         raise PackageKeeperError("the disk is full")
 
     script = Script({})
@@ -202,7 +201,7 @@ class Blind(Script):
 
     cut_off_by: PackageKeeperError = field(default_factory=OutOfTime)
 
-    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
+    def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
         raise self.cut_off_by
 
 
@@ -214,7 +213,7 @@ def test_what_is_done_is_said_to_be_done_when_a_second_look_is_cut_off(
     missing = ApiError(ApiErrorKind.NOT_FOUND, "Package version not found.", status=404)
     script = Blind({2: missing}, cut_off_by=cut_off_by)
     paper = Paper()
-    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    book = ReceiptWriter(lambda: paper.append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, 7)]), Guards())
     executed = Executor(book, Listener(), Interruption(), WritePool(width=4, seed=seed)).execute(plan, script)
     found = {record.write.version_id: record.outcome for record in executed.records}
@@ -237,7 +236,7 @@ def test_a_receipt_that_cannot_be_written_any_more_loses_nothing_that_is_under_w
             super().append(line)
 
     script, paper = Script({}), Full()
-    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    book = ReceiptWriter(lambda: paper.append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan.of_singles([deletion(number) for number in range(1, 9)]), Guards())
     executed = Executor(book, Listener(), Interruption(), WritePool(width=3, seed=1)).execute(plan, script)
     assert isinstance(executed.ended_by, PackageKeeperError)

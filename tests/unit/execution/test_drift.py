@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import chain, combinations
 
 import pytest
@@ -14,15 +15,14 @@ from hypothesis import strategies as st
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, Unreachable
 from package_keeper.execution.executor import Executor
 from package_keeper.execution.receipt import ReceiptWriter
-from package_keeper.execution.refresh import FRESH_SECONDS, Drift, FreshPlan
+from package_keeper.execution.refresh import FRESH_SECONDS, FreshPlan, Refresh
 from package_keeper.model.packages import Owner, OwnerType, PackageName
-from package_keeper.model.words import Action, Outcome
+from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite
 from package_keeper.policy.guards import Guards, guard
-from package_keeper.policy.planning import Plan, PlannedWrite
 from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_carrying_out import Listener, Script
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
-from tests.unit.making import key, version
+from tests.unit.making import NOW, key, version
 from tests.unit.pool import WritePool
 
 CHANGED, FAILED = Outcome.CHANGED_SINCE_PLAN, Outcome.FAILED
@@ -31,9 +31,12 @@ APP, LIB = key("container"), key("container", "lib")
 
 @dataclass
 class Watch:
-    """A stopwatch that somebody else moves on."""
+    """A clock that somebody else moves on."""
 
     seconds: float = 0.0
+
+    def now(self) -> datetime:
+        return NOW
 
     def monotonic(self) -> float:
         return self.seconds
@@ -57,8 +60,8 @@ class Looks:
         return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
 
 
-def drift(looks: Looks) -> Drift:
-    return Drift(replan=looks, stopwatch=looks.watch, log=Listener(), read_from=0.0, read_until=1.0)
+def drift(looks: Looks) -> Refresh:
+    return Refresh(replan=looks, clock=looks.watch, log=Listener(), read_from=0.0, read_until=1.0)
 
 
 def objections(
@@ -85,7 +88,7 @@ def test_what_the_fresh_plan_names_too_goes() -> None:
     "now",
     [
         replace(deletion(1), tags=("latest",)),
-        replace(deletion(1), refusal=Outcome.PROTECTED_BY_DOWNLOADS),
+        replace(deletion(1), expected=Outcome.PROTECTED_BY_DOWNLOADS),
         replace(deletion(1), action=Action.UNTAG),
         replace(deletion(1), tag="v1"),
         replace(deletion(1), package=LIB),
@@ -121,7 +124,7 @@ def test_what_a_new_image_needs_stays_with_all_that_it_needs_itself() -> None:
 def test_what_an_image_needs_that_can_no_longer_go_stays() -> None:
     writes = [deletion(1), deletion(2), replace(deletion(3), package=LIB)]
     fresh = FreshPlan(
-        writes=[deletion(2)], holders=holding(_2=[1, 2]), refused={LIB: ApiError(ApiErrorKind.OTHER, "no")}
+        writes=[deletion(2)], holders=holding(_2=[1, 2]), failed={LIB: ApiError(ApiErrorKind.OTHER, "no")}
     )
     assert objections(writes, fresh) == [CHANGED, CHANGED, FAILED]
 
@@ -177,7 +180,7 @@ def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
 )
 def test_what_could_not_be_looked_at_stays_and_says_so(kind: ApiErrorKind, outcome: Outcome) -> None:
     other = replace(deletion(2), package=LIB)
-    fresh = FreshPlan(writes=[deletion(1), other], refused={APP: ApiError(kind, "no")})
+    fresh = FreshPlan(writes=[deletion(1), other], failed={APP: ApiError(kind, "no")})
     assert objections([deletion(1), other], fresh) == [outcome, None]
 
 
@@ -185,10 +188,10 @@ def test_a_token_that_is_over_and_a_github_that_is_gone_end_the_run() -> None:
     over = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
     writes = [deletion(1), replace(deletion(2), package=LIB)]
     with pytest.raises(NotAuthorized, match="Bad credentials"):
-        objections(writes, FreshPlan(writes=writes, refused={LIB: over}))
+        objections(writes, FreshPlan(writes=writes, failed={LIB: over}))
     gone = ApiError(ApiErrorKind.UNREACHABLE, "no answer")
     with pytest.raises(Unreachable, match="no answer"):
-        objections(writes, FreshPlan(refused={APP: gone, LIB: gone}))
+        objections(writes, FreshPlan(failed={APP: gone, LIB: gone}))
 
 
 # when
@@ -222,13 +225,13 @@ def test_after_the_time_limit_what_is_begun_is_not_finished_on_old_lists(age: fl
     class Slow(Script):
         """The time is over, and the lists are as old as this, when the first write comes back."""
 
-        def attempt(self, write: PlannedWrite) -> None:
+        def attempt(self, write: PlannedWrite, permit: object = None) -> None:
             looks.watch.seconds = age
-            super().attempt(write)
+            super().attempt(write, permit)
 
     image = tuple(replace(deletion(number), root="1.0.0") for number in (1, 2, 3))
     looks, script = Looks([FreshPlan()]), Slow({})
-    book = ReceiptWriter(Paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    book = ReceiptWriter(lambda: Paper().append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan(groups=(image, (deletion(4),))), Guards())
     executed = Executor(book, Listener(), Interruption(), WritePool(most=1)).execute(plan, script, drift(looks))
     assert script.seen == [1, 2, 3]

@@ -24,7 +24,7 @@ def names(text: str, policy: str = "", there: list[str] | None = None) -> tuple[
     assert [problems for _, problems in lists] == [[], []]
     wanted = PackageFilter(patterns=lists[0][0], also=lists[1][0], owners=OWNERS)
     scope = find_packages(shelf, log, owner="Acme", types=[PackageType.NPM], wanted=wanted)
-    assert scope.problems == []
+    assert scope.problems == ()
     return [one.name for one in scope.packages], log
 
 

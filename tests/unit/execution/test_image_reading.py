@@ -10,11 +10,11 @@ import pytest
 
 from package_keeper.model.manifest import Manifest
 from package_keeper.model.packages import Version
-from package_keeper.model.words import Action
+from package_keeper.model.plan import Action
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import TagStatus
 from tests.unit.making import rule, rules
-from tests.unit.model.memory import Hub, judged
+from tests.unit.model.memory import Hub, evaluated
 from tests.unit.model.worlds import NOW, World, child, container, digest, index, plain, torn
 
 UNTAGGED = rules(rule(tag_status=TagStatus.UNTAGGED, older=1))
@@ -64,7 +64,7 @@ class Pushes:
 def cleaned(world: World, given: Rules = UNTAGGED) -> Hub:
     """Decide, with the few manifests that are read; what goes is what should."""
     hub = Hub(world)
-    gone = {each.version.id for each in judged(hub, given).decisions if each.action is Action.DELETE}
+    gone = {each.version.id for each in evaluated(hub, given).decisions if each.action is Action.DELETE}
     assert torn(world, gone) == []
     needed = {
         entry.digest for version in world.versions if version.tags for entry in world.manifests[version.name].children

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.execution.receipt import Ending, ReceiptProblem, ReceiptWriter, read_receipt
+from package_keeper.execution.receipt import Append, Ending, ReceiptProblem, ReceiptWriter, read_receipt
 from package_keeper.model.packages import Owner, OwnerType
-from package_keeper.model.words import Action, Outcome, Reason
-from package_keeper.policy.planning import PlannedWrite, WriteKind
+from package_keeper.model.plan import Action, Outcome, PlannedWrite, Reason, WriteKind
 from package_keeper.runner.workspace import Workspace
 from tests.unit.making import HOSTILE, key
 
@@ -34,14 +33,17 @@ class Paper:
 
 
 class Noon:
-    """A clock that stands."""
+    """A clock that stands still."""
 
     def now(self) -> datetime:
         return datetime(2026, 6, 1, 12, tzinfo=UTC)
 
+    def monotonic(self) -> float:
+        return 0.0
+
 
 def writer(paper: Paper) -> ReceiptWriter:
-    return ReceiptWriter(lambda: paper, ACME, {"id": "1", "workflow": "Aufräumen 🧹"}, Noon())
+    return ReceiptWriter(lambda: paper.append, ACME, {"id": "1", "workflow": "Aufräumen 🧹"}, Noon())
 
 
 def deletion(number: int, name: str = "1.0.0", package: str = "app", tags: tuple[str, ...] = ()) -> PlannedWrite:
@@ -84,7 +86,7 @@ def test_a_line_holds_what_the_contract_promises() -> None:
 
 
 def test_nothing_written_is_no_file() -> None:
-    def never() -> Paper:
+    def never() -> Append:
         raise AssertionError("a file was made")
 
     ReceiptWriter(never, ACME, {}, Noon())

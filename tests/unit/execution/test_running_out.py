@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
-from package_keeper.execution.batches import WriteOperation
+from package_keeper.execution.batches import WriteStrategy
 from package_keeper.execution.executor import Executed, Executor
-from package_keeper.execution.ports import Permit as AnyLeave
 from package_keeper.execution.receipt import ReceiptWriter, read_receipt
-from package_keeper.execution.refresh import Drift, FreshPlan
+from package_keeper.execution.refresh import FreshPlan, Refresh
+from package_keeper.execution.results import Answer
 from package_keeper.model.packages import Owner, OwnerType, PackageName
-from package_keeper.model.words import Action, Outcome
+from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, WriteRecord
 from package_keeper.policy.guards import Guards, guard
-from package_keeper.policy.planning import Plan, PlannedWrite
 from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_carrying_out import Listener
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
+from tests.unit.making import NOW
 from tests.unit.pool import WritePool
 
 SEEDS = range(8)
@@ -33,7 +34,7 @@ PARTS = 2
 
 
 @dataclass
-class Github(WriteOperation):
+class Github(WriteStrategy):
     """Deletes versions; `trouble` holds what each is answered first, and whether it is carried out all the same."""
 
     trouble: dict[int, list[tuple[Exception, bool]]] = field(default_factory=dict)
@@ -41,10 +42,10 @@ class Github(WriteOperation):
     tries: Counter[int] = field(default_factory=Counter)
     looks: bool = True
 
-    def settled(self, write: PlannedWrite) -> tuple[Outcome, str] | None:
-        return None if write.after <= set(self.gone) else (Outcome.OVER_LIMIT, "stays")
+    def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
+        return None if write.after <= set(self.gone) else Answer(Outcome.OVER_LIMIT, "stays")
 
-    def attempt(self, write: PlannedWrite) -> None:
+    def attempt(self, write: PlannedWrite, permit: object = None) -> None:
         assert write.version_id is not None
         self.tries[write.version_id] += 1
         trouble = self.trouble.get(write.version_id)
@@ -57,8 +58,8 @@ class Github(WriteOperation):
     def is_done(self, write: PlannedWrite) -> bool | None:
         return write.version_id in self.gone if self.looks else None
 
-    def meaning(self, write: PlannedWrite, refused: ApiError) -> tuple[Outcome, str]:
-        return Outcome.FAILED, str(refused)
+    def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
+        return Answer(Outcome.FAILED, str(error))
 
 
 @dataclass
@@ -84,9 +85,7 @@ def limited(*, lost: bool = False) -> RateLimitedError:
 
 
 def unanswered(*, out_of_time: bool) -> ApiError:
-    refused = ApiError(ApiErrorKind.UNREACHABLE, "no answer", sent_before=True)
-    refused.out_of_time = out_of_time
-    return refused
+    return ApiError(ApiErrorKind.UNREACHABLE, "no answer", sent_before=True, out_of_time=out_of_time)
 
 
 def singles(number: int) -> Plan:
@@ -116,12 +115,12 @@ class Done:
         return {each.write.version_id for each in self.executed.records if each.outcome is outcome}
 
 
-def execute(github: Github, plan: Plan, pool: WritePool, drift: Drift | None = None) -> Done:
+def execute(github: Github, plan: Plan, pool: WritePool, refresh: Refresh | None = None) -> Done:
     """Carry out a plan; whatever happens, the receipt has two lines a write, and undo brings back what is gone."""
     paper = Paper()
-    book = ReceiptWriter(lambda: paper, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    book = ReceiptWriter(lambda: paper.append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     guarded = guard(plan, Guards())
-    executed = Executor(book, Listener(), Interruption(), pool).execute(guarded, github, drift)
+    executed = Executor(book, Listener(), Interruption(), pool).execute(guarded, github, refresh)
     lines = [json.loads(line) for line in paper.data.splitlines()]
     assert [each.write for each in executed.records] == list(guarded.now)
     assert len({line["id"] for line in lines}) == len({line["seq"] for line in lines}) == len(github.tries)
@@ -249,9 +248,12 @@ def test_what_cannot_be_finished_without_a_wait_is_left_and_the_run_ends(seed: i
 
 @dataclass
 class Moments:
-    """Time that stands, unless a test moves it."""
+    """A clock that stands still, unless a test moves it."""
 
     seconds: float = 0.0
+
+    def now(self) -> datetime:
+        return NOW
 
     def monotonic(self) -> float:
         return self.seconds
@@ -271,13 +273,13 @@ def test_what_is_old_is_looked_at_again_before_a_begun_image_is_finished(seed: i
 
     @dataclass
     class Slow(WritePool):
-        def start(self, key: int, leave: AnyLeave, call: Any) -> None:
-            super().start(key, leave, call)  # type: ignore[arg-type]  # reason: the leave that it gave
+        def start(self, key: int, permit: Any, call: Any) -> None:
+            super().start(key, permit, call)
             moments.seconds = 400.0
 
     github = Github()
-    drift = Drift(replan=replan, stopwatch=moments, log=Listener(), read_from=0.0, read_until=0.0)
-    done = execute(github, plan, Slow(seed=seed, most=1), drift)
+    refresh = Refresh(replan=replan, clock=moments, log=Listener(), read_from=0.0, read_until=0.0)
+    done = execute(github, plan, Slow(seed=seed, most=1), refresh)
     assert sorted(github.gone) == ([10, 12] if needed else [10, 11, 12])
     if needed:
         assert done.outcome(11) is Outcome.CHANGED_SINCE_PLAN

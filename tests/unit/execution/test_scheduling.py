@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from package_keeper.execution.batches import Schedule, after_named, in_rounds
-from package_keeper.policy.planning import PlannedWrite
+from package_keeper.model.plan import PlannedWrite
 from tests.unit.execution.test_receipt import deletion
 
 

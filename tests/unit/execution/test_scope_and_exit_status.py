@@ -18,13 +18,12 @@ from package_keeper.errors import (
     PackageKeeperError,
     Unreachable,
 )
-from package_keeper.execution.exit_status import exit_status
-from package_keeper.execution.run import Run
-from package_keeper.execution.scope import PackageFilter, Scope, ScopeProblem, find_packages
+from package_keeper.execution.scope import PackageFilter, find_packages
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.model.packages import Package, PackageName, PackageType, Version
-from package_keeper.model.words import Outcome
-from package_keeper.policy.planning import Plan, WriteRecord
+from package_keeper.model.plan import Outcome, Plan, WriteRecord
+from package_keeper.model.run import Problem, Run, Scope
+from package_keeper.operations.exit_status import exit_status
 from tests.unit.execution.test_carrying_out import Listener
 from tests.unit.execution.test_receipt import deletion
 from tests.unit.making import package
@@ -84,7 +83,7 @@ class Shelf:
     ) -> dict[PackageName, list[Version] | ApiError]:
         raise NotImplementedError
 
-    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
+    def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
         raise AssertionError("nobody asks for versions")
 
     def is_long(self, package: PackageName) -> bool:
@@ -137,7 +136,7 @@ OTHER = package("app", "maven", number=4)
 def test_which_packages(text: str, types: str, found: list[str]) -> None:
     scope, _ = find(Shelf([LIB, APP, TOOL, OTHER]), text, types)
     assert [str(one.key) for one in scope.packages] == found
-    assert (scope.missing, scope.problems) == ([], [])
+    assert (scope.missing, scope.problems) == ((), ())
 
 
 def test_exact_names_need_no_list() -> None:
@@ -145,7 +144,7 @@ def test_exact_names_need_no_list() -> None:
     scope, _ = find(shelf, "app")
     assert [str(one.key) for one in scope.packages] == ["npm/app"]
     assert shelf.asked == ["npm/app"]
-    assert scope.problems == []
+    assert scope.problems == ()
 
 
 def test_what_is_named_and_nowhere_is_missing_of_all_types_only() -> None:
@@ -165,7 +164,7 @@ def test_a_refusal_is_a_problem_of_its_package_alone() -> None:
     scope, _ = find(Shelf([APP, LIB], refused={"app": FORBIDDEN}), "app,lib")
     assert [str(one.key) for one in scope.packages] == ["npm/lib"]
     assert [one.what for one in scope.problems] == ["npm/app"]
-    assert scope.missing == []
+    assert scope.missing == ()
 
 
 def test_a_refused_list_of_one_type_leaves_the_others() -> None:
@@ -194,15 +193,19 @@ def run(
     ended_by: PackageKeeperError | None = None,
     planned: int | None = None,
 ) -> Run:
-    made = Run()
     writes = [deletion(number) for number in range(len(outcomes))]
-    made.records = [WriteRecord(write=write, outcome=outcome) for write, outcome in zip(writes, outcomes, strict=True)]
-    made.plan = Plan.of_singles(writes if planned is None else [deletion(number) for number in range(planned)])
-    made.scope.packages = [package("app", "container")] if packages is None else packages
-    made.scope.missing = ["nowhere"] if missing else []
-    made.scope.problems = [ScopeProblem(what="x", refusal=refusal) for refusal in problems or []]
-    made.ended_by = ended_by
-    return made
+    return Run(
+        scope=Scope(
+            packages=(package("app", "container"),) if packages is None else tuple(packages),
+            missing=("nowhere",) if missing else (),
+            problems=tuple(Problem(what="x", error=error) for error in problems or []),
+        ),
+        plan=Plan.of_singles(writes if planned is None else [deletion(number) for number in range(planned)]),
+        records=tuple(
+            WriteRecord(write=write, outcome=outcome) for write, outcome in zip(writes, outcomes, strict=True)
+        ),
+        ended_by=ended_by,
+    )
 
 
 DONE, FAILED, FORBID, LATER, SKIP = (

@@ -1,4 +1,4 @@
-"""A rate_limiter in made-up time, and what it said."""
+"""A rate limiter in simulated time, and what it logged."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from package_keeper.github.rate_limit import Permit, RateLimiter, RunLimits, Use
 from package_keeper.github.retries import Retries
-from tests.wire.machinery import START, StillClock
+from tests.wire.machinery import START, StillClock, clock_of
 
 
 @dataclass
 class Pace:
-    """A rate_limiter with its clock; `warned` and `told` are its words."""
+    """A rate limiter with its clock; `warned` and `told` are what it logged."""
 
     polite: bool = False
     deadline: float | None = None
@@ -23,20 +23,21 @@ class Pace:
     told: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        clock = clock_of(self.clock)
         self.rate_limiter = RateLimiter(
-            self.clock,
+            clock,
             warn=self.warned.append,
             tell=self.told.append,
             counts_points=self.counts_points,
             run_limits=RunLimits(self.polite, self.deadline),
         )
-        self.retries = Retries(self.rate_limiter, self.clock, self.warned.append)
+        self.retries = Retries(self.rate_limiter, clock, self.warned.append)
 
     def wait(self, use: Use) -> float:
-        """The seconds until a request may go; a permit that is given is given back."""
+        """The seconds until a request may go; a permit that is given is released."""
         found = self.rate_limiter.admit(use)
         if isinstance(found, Permit):
-            self.rate_limiter.back(found, passed=False)
+            self.rate_limiter.release(found, passed=False)
             return 0.0
         return found
 
@@ -47,21 +48,21 @@ class Pace:
         return found
 
     def send(self, use: Use, count: int = 1, seconds: float = 0.0) -> None:
-        """Send requests one after the other, and have them pass; each takes so long."""
+        """Send requests one after the other, which all pass; each takes so many seconds."""
         for _ in range(count):
             permit = self.rate_limiter.acquire(use)
             self.clock.elapsed += seconds
-            self.rate_limiter.back(permit, passed=True)
+            self.rate_limiter.release(permit, passed=True)
 
     def refuse(self, use: Use = Use.DELETE, headers: Mapping[str, str] | None = None) -> None:
-        """Send a request, and have it refused by a limit."""
+        """Send a request that is rate-limited."""
         permit = self.rate_limiter.acquire(use)
-        self.rate_limiter.back(permit, passed=False)
-        self.rate_limiter.refused(permit, headers or {})
+        self.rate_limiter.release(permit, passed=False)
+        self.rate_limiter.note_limit(permit, headers or {})
 
     def hear(self, remaining: int, *, limit: int = 5_000, resets_in: float = 600.0) -> None:
-        """Hear the headers of an answer about the primary budget."""
-        self.rate_limiter.heard(budget(remaining, limit=limit, resets_at=self.clock.elapsed + resets_in))
+        """Give the limiter an answer with the headers of the primary budget."""
+        self.rate_limiter.note_headers(budget(remaining, limit=limit, resets_at=self.clock.elapsed + resets_in))
 
 
 def budget(remaining: int, *, limit: int = 5_000, resets_at: float) -> dict[str, str]:
@@ -74,7 +75,7 @@ def budget(remaining: int, *, limit: int = 5_000, resets_at: float) -> dict[str,
 
 
 def at_once(*calls: Callable[[], object]) -> None:
-    """Run calls in threads of their own, to their ends."""
+    """Run each call in a thread, and wait for all."""
     threads = [threading.Thread(target=call, daemon=True) for call in calls]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""What the tests of the pace share: time that nobody waits for, servers with limits of their own, a client that obeys.
+"""Servers with rate limits in simulated time, and a client that obeys them.
 
 Events are played one after the other, in the order of their moments; nothing here runs in a thread or takes time.
 """
@@ -15,11 +15,11 @@ from typing import Protocol
 from package_keeper.github.sliding_window import SPAN, SlidingWindow
 
 PENALTY = 60.0
-"""After a refusal everything is refused for so long, as the simulator does."""
+"""Seconds for which every request is rate-limited after the first, as in the simulator."""
 
 
 class Server(Protocol):
-    """Takes what arrives, or refuses it."""
+    """Accepts or rate-limits requests."""
 
     def takes(self, now: float) -> bool:
         """Judge one request that arrives."""
@@ -28,7 +28,7 @@ class Server(Protocol):
 
 @dataclass
 class Sliding:
-    """Takes at most so many in any sixty seconds; then nothing for the time of the penalty."""
+    """Accepts so many requests in any sixty seconds, then none for the penalty."""
 
     most: int
     penalty: float = PENALTY
@@ -47,7 +47,7 @@ class Sliding:
 
 @dataclass
 class Fixed:
-    """Takes at most so many in each minute of its own clock, which is `phase` seconds ahead."""
+    """Accepts so many requests in each minute of its own clock, which is `phase` seconds ahead."""
 
     most: int
     penalty: float = PENALTY
@@ -69,7 +69,7 @@ class Fixed:
 
 @dataclass
 class Course:
-    """What came of a run: when requests were taken by the server, and when a pause began."""
+    """A run: when the server accepted requests, and when pauses began."""
 
     taken: list[float] = field(default_factory=list)
     episodes: list[float] = field(default_factory=list)
@@ -133,7 +133,7 @@ def drive(
             if begun > refused_at:
                 refused_at = ended
                 course.episodes.append(ended)
-                window.refuse(ended)
+                window.lower(ended)
                 course.limits.append((ended, window.limit))
 
     while now < seconds:

@@ -1,4 +1,4 @@
-"""A server of lists in memory, and a reader that has several pages of one list under way."""
+"""A server of lists in memory, and a reader with several pages of one list in flight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github.paging import PAGE_SIZE, Listing
 
 ROOM = 20
-"""Requests in calls at once."""
+"""Requests in flight at once."""
 BROKEN = ApiError(ApiErrorKind.UNREACHABLE, "Server Error", status=502)
 TOO_FAR = ApiError(ApiErrorKind.OTHER, "In order to protect our systems", status=400)
 
@@ -56,15 +56,15 @@ def read(
     expected: int | None = None,
     seen: AbstractSet[int] | None = None,
 ) -> Listing[int]:
-    """Read a list with several pages in calls; `pick` says which of so many is answered next, by what is then there.
+    """Read a list with several pages in flight; `pick` says which of them is answered next.
 
-    Between any two answers `meanwhile` happens.
+    `meanwhile` is called between two answers.
     """
     listing: Listing[int] = Listing(lambda entry: entry, expected, seen)
     in_flight: list[tuple[int, int, int]] = []
     while not listing.finished:
         for number in listing.wanted()[: max(room - len(in_flight), 0)]:
-            listing.ask(number)
+            listing.requested(number)
             shelf.asked.append((number, listing.size))
             in_flight.append((listing.generation, number, listing.size))
         generation, number, size = in_flight.pop(pick(len(in_flight)) % len(in_flight))
@@ -73,7 +73,7 @@ def read(
         if generation != listing.generation:
             continue
         if isinstance(answer, ApiError):
-            listing.refuse(number, answer)
+            listing.fail(number, answer)
         else:
             listing.take(number, *answer)
         assert len(shelf.asked) < 2_000, "it has no end"

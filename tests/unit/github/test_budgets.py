@@ -1,8 +1,7 @@
-"""What is left to others, one write a second, the end of the time, and leave that was given before."""
+"""The primary budget, `pace: polite`, `time-limit`, and permits."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -12,25 +11,19 @@ from hypothesis import strategies as st
 from package_keeper.errors import Cancelled, OutOfTime
 from package_keeper.github.rate_limit import (
     LONGEST,
-    Permit,
     Use,
 )
-from tests.unit.github.pace import Pace, at_once
+from tests.unit.github.pace import Pace
 from tests.wire.machinery import StillClock
 
 USES = list(Use)
 READ, DELETE, CREATE = Use.READ, Use.DELETE, Use.CREATE
 
 
-def fail(error: Exception | None) -> None:
-    if error is not None:
-        raise error
-
-
 # the primary budget
 
 
-def test_writes_leave_a_tenth_and_reads_do_not() -> None:
+def test_writes_leave_a_tenth_of_the_budget_and_reads_use_all() -> None:
     pace = Pace()
     pace.hear(101, limit=1_000)
     assert (pace.wait(DELETE), pace.wait(CREATE), pace.wait(READ)) == (0, 0, 0)
@@ -43,7 +36,7 @@ def test_writes_leave_a_tenth_and_reads_do_not() -> None:
     assert [pace.wait(use) for use in USES] == [0, 0, 0]
 
 
-def test_the_tenth_of_an_odd_budget_is_rounded_up() -> None:
+def test_the_tenth_that_is_left_is_rounded_up() -> None:
     pace = Pace()
     pace.hear(7, limit=60)
     assert pace.wait(DELETE) == 0
@@ -54,7 +47,7 @@ def test_the_tenth_of_an_odd_budget_is_rounded_up() -> None:
     assert other.wait(DELETE) > 0
 
 
-def test_the_wait_for_the_budget_says_why_and_until_when() -> None:
+def test_a_wait_for_the_budget_logs_why_and_until_when() -> None:
     pace = Pace()
     pace.hear(80, limit=1_000)
     pace.send(DELETE)
@@ -64,7 +57,7 @@ def test_the_wait_for_the_budget_says_why_and_until_when() -> None:
 
 
 @given(order=st.permutations(range(201, 221)))
-def test_answers_that_overtake_each_other_do_not_bring_the_budget_back(order: list[int]) -> None:
+def test_answers_that_overtake_each_other_never_raise_the_budget(order: list[int]) -> None:
     pace = Pace()
     for remaining in order:
         pace.hear(remaining, limit=2_000)
@@ -74,7 +67,7 @@ def test_answers_that_overtake_each_other_do_not_bring_the_budget_back(order: li
     assert pace.wait(DELETE) > 0
 
 
-def test_another_hour_has_a_budget_of_its_own() -> None:
+def test_the_next_hour_has_a_new_budget() -> None:
     pace = Pace()
     pace.hear(3, limit=1_000, resets_in=10)
     assert pace.wait(DELETE) > 0
@@ -82,27 +75,27 @@ def test_another_hour_has_a_budget_of_its_own() -> None:
     assert pace.wait(DELETE) == 0
 
 
-def test_requests_in_flight_are_taken_off_what_is_left() -> None:
+def test_requests_in_flight_count_against_the_budget() -> None:
     pace = Pace()
     pace.hear(3)
     permits = [pace.take(READ) for _ in range(3)]
     assert pace.wait(READ) > 0
-    pace.rate_limiter.back(permits[0], passed=True)
+    pace.rate_limiter.release(permits[0], passed=True)
     assert pace.wait(READ) == 0
 
 
-def test_for_requests_in_flight_nobody_waits_an_hour() -> None:
+def test_requests_in_flight_never_cause_a_wait_of_an_hour() -> None:
     pace = Pace()
     pace.hear(5)
     # their answers say so: the five that are left are left after these
     permits = [pace.take(READ) for _ in range(5)]
     assert pace.wait(READ) < 5
     for permit in permits:
-        pace.rate_limiter.back(permit, passed=True)
+        pace.rate_limiter.release(permit, passed=True)
     assert pace.wait(READ) == 0
 
 
-def test_a_reset_that_lies_far_ahead_is_asked_about_again() -> None:
+def test_the_wait_for_a_distant_reset_is_bounded() -> None:
     pace = Pace()
     pace.hear(0, resets_in=1_000_000)
     assert pace.wait(READ) == LONGEST
@@ -123,16 +116,16 @@ def test_a_reset_that_lies_far_ahead_is_asked_about_again() -> None:
         },
     ],
 )
-def test_headers_that_say_nothing_are_not_believed(headers: dict[str, str]) -> None:
+def test_invalid_budget_headers_are_ignored(headers: dict[str, str]) -> None:
     pace = Pace()
-    pace.rate_limiter.heard(headers)
+    pace.rate_limiter.note_headers(headers)
     assert [pace.wait(use) for use in USES] == [0, 0, 0]
 
 
 # polite, time limits, permits
 
 
-def test_polite_is_one_write_a_second_and_reads_go_as_ever() -> None:
+def test_polite_is_one_write_a_second_and_does_not_delay_reads() -> None:
     pace = Pace(polite=True)
     begun = []
     for _ in range(10):
@@ -140,23 +133,23 @@ def test_polite_is_one_write_a_second_and_reads_go_as_ever() -> None:
         begun.append(permit.at)
         pace.send(READ, 3)
         pace.clock.elapsed += 0.3
-        pace.rate_limiter.back(permit, passed=True)
+        pace.rate_limiter.release(permit, passed=True)
     assert all(1 <= later - sooner < 1.01 for sooner, later in pairwise(begun))
     assert pace.told == []
 
 
-def test_polite_writes_are_never_two_at_once() -> None:
+def test_polite_writes_never_run_in_parallel() -> None:
     pace = Pace(polite=True)
     permit = pace.take(CREATE)
     pace.clock.elapsed += 20
     assert 0 < pace.wait(DELETE) < 0.2
     assert pace.wait(READ) == 0
-    pace.rate_limiter.back(permit, passed=True)
+    pace.rate_limiter.release(permit, passed=True)
     assert pace.wait(DELETE) == 0
 
 
 @pytest.mark.parametrize(("deadline", "fits"), [(44.9, False), (45.1, True)])
-def test_no_wait_is_begun_that_would_end_past_the_time_limit(deadline: float, fits: bool) -> None:
+def test_no_wait_begins_that_would_end_after_the_time_limit(deadline: float, fits: bool) -> None:
     pace = Pace(deadline=deadline)
     pace.refuse(READ, {"retry-after": "45"})
     if fits:
@@ -181,36 +174,35 @@ def test_the_time_limit_beats_every_reason_to_wait() -> None:
         assert pace.clock.elapsed <= (pace.deadline or 0)
 
 
-def test_after_the_time_limit_nothing_begins_but_a_last_look() -> None:
+def test_after_the_time_limit_only_finishing_sends_requests() -> None:
     pace = Pace(deadline=10.0)
     held, before = pace.take(DELETE), pace.rate_limiter.is_over
     pace.clock.elapsed = 10.0
     assert (before, pace.rate_limiter.is_over) == (False, True)
     with pytest.raises(OutOfTime):
         pace.rate_limiter.acquire(READ)
-    with pace.rate_limiter.holding(held):
-        assert pace.rate_limiter.acquire(DELETE) is held, "leave that was given is kept"
-    pace.rate_limiter.wind_up()
-    pace.rate_limiter.back(pace.rate_limiter.acquire(READ), passed=True)
-    pace.rate_limiter.refused(held, {"retry-after": "1"})
+    assert pace.retries.send(DELETE, lambda: "sent", held) == "sent", "a permit stays valid"
+    pace.rate_limiter.begin_finishing()
+    pace.rate_limiter.release(pace.rate_limiter.acquire(READ), passed=True)
+    pace.rate_limiter.note_limit(held, {"retry-after": "1"})
     with pytest.raises(OutOfTime):
         pace.rate_limiter.acquire(READ)
     assert pace.clock.slept == []
 
 
-def test_a_rest_says_why() -> None:
+def test_a_wait_for_a_write_logs_why() -> None:
     pace = Pace(deadline=200.0)
     pace.hear(90, limit=1_000, resets_in=100)
     wait = pace.wait(DELETE)
-    pace.rate_limiter.rest(DELETE, wait)
+    pace.rate_limiter.sleep_for(DELETE, wait)
     assert pace.clock.slept == [101]
     assert "a tenth is left to others; waiting 101 s" in pace.told[0]
     with pytest.raises(OutOfTime):
-        pace.rate_limiter.rest(DELETE, 100.0)
+        pace.rate_limiter.sleep_for(DELETE, 100.0)
     assert pace.clock.slept == [101]
 
 
-def test_a_cancelled_wait_ends_with_that() -> None:
+def test_a_cancelled_wait_raises_cancelled() -> None:
     class Cancelling(StillClock):
         def sleep(self, seconds: float) -> None:
             raise Cancelled
@@ -221,41 +213,22 @@ def test_a_cancelled_wait_ends_with_that() -> None:
         pace.rate_limiter.acquire(READ)
 
 
-def test_a_permit_that_is_held_is_used_once() -> None:
-    pace = Pace()
-    held = pace.take(DELETE)
-    with pace.rate_limiter.holding(held):
-        assert pace.rate_limiter.acquire(DELETE) is held
-        assert pace.rate_limiter.acquire(DELETE) is not held
-    assert pace.rate_limiter._in_flight == 2, "what was used is given back by who used it"
-
-
-def test_a_permit_that_is_held_needs_no_wait_of_its_own() -> None:
-    pace = Pace()
-    held = pace.take(DELETE)
-    pace.refuse(READ, {"retry-after": "60"})
-    with pace.rate_limiter.holding(held):
-        assert pace.rate_limiter.acquire(DELETE) is held
-    assert pace.clock.slept == []
-
-
-@pytest.mark.parametrize("error", [None, LookupError(), Cancelled()])
-def test_a_permit_that_nobody_used_is_given_back_and_costs_nothing(error: Exception | None) -> None:
+def test_an_unused_permit_costs_nothing() -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     for _ in range(1_000):
-        held = pace.take(DELETE)
-        with suppress(LookupError, Cancelled), pace.rate_limiter.holding(held):
-            fail(error)
-    assert pace.rate_limiter._in_flight == 0
+        pace.rate_limiter.release(pace.take(DELETE), passed=False)
+    assert pace.rate_limiter.in_flight == 0
     pace.send(DELETE, 180)
     assert pace.clock.slept == []
 
 
-def test_a_permit_is_held_in_its_own_thread_only() -> None:
+def test_releasing_a_permit_twice_counts_once() -> None:
     pace = Pace()
-    held, others = pace.take(DELETE), list[Permit]()
-    with pace.rate_limiter.holding(held):
-        at_once(lambda: others.append(pace.rate_limiter.acquire(DELETE)))
-        assert others[0] is not held
-        assert pace.rate_limiter.acquire(DELETE) is held
+    pace.hear(100_000, limit=100_000)
+    for _ in range(180):
+        permit = pace.take(DELETE)
+        pace.rate_limiter.release(permit, passed=True)
+        pace.rate_limiter.release(permit, passed=False)
+    assert pace.rate_limiter.in_flight == pace.rate_limiter.run_limits.writing == 0
+    assert pace.wait(DELETE) > 0

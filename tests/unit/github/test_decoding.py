@@ -1,4 +1,4 @@
-"""Whatever GitHub answers: versions that can be judged, shown and written, or a refusal; never anything else."""
+"""Whatever GitHub answers: it becomes valid versions or an `ApiError`, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import decode
 from package_keeper.model.images import independent_images
 from package_keeper.model.packages import Package, PackageName, PackageType, Timestamp, Version
-from package_keeper.model.words import Action
+from package_keeper.model.plan import Action
 from package_keeper.policy.evaluation import evaluate_deletions
 from package_keeper.policy.retention import Counts
 from package_keeper.policy.sql import Inventory
@@ -69,7 +69,7 @@ TYPES = st.sampled_from([PackageType.CONTAINER, PackageType.DOCKER, PackageType.
 
 
 def decoded(read: Callable[[], T]) -> T | ApiErrorKind:
-    """What is read, or how it is refused."""
+    """The decoded value, or the error."""
     try:
         return read()
     except ApiError as refused:
@@ -77,7 +77,7 @@ def decoded(read: Callable[[], T]) -> T | ApiErrorKind:
 
 
 @given(entries=st.lists(ENTRIES, max_size=3) | VALUES, package_type=TYPES)
-def test_versions_are_whole_or_refused(entries: Any, package_type: PackageType) -> None:
+def test_versions_are_decoded_fully_or_fail(entries: Any, package_type: PackageType) -> None:
     of = PackageName(type=package_type, name="app")
     found = decoded(lambda: decode.versions(json.dumps(entries).encode(), of))
     if isinstance(found, ApiErrorKind):
@@ -103,7 +103,7 @@ def test_versions_are_whole_or_refused(entries: Any, package_type: PackageType) 
 
 
 @given(body=st.binary(max_size=40) | VALUES.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+def test_any_bytes_are_decoded_or_raise_an_api_error(body: bytes) -> None:
     of = PackageName(type=PackageType.CONTAINER, name="app")
     reads: list[Callable[[], object]] = [
         lambda: decode.versions(body, of),
@@ -131,7 +131,7 @@ PACKAGES = st.fixed_dictionaries(
 
 
 @given(entries=st.lists(PACKAGES, max_size=3))
-def test_packages_are_whole_or_refused(entries: Any) -> None:
+def test_packages_are_decoded_fully_or_fail(entries: Any) -> None:
     found = decoded(lambda: decode.packages(json.dumps(entries).encode(), PackageType.NPM))
     if isinstance(found, ApiErrorKind):
         assert found is ApiErrorKind.OTHER
@@ -196,12 +196,12 @@ def test_tags_that_are_left_out_are_unknown(metadata: str, package_type: str) ->
         ('{"container": {"tags": 5}}', "npm", (), True),
     ],
 )
-def test_tags_that_are_told(metadata: str, package_type: str, tags: tuple[str, ...], known: bool) -> None:
+def test_tags_are_found_in_every_field(metadata: str, package_type: str, tags: tuple[str, ...], known: bool) -> None:
     version = tags_of(metadata, package_type)
     assert (version.tags, version.tags_known) == (tags, known)
 
 
 @pytest.mark.parametrize("tags", ["5", "true", "1.5", '{"v1": true}'])
-def test_what_stands_in_the_place_of_tags_and_is_no_list_is_refused(tags: str) -> None:
+def test_tags_that_are_not_a_list_are_an_error(tags: str) -> None:
     with pytest.raises(ApiError, match="in the place of tags"):
         tags_of(f'{{"container": {{"tags": {tags}}}}}')

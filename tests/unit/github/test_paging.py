@@ -1,4 +1,4 @@
-"""Lists out of pages that are read in any order, while others push and delete, against a server of lists in memory."""
+"""Lists whose pages arrive in any order while others push and delete, against a server of lists in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ lengths = st.one_of(st.integers(0, 450), st.sampled_from([0, 99, 100, 101, 200, 
 
 
 @given(length=lengths, link=st.booleans(), pick=orders, room=st.integers(1, ROOM))
-def test_a_quiet_list_is_complete_in_any_order_of_answers(
+def test_a_list_that_does_not_change_is_complete_in_any_order_of_answers(
     length: int, link: bool, pick: Callable[[int], int], room: int
 ) -> None:
     shelf = Shelf(list(range(length)), link)
@@ -29,7 +29,7 @@ def test_a_quiet_list_is_complete_in_any_order_of_answers(
 
 
 def once_each(asked: list[tuple[int, int]]) -> int:
-    """How many pages were asked for, none twice but the first, which is looked at again in the end."""
+    """How many pages were requested; none twice except the first, which is checked again at the end."""
     if asked[1:] and asked[-1] == asked[0] == (1, PAGE_SIZE):
         asked = asked[:-1]
     assert len(asked) == len(set(asked))
@@ -37,35 +37,35 @@ def once_each(asked: list[tuple[int, int]]) -> int:
 
 
 @pytest.mark.parametrize(("length", "link", "requests"), [(0, True, 1), (99, True, 1), (100, True, 2), (250, True, 3)])
-def test_short_lists_need_no_page_more(length: int, link: bool, requests: int) -> None:
+def test_short_lists_need_no_extra_request(length: int, link: bool, requests: int) -> None:
     for linked in (link, False):
         shelf = Shelf(list(range(length)), linked)
         read(shelf)
         assert once_each(shelf.asked) == requests
 
 
-def test_nothing_is_asked_for_beyond_the_last_page_that_a_link_names() -> None:
+def test_no_page_is_requested_after_the_last_one_that_a_link_names() -> None:
     shelf = Shelf(list(range(950)))
     read(shelf)
     assert once_each(shelf.asked) == 10
 
 
-def test_the_first_page_is_asked_for_alone_and_then_all_that_a_link_names() -> None:
+def test_the_first_page_is_requested_alone_and_then_all_that_a_link_names() -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
     shelf = Shelf(list(range(1_250)))
     assert listing.wanted() == [1]
-    listing.ask(1)
+    listing.requested(1)
     assert listing.wanted() == []
     entries, headers = take(shelf, 1)
     listing.take(1, entries, headers)
     assert listing.wanted() == list(range(2, 14))
 
 
-def test_the_empty_page_behind_a_full_last_one_is_asked_for_with_the_others() -> None:
+def test_the_empty_page_after_a_full_last_one_is_requested_with_the_others() -> None:
     listing: Listing[int] = Listing(lambda entry: entry, expected=1_000)
     shelf = Shelf(list(range(1_000)))
     assert listing.wanted() == [1]
-    listing.ask(1)
+    listing.requested(1)
     listing.take(1, *take(shelf, 1))
     assert listing.wanted() == list(range(2, 12))
 
@@ -77,7 +77,7 @@ def test_the_empty_page_behind_a_full_last_one_is_asked_for_with_the_others() ->
     pick=orders,
     room=st.integers(1, ROOM),
 )
-def test_a_count_that_is_wrong_hides_nothing_and_costs_a_second_reading(
+def test_a_wrong_count_hides_nothing_and_costs_a_second_reading(
     length: int, wrong: int, link: bool, pick: Callable[[int], int], room: int
 ) -> None:
     plain, counted = (Shelf(list(range(length)), link) for _ in range(2))
@@ -91,13 +91,13 @@ def test_a_count_that_is_wrong_hides_nothing_and_costs_a_second_reading(
         assert once_each(counted.asked) <= once_each(plain.asked)
 
 
-def test_without_links_pages_are_asked_for_ahead_little_by_little() -> None:
+def test_without_links_more_and_more_pages_are_requested_ahead() -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
     shelf, ahead = Shelf(list(range(10_000)), link=False), list[int]()
     for number in range(1, 30):
         wanted = listing.wanted()
         for each in wanted:
-            listing.ask(each)
+            listing.requested(each)
         listing.take(number, *take(shelf, number))
         ahead.append(max([*wanted, ahead[-1] if ahead else 0]))
     lead = [reach - number + 1 for number, reach in enumerate(ahead, 1)]
@@ -117,7 +117,7 @@ def test_without_links_pages_are_asked_for_ahead_little_by_little() -> None:
     when=st.integers(1, 12),
     places=st.lists(st.integers(0, 1_000), min_size=1, max_size=3),
 )
-def test_what_stays_is_never_missed_while_others_delete(
+def test_entries_that_stay_are_never_missed_while_others_delete(
     length: int, link: bool, pick: Callable[[int], int], room: int, when: int, places: list[int]
 ) -> None:
     shelf = Shelf(list(range(length)), link)
@@ -144,7 +144,7 @@ def pushing(counts: list[int]) -> Callable[[Shelf], None]:
 
 
 @given(length=lengths, link=st.booleans(), pick=orders, counts=pushes, room=st.integers(1, ROOM), counted=st.booleans())
-def test_what_was_there_all_the_time_is_never_missed_while_others_push(
+def test_entries_that_stay_are_never_missed_while_others_push(
     length: int, link: bool, pick: Callable[[int], int], counts: list[int], room: int, counted: bool
 ) -> None:
     shelf = Shelf(list(range(length)), link)
@@ -156,7 +156,7 @@ def test_what_was_there_all_the_time_is_never_missed_while_others_push(
     assert len(shelf.asked) <= 2 * pages + AHEAD
 
 
-def test_a_push_between_pages_side_by_side_is_noticed() -> None:
+def test_a_push_between_pages_in_parallel_is_noticed() -> None:
     shelf = Shelf(list(range(1_000)))
     pushed = pushing([0, 0, 0, 7, 0, 0])
     listing = read(shelf, lambda count: count - 1, pushed)
@@ -165,13 +165,13 @@ def test_a_push_between_pages_side_by_side_is_noticed() -> None:
     assert upwards == sorted(upwards), "read again, one page after the other"
 
 
-def test_a_quiet_list_is_not_read_again() -> None:
+def test_a_list_that_does_not_change_is_not_read_again() -> None:
     shelf = Shelf(list(range(1_000)))
     read(shelf, lambda count: count - 1)
     assert once_each(shelf.asked) <= 11 + AHEAD
 
 
-def test_a_flood_between_pages_side_by_side_loses_nothing() -> None:
+def test_many_pushes_between_pages_in_parallel_lose_nothing() -> None:
     shelf = Shelf(list(range(350)))
     listing = read(shelf, following([0, 2, 1]), pushing([0, 0, 2 * PAGE_SIZE]))
     assert set(range(350)) <= set(listing.entries)
@@ -184,7 +184,7 @@ def test_a_flood_between_pages_side_by_side_loses_nothing() -> None:
     gone=st.lists(st.integers(0, 10_000), max_size=60),
     room=st.integers(1, ROOM),
 )
-def test_deletions_meanwhile_end_well_and_invent_nothing(
+def test_deletions_during_a_reading_end_it_and_add_no_entries(
     length: int, link: bool, pick: Callable[[int], int], gone: list[int], room: int
 ) -> None:
     left = list(gone)
@@ -212,7 +212,7 @@ def test_deletions_meanwhile_end_well_and_invent_nothing(
     breaks_at=st.integers(0, 30),
     room=st.integers(1, ROOM),
 )
-def test_after_a_server_error_smaller_pages_go_on(
+def test_after_a_server_error_smaller_pages_are_requested(
     length: int, link: bool, pick: Callable[[int], int], largest: int, breaks_at: int, room: int
 ) -> None:
     shelf = Shelf(list(range(length)), link)
@@ -223,7 +223,7 @@ def test_after_a_server_error_smaller_pages_go_on(
     assert len(shelf.asked) <= breaks_at + 2 * ROOM + length // SMALLEST_PAGE + 1 + AHEAD
 
 
-def test_what_a_push_hid_is_read_again_after_a_server_error_too() -> None:
+def test_entries_that_a_push_hid_are_read_again_after_a_server_error_too() -> None:
     shelf = Shelf(list(range(600)))
     shelf.broken = lambda number, size: (number, size) == (5, 100)
     # pages 1, 3; five are pushed; pages 2, 4, 5
@@ -239,7 +239,7 @@ def test_what_a_push_hid_is_read_again_after_a_server_error_too() -> None:
     breaks_at=st.integers(1, 12),
     room=st.integers(1, ROOM),
 )
-def test_nothing_is_missed_whatever_breaks_while_others_push(
+def test_no_entry_is_missed_whatever_pages_fail_while_others_push(
     length: int, link: bool, pick: Callable[[int], int], counts: list[int], breaks_at: int, room: int
 ) -> None:
     shelf = Shelf(list(range(length)), link)
@@ -248,7 +248,7 @@ def test_nothing_is_missed_whatever_breaks_while_others_push(
     assert set(range(length)) <= set(listing.entries)
 
 
-def test_the_smallest_pages_fail_for_good() -> None:
+def test_the_smallest_pages_fail_with_the_error() -> None:
     shelf = Shelf(list(range(500)))
     shelf.broken = lambda number, _: number > 1
     with pytest.raises(ApiError, match="Server Error"):
@@ -265,9 +265,9 @@ def test_the_smallest_pages_fail_for_good() -> None:
         ApiError(ApiErrorKind.OTHER, "no", status=400),
     ],
 )
-def test_other_refusals_are_the_lists(refusal: ApiError) -> None:
+def test_other_errors_are_errors_of_the_list(refusal: ApiError) -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
-    listing.ask(1)
+    listing.requested(1)
     with pytest.raises(ApiError) as caught:
-        listing.refuse(1, refusal)
+        listing.fail(1, refusal)
     assert caught.value is refusal

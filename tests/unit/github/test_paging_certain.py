@@ -80,7 +80,7 @@ def test_a_push_and_a_deletion_together_hide_nothing(
     room=st.integers(1, ROOM),
     events=st.dictionaries(st.integers(1, 60), st.one_of(st.none(), st.integers(0, 1_000)), max_size=6),
 )
-def test_what_is_believed_lacks_nothing_that_was_there_all_the_time(
+def test_an_accepted_list_has_every_entry_that_stayed(
     length: int, link: bool, pick: Callable[[int], int], room: int, events: dict[int, int | None]
 ) -> None:
     """`None` is a push, a number the place of what is deleted."""
@@ -97,7 +97,7 @@ def test_what_is_believed_lacks_nothing_that_was_there_all_the_time(
 
 
 @given(length=lengths, link=st.booleans(), pick=orders, room=st.integers(1, ROOM))
-def test_a_quiet_list_is_read_once_more_and_no_more(
+def test_a_list_that_does_not_change_is_read_one_more_time(
     length: int, link: bool, pick: Callable[[int], int], room: int
 ) -> None:
     shelf = Shelf(list(range(length)), link)
@@ -107,14 +107,14 @@ def test_a_quiet_list_is_read_once_more_and_no_more(
     assert not certain.vanished
 
 
-def test_all_pages_of_the_second_reading_are_asked_for_at_once() -> None:
+def test_all_pages_of_the_second_reading_are_requested_at_once() -> None:
     shelf = Shelf(list(range(950)))
     certain = read(shelf, lambda count: count - 1, seen=set(range(950)))
     assert [number for number, _ in shelf.asked] == list(range(1, 11))
     assert certain.is_long
 
 
-def test_a_list_of_one_page_is_believed_whatever_was_seen_before() -> None:
+def test_a_list_of_one_page_is_accepted_whatever_was_seen_before() -> None:
     shelf = Shelf(list(range(60)))
     certain = read(shelf, seen={1, 2, 1_000})
     assert sorted(certain.entries) == list(range(60))
@@ -123,7 +123,7 @@ def test_a_list_of_one_page_is_believed_whatever_was_seen_before() -> None:
     assert not certain.vanished, "one page is of one moment"
 
 
-def test_what_was_seen_and_is_gone_is_not_invented() -> None:
+def test_entries_that_are_gone_are_not_added_back() -> None:
     shelf = Shelf(list(range(250)))
     certain = read(shelf, seen=set(range(300)))
     assert sorted(certain.entries) == list(range(250))
@@ -131,7 +131,7 @@ def test_what_was_seen_and_is_gone_is_not_invented() -> None:
     assert len(shelf.asked) == 4 + 3, "the first reading asks for the page that there was before"
 
 
-def test_a_list_that_changes_all_the_time_is_refused() -> None:
+def test_a_list_that_changes_all_the_time_is_an_error() -> None:
     shelf = Shelf(list(range(250)))
     with pytest.raises(ApiError, match="changes too fast"):
         read(shelf, meanwhile=lambda shelf: shelf.push(1), room=1, seen=set(range(249)))
@@ -145,7 +145,7 @@ def test_a_list_that_changes_all_the_time_is_refused() -> None:
     largest=st.sampled_from([25, 50, 99]),
     breaks_at=st.integers(0, 20),
 )
-def test_smaller_pages_make_a_list_as_certain(
+def test_smaller_pages_are_compared_too(
     length: int, link: bool, pick: Callable[[int], int], largest: int, breaks_at: int
 ) -> None:
     shelf = Shelf(list(range(length)), link)

@@ -1,4 +1,4 @@
-"""Where lists end: refused pages, repeated ones, Link headers, pages that were asked for ahead."""
+"""Where lists end: failed pages, repeated pages, Link headers, and pages that were requested ahead."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.github.shelves import ROOM, Answer, Shelf, read, take
 
 @pytest.mark.parametrize("link", [True, False])
 @pytest.mark.parametrize("room", [1, ROOM])
-def test_above_ten_thousand_a_list_ends_and_is_not_complete(link: bool, room: int) -> None:
+def test_a_list_of_more_than_ten_thousand_is_incomplete(link: bool, room: int) -> None:
     shelf = Shelf(list(range(10_150)), link, window=WINDOW)
     listing = read(shelf, room=room)
     assert listing.entries == list(range(WINDOW))
@@ -23,14 +23,14 @@ def test_above_ten_thousand_a_list_ends_and_is_not_complete(link: bool, room: in
 
 
 @pytest.mark.parametrize("link", [True, False])
-def test_what_is_under_way_when_a_page_is_refused_is_waited_for(link: bool) -> None:
+def test_pages_in_flight_are_taken_when_a_later_page_fails(link: bool) -> None:
     shelf = Shelf(list(range(10_150)), link, window=WINDOW)
     listing = read(shelf, lambda count: count - 1)
     assert listing.entries == list(range(WINDOW))
     assert not listing.complete
 
 
-def test_a_list_that_repeats_itself_has_no_end() -> None:
+def test_a_list_that_repeats_itself_is_an_error() -> None:
     class Stuck(Shelf):
         def page(self, number: int, size: int) -> Answer:
             return super().page(min(number, 2), size)
@@ -47,12 +47,12 @@ def test_a_list_that_repeats_itself_has_no_end() -> None:
 # what pages look like
 
 
-def test_entries_come_once_and_as_they_were_last_seen() -> None:
+def test_entries_come_once_in_their_last_state() -> None:
     listing: Listing[tuple[int, str]] = Listing(lambda entry: entry[0])
     first = [(number, "old") for number in range(100)]
-    listing.ask(1)
+    listing.requested(1)
     listing.take(1, first, {})
-    listing.ask(2)
+    listing.requested(2)
     listing.take(2, [(99, "new"), (100, "new")], {})
     assert listing.finished
     assert listing.entries == [*first[:99], (99, "new"), (100, "new")]
@@ -73,9 +73,9 @@ def test_entries_come_once_and_as_they_were_last_seen() -> None:
         ("", [2]),
     ],
 )
-def test_links_are_hints(link: str, pages: list[int]) -> None:
+def test_links_are_only_hints(link: str, pages: list[int]) -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
-    listing.ask(1)
+    listing.requested(1)
     listing.take(1, list(range(100)), {"link": link})
     assert listing.wanted() == pages
 
@@ -89,22 +89,22 @@ def test_a_link_to_a_next_page_overrules_a_short_one() -> None:
     assert sorted(listing.entries) == list(range(100))
 
 
-def test_a_refusal_of_a_page_asked_for_ahead_is_none_of_a_list_that_has_ended() -> None:
+def test_a_failed_page_after_the_end_is_no_error() -> None:
     shelf = Shelf(list(range(9_950)), link=False, window=WINDOW)
     listing = read(shelf)
     assert listing.entries == list(range(9_950))
     assert listing.complete
 
 
-def test_a_page_asked_for_ahead_is_not_the_look_at_the_first() -> None:
+def test_a_page_requested_ahead_does_not_answer_the_check_of_the_first_page() -> None:
     listing: Listing[int] = Listing(lambda entry: entry)
     shelf = Shelf(list(range(450)), link=False)
     for number in range(1, 6):
         for each in listing.wanted():
-            listing.ask(each)
+            listing.requested(each)
         listing.take(number, *take(shelf, number))
     assert listing.wanted() == [1]
-    listing.ask(1)
+    listing.requested(1)
     listing.take(6, [], {})
     assert not listing.finished
     listing.take(1, *take(shelf, 1))

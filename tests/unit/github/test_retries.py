@@ -1,4 +1,4 @@
-"""What is tried again, how often and with which waits: the table of `retries`, row by row."""
+"""Which requests are sent again, how often, and after which waits: the table of `retries`, row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from package_keeper.github.retries import (
     JITTER,
     LONGEST_WAIT,
     RETRY_SECONDS,
-    SPOILT_TRIES,
+    UNREADABLE_TRIES,
     RetryableError,
     RetryReason,
 )
@@ -27,22 +27,22 @@ USES = list(Use)
 AGAIN = [RetryReason.UNCONNECTED, RetryReason.LOST]
 
 
-def retryable(trouble: RetryReason, text: str = "no luck", **more: str) -> RetryableError:
-    return RetryableError(trouble, ApiError(ApiErrorKind.UNREACHABLE, text), headers=more)
+def retryable(reason: RetryReason, text: str = "no luck", **more: str) -> RetryableError:
+    return RetryableError(reason, ApiError(ApiErrorKind.UNREACHABLE, text), headers=more)
 
 
 def limited(**headers: str) -> RetryableError:
     return retryable(
-        RetryReason.LIMITED, "slow down", **{name.replace("_", "-"): value for name, value in headers.items()}
+        RetryReason.RATE_LIMITED, "slow down", **{name.replace("_", "-"): value for name, value in headers.items()}
     )
 
 
-def refusal(kind: ApiErrorKind = ApiErrorKind.NOT_FOUND) -> ApiError:
+def not_found(kind: ApiErrorKind = ApiErrorKind.NOT_FOUND) -> ApiError:
     return ApiError(kind, "Package version not found.", status=404)
 
 
 class Script:
-    """Ends each try as it is told; the last ending is for ever. What is no exception is given."""
+    """Ends each try as listed; the last ending repeats. An exception is raised, anything else returned."""
 
     def __init__(self, pace: Pace, *endings: object, seconds: float = 0.0) -> None:
         self.pace = pace
@@ -64,48 +64,48 @@ def within_jitter(slept: Iterable[float], waits: Iterable[float]) -> bool:
 
 
 @pytest.mark.parametrize("use", USES)
-def test_what_goes_well_is_sent_once(use: Use) -> None:
+def test_a_successful_request_is_sent_once(use: Use) -> None:
     pace = Pace()
     script = Script(pace, "fine")
-    assert pace.retries.carry(use, script) == "fine"
+    assert pace.retries.send(use, script) == "fine"
     assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
-    assert pace.rate_limiter._in_flight == 0
+    assert pace.rate_limiter.in_flight == 0
 
 
-@pytest.mark.parametrize("trouble", AGAIN)
+@pytest.mark.parametrize("reason", AGAIN)
 @pytest.mark.parametrize("use", USES)
-def test_troubles_are_tried_again_after_waits_that_double(use: Use, trouble: RetryReason) -> None:
+def test_failed_requests_are_retried_after_waits_that_double(use: Use, reason: RetryReason) -> None:
     pace = Pace()
-    script = Script(pace, retryable(trouble), retryable(trouble), retryable(trouble), "fine")
-    assert pace.retries.carry(use, script) == "fine"
+    script = Script(pace, retryable(reason), retryable(reason), retryable(reason), "fine")
+    assert pace.retries.send(use, script) == "fine"
     assert script.tries == 4
     assert within_jitter(pace.clock.slept, [1, 2, 4])
     assert [text.partition(";")[0] for text in pace.warned] == ["no luck"] * 3
     assert all("trying again in" in text for text in pace.warned)
-    assert pace.rate_limiter._in_flight == 0
+    assert pace.rate_limiter.in_flight == 0
 
 
-@pytest.mark.parametrize("trouble", AGAIN)
-def test_for_thirty_seconds_and_no_longer(trouble: RetryReason) -> None:
+@pytest.mark.parametrize("reason", AGAIN)
+def test_requests_are_retried_for_thirty_seconds(reason: RetryReason) -> None:
     for _ in range(20):
         pace = Pace()
-        script = Script(pace, retryable(trouble))
+        script = Script(pace, retryable(reason))
         with pytest.raises(ApiError, match="no luck") as caught:
-            pace.retries.carry(Use.READ, script)
+            pace.retries.send(Use.READ, script)
         assert sum(pace.clock.slept) <= RETRY_SECONDS
         # 1, 2, 4, 8, 8, 8: the next of eight seconds would end past the thirty
         waits = [min(FIRST_WAIT * 2**number, LONGEST_WAIT) for number in range(len(pace.clock.slept))]
         assert within_jitter(pace.clock.slept, waits)
         assert sum(pace.clock.slept) + LONGEST_WAIT * JITTER[1] > RETRY_SECONDS
         assert script.tries == len(pace.clock.slept) + 1
-        assert caught.value.sent_before is (trouble is RetryReason.LOST)
+        assert caught.value.sent_before is (reason is RetryReason.LOST)
 
 
-def test_the_time_of_the_tries_themselves_counts() -> None:
+def test_the_time_of_the_tries_counts() -> None:
     pace = Pace()
     script = Script(pace, retryable(RetryReason.LOST), seconds=14.0)
     with pytest.raises(ApiError):
-        pace.retries.carry(Use.READ, script)
+        pace.retries.send(Use.READ, script)
     assert script.tries == 2
 
 
@@ -113,159 +113,159 @@ def test_waits_differ_from_one_to_the_next() -> None:
     waits = set()
     for _ in range(30):
         pace = Pace()
-        pace.retries.carry(Use.READ, Script(pace, retryable(RetryReason.LOST), "fine"))
+        pace.retries.send(Use.READ, Script(pace, retryable(RetryReason.LOST), "fine"))
         waits.update(pace.clock.slept)
     assert len(waits) > 20
     assert FIRST_WAIT * JITTER[0] <= min(waits) < FIRST_WAIT < max(waits) <= FIRST_WAIT * JITTER[1]
 
 
 @pytest.mark.parametrize("kind", list(ApiErrorKind))
-def test_a_refusal_is_final(kind: ApiErrorKind) -> None:
+def test_an_api_error_is_not_retried(kind: ApiErrorKind) -> None:
     pace = Pace()
-    script = Script(pace, refusal(kind), "too late")
+    script = Script(pace, not_found(kind), "too late")
     with pytest.raises(ApiError) as caught:
-        pace.retries.carry(Use.DELETE, script)
+        pace.retries.send(Use.DELETE, script)
     assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
     assert caught.value.sent_before is False
-    assert pace.rate_limiter._in_flight == 0
+    assert pace.rate_limiter.in_flight == 0
 
 
-def test_a_defect_is_no_trouble_of_the_wire() -> None:
+def test_an_unexpected_exception_is_not_retried() -> None:
     pace = Pace()
     script = Script(pace, LookupError("a defect"), "too late")
     with pytest.raises(LookupError):
-        pace.retries.carry(Use.DELETE, script)
+        pace.retries.send(Use.DELETE, script)
     assert script.tries == 1
-    assert pace.rate_limiter._in_flight == 0
+    assert pace.rate_limiter.in_flight == 0
 
 
 # limits
 
 
-def test_a_limit_is_waited_for_as_github_says() -> None:
+def test_a_rate_limit_is_waited_for_as_github_says() -> None:
     pace = Pace()
     script = Script(pace, limited(retry_after="17"), limited(retry_after="300"), "fine")
-    assert pace.retries.carry(Use.READ, script) == "fine"
+    assert pace.retries.send(Use.READ, script) == "fine"
     assert pace.clock.slept == [17, 300]
     assert len(pace.warned) == 2
 
 
-def test_a_limit_without_a_wait_is_tried_again_until_it_is_over() -> None:
+def test_a_read_is_retried_until_the_rate_limit_is_over() -> None:
     pace = Pace()
     script = Script(pace, *[limited()] * 12, "fine")
-    assert pace.retries.carry(Use.READ, script) == "fine"
+    assert pace.retries.send(Use.READ, script) == "fine"
     assert pace.clock.slept == [60, 120, 240, 480, *[960] * 8]
 
 
-def test_waits_for_limits_are_none_of_the_thirty_seconds() -> None:
+def test_waits_for_rate_limits_do_not_count() -> None:
     pace = Pace()
     lost = retryable(RetryReason.LOST)
     script = Script(pace, lost, limited(retry_after="3000"), lost, limited(), limited(), lost, "fine")
-    assert pace.retries.carry(Use.READ, script) == "fine"
+    assert pace.retries.send(Use.READ, script) == "fine"
     others = [seconds for seconds in pace.clock.slept if seconds < 60]
     assert within_jitter(others, [1, 2, 4])
 
 
-def test_a_limit_pauses_everybody_else() -> None:
+def test_a_rate_limit_pauses_other_requests() -> None:
     pace = Pace()
     refused, permit = Script(pace, limited(retry_after="40"), "fine"), pace.take(Use.READ)
-    pace.rate_limiter.refused(permit, {"retry-after": "25"})
+    pace.rate_limiter.note_limit(permit, {"retry-after": "25"})
     other = Script(pace, "other")
-    assert pace.retries.carry(Use.READ, other) == "other"
+    assert pace.retries.send(Use.READ, other) == "other"
     assert pace.clock.slept == [25]
-    assert pace.retries.carry(Use.READ, refused) == "fine"
+    assert pace.retries.send(Use.READ, refused) == "fine"
     assert pace.clock.slept == [25, 40]
 
 
 @pytest.mark.parametrize("use", [Use.DELETE, Use.CREATE])
-def test_a_write_that_a_limit_refused_is_handed_back(use: Use) -> None:
+def test_a_rate_limited_write_is_not_retried(use: Use) -> None:
     pace = Pace()
     script = Script(pace, limited(retry_after="17"), "too early")
     with pytest.raises(RateLimitedError, match="slow down") as caught:
-        pace.retries.carry(use, script)
+        pace.retries.send(use, script)
     assert (script.tries, pace.clock.slept, caught.value.sent_before) == (1, [], False)
     assert pace.wait(use) == pace.wait(Use.READ) == 17
-    assert pace.rate_limiter._in_flight == 0
+    assert pace.rate_limiter.in_flight == 0
 
 
 @pytest.mark.parametrize("ending", [limited(retry_after="40"), retryable(RetryReason.LOST)])
-def test_a_write_whose_answer_was_lost_is_not_sent_again_after_a_long_wait(ending: RetryableError) -> None:
+def test_a_lost_write_is_not_sent_again_after_a_long_wait(ending: RetryableError) -> None:
     class Meanwhile(StillClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
-            pace.rate_limiter.refused(permit, {"retry-after": "30"})
+            pace.rate_limiter.note_limit(permit, {"retry-after": "30"})
 
     pace = Pace(clock=Meanwhile())
     permit = pace.take(Use.READ)
     script = Script(pace, retryable(RetryReason.LOST), ending, "too late")
     with pytest.raises(RateLimitedError) as caught:
-        pace.retries.carry(Use.DELETE, script)
+        pace.retries.send(Use.DELETE, script)
     assert caught.value.sent_before is True
     assert pace.clock.elapsed < LONGEST_WAIT
-    assert pace.rate_limiter._in_flight == 1
+    assert pace.rate_limiter.in_flight == 1
 
 
 # hosts that are dead
 
 
-def test_a_host_that_does_not_answer_is_left_alone_for_a_minute() -> None:
+def test_a_dead_host_gets_no_reads_for_a_minute() -> None:
     pace = Pace()
     for _ in range(DEAD_AFTER):
         with pytest.raises(ApiError, match="no luck"):
-            pace.retries.carry(Use.READ, Script(pace, retryable(RetryReason.UNCONNECTED)))
+            pace.retries.send(Use.READ, Script(pace, retryable(RetryReason.UNCONNECTED)))
     script, elapsed = Script(pace, "alive"), pace.clock.elapsed
     with pytest.raises(ApiError, match="not asked, since others had no answer: no luck") as caught:
-        pace.retries.carry(Use.READ, script)
+        pace.retries.send(Use.READ, script)
     assert caught.value.kind is ApiErrorKind.UNREACHABLE
     assert (script.tries, pace.clock.elapsed) == (0, elapsed)
-    assert pace.retries.carry(Use.DELETE, script) == "alive", "a write is sent all the same"
-    assert pace.retries.carry(Use.READ, script) == "alive"
+    assert pace.retries.send(Use.DELETE, script) == "alive", "a write is sent all the same"
+    assert pace.retries.send(Use.READ, script) == "alive"
 
 
-def test_after_a_minute_the_dead_are_asked_again() -> None:
+def test_after_a_minute_a_dead_host_gets_reads_again() -> None:
     pace = Pace()
     silent = Script(pace, retryable(RetryReason.LOST))
     for _ in range(DEAD_AFTER):
         with pytest.raises(ApiError):
-            pace.retries.carry(Use.READ, silent)
+            pace.retries.send(Use.READ, silent)
     pace.clock.elapsed += DEAD_SECONDS
     tries = silent.tries
     with pytest.raises(ApiError, match="no luck"):
-        pace.retries.carry(Use.READ, silent)
+        pace.retries.send(Use.READ, silent)
     assert silent.tries > tries
     with pytest.raises(ApiError, match="not asked"):
-        pace.retries.carry(Use.READ, silent)
+        pace.retries.send(Use.READ, silent)
 
 
-def test_lost_writes_do_not_keep_anybody_from_a_second_look() -> None:
+def test_lost_writes_do_not_make_a_host_dead() -> None:
     pace = Pace()
     for _ in range(DEAD_AFTER * 2):
         with pytest.raises(ApiError, match="no luck"):
-            pace.retries.carry(Use.DELETE, Script(pace, retryable(RetryReason.LOST)))
-    assert pace.retries.carry(Use.READ, Script(pace, "it is gone")) == "it is gone"
+            pace.retries.send(Use.DELETE, Script(pace, retryable(RetryReason.LOST)))
+    assert pace.retries.send(Use.READ, Script(pace, "it is gone")) == "it is gone"
 
 
-def test_refusals_are_answers() -> None:
+def test_an_error_answer_shows_that_a_host_is_alive() -> None:
     pace = Pace()
     for ending in [
         retryable(RetryReason.LOST),
         retryable(RetryReason.LOST),
-        refusal(),
+        not_found(),
         retryable(RetryReason.LOST),
     ] * 3:
         with pytest.raises(ApiError, match=r"no luck|not found"):
-            pace.retries.carry(Use.READ, Script(pace, ending))
+            pace.retries.send(Use.READ, Script(pace, ending))
 
 
-def test_a_spoilt_answer_is_asked_for_three_times() -> None:
+def test_an_unreadable_answer_is_requested_three_times() -> None:
     pace = Pace()
-    script = Script(pace, retryable(RetryReason.SPOILT), retryable(RetryReason.SPOILT), "fine")
-    assert pace.retries.carry(Use.READ, script) == "fine"
+    script = Script(pace, retryable(RetryReason.UNREADABLE), retryable(RetryReason.UNREADABLE), "fine")
+    assert pace.retries.send(Use.READ, script) == "fine"
     assert within_jitter(pace.clock.slept, [1, 2])
-    script = Script(pace, retryable(RetryReason.SPOILT, "no list"), retryable(RetryReason.SPOILT, "no list"))
+    script = Script(pace, retryable(RetryReason.UNREADABLE, "no list"), retryable(RetryReason.UNREADABLE, "no list"))
     with pytest.raises(ApiError, match="no list"):
-        pace.retries.carry(Use.READ, script)
-    assert script.tries == SPOILT_TRIES
+        pace.retries.send(Use.READ, script)
+    assert script.tries == UNREADABLE_TRIES
 
 
 # what an earlier try may have done
@@ -282,27 +282,27 @@ BEFORE = [
 
 
 @pytest.mark.parametrize(("earlier", "sent_before"), BEFORE)
-def test_a_refusal_says_whether_an_earlier_try_may_have_been_carried_out(
+def test_an_error_says_whether_an_earlier_try_may_have_been_carried_out(
     earlier: tuple[RetryableError, ...], sent_before: bool
 ) -> None:
     pace = Pace()
     with pytest.raises(ApiError) as caught:
-        pace.retries.carry(Use.DELETE, Script(pace, *earlier, refusal()))
+        pace.retries.send(Use.DELETE, Script(pace, *earlier, not_found()))
     assert caught.value.kind is ApiErrorKind.NOT_FOUND
     assert caught.value.sent_before is sent_before
 
 
 @pytest.mark.parametrize("sent_before", [True, False])
-def test_who_knows_that_it_was_sent_is_believed(sent_before: bool) -> None:
+def test_an_error_that_says_sent_before_keeps_it(sent_before: bool) -> None:
     pace = Pace()
     refused = ApiError(ApiErrorKind.OTHER, "no confirmation", sent_before=sent_before)
     with pytest.raises(ApiError) as caught:
-        pace.retries.carry(Use.DELETE, Script(pace, refused))
+        pace.retries.send(Use.DELETE, Script(pace, refused))
     assert caught.value.sent_before is sent_before
 
 
 @pytest.mark.parametrize(("earlier", "in_flight"), BEFORE[1:])
-def test_a_run_that_is_cancelled_says_the_same(earlier: tuple[RetryableError, ...], in_flight: bool) -> None:
+def test_a_cancellation_says_whether_a_try_was_lost(earlier: tuple[RetryableError, ...], in_flight: bool) -> None:
     class CancelledAtLast(StillClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
@@ -312,47 +312,47 @@ def test_a_run_that_is_cancelled_says_the_same(earlier: tuple[RetryableError, ..
     pace = Pace(clock=CancelledAtLast())
     script = Script(pace, *earlier, "too late")
     with pytest.raises(Cancelled) as caught:
-        pace.retries.carry(Use.DELETE, script)
+        pace.retries.send(Use.DELETE, script)
     assert caught.value.in_flight is in_flight
     assert script.tries == len(earlier)
-    assert pace.rate_limiter._in_flight == 0
+    assert pace.rate_limiter.in_flight == 0
 
 
 # the time limit
 
 
-def test_the_time_is_over_before_anything_was_sent() -> None:
+def test_no_request_is_sent_when_its_wait_ends_after_the_time_limit() -> None:
     pace = Pace(deadline=30.0)
     pace.refuse(Use.READ, {"retry-after": "60"})
     script = Script(pace, "fine")
     with pytest.raises(OutOfTime):
-        pace.retries.carry(Use.READ, script)
+        pace.retries.send(Use.READ, script)
     assert (script.tries, pace.clock.slept) == (0, [])
 
 
 @pytest.mark.parametrize("use", [Use.DELETE, Use.CREATE])
-def test_a_write_that_would_have_to_wait_long_is_not_sent_unseen(use: Use) -> None:
+def test_a_write_does_not_wait_long_for_a_permit(use: Use) -> None:
     pace = Pace()
     pace.refuse(Use.READ, {"retry-after": "60"})
     script = Script(pace, "fine")
     with pytest.raises(RateLimitedError, match="a wait of 60 s") as caught:
-        pace.retries.carry(use, script)
+        pace.retries.send(use, script)
     assert (script.tries, pace.clock.slept) == (0, [])
     assert (caught.value.wait, caught.value.sent_before) == (60, False)
     pace.clock.elapsed += 57
-    assert pace.retries.carry(use, script) == "fine"
+    assert pace.retries.send(use, script) == "fine"
     assert pace.clock.slept == [3]
 
 
-def test_a_limit_that_outlasts_the_time_ends_it_without_waiting() -> None:
+def test_a_rate_limit_that_ends_after_the_time_limit_is_not_waited_for() -> None:
     pace = Pace(deadline=30.0)
     script = Script(pace, limited(retry_after="60"), "too late")
     with pytest.raises(OutOfTime):
-        pace.retries.carry(Use.READ, script)
+        pace.retries.send(Use.READ, script)
     assert (script.tries, pace.clock.slept) == (1, [])
 
 
-def test_what_may_have_been_carried_out_is_told_though_the_time_is_over() -> None:
+def test_a_lost_write_is_reported_when_the_time_is_over() -> None:
     endings: list[Callable[[], RetryableError]] = [
         lambda: limited(retry_after="60"),
         lambda: retryable(RetryReason.LOST),
@@ -361,20 +361,27 @@ def test_what_may_have_been_carried_out_is_told_though_the_time_is_over() -> Non
         pace = Pace(deadline=3.0)
         script = Script(pace, retryable(RetryReason.LOST, "broke off"), *itertools.repeat(ending(), 9), "too late")
         with pytest.raises(ApiError) as caught:
-            pace.retries.carry(Use.DELETE, script)
+            pace.retries.send(Use.DELETE, script)
         assert caught.value.sent_before is True
         assert caught.value.kind is ApiErrorKind.UNREACHABLE
         assert pace.clock.elapsed <= 3.0
 
 
-def test_a_permit_that_is_held_serves_the_first_try_alone() -> None:
+def test_a_given_permit_serves_the_first_try_only() -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     held = pace.take(Use.DELETE)
-    with pace.rate_limiter.holding(held):
-        pace.retries.carry(Use.DELETE, Script(pace, retryable(RetryReason.LOST), "fine"))
-    assert pace.rate_limiter._in_flight == 0
+    pace.retries.send(Use.DELETE, Script(pace, retryable(RetryReason.LOST), "fine"), held)
+    assert pace.rate_limiter.in_flight == 0
     pace.clock.slept.clear()
     pace.send(Use.DELETE, 178)
     assert pace.clock.slept == []
     assert pace.wait(Use.DELETE) > 0
+
+
+def test_a_given_permit_needs_no_wait() -> None:
+    pace = Pace()
+    held = pace.take(Use.DELETE)
+    pace.refuse(Use.READ, {"retry-after": "60"})
+    assert pace.retries.send(Use.DELETE, Script(pace, "fine"), held) == "fine"
+    assert pace.clock.slept == []

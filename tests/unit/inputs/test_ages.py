@@ -1,4 +1,4 @@
-"""Text ─▶ a moment: every spelling that the contract promises, calendar months, and nothing else."""
+"""Ages: every documented spelling is accepted, with calendar months and years, and no other text."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NOW = datetime(2026, 3, 31, 12, 30, 15, tzinfo=UTC)
         ("2026-01-31T10:00:00+02:00", datetime(2026, 1, 31, 10, tzinfo=timezone(timedelta(hours=2)))),
     ],
 )
-def test_every_spelling(text: str, moment: datetime) -> None:
+def test_every_spelling_of_an_age_is_accepted(text: str, moment: datetime) -> None:
     assert point_in_time(text, NOW) == moment
 
 
@@ -97,18 +97,18 @@ def test_every_spelling(text: str, moment: datetime) -> None:
         "P999999999999D",
     ],
 )
-def test_junk_is_a_problem(text: str) -> None:
+def test_a_text_that_is_not_an_age_is_a_problem(text: str) -> None:
     with pytest.raises(AgeProblem):
         point_in_time(text, NOW)
 
 
 @pytest.mark.parametrize("text", ["3m", "3M", "3 m"])
-def test_a_bare_m_is_refused_with_both_ways_out(text: str) -> None:
+def test_a_bare_m_is_refused_and_the_problem_names_min_and_mo(text: str) -> None:
     with pytest.raises(AgeProblem, match="3min or 3mo"):
         point_in_time(text, NOW)
 
 
-def test_a_number_beyond_all_measure_is_a_problem() -> None:
+def test_a_number_too_large_for_the_calendar_is_a_problem() -> None:
     with pytest.raises(AgeProblem):
         point_in_time("9" * 5_000 + "d", NOW)
 
@@ -118,7 +118,7 @@ UNITS = ["s", "min", "h", "d", "w", "mo", "y"]
 
 
 @given(MOMENTS, st.sampled_from(UNITS), st.integers(0, 900), st.integers(0, 900))
-def test_larger_ages_are_never_later(now: datetime, unit: str, one: int, other: int) -> None:
+def test_a_larger_age_is_never_a_later_time(now: datetime, unit: str, one: int, other: int) -> None:
     small, large = sorted((one, other))
     assert point_in_time(f"{large}{unit}", now) <= point_in_time(f"{small}{unit}", now) <= now
 
@@ -130,12 +130,12 @@ def test_larger_ages_are_never_later(now: datetime, unit: str, one: int, other: 
     ),
     st.integers(0, 500),
 )
-def test_words_and_iso_durations_agree(now: datetime, forms: tuple[str, str], count: int) -> None:
+def test_words_and_iso_durations_mean_the_same(now: datetime, forms: tuple[str, str], count: int) -> None:
     assert point_in_time(f"{count}{forms[0]}", now) == point_in_time(forms[1].format(count), now)
 
 
 @given(st.text(st.sampled_from("0123456789PTYMWDHS.,-:+ Zdmohyw") | st.characters(), max_size=20))
-def test_any_text_is_an_aware_moment_or_a_problem(text: str) -> None:
+def test_any_text_is_a_time_with_a_zone_or_a_problem(text: str) -> None:
     try:
         moment = point_in_time(text, NOW)
     except AgeProblem:

@@ -1,4 +1,4 @@
-"""What files name: the forms of real life, and a plain name in any surroundings."""
+"""Image references: the forms that real files have, and a plain name between any texts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def kept(found: ImagesInUse) -> str:
 
 
 @pytest.mark.parametrize("title", FORMS)
-def test_each_form_keeps_what_it_names_and_nothing_else(title: str) -> None:
+def test_each_form_keeps_the_images_that_it_names_and_no_others(title: str) -> None:
     form = FORMS[title]
     text = form["text"].replace("{digest}", DIGEST)
     found = used(text, form.get("file", "some.file"), own="own" in form)
@@ -77,7 +77,7 @@ AROUND = st.lists(PIECES, max_size=8).map("".join)
 @example(before="\\", owner="nginx-inc", reference="app:v1", after="")
 @example(before="${", owner="acme", reference="app:v1", after="}")
 @example(before="${X:-", owner="acme", reference="app:v1", after="}")
-def test_a_plain_name_is_found_whatever_stands_around_it(before: str, owner: str, reference: str, after: str) -> None:
+def test_a_plain_name_is_found_between_any_texts(before: str, owner: str, reference: str, after: str) -> None:
     # a letter or digit makes another owner, or another tag, of it, and $acme or $.acme is a variable
     if re.search(r"[A-Za-z0-9][-._]*$|\$(?:\.|env:)?_*$", before) or re.match(r"[-._]*[A-Za-z0-9]", after):
         return
@@ -103,7 +103,7 @@ EVIL = (
 )
 
 
-def test_the_time_of_a_search_grows_with_the_text_alone() -> None:
+def test_a_search_takes_linear_time() -> None:
     # what is quadratic anywhere takes minutes
     began = process_time()
     for unit in EVIL:

@@ -1,4 +1,4 @@
-"""Which variables have a known value, and that a changed one has none."""
+"""Which variables have a known value; a modified variable has none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from package_keeper.inputs.reference_context import ANY, value_of
         ("$REPOSITORY", None),
     ],
 )
-def test_the_value_is_that_of_the_run_or_unknown(written: str, value: str | None) -> None:
+def test_a_variable_has_the_value_of_the_run_or_is_unknown(written: str, value: str | None) -> None:
     assert value_of(written, login="acme", repository="acme/clean") == value
     # elsewhere only the owner may be ours
     elsewhere = None if value is None else value.replace("clean", ANY)

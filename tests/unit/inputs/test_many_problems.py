@@ -1,4 +1,4 @@
-"""Many equal problems are a few and a count, whatever list they stand in."""
+"""Of many equal problems a few are shown, with the number of the others."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def check(text: str, about: str, most: int = MOST_OF_A_KIND + 1, count: int = MA
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_twenty_thousand_equal_problems_of_a_list_are_few(name: str) -> None:
+def test_equal_problems_of_a_list_are_reported_a_few_times_only(name: str) -> None:
     check(said({name: "\n".join(map(LISTS[name], range(MANY)))}), f"{name}: '")
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_problems_that_repeat_an_entry_are_equal_too(name: str) -> None:
+def test_problems_with_different_entries_count_as_equal(name: str) -> None:
     check(said({name: "\n".join(map(NAMED[name], range(1, 101)))}), f"{name}: '", count=100)
 
 
@@ -69,7 +69,7 @@ POLICIES = {
 
 
 @pytest.mark.parametrize("kind", POLICIES)
-def test_equal_problems_of_a_policy_are_few(kind: str) -> None:
+def test_equal_problems_of_a_policy_are_reported_a_few_times_only(kind: str) -> None:
     text = said({"policy": "p.yml", "tags": ""}, f"version: 1\nrules:\n{POLICIES[kind]}")
     check(text, "policy: p.yml, line ", most=20, count=500)
 

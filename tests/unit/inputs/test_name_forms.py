@@ -1,4 +1,4 @@
-"""An entry that no name of its kind can match is a problem; one that can match is never refused."""
+"""A pattern that no name of its kind can match is a problem; one that can match is never refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from package_keeper.inputs.patterns import package_problem, parse_patterns, tag_problem, version_problem
 from package_keeper.model.packages import PackageType
 from package_keeper.policy.patterns import Pattern
-from tests.unit.inputs.test_reading import BASE, attempt
+from tests.unit.inputs.test_parser import BASE, attempt
 
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True)
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -64,7 +64,7 @@ NO_TAG = [
 @pytest.mark.parametrize("text", NO_TAG)
 @pytest.mark.parametrize("name", ["tags", "keep-tags"])
 @pytest.mark.parametrize("mark", ["", "!"])
-def test_what_no_tag_can_match_is_an_error(name: str, text: str, mark: str) -> None:
+def test_a_pattern_that_no_tag_can_match_is_an_error(name: str, text: str, mark: str) -> None:
     given_texts = {"operation": "delete", "package": "app", "older-than": "30d", name: f"{mark}{text}\nfine"}
     settings, problems = attempt(BASE | given_texts)
     assert settings is None
@@ -98,7 +98,7 @@ def test_what_no_tag_can_match_is_an_error(name: str, text: str, mark: str) -> N
         "/\\w-\\w/",
     ],
 )
-def test_what_some_tag_can_match_is_accepted(text: str) -> None:
+def test_a_pattern_that_a_tag_can_match_is_accepted(text: str) -> None:
     found = pattern(text)
     assert found is not None
     assert tag_problem(found) == ""
@@ -131,7 +131,7 @@ def test_an_expression_that_matches_a_tag_is_accepted(source: str, tags: list[st
 
 
 @given(st.lists(PARTS.filter(lambda part: part[0] != "["), min_size=1, max_size=6).map("".join))
-def test_globs_are_told_exactly(glob: str) -> None:
+def test_a_glob_is_accepted_exactly_when_a_tag_can_match_it(glob: str) -> None:
     """A tag is found for each glob that is accepted: stars stand for nothing, or for one letter at the beginning."""
     found = pattern(glob)
     assume(found is not None)
@@ -168,7 +168,7 @@ def _is_tag(text: str) -> bool:
     ],
 )
 @pytest.mark.parametrize("name", ["tags", "keep-tags", "versions", "keep-versions", "package", "keep-digests", "gone"])
-def test_what_nobody_sees_is_an_error_in_every_list(name: str, text: str) -> None:
+def test_invisible_characters_are_an_error_in_every_list(name: str, text: str) -> None:
     kind = "container" if name in ("tags", "keep-tags", "keep-digests", "gone") else "nuget"
     texts = {"operation": "delete", "package-type": kind, "package": "app", "older-than": "30d"}
     settings, problems = attempt(BASE | texts | {name: text})
@@ -180,7 +180,7 @@ def test_what_nobody_sees_is_an_error_in_every_list(name: str, text: str) -> Non
     "text", ['"v1"', "'v1'", "`v1`", "\u201cv1\u201d", "\u2018v1\u2019", "\u00abv1\u00bb", '"v1', "- v1"]
 )
 @pytest.mark.parametrize("name", ["tags", "keep-tags", "versions", "keep-versions", "package"])
-def test_what_is_left_over_from_yaml_is_an_error(name: str, text: str) -> None:
+def test_quotes_and_dashes_from_yaml_are_an_error(name: str, text: str) -> None:
     kind = "container" if name in ("tags", "keep-tags") else "npm"
     texts = {"operation": "delete", "package-type": kind, "package": "app", "older-than": "30d"}
     settings, problems = attempt(BASE | texts | {name: text})
@@ -201,7 +201,7 @@ def test_what_is_left_over_from_yaml_is_an_error(name: str, text: str) -> None:
     ],
 )
 def test_the_message_says_what_to_write(text: str, hint: str) -> None:
-    _, problems = parse_patterns(text, objection=tag_problem)
+    _, problems = parse_patterns(text, problem_of=tag_problem)
     assert len(problems) == 1
     assert hint in problems[0]
 
@@ -228,7 +228,7 @@ def test_the_message_says_what_to_write(text: str, hint: str) -> None:
         ("/:/", "npm container", True),
     ],
 )
-def test_version_names(text: str, kinds: str, fits: bool) -> None:
+def test_a_version_pattern_must_be_possible_for_a_type(text: str, kinds: str, fits: bool) -> None:
     found = pattern(text)
     assert found is not None
     types = [PackageType(kind) for kind in kinds.split()]
@@ -252,7 +252,7 @@ def test_version_names(text: str, kinds: str, fits: bool) -> None:
         ("\uff41pp", "container npm maven rubygems docker", False),
     ],
 )
-def test_package_names(text: str, kinds: str, fits: bool) -> None:
+def test_a_package_pattern_must_be_possible_for_a_type(text: str, kinds: str, fits: bool) -> None:
     found = pattern(text)
     assert found is not None
     types = [PackageType(kind) for kind in kinds.split()]
@@ -265,12 +265,12 @@ def test_a_template_longer_than_a_tag_is_an_error() -> None:
     assert len(attempt(BASE | texts | {"gone": "p" * 128 + "{pull-request}"})[1]) == 1
 
 
-def test_a_receipt_may_hold_packages_of_every_type() -> None:
+def test_with_undo_a_package_pattern_may_fit_any_type() -> None:
     texts = {"operation": "restore", "undo": "receipt.jsonl", "package": "@acme/app"}
     assert attempt(BASE | texts)[1] == []
     assert len(attempt(BASE | texts | {"package-type": "docker"})[1]) == 1
 
 
-def test_the_owner_alone_names_no_package() -> None:
+def test_an_owner_without_a_package_is_an_error() -> None:
     for text in ("ghcr.io/acme/", "app,ghcr.io/acme/", "*,!ghcr.io/acme/"):
         assert attempt(BASE | {"package": text})[1] != []

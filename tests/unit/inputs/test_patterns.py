@@ -1,4 +1,4 @@
-"""The one grammar of patterns: what is accepted means what the contract says, the rest is said to be a problem."""
+"""Pattern lists: what each accepted form matches, and problems for everything else."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("text", "accepts", "refuses"), ACCEPTED)
-def test_what_is_accepted_and_what_it_means(text: str, accepts: list[str], refuses: list[str]) -> None:
+def test_a_list_matches_these_names_and_not_those(text: str, accepts: list[str], refuses: list[str]) -> None:
     patterns = parsed(text)
     assert [name for name in accepts if not patterns.accepts(name)] == []
     assert [name for name in refuses if patterns.accepts(name)] == []
@@ -73,13 +73,13 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("text", "problem"), PROBLEMS)
-def test_what_is_no_pattern_is_a_problem_that_names_it(text: str, problem: str) -> None:
+def test_an_entry_that_is_not_a_pattern_is_a_problem_that_names_it(text: str, problem: str) -> None:
     _, problems = parse_patterns(text)
     assert len(problems) == 1
     assert problem in problems[0]
 
 
-def test_all_entries_that_are_no_patterns_are_named() -> None:
+def test_every_wrong_entry_is_named() -> None:
     patterns, problems = parse_patterns("a b\n/x\nfine\n[q")
     assert len(problems) == 3
     assert patterns is not None
@@ -87,7 +87,7 @@ def test_all_entries_that_are_no_patterns_are_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", " , \n ,,\r\n\t"])
-def test_nothing_is_no_list(text: str) -> None:
+def test_a_text_without_entries_is_no_list(text: str) -> None:
     assert parse_patterns(text) == (None, [])
 
 
@@ -97,12 +97,12 @@ def test_packages_compare_without_case() -> None:
         assert not parsed("!" + text, ignore_case=True).accepts("tEAM/App")
 
 
-def test_regular_expressions_are_bounded_in_time() -> None:
+def test_regular_expressions_take_bounded_time() -> None:
     patterns = parsed("/^(a+)+$/\n/^(a|aa)+$/")
     assert not patterns.accepts("a" * 5_000 + "!")
 
 
-def test_globs_are_bounded_in_time() -> None:
+def test_globs_take_bounded_time() -> None:
     assert not parsed("*a" * 30 + "*b").accepts("a" * 5_000)
 
 
@@ -142,7 +142,7 @@ def written(entries: list[tuple[bool, str]]) -> str:
 
 
 @given(st.lists(ENTRIES, min_size=1, max_size=6), st.lists(NAMES, max_size=20))
-def test_a_list_means_what_its_entries_mean(entries: list[tuple[bool, str]], names: list[str]) -> None:
+def test_a_list_matches_what_its_entries_match(entries: list[tuple[bool, str]], names: list[str]) -> None:
     patterns = parsed(written(entries))
     for name in names:
         included = any(entry_matches(entry, name) for excluding, entry in entries if not excluding)
@@ -164,7 +164,7 @@ def test_the_order_of_entries_does_not_matter(
 
 
 @given(st.lists(ENTRIES, min_size=1, max_size=5), GLOBS | EXPRESSIONS, NAMES)
-def test_one_more_exclusion_never_accepts_more(entries: list[tuple[bool, str]], entry: str, name: str) -> None:
+def test_an_exclusion_more_never_matches_more(entries: list[tuple[bool, str]], entry: str, name: str) -> None:
     assume(not parsed(written(entries)).accepts(name))
     assert not parsed(written([*entries, (True, entry)])).accepts(name)
 

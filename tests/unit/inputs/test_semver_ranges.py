@@ -1,4 +1,4 @@
-"""Ranges of semantic versions: which versions each accepts, what is no range, and another library's opinion."""
+"""SemVer ranges: which versions each accepts, compared with another library, and texts that are not ranges."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def problem_of(text: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "yes", "no"), ACCEPTS)
-def test_which_versions_a_range_accepts(text: str, yes: str, no: str) -> None:
+def test_a_range_accepts_these_versions_and_not_those(text: str, yes: str, no: str) -> None:
     assert [version for version in yes.split() if not accepts(text, version)] == []
     assert [version for version in no.split() if accepts(text, version)] == []
 
@@ -152,7 +152,7 @@ GARBAGE = (
 
 
 @pytest.mark.parametrize("text", GARBAGE)
-def test_what_is_no_range(text: str) -> None:
+def test_a_text_that_is_not_a_range_is_a_problem(text: str) -> None:
     with pytest.raises(RangeProblem):
         parse_range(text)
 
@@ -161,12 +161,12 @@ def test_what_is_no_range(text: str) -> None:
     "text",
     [">2 <1", ">=2.0.0 <2.0.0", ">1.0.0 <1.0.0", ">1.2.3 =1.2.3", "1.5 - 1.2", "=1.0.0 =2.0.0", ">2 <1 || >4 <3"],
 )
-def test_what_can_select_nothing_is_said(text: str) -> None:
+def test_a_range_that_can_select_nothing_is_a_problem(text: str) -> None:
     with pytest.raises(RangeProblem, match="can select nothing"):
         parse_range(text)
 
 
-def test_one_empty_alternative_does_no_harm() -> None:
+def test_one_alternative_may_be_empty_of_versions() -> None:
     assert accepts(">2 <1 || 3.x", "3.1.0")
 
 
@@ -194,7 +194,7 @@ def ours(text: str, version: str) -> bool:
 def is_own_prerelease(comparator: str, version: str) -> bool:
     """Whether `version` is a pre-release of the upper bound itself, which has none.
 
-    `<=2.0.0` does not accept 2.0.0-rc.1 (contract, input `semver`); semantic_version does, as it excludes own
+    `<=2.0.0` does not accept 2.0.0-rc.1 (docs/reference.md, "semver"); semantic_version does, as it excludes own
     pre-releases of `<` only.
     """
     bound = comparator.removeprefix("<=")
@@ -202,7 +202,7 @@ def is_own_prerelease(comparator: str, version: str) -> bool:
 
 
 @given(st.lists(COMPARATORS, min_size=1, max_size=3), VERSIONS)
-def test_another_library_accepts_the_same_but_for_own_prereleases(comparators: list[str], version: str) -> None:
+def test_another_library_agrees_except_on_prereleases_of_bounds(comparators: list[str], version: str) -> None:
     """Besides `<=`, `^0` and `^0.0` differ: it reads them as `=0.0.0`, npm and Cargo as 0.x and 0.0.x."""
     if any(is_own_prerelease(each, version) for each in comparators):
         assert not ours(" ".join(comparators), version)

@@ -1,4 +1,4 @@
-"""YAML of policies: what a value means, where it stands, and what is refused."""
+"""YAML of policies: the type and line of every value, and the texts that are refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_scalar_means_what_the_core_schema_of_yaml_1_2_says(text: str, expecte
     "text",
     ["yes", "no", "on", "off", "y", "010", "0o10", "0x10", "1_000", "1:30", "2026-06-15", ".inf", "=", "9" * 30],
 )  # fmt: skip
-def test_what_other_readers_take_for_something_else_stays_text(text: str) -> None:
+def test_scalars_of_yaml_1_1_stay_text(text: str) -> None:
     assert value(text) == text
 
 
@@ -56,17 +56,17 @@ def test_what_other_readers_take_for_something_else_stays_text(text: str) -> Non
     ("text", "problem"),
     [
         ("a: 1\nb: {c: 1,\n  c: 2}", "line 3: b.c: given twice, first on line 2"),
-        ("a:\n  - {b: 1}\n  - !x {b: 1}", "line 3: a[1]: the tag !x means nothing here"),
-        ("a: !!int x", "line 1: a: the tag !!int means nothing here"),
-        ("a: !!set {b, c}", "line 1: a: the tag !!set means nothing here"),
-        ("a: !!python/name:os []", "line 1: a: the tag !!python/name:os means nothing here"),
-        ("a: 1\n3: x", "line 2: the key '3' is no text (text stands in quotes)"),
-        ("a: {true: x}", "line 1: a: the key 'true' is no text (text stands in quotes)"),
-        ("a:\n  ? [b]\n  : c", "line 2: a: a key that is no text (text stands in quotes)"),
+        ("a:\n  - {b: 1}\n  - !x {b: 1}", "line 3: a[1]: the tag !x is not supported"),
+        ("a: !!int x", "line 1: a: the tag !!int is not supported"),
+        ("a: !!set {b, c}", "line 1: a: the tag !!set is not supported"),
+        ("a: !!python/name:os []", "line 1: a: the tag !!python/name:os is not supported"),
+        ("a: 1\n3: x", "line 2: the key '3' is not text (put text in quotes)"),
+        ("a: {true: x}", "line 1: a: the key 'true' is not text (put text in quotes)"),
+        ("a:\n  ? [b]\n  : c", "line 2: a: a key that is not text (put text in quotes)"),
         ('a:\n  - "\\uD800"', "line 2: a[0]: has half a character (\\uD800 to \\uDFFF)"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_line_and_path(text: str, problem: str) -> None:
+def test_a_problem_names_line_and_path(text: str, problem: str) -> None:
     assert read_yaml(text).problems == [problem]
 
 
@@ -83,25 +83,25 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
         ("a: *b", "line 1: found undefined alias 'b'"),
         ("a: 1\n---\nb: 2", "line 3: a second document; accepted is one"),
         ("a: 1\nb: \x00", "line 2: the character U+0000 is not allowed"),
-        ('a: "\\U00110000"', "line 1: somewhere an escape (\\U and eight digits) is no character"),
-        ('a: "\\U99999999"', "line 1: somewhere an escape (\\U and eight digits) is no character"),
-        (BOMB, "line 1: aliases that stand for too much"),
+        ('a: "\\U00110000"', "line 1: an escape (\\U and eight digits) is not a valid character"),
+        ('a: "\\U99999999"', "line 1: an escape (\\U and eight digits) is not a valid character"),
+        (BOMB, "line 1: aliases expand to too many values"),
         ("a: &a [*a]", "line 1: nested too deeply"),
         ("a: &a {b: *a}", "line 1: nested too deeply"),
         (f"a: {'[' * 500}{']' * 500}", "line 1: nested too deeply"),
     ],
 )
-def test_what_cannot_be_read_ends_with_a_line(text: str, problem: str) -> None:
+def test_invalid_yaml_is_a_problem_with_a_line(text: str, problem: str) -> None:
     with pytest.raises(YamlProblem) as raised:
         read_yaml(text)
     assert str(raised.value) == problem
 
 
-def test_an_alias_is_the_value_that_it_stands_for() -> None:
+def test_an_alias_has_the_value_of_its_anchor() -> None:
     assert read_yaml("a: &a [1, {b: 2}]\nc: *a").value == {"a": [1, {"b": 2}], "c": [1, {"b": 2}]}
 
 
-def test_nothing_is_merged() -> None:
+def test_a_merge_key_is_an_ordinary_key() -> None:
     assert read_yaml("a: &a {b: 1}\nc:\n  <<: *a").value["c"] == {"<<": {"b": 1}}
 
 

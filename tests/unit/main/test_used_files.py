@@ -1,4 +1,4 @@
-"""Which files the globs of `keep-used-in` mean, and what is said of them."""
+"""The files that the globs of `keep-used-in` match, and the problems with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def workspace(root: Path, *files: str | bytes) -> Workspace:
     return Workspace(root)
 
 
-def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
+def test_the_name_of_a_file_may_have_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
     files = FilesInUse("*.yaml", workspace(tmp_path, b"\xff.yaml"), "acme/clean")
     assert files.problems == files.search("acme") == []
     [reference] = files.images("acme", "acme").references
@@ -29,7 +29,7 @@ def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
     assert reference.place == "\ufffd.yaml:1"
 
 
-def test_other_logins_of_the_owner_are_searched_for_when_github_has_named_them(tmp_path: Path) -> None:
+def test_files_are_searched_again_when_github_reports_another_login(tmp_path: Path) -> None:
     files = FilesInUse("*.yaml", workspace(tmp_path, "a.yaml"), "")
     assert files.search("old-name") == []
     with pytest.raises(BadInput, match="names an image of new-name"):

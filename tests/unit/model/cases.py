@@ -23,7 +23,7 @@ from tests.unit.model.worlds import APP, NOW, SEEDS, SIZES, Habits, World, draw_
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A world, rules to judge it by, and what they need to know."""
+    """A world, the rules for it, and the facts that they need."""
 
     world: World
     rules: Rules
@@ -87,9 +87,9 @@ def draw_policy(seed: int, world: World) -> tuple[Rules, Facts]:
         branches=frozenset(f"nightly-{number}" for number in numbers if number % 4 == 3),
         git_tags=frozenset(f"pr-{number}" for number in numbers if number % 50 == 1),
     )
-    lives = {APP: life} if random.random() < 0.8 else {}
+    repositories = {APP: life} if random.random() < 0.8 else {}
     rules = Rules(rules=several, now=NOW, lists=draw_lists(random, world), is_policy=True)
-    return rules, Facts(repositories=lives, selected=selected)
+    return rules, Facts(repositories=repositories, selected=selected)
 
 
 def draw_policy_rule(random: Random, number: int) -> Rule:

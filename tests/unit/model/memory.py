@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.deletions import Deletions
 from package_keeper.execution.executor import Executed, Executor
-from package_keeper.execution.images import ImageEvaluator, PackageEvaluation
+from package_keeper.execution.images import ImageEvaluator
 from package_keeper.execution.receipt import ReceiptWriter
 from package_keeper.execution.restorations import Restorations
-from package_keeper.execution.run import Run, plan_version_deletions
 from package_keeper.execution.untag import Untagger
 from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
+from package_keeper.model.plan import GuardedPlan, Plan
+from package_keeper.model.run import PackageEvaluation
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
-from package_keeper.policy.planning import GuardedPlan, Plan
+from package_keeper.policy.planning import plan_deletions
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import NO_FACTS, Facts
 from tests.unit.model.worlds import APP, NOW, World
@@ -132,12 +134,12 @@ class Hub:
             raise ApiError(ApiErrorKind.NOT_FOUND, "Package version not found.", status=404)
         return self.active[version_id]
 
-    def are_active(self, versions: Iterable[Version]) -> dict[int, bool | None]:
-        return {version.id: version.id in self.active for version in versions}
+    def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
+        return {version_id: version_id in self.active for version_id in versions}
 
     # the protocol Writer
 
-    def delete_version(self, package: PackageName, version_id: int) -> None:
+    def delete_version(self, package: PackageName, version_id: int, permit: object = None) -> None:
         if refusal := self._refuse(version_id):
             raise refusal
         if version_id not in self.active:
@@ -146,17 +148,17 @@ class Hub:
         self.writes.append(("delete", version_id))
         self.after_each()
 
-    def restore_version(self, package: PackageName, version_id: int) -> None:
+    def restore_version(self, package: PackageName, version_id: int, permit: object = None) -> None:
         if version_id not in self.deleted:
             raise ApiError(ApiErrorKind.NOT_FOUND, "Package version not found.", status=404)
         self.active[version_id] = replace(self.deleted.pop(version_id), deleted_at=None)
         self.writes.append(("restore", version_id))
         self.after_each()
 
-    def delete_package(self, package: PackageName) -> None:
+    def delete_package(self, package: PackageName, permit: object = None) -> None:
         raise AssertionError("nobody deletes the package")
 
-    def restore_package(self, package: PackageName) -> None:
+    def restore_package(self, package: PackageName, permit: object = None) -> None:
         raise AssertionError("nobody restores the package")
 
     # the protocol ManifestReader
@@ -200,23 +202,13 @@ class Hub:
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
         raise ApiError(ApiErrorKind.CHANGED, "no tag moves here")
 
-    # the protocols ReceiptFile, WallClock and Pause
+    # the protocol Pause
 
     def sleep(self, seconds: float, why: str = "") -> None:
         return None
 
     def finishing(self) -> AbstractContextManager[None]:
         return nullcontext()
-
-
-@dataclass
-class Glances:
-    """The protocol Looks, over a package in memory."""
-
-    hub: Hub
-
-    def active(self, package: PackageName, ids: Iterable[int]) -> frozenset[int]:
-        return frozenset(ids) & self.hub.active.keys()
 
 
 @dataclass
@@ -236,31 +228,33 @@ class Paper:
 class NoonClock:
     """It is always the same moment."""
 
-    def now(self) -> object:
+    def now(self) -> datetime:
         return NOW
 
+    def monotonic(self) -> float:
+        return 0.0
 
-def judged(hub: Hub, rules: Rules, log: Quiet | None = None, facts: Facts = NO_FACTS) -> PackageEvaluation:
-    """What the real judge decides, with the frugal reading that it does."""
+
+def evaluated(hub: Hub, rules: Rules, log: Quiet | None = None, facts: Facts = NO_FACTS) -> PackageEvaluation:
+    """What the real evaluation decides, with as few manifests as it reads."""
     judge = ImageEvaluator(rules=rules, registry=hub, reader=hub, log=log or Quiet(), facts=facts)
-    return judge.judge(PACKAGE, list(hub.active.values()))
+    return judge.evaluate(PACKAGE, list(hub.active.values()))
 
 
 def planned(found: PackageEvaluation, rules: Rules) -> Plan:
     """The plan that follows."""
-    run = Run(judged=[found])
-    plan_version_deletions(run, rules)
-    return run.plan
+    graphs = {found.package: found.graph} if found.graph is not None else {}
+    return plan_deletions(found.decisions, rules.timestamp, graphs)
 
 
-def some_crew(plan: Plan) -> WritePool:
+def some_pool(plan: Plan) -> WritePool:
     """One to six writes side by side, in an order of their own: each plan has always the same."""
     return WritePool(width=1 + len(plan.writes) % 6, seed=len(plan.decisions))
 
 
 def executor(paper: Paper, log: Quiet | None = None, pool: WritePool | None = None) -> Executor:
     """The real executor, over a receipt in memory."""
-    book = ReceiptWriter(lambda: paper, OWNER, {}, NoonClock())  # type: ignore[arg-type]
+    book = ReceiptWriter(lambda: paper.append, OWNER, {}, NoonClock())
     log = log or Quiet()
     return Executor(book, log, log, pool or WritePool())
 
@@ -277,7 +271,7 @@ def executed(
     """Carry out a plan of deletions with the real machinery."""
     guarded = guard(plan, Guards(limit=limit, on_last_version=on_last))
     moves = Untagger(hub, hub, hub, hub, Quiet())
-    ours = executor(paper or Paper(), pool=pool or some_crew(plan))
+    ours = executor(paper or Paper(), pool=pool or some_pool(plan))
     return ours.execute(guarded, Deletions(guarded, hub, hub, moves, on_last))
 
 
@@ -285,4 +279,4 @@ def restored(hub: Hub, plan: Plan) -> Executed:
     """Carry out a plan of restorations with the real machinery."""
     guarded: GuardedPlan = guard(plan, Guards())
     moves = Untagger(hub, hub, hub, hub, Quiet())
-    return executor(Paper(), pool=some_crew(plan)).execute(guarded, Restorations(hub, hub, moves))
+    return executor(Paper(), pool=some_pool(plan)).execute(guarded, Restorations(guarded, hub, hub, moves))

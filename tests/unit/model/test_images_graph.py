@@ -1,4 +1,4 @@
-"""The graph of images against a naive oracle: what belongs together, what is missing, what is an orphan."""
+"""The graph of images against a naive oracle: roots, parts, missing parts and orphans."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def shape(images: Sequence[Image]) -> list[tuple[object, ...]]:
 
 
 @given(WORLDS)
-def test_roots_are_what_a_tag_or_nothing_points_to_and_parts_are_all_that_they_reach(world: World) -> None:
+def test_roots_are_tagged_or_needed_by_nothing_and_parts_are_all_they_reach(world: World) -> None:
     needs = naive_needs(world)
     pointed = {name for names in needs.values() for name in names}
     images = images_of(world)
@@ -69,7 +69,7 @@ def test_parents_stand_before_their_children(world: World) -> None:
 
 
 @given(WORLDS)
-def test_what_is_missing_is_what_no_active_version_has(world: World) -> None:
+def test_needed_digests_without_an_active_version_are_missing(world: World) -> None:
     active = world.digests
     images = images_of(world)
     for each in images:
@@ -92,7 +92,7 @@ def test_the_order_of_the_list_does_not_matter(world: World) -> None:
 
 
 @given(CYCLIC_WORLDS)
-def test_circles_end_and_leave_no_version_out(world: World) -> None:
+def test_every_version_of_a_circle_is_in_an_image(world: World) -> None:
     images = images_of(world)
     assert {part.id for each in images for part in (each.root, *each.parts)} == {each.id for each in world.versions}
     for each in images:
@@ -100,7 +100,7 @@ def test_circles_end_and_leave_no_version_out(world: World) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".sig", ".att", ".sbom"])
-def test_a_tag_refers(suffix: str) -> None:
+def test_a_referrer_tag_makes_a_version_a_part_of_its_subject(suffix: str) -> None:
     versions = [container(1, A, "v1"), container(2, B, referrer_tag(A, suffix))]
     found = image(versions, plain(A), plain(B))
     assert [part.id for part in found.parts] == [2]
@@ -108,7 +108,7 @@ def test_a_tag_refers(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["sha256-abc", f"sha256-{'g' * 64}", f"sha256-{'a' * 64}.txt", f"x{referrer_tag(A)}"])
-def test_other_tags_do_not_refer(tag: str) -> None:
+def test_a_tag_of_another_form_refers_to_nothing(tag: str) -> None:
     versions = [container(1, A, "v1"), container(2, B, tag)]
     assert image(versions, plain(A), plain(B)).parts == ()
     assert versions[1].image_tags == (tag,)
@@ -159,7 +159,7 @@ def test_docker_schema_2_lists_count_as_indexes() -> None:
     ("there", "condition"),
     [("ABC", Condition.WHOLE), ("AB", Condition.PARTIAL), ("A", Condition.GHOST)],
 )
-def test_conditions_of_an_index(there: str, condition: Condition) -> None:
+def test_the_condition_of_an_index_follows_from_its_missing_children(there: str, condition: Condition) -> None:
     names = {"A": A, "B": B, "C": C}
     versions = [container(number, names[letter]) for number, letter in enumerate(there, start=1)]
     found = image(versions, index(A, child(plain(B)), child(plain(C))), plain(B), plain(C))
@@ -211,7 +211,7 @@ def test_a_digest_that_was_pushed_again_has_all_its_versions_in_the_image() -> N
     assert graph.versions_of(F) == ()
 
 
-def test_versions_that_only_point_at_each_other_are_not_readable() -> None:
+def test_versions_that_only_need_each_other_are_not_readable() -> None:
     first = index(A, child(index(B)))
     versions = [container(1, A), container(2, B)]
     found = Graph(versions, {A: first, B: index(B, child(first))}).images()

@@ -1,4 +1,4 @@
-"""What `verify` finds in images: missing parts, until when they can be restored, and manifests that cannot be read."""
+"""What `verify` finds: missing parts, until when they can be restored, and unreadable manifests."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def test_the_newest_deleted_version_of_a_missing_digest_can_bring_it_back() -> N
     assert timedelta(days=30) == RESTORABLE_FOR
 
 
-def test_a_deletion_of_unknown_time_has_no_end() -> None:
+def test_a_version_deleted_at_an_unknown_time_has_no_last_day_to_be_restored() -> None:
     assert MissingPart(digest=B, versions=(container(5, B),)).restorable_until is None
 
 
-def test_what_is_there_although_no_list_shows_it_is_not_missing() -> None:
+def test_a_digest_that_exists_outside_the_lists_is_not_missing() -> None:
     (checked,) = verify_images([BROKEN], {}, [], frozenset({B, C}))
     assert not checked.is_broken
 
 
-def test_what_cannot_be_read_breaks_every_image_that_holds_it() -> None:
+def test_an_unreadable_manifest_breaks_every_image_that_contains_it() -> None:
     unreadable = {B: UnreadableManifest(digest=B, why="has another digest", obstacle=Obstacle.CONTENT)}
     images = [
         Image(root=container(1, A, "v1"), parts=(container(2, B),)),

@@ -1,4 +1,4 @@
-"""Every shape that people keep in a container registry, as a graph: one image each, whole, and nothing else."""
+"""Every shape of image that container registries hold in practice: one whole image each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from package_keeper.github.manifests import manifest
 from package_keeper.model.images import Condition, Graph, Image
 from package_keeper.model.packages import Version
-from package_keeper.model.words import Action
-from package_keeper.policy.evaluation import Decision
+from package_keeper.model.plan import Action, Decision
 from package_keeper.policy.retention import KeepLists
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import TagStatus
@@ -20,7 +19,7 @@ from tests.simulator import Version as Pushed
 from tests.simulator.shapes import SHAPES, push_shape
 from tests.simulator.store import Store
 from tests.unit.making import patterns, rule, rules, version
-from tests.unit.model.memory import Hub, judged
+from tests.unit.model.memory import Hub, evaluated
 from tests.unit.model.worlds import APP, World, torn
 
 OLD = "2026-01-01T00:00:00Z"
@@ -58,7 +57,7 @@ def ids(versions: Iterable[Pushed]) -> set[int]:
 
 
 def decided(package: Package, given: Rules) -> tuple[Decision, ...]:
-    return judged(Hub(world_of(package)), given).decisions
+    return evaluated(Hub(world_of(package)), given).decisions
 
 
 def gone(decisions: Iterable[Decision]) -> set[int]:
@@ -132,7 +131,7 @@ def lose_all(several: list[Pushed]) -> list[Pushed]:
 
 @pytest.mark.parametrize("lost", [lose_the_first, lose_all])
 @pytest.mark.parametrize("shape", ["multi-platform", "multi-platform-docker", "homebrew-bottle", "bootc", "oras-index"])
-def test_what_a_shape_needs_and_lacks_is_missing(
+def test_parts_that_a_shape_lacks_are_missing(
     package: Package, shape: str, lost: Callable[[list[Pushed]], list[Pushed]]
 ) -> None:
     made = push_shape(package, shape, "v1")
@@ -144,7 +143,7 @@ def test_what_a_shape_needs_and_lacks_is_missing(
     assert image.condition is (Condition.GHOST if lost is lose_all else Condition.PARTIAL)
 
 
-def test_of_an_index_with_entries_that_nobody_knows_some_part_may_be_left(package: Package) -> None:
+def test_an_index_with_entries_of_unknown_types_is_no_ghost(package: Package) -> None:
     made = push_shape(package, "unknown-entries", "v1")
     package.remove(made.parts[0])
     assert images_of(package)[made.root.id].condition is Condition.WHOLE, "nobody knows whether it was a part"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from package_keeper.inputs.patterns import compile_expression
 from package_keeper.model.images import independent_images
 from package_keeper.model.packages import Timestamp, Version
-from package_keeper.model.words import Action, Reason
+from package_keeper.model.plan import Action, Reason
 from package_keeper.policy.evaluation import evaluate_deletions
 from package_keeper.policy.retention import Counts, GroupBy, Grouping
 from tests.unit.making import NOW, key, patterns, rule, rules, version
@@ -66,7 +66,7 @@ def lists(draw: st.DrawFn) -> list[Version]:
 
 
 @given(lists(), COUNTS)
-def test_what_stays_is_what_a_calendar_says(versions: list[Version], counts: dict[str, int]) -> None:
+def test_the_newest_of_each_calendar_period_stays(versions: list[Version], counts: dict[str, int]) -> None:
     assert kept(versions, **counts) == by_hand(versions, **counts)
 
 
@@ -78,7 +78,7 @@ def test_raising_a_count_never_deletes_more(versions: list[Version], counts: dic
 
 
 @given(lists(), COUNTS)
-def test_the_counts_know_nothing_of_each_other(versions: list[Version], counts: dict[str, int]) -> None:
+def test_each_count_keeps_the_same_whatever_the_others_are(versions: list[Version], counts: dict[str, int]) -> None:
     alone = [kept(versions, **{name: number}).keys() for name, number in counts.items()]
     assert kept(versions, **counts).keys() == set().union(*alone)
 
@@ -113,12 +113,12 @@ BOUNDARIES = [
 
 
 @pytest.mark.parametrize(("counts", "moments", "stay"), BOUNDARIES)
-def test_where_days_weeks_months_and_years_end(counts: dict[str, int], moments: str, stay: set[int]) -> None:
+def test_days_weeks_months_and_years_end_in_utc(counts: dict[str, int], moments: str, stay: set[int]) -> None:
     versions = [at(number, moment) for number, moment in enumerate(moments.split(), start=1)]
     assert kept(versions, **counts).keys() == stay
 
 
-def test_the_reason_is_the_first_that_keeps() -> None:
+def test_the_reason_is_the_first_count_that_keeps() -> None:
     days = ["2026-06-15", "2026-06-14", "2026-06-10", "2026-05-20", "2025-05-20", "2024-05-20"]
     versions = [at(number, f"{day}T12:00:00+00:00") for number, day in enumerate(days, start=1)]
     assert kept(versions, latest=1, daily=2, weekly=2, monthly=2, yearly=2) == {
@@ -143,13 +143,13 @@ def test_tagged_and_untagged_are_counted_apart() -> None:
     assert kept(versions, yearly=5).keys() == {1, 3}
 
 
-def test_of_one_moment_the_higher_id_is_the_newer() -> None:
+def test_of_equal_times_the_higher_id_is_newer() -> None:
     versions = [at(number, "2026-06-15T12:00:00Z") for number in (2, 9, 4)]
     assert kept(versions, daily=1).keys() == {9}
     assert kept(versions, latest=2).keys() == {9, 4}
 
 
-def test_what_stays_anyway_and_what_is_unknown_uses_up_no_place() -> None:
+def test_images_that_stay_at_any_age_take_no_place_in_a_count() -> None:
     versions = [version(number) for number in range(1, 8)]
     versions[0] = replace(versions[0], updated_at=None)
     found = evaluate_deletions(
@@ -221,7 +221,9 @@ def groups_by_hand(name: str, tags: Sequence[str]) -> set[str]:
 
 
 @given(tagged(), st.sampled_from(sorted(GROUPINGS)), st.integers(1, 3))
-def test_the_newest_of_each_group_stay_and_what_has_none(versions: list[Version], name: str, latest: int) -> None:
+def test_the_newest_of_each_group_stay_and_so_do_images_without_one(
+    versions: list[Version], name: str, latest: int
+) -> None:
     newest_first = sorted(versions, key=lambda each: (each.updated_at or NOW, each.id), reverse=True)
     members: dict[str, list[int]] = {}
     stay: set[int] = set()

@@ -1,7 +1,4 @@
-"""One decision and one reason for every version of the types without parts, in the order of the contract.
-
-Images with parts have tests of their own; here every version is an image of its own.
-"""
+"""One decision and one reason for every version of package types without parts, in the order of the contract."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from hypothesis import strategies as st
 
 from package_keeper.model.images import independent_images
 from package_keeper.model.packages import Timestamp, Version
-from package_keeper.model.words import Action, Reason
-from package_keeper.policy.evaluation import Decision, evaluate_deletions, evaluate_restorations
+from package_keeper.model.plan import Action, Decision, Reason
+from package_keeper.policy.evaluation import evaluate_deletions, evaluate_restorations
 from package_keeper.policy.retention import Counts, KeepLists
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import TagStatus
@@ -70,7 +67,7 @@ def simple(*, latest: int = 0, older: int | None = None, **selection: Any) -> Ru
 EVERYTHING: dict[str, Any] = {"versions": patterns("*")}
 
 
-def test_nothing_asked_for_is_nothing_chosen() -> None:
+def test_without_a_selection_nothing_is_selected() -> None:
     found = decide([version(1), version(2)], simple())
     assert {one.reason for one in found.values()} == {Reason.NOT_SELECTED}
 
@@ -113,7 +110,7 @@ def test_docker_base_layer_always_stays() -> None:
 
 
 @given(version_lists(), some_rules())
-def test_what_a_list_keeps_is_never_deleted(versions: list[Version], given_rules: Rules) -> None:
+def test_an_image_in_a_keep_list_is_never_deleted(versions: list[Version], given_rules: Rules) -> None:
     lists = given_rules.lists
     gone = deleted(versions, given_rules)
     for one in versions:
@@ -126,7 +123,7 @@ def test_what_a_list_keeps_is_never_deleted(versions: list[Version], given_rules
 
 
 @given(version_lists(), some_rules())
-def test_only_what_every_input_accepts_goes(versions: list[Version], given_rules: Rules) -> None:
+def test_a_version_goes_only_when_every_input_accepts_it(versions: list[Version], given_rules: Rules) -> None:
     selection, age = given_rules.inputs.selection, given_rules.inputs.age
     by_id = {one.id: one for one in versions}
     for number in deleted(versions, given_rules):
@@ -141,7 +138,7 @@ def test_only_what_every_input_accepts_goes(versions: list[Version], given_rules
 
 
 @given(version_lists(), some_rules(), TAGS)
-def test_one_more_keep_entry_never_deletes_more_in_the_absence_of_a_count(
+def test_without_counts_one_more_keep_entry_never_deletes_more(
     versions: list[Version], given_rules: Rules, tag: str
 ) -> None:
     lists = given_rules.lists
@@ -163,9 +160,7 @@ def test_a_larger_count_never_deletes_more(versions: list[Version], given_rules:
 
 
 @given(version_lists(), some_rules())
-def test_keep_latest_keeps_so_many_of_the_rest_tagged_and_untagged_apart(
-    versions: list[Version], given_rules: Rules
-) -> None:
+def test_keep_latest_counts_tagged_and_untagged_apart(versions: list[Version], given_rules: Rules) -> None:
     found = decide(versions, given_rules)
     anyway = {
         Reason.NOT_SELECTED,
@@ -195,7 +190,7 @@ def test_the_order_of_the_list_does_not_matter(
 
 
 @given(version_lists(), some_rules())
-def test_every_judgement_has_a_reason_that_fits_its_decision(versions: list[Version], given_rules: Rules) -> None:
+def test_every_decision_has_a_reason_that_fits(versions: list[Version], given_rules: Rules) -> None:
     for one in decide(versions, given_rules).values():
         assert (one.action is Action.DELETE) is (one.reason is Reason.SELECTED)
     for one in evaluate_restorations(versions, given_rules):
@@ -203,14 +198,14 @@ def test_every_judgement_has_a_reason_that_fits_its_decision(versions: list[Vers
 
 
 @given(version_lists(), some_rules())
-def test_unknown_age_keeps_wherever_a_time_is_needed(versions: list[Version], given_rules: Rules) -> None:
+def test_an_unknown_age_keeps_when_an_age_or_count_is_given(versions: list[Version], given_rules: Rules) -> None:
     blind = [replace(one, created_at=None, updated_at=None, deleted_at=None) for one in versions]
     if given_rules.inputs.age.is_given or given_rules.inputs.counts.latest:
         assert deleted(blind, given_rules) == set()
 
 
 @given(version_lists("docker"), some_rules())
-def test_a_deletion_of_everything_that_is_listed_is_repeatable(versions: list[Version], given_rules: Rules) -> None:
+def test_a_second_deletion_without_counts_deletes_nothing(versions: list[Version], given_rules: Rules) -> None:
     """What stays after a deletion without a count stays in the next one too."""
     calm = counting(given_rules, 0)
     gone = deleted(versions, calm)

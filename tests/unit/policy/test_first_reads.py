@@ -1,4 +1,4 @@
-"""Where something untagged is selected, the kept tagged images are read: what they say may keep it or let it go."""
+"""When an untagged version is selected, the tagged images that stay are read, since it may be a part of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from package_keeper.model.manifest import Manifest
 from package_keeper.policy.selection import TagStatus
-from tests.unit.model.memory import Hub, judged
+from tests.unit.model.memory import Hub, evaluated
 from tests.unit.model.worlds import child, container, index, plain, referrer_tag
 from tests.unit.policy.test_images_safety import A, B, C, D, gone, selecting, world_of
 
@@ -20,7 +20,7 @@ def test_kept_tagged_images_are_read_beside_a_selected_signature(kept: Manifest)
     manifests = [kept, plain(B), plain(C)]
     world = world_of([container(1, A, "v1"), signature, container(3, C, "v2")], *manifests)
     hub = Hub(world)
-    judged(hub, UNTAGGED)
+    evaluated(hub, UNTAGGED)
     assert hub.reads.keys() == {A, C}, "the kept ones, and nothing else"
     assert hub.asked.keys() == {B}, "whether a signature is an index costs no download"
 
@@ -31,4 +31,4 @@ def test_a_part_of_a_kept_index_stays_beside_a_selected_signature() -> None:
         index(A, child(plain(B))),
         plain(B),
     )
-    assert gone(judged(Hub(world), UNTAGGED).decisions) == set()
+    assert gone(evaluated(Hub(world), UNTAGGED).decisions) == set()

@@ -1,4 +1,4 @@
-"""What one template shows to be alive keeps its image, whatever becomes of what the others show to be gone."""
+"""A tag that one template shows to be alive keeps its image, whatever the other templates show."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.model.images import independent_images
+from package_keeper.model.plan import Action
 from package_keeper.model.repository import RepositoryState
-from package_keeper.model.words import Action
 from package_keeper.policy.evaluation import evaluate_deletions
 from package_keeper.policy.gone import GoneTags, GoneTemplate, Tie
 from package_keeper.policy.selection import Facts, PartialMatch
@@ -34,7 +34,7 @@ TEMPLATES = GoneTags((GoneTemplate(tie=Tie.PULL_REQUEST, before="pr-"), GoneTemp
     st.sampled_from([None, "*", "pr-*", "!pr-3", "old*"]),
     st.sampled_from(["container", "docker"]),
 )
-def test_what_lives_keeps_its_image_and_its_tag(
+def test_a_living_tag_keeps_its_image(
     several: list[list[str]], partial: PartialMatch, tags: str | None, kind: str
 ) -> None:
     versions = [
@@ -42,8 +42,8 @@ def test_what_lives_keeps_its_image_and_its_tag(
         for number, each in enumerate(several)
     ]
     wanted = rules(rule(gone=TEMPLATES, tags=patterns(tags) if tags else None, partial_match=partial))
-    judged = evaluate_deletions(independent_images(versions), wanted, Facts(repositories={key(kind): LIFE}))
-    for decision in judged:
+    decisions = evaluate_deletions(independent_images(versions), wanted, Facts(repositories={key(kind): LIFE}))
+    for decision in decisions:
         alive = ALIVE.intersection(decision.version.tags)
         if alive:
             assert decision.action is not Action.DELETE

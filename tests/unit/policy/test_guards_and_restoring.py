@@ -1,4 +1,4 @@
-"""The limit, and which deleted versions may come back."""
+"""The guard `limit`, and which deleted versions can be restored."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.model.packages import Timestamp, Version
-from package_keeper.model.words import Action, Outcome, Reason
-from package_keeper.policy.evaluation import Decision
+from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason
 from package_keeper.policy.guards import Guards, guard
-from package_keeper.policy.planning import ActiveNames, Plan, PlannedWrite, plan_deletions, plan_restorations
+from package_keeper.policy.planning import ActiveNames, plan_deletions, plan_restorations
 from tests.unit.making import NOW, key, version, version_lists
 
 
-def write(number: int, refusal: Outcome | None = None) -> PlannedWrite:
-    return PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=key(), version_id=number, refusal=refusal)
+def write(number: int, expected: Outcome | None = None) -> PlannedWrite:
+    return PlannedWrite(
+        action=Action.DELETE, reason=Reason.SELECTED, package=key(), version_id=number, expected=expected
+    )
 
 
 REFUSALS = st.none() | st.sampled_from([Outcome.ALREADY_ACTIVE, Outcome.TAG_IN_USE])
-GROUPS = st.lists(REFUSALS.map(lambda refusal: [refusal]) | st.lists(st.none(), min_size=1, max_size=4), max_size=6)
+GROUPS = st.lists(REFUSALS.map(lambda expected: [expected]) | st.lists(st.none(), min_size=1, max_size=4), max_size=6)
 """Images of several writes, and writes that stand alone, of which some are known to be impossible."""
 
 
 @given(GROUPS, st.integers(0, 12))
 def test_a_limit_takes_whole_images_from_the_beginning(groups: list[list[Outcome | None]], limit: int) -> None:
     numbers = iter(range(1, 1_000))
-    plan = Plan(groups=tuple(tuple(write(next(numbers), refusal) for refusal in group) for group in groups))
+    plan = Plan(groups=tuple(tuple(write(next(numbers), expected) for expected in group) for group in groups))
     guarded = guard(plan, Guards(limit=limit))
     assert guarded.now + guarded.later == plan.writes, "nothing is lost, nothing changes its place"
-    sent = [one for one in guarded.now if one.refusal is None]
+    sent = [one for one in guarded.now if one.expected is None]
     if not limit:
         assert guarded.later == ()
         return
@@ -41,16 +42,16 @@ def test_a_limit_takes_whole_images_from_the_beginning(groups: list[list[Outcome
     for number, group in enumerate(plan.groups):
         done = [one for one in group if one.version_id in now]
         if done and len(done) < len(group):
-            before = [one for earlier in plan.groups[:number] for one in earlier if one.refusal is None]
+            before = [one for earlier in plan.groups[:number] for one in earlier if one.expected is None]
             assert before == [], "only the first image may be begun and not ended"
             assert len(sent) == limit
-        size = sum(one.refusal is None for one in group)
+        size = sum(one.expected is None for one in group)
         if not done and sent and size:
             assert len(sent) + size > limit, "what is left did not fit"
             break
 
 
-def test_what_cannot_be_written_takes_no_place() -> None:
+def test_a_refused_write_takes_no_place_in_the_limit() -> None:
     plan = Plan.of_singles([write(1, Outcome.TAG_IN_USE), write(2), write(3, Outcome.TAG_IN_USE), write(4)])
     guarded = guard(plan, Guards(limit=1))
     assert [one.version_id for one in guarded.now] == [1, 2, 3]
@@ -58,10 +59,10 @@ def test_what_cannot_be_written_takes_no_place() -> None:
 
 
 @given(version_lists(), st.randoms(use_true_random=False))
-def test_deletions_are_planned_oldest_first_unknown_last(versions: list[Version], chance: random.Random) -> None:
-    judged = [Decision(version=one, action=Action.DELETE, reason=Reason.SELECTED) for one in versions]
-    chance.shuffle(judged)
-    times = [one.version.updated_at for one in plan_deletions(judged, Timestamp.UPDATED, {}).writes if one.version]
+def test_deletions_are_planned_oldest_first_unknown_ages_last(versions: list[Version], chance: random.Random) -> None:
+    decisions = [Decision(version=one, action=Action.DELETE, reason=Reason.SELECTED) for one in versions]
+    chance.shuffle(decisions)
+    times = [one.version.updated_at for one in plan_deletions(decisions, Timestamp.UPDATED, {}).writes if one.version]
     known = [moment for moment in times if moment is not None]
     assert known == sorted(known)
     assert times[: len(known)] == known
@@ -70,10 +71,10 @@ def test_deletions_are_planned_oldest_first_unknown_last(versions: list[Version]
 def restorations(
     deleted: list[Version], active: list[Version], *, named: bool = False
 ) -> dict[int | None, Outcome | None]:
-    judged = [Decision(version=one, action=Action.RESTORE, reason=Reason.SELECTED) for one in deleted]
-    plan = plan_restorations(judged, ActiveNames.of(active), Timestamp.DELETED, tags_may_move=named)
-    assert plan.decisions == tuple(judged)
-    return {one.version_id: one.refusal for one in plan.writes}
+    decisions = [Decision(version=one, action=Action.RESTORE, reason=Reason.SELECTED) for one in deleted]
+    plan = plan_restorations(decisions, ActiveNames.of(active), Timestamp.DELETED, tags_may_move=named)
+    assert plan.decisions == tuple(decisions)
+    return {one.version_id: one.expected for one in plan.writes}
 
 
 IMAGE = key("container")
@@ -85,7 +86,7 @@ def image(number: int, *tags: str, name: str = "", deleted: int | None = 1) -> V
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_what_is_active_already_is_skipped_whoever_names_it(named: bool) -> None:
+def test_an_active_version_is_not_restored_even_when_named(named: bool) -> None:
     active = [image(1, deleted=None), image(2, name="sha256:" + "b" * 64, deleted=None)]
     gone = [image(1), image(3, name="sha256:" + "b" * 64), image(4)]
     assert restorations(gone, active, named=named) == {
@@ -101,22 +102,22 @@ def test_a_tag_in_use_is_not_taken_unless_the_user_names_the_version() -> None:
     assert restorations([image(2, "stable", "x")], active, named=True) == {2: None}
 
 
-def test_of_several_with_one_tag_the_newest_comes_back() -> None:
+def test_of_several_versions_with_one_tag_the_newest_is_restored() -> None:
     gone = [image(1, "nightly", deleted=9), image(2, "nightly", deleted=3), image(3, "nightly", deleted=5)]
     assert restorations(gone, []) == {1: Outcome.TAG_IN_USE, 2: None, 3: Outcome.TAG_IN_USE}
 
 
-def test_tags_by_which_referrers_are_found_are_no_conflict() -> None:
+def test_referrer_tags_are_no_conflict() -> None:
     tag = f"sha256-{'a' * 64}.sig"
     assert restorations([image(2, tag)], [image(1, tag, deleted=None)]) == {2: None}
 
 
 @given(version_lists("container"), st.randoms(use_true_random=False))
-def test_what_comes_back_never_carries_a_tag_twice(versions: list[Version], chance: random.Random) -> None:
+def test_no_two_restored_versions_have_the_same_tag(versions: list[Version], chance: random.Random) -> None:
     chance.shuffle(versions)
     cut = len(versions) // 2
     active, gone = versions[:cut], versions[cut:]
-    back = {number for number, refusal in restorations(gone, active).items() if refusal is None}
+    back = {number for number, expected in restorations(gone, active).items() if expected is None}
     tags = {tag for one in active for tag in one.image_tags}
     for one in gone:
         if one.id in back:

@@ -1,8 +1,7 @@
-"""Images that are pushed while a plan is being carried out, in random packages: none of them is ever torn.
+"""Images that are pushed during a run never lose a part, in random packages.
 
-The real judge, plan, executor and drift run over a registry in memory. Now and then the lists become old, and while
-they are read again somebody pushes: images that this run has never seen, with parts that it is about to delete or has
-deleted already.
+The real evaluation, plan, executor and refresh run over a registry in memory. From time to time the lists are too old.
+While they are read again, somebody pushes an image that needs parts which the run is about to delete, or has deleted.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,16 +18,16 @@ from package_keeper.errors import ApiError
 from package_keeper.execution.deletions import Deletions
 from package_keeper.execution.executor import Executed
 from package_keeper.execution.facts import FactGatherer
-from package_keeper.execution.refresh import FRESH_SECONDS, Drift
-from package_keeper.execution.rereading import Replanning
+from package_keeper.execution.refresh import FRESH_SECONDS, Refresh
 from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import PackageName, Version
+from package_keeper.model.plan import Outcome
 from package_keeper.model.repository import RepositoryState
-from package_keeper.model.words import Outcome
+from package_keeper.operations.plans import Rereader
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
 from tests.unit.model.cases import Case, draw_case
-from tests.unit.model.memory import PACKAGE, Hub, Paper, Quiet, executor, judged, planned
-from tests.unit.model.worlds import SEEDS, Habits, World, naive_needs, torn
+from tests.unit.model.memory import PACKAGE, Hub, Paper, Quiet, evaluated, executor, planned
+from tests.unit.model.worlds import NOW, SEEDS, Habits, World, naive_needs, torn
 from tests.unit.pool import WritePool
 
 CASES = st.builds(draw_case, SEEDS, st.integers(3, 30), st.just(Habits(missing=0.04, twins=0.1)))
@@ -44,9 +44,12 @@ class NoRepository:
 
 @dataclass
 class Watch:
-    """A stopwatch that others move on."""
+    """A clock that others move on."""
 
     seconds: float = 0.0
+
+    def now(self) -> datetime:
+        return NOW
 
     def monotonic(self) -> float:
         return self.seconds
@@ -117,14 +120,14 @@ def clean(hub: Busy, case: Case, pool: WritePool) -> Executed:
         repositories=NoRepository(),
         repository="",
         fallback="",
-        stopwatch=hub.watch,
+        clock=hub.watch,
         log=log,
     )
-    plan = guard(planned(judged(hub, case.rules), case.rules), Guards())
-    replan = Replanning(hub, facts, [(PACKAGE, versions)]).deletions(case.rules, hub, {})
-    drift = Drift(replan=replan, stopwatch=hub.watch, log=log, read_from=0.0, read_until=0.0)
+    plan = guard(planned(evaluated(hub, case.rules), case.rules), Guards())
+    replan = Rereader(hub, facts, [(PACKAGE, versions)]).deletions(case.rules, hub, {})
+    refresh = Refresh(replan=replan, clock=hub.watch, log=log, read_from=0.0, read_until=0.0)
     operation = Deletions(plan, hub, hub, Untagger(hub, hub, hub, hub, log), OnLastVersion.KEEP)
-    return executor(Paper(), log, pool).execute(plan, operation, drift)
+    return executor(Paper(), log, pool).execute(plan, operation, refresh)
 
 
 @given(
@@ -134,7 +137,7 @@ def clean(hub: Busy, case: Case, pool: WritePool) -> Executed:
     lag=st.sampled_from([0, 0, 1, 3]),
     pool=st.builds(WritePool, width=st.integers(1, 8), seed=SEEDS),
 )
-def test_what_is_pushed_while_a_plan_is_carried_out_is_never_torn(
+def test_an_image_pushed_during_a_run_is_never_torn(
     case: Case, late: list[int], ages: set[int], lag: int, pool: WritePool
 ) -> None:
     ids = [version.id for version in case.world.versions]
@@ -152,7 +155,7 @@ def test_what_is_pushed_while_a_plan_is_carried_out_is_never_torn(
     lag=st.sampled_from([1, 3]),
     pool=st.builds(WritePool, width=st.integers(1, 8), seed=SEEDS),
 )
-def test_a_second_look_adds_nothing(case: Case, ages: set[int], lag: int, pool: WritePool) -> None:
+def test_a_refresh_never_adds_a_write(case: Case, ages: set[int], lag: int, pool: WritePool) -> None:
     plain, hub, lagging = Busy(case.world, (), ()), Busy(case.world, (), ages), Busy(case.world, (), ages, lag)
     clean(plain, case, WritePool())
     clean(hub, case, pool)

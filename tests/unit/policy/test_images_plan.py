@@ -1,4 +1,4 @@
-"""The plan of image deletions and its carrying out: roots before parts, whole images within a limit, and a way back.
+"""The plan of image deletions and its execution: roots before parts, whole images within a limit, and undo.
 
 The real plan, guards, executor, receipt and undo run over a GitHub in memory that refuses at random.
 """
@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.receipt import read_receipt
-from package_keeper.execution.restorations import plan_undo
 from package_keeper.model.packages import age_order
-from package_keeper.model.words import Action, Outcome
+from package_keeper.model.plan import Action, Outcome, Plan
+from package_keeper.operations.undo import plan_undo
 from package_keeper.policy.guards import Guards, guard
-from package_keeper.policy.planning import Plan
 from package_keeper.policy.rules import Rules
 from tests.unit.making import patterns, rule, rules
 from tests.unit.model.cases import Case, draw_case
-from tests.unit.model.memory import Glances, Hub, Paper, Refuse, executed, judged, planned, restored
+from tests.unit.model.memory import Hub, Paper, Refuse, evaluated, executed, planned, restored
 from tests.unit.model.worlds import (
     SEEDS,
     Habits,
@@ -43,7 +42,7 @@ A, B, C, D, E = (digest(number) for number in range(1, 6))
 
 
 def plan_of(case: Case, hub: Hub | None = None) -> Plan:
-    return planned(judged(hub or Hub(case.world), case.rules), case.rules)
+    return planned(evaluated(hub or Hub(case.world), case.rules), case.rules)
 
 
 def deletions(plan: Plan) -> list[int]:
@@ -98,7 +97,7 @@ def test_after_any_single_write_nothing_is_torn_with_any_limit(case: Case, limit
 
 
 @given(SMALL_CASES)
-def test_the_order_of_the_plan_alone_tears_nothing(case: Case) -> None:
+def test_every_prefix_of_a_plan_leaves_whole_images(case: Case) -> None:
     needs = naive_needs(case.world)
     gone: set[int] = set()
     for version_id in deletions(plan_of(case)):
@@ -112,17 +111,17 @@ def test_without_refusals_and_limit_everything_planned_is_done(case: Case) -> No
     plan = plan_of(case, hub)
     done = executed(hub, plan)
     deleted = [record for record in done.records if record.write.action is Action.DELETE]
-    held = {record.write.version_id for record in deleted if record.write.refusal is not None}
+    held = {record.write.version_id for record in deleted if record.write.expected is not None}
     assert {record.outcome for record in deleted if record.write.version_id not in held} <= {Outcome.DONE}
     assert set(hub.deleted) == set(deletions(plan)) - held
 
 
 @given(SMALL_CASES)
-def test_what_github_would_refuse_last_is_a_whole_image_and_the_newest(case: Case) -> None:
+def test_the_image_that_github_would_refuse_is_the_newest_and_stays_whole(case: Case) -> None:
     hub = Hub(case.world)
     guarded = guard(plan_of(case, hub), Guards())
-    held = {write.version_id or 0 for write in guarded.now if write.refusal is not None}
-    going = {write.version_id or 0 for write in guarded.now if write.refusal is None and write.tag is None}
+    held = {write.version_id or 0 for write in guarded.now if write.expected is not None}
+    going = {write.version_id or 0 for write in guarded.now if write.expected is None and write.tag is None}
     there = {version.id: version for version in case.world.versions}
     left = [version for number, version in there.items() if number not in going]
     assert left or not there, "GitHub deletes no last version"
@@ -147,7 +146,7 @@ def test_the_plan_is_the_same_whatever_the_order_of_the_list(case: Case, seed: i
 
 @given(SMALL_CASES)
 def test_the_plan_writes_each_version_once_and_nothing_that_was_not_decided(case: Case) -> None:
-    found = judged(Hub(case.world), case.rules)
+    found = evaluated(Hub(case.world), case.rules)
     plan = planned(found, case.rules)
     wanted = [each.version.id for each in found.decisions if each.action is Action.DELETE]
     assert sorted(deletions(plan)) == sorted(wanted)
@@ -164,7 +163,7 @@ def test_a_limit_begins_an_image_only_when_all_of_it_fits_except_the_first(case:
     if not limit:
         assert not guarded.later
         return
-    assert sum(write.refusal is None for write in guarded.now) <= limit
+    assert sum(write.expected is None for write in guarded.now) <= limit
     begun = set(guarded.now)
     split = [group for group in plan.groups if begun & set(group) and not begun >= set(group)]
     assert split in ([], [plan.groups[0]] if plan.groups else [])
@@ -184,7 +183,7 @@ def test_undo_brings_back_exactly_what_was_deleted(case: Case, limit: int, seed:
     if not gone:
         return
     entries = read_receipt(paper.text).entries
-    plan = plan_undo(hub, Glances(hub), entries, lambda what, refused: pytest.fail(f"{what}: {refused}")).plan
+    plan = plan_undo(hub, entries).plan
     needs = naive_needs(case.world)
     lacking = [len(torn(case.world, set(hub.deleted), needs))]
     hub.after_each = lambda: lacking.append(len(torn(case.world, set(hub.deleted), needs)))
@@ -196,7 +195,7 @@ def test_undo_brings_back_exactly_what_was_deleted(case: Case, limit: int, seed:
 
 
 @given(SMALL_CASES, st.integers(0, 60))
-def test_an_interrupted_run_is_taken_back_whole(case: Case, after: int) -> None:
+def test_undo_of_an_interrupted_run_restores_everything(case: Case, after: int) -> None:
     hub = Hub(case.world)
     paper = Paper()
     plan = plan_of(case, hub)
@@ -204,7 +203,7 @@ def test_an_interrupted_run_is_taken_back_whole(case: Case, after: int) -> None:
     if hub.deleted:
         needs = naive_needs(case.world)
         assert torn(case.world, set(hub.deleted), needs) == []
-        restored(hub, plan_undo(hub, Glances(hub), read_receipt(paper.text).entries, lambda *_: None).plan)
+        restored(hub, plan_undo(hub, read_receipt(paper.text).entries).plan)
         assert {version.name for version in hub.active.values()} == case.world.digests
 
 
@@ -240,7 +239,7 @@ def test_a_shared_part_stands_with_the_last_of_its_images() -> None:
 @pytest.mark.parametrize(
     ("limit", "now"), [(0, [1, 3, 2, 4]), (1, [1]), (2, [1, 3]), (3, [1, 3]), (4, [1, 3, 2, 4]), (9, [1, 3, 2, 4])]
 )
-def test_limits_of_images_that_share_a_part(limit: int, now: list[int]) -> None:
+def test_a_limit_counts_a_shared_part_with_the_last_of_its_images(limit: int, now: list[int]) -> None:
     guarded = guard(plan_of(shared()), Guards(limit=limit))
     assert [write.version_id for write in guarded.now] == now
 

@@ -1,7 +1,6 @@
-"""Policies over images: the first rule that fits decides, nothing is torn, and what is kept stays.
+"""Policies over images: the first rule that fits decides, no image loses a part, and kept images stay.
 
-Which rule fits is worked out here a second time, plainly, from the whole graph; the judge under test reads as few
-manifests as it dares.
+The tests find the rule that fits from all manifests; the evaluation under test reads as few as possible.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.model.images import Graph, Image
-from package_keeper.model.words import Action, Reason
-from package_keeper.policy.evaluation import Decision, Evaluation
+from package_keeper.model.plan import Action, Decision, Reason
+from package_keeper.policy.evaluation import Evaluation
 from package_keeper.policy.gone import Tie
 from package_keeper.policy.retention import Counts
 from package_keeper.policy.rules import Rule
 from package_keeper.policy.selection import Facts, PartialMatch, Selection, TagStatus
 from package_keeper.policy.semver import Prerelease, semantic_version
 from tests.unit.model.cases import POLICY_CASES, Case, draw_policy_case
-from tests.unit.model.memory import Hub, executed, judged, planned
+from tests.unit.model.memory import Hub, evaluated, executed, planned
 from tests.unit.model.worlds import APP, SEEDS, Habits, naive_needs, torn
 
 ROUGH_CASES = st.builds(
@@ -34,8 +33,8 @@ ALL_CASES = POLICY_CASES | ROUGH_CASES
 SMALL_CASES = st.builds(draw_policy_case, SEEDS, st.integers(0, 25))
 
 
-def judge(case: Case) -> list[Decision]:
-    return list(judged(Hub(case.world), case.rules, facts=case.facts).decisions)
+def decide(case: Case) -> list[Decision]:
+    return list(evaluated(Hub(case.world), case.rules, facts=case.facts).decisions)
 
 
 def gone(decisions: Sequence[Decision]) -> set[int]:
@@ -93,8 +92,8 @@ def fits(image: Image, rule: Rule, facts: Facts) -> bool:
         return False
     if selection.where is not None and root.id not in facts.selected[selection.where]:
         return False
-    judges = (selection.tags, selection.semver, selection.gone)
-    if selection.prerelease is Prerelease.ANY and all(each is None for each in judges):
+    inputs = (selection.tags, selection.semver, selection.gone)
+    if selection.prerelease is Prerelease.ANY and all(each is None for each in inputs):
         return True
     match = [tag_matches(tag, selection, facts, unknown=rule.keeps_all) for tag in root.image_tags]
     if rule.keeps_all or selection.partial_match is not None:
@@ -108,12 +107,12 @@ def first_fit(image: Image, case: Case) -> str:
 
 @given(ALL_CASES)
 def test_no_image_that_stays_loses_a_part(case: Case) -> None:
-    assert torn(case.world, gone(judge(case))) == []
+    assert torn(case.world, gone(decide(case))) == []
 
 
 @given(ALL_CASES)
-def test_every_version_gets_exactly_one_judgement(case: Case) -> None:
-    assert sorted(each.version.id for each in judge(case)) == sorted(each.id for each in case.world.versions)
+def test_every_version_gets_exactly_one_decision(case: Case) -> None:
+    assert sorted(each.version.id for each in decide(case)) == sorted(each.id for each in case.world.versions)
 
 
 @given(ALL_CASES)
@@ -130,14 +129,14 @@ def test_the_first_rule_that_fits_decides(case: Case) -> None:
 
 
 @given(ALL_CASES)
-def test_frugal_reading_deletes_nothing_that_full_knowledge_keeps(case: Case) -> None:
+def test_reading_few_manifests_deletes_nothing_that_reading_all_keeps(case: Case) -> None:
     with_all = gone(Evaluation(case.rules, case.facts).deletions(images_of(case)))
-    assert gone(judge(case)) <= with_all
+    assert gone(decide(case)) <= with_all
 
 
 @given(ALL_CASES)
 def test_what_a_rule_keeps_is_never_deleted(case: Case) -> None:
-    taken = gone(judge(case))
+    taken = gone(decide(case))
     keeping = {rule.name for rule in case.rules.rules if rule.keeps_all}
     for image in images_of(case):
         if first_fit(image, case) in keeping | {""}:
@@ -147,7 +146,7 @@ def test_what_a_rule_keeps_is_never_deleted(case: Case) -> None:
 
 @given(ALL_CASES)
 def test_keep_lists_win_over_every_rule(case: Case) -> None:
-    taken = gone(judge(case))
+    taken = gone(decide(case))
     for image in images_of(case):
         if case.rules.lists.reason_to_keep(image) is not None:
             assert image.root.id not in taken
@@ -197,7 +196,7 @@ def test_exchanging_two_rules_moves_only_images_that_both_fit(case: Case, place:
 
 
 @given(SEVERAL, st.integers(0, 4))
-def test_without_counts_the_others_fare_as_before(case: Case, place: int) -> None:
+def test_without_counts_exchanging_rules_changes_only_images_that_both_fit(case: Case, place: int) -> None:
     """Counts are of what a rule is left with, and images that share parts stay for each other."""
     uncounted = tuple(replace(rule, counts=Counts()) for rule in case.rules.rules)
     plain = replace(case, rules=replace(case.rules, rules=uncounted))
@@ -213,7 +212,7 @@ def test_without_counts_the_others_fare_as_before(case: Case, place: int) -> Non
 @given(ALL_CASES)
 def test_reasons_fit_their_decisions(case: Case) -> None:
     names = {rule.name for rule in case.rules.rules}
-    for each in judge(case):
+    for each in decide(case):
         assert each.rule in names | {""}
         assert (each.why == f"rule:{each.rule}") is (each.reason is Reason.RULE)
         if each.action is Action.DELETE:
@@ -228,7 +227,7 @@ def test_reasons_fit_their_decisions(case: Case) -> None:
 @given(ALL_CASES)
 def test_only_tags_that_the_deciding_rule_matches_are_untagged(case: Case) -> None:
     rules = {rule.name: rule for rule in case.rules.rules}
-    for each in judge(case):
+    for each in decide(case):
         if each.action is Action.UNTAG:
             rule = rules[each.rule]
             assert rule.selection.partial_match is PartialMatch.UNTAG
@@ -247,20 +246,20 @@ def test_after_any_single_write_nothing_is_torn(case: Case) -> None:
         assert torn(case.world, set(hub.deleted), needs) == []
 
     hub.after_each = look
-    plan = planned(judged(hub, case.rules, facts=case.facts), case.rules)
+    plan = planned(evaluated(hub, case.rules, facts=case.facts), case.rules)
     executed(hub, plan)
 
 
 @given(ALL_CASES, SEEDS)
 def test_the_order_of_lists_does_not_matter(case: Case, seed: int) -> None:
     other = replace(case, world=case.world.shuffled(seed))
-    assert {each.version.id: each for each in judge(case)} == {each.version.id: each for each in judge(other)}
+    assert {each.version.id: each for each in decide(case)} == {each.version.id: each for each in decide(other)}
 
 
 @given(ALL_CASES)
 def test_nothing_is_read_for_a_policy_that_keeps_everything(case: Case) -> None:
     keeping = tuple(replace(rule, keeps_all=True, counts=Counts()) for rule in case.rules.rules)
     hub = Hub(case.world)
-    decisions = judged(hub, replace(case.rules, rules=keeping), facts=case.facts).decisions
+    decisions = evaluated(hub, replace(case.rules, rules=keeping), facts=case.facts).decisions
     assert gone(decisions) == set()
     assert not hub.reads

@@ -1,7 +1,7 @@
-"""No image that stays ever loses a part, whatever the rules: the real judge, with the few manifests that it reads.
+"""No image that stays ever loses a part, whatever the rules.
 
-The oracle knows every manifest; the judge reads as few as it dares. What it deletes must be safe in the eyes of the
-oracle, which is how a manifest that should have been read would be found out.
+The evaluation under test reads as few manifests as possible; the tests know all of them. If it did not read a manifest
+that it needs, the tests would find an image that lost a part.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from package_keeper.execution import image_reading
 from package_keeper.model.images import Graph
 from package_keeper.model.manifest import Manifest
 from package_keeper.model.packages import Timestamp, Version
-from package_keeper.model.words import Action, Reason
-from package_keeper.policy.evaluation import Decision, Evaluation, evaluate_deletions
+from package_keeper.model.plan import Action, Decision, Reason
+from package_keeper.policy.evaluation import Evaluation, evaluate_deletions
 from package_keeper.policy.retention import Counts
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import PartialMatch, TagStatus
 from tests.unit.making import patterns, rule, rules
 from tests.unit.model.cases import CASES, CYCLIC_CASES, Case, draw_case
-from tests.unit.model.memory import Hub, Quiet, judged
+from tests.unit.model.memory import Hub, Quiet, evaluated
 from tests.unit.model.worlds import (
     BUNDLE,
     SEEDS,
@@ -64,25 +64,25 @@ def changed(of: Rules, **more: Any) -> Rules:
 
 
 @given(CASES | ROUGH_CASES)
-def test_no_image_that_stays_loses_a_part_although_few_manifests_were_read(case: Case) -> None:
-    assert torn(case.world, gone(judged(Hub(case.world), case.rules).decisions)) == []
+def test_with_few_manifests_read_no_image_that_stays_loses_a_part(case: Case) -> None:
+    assert torn(case.world, gone(evaluated(Hub(case.world), case.rules).decisions)) == []
 
 
 @given(CASES | ROUGH_CASES)
-def test_with_every_manifest_known_no_image_that_stays_loses_a_part_either(case: Case) -> None:
+def test_with_all_manifests_read_no_image_that_stays_loses_a_part(case: Case) -> None:
     decisions = evaluate_deletions(Graph(case.world.versions, case.world.known()).images(), case.rules)
     assert torn(case.world, gone(decisions)) == []
 
 
 @given(CASES | ROUGH_CASES)
-def test_every_version_gets_exactly_one_judgement(case: Case) -> None:
-    found = [each.version.id for each in judged(Hub(case.world), case.rules).decisions]
+def test_every_version_gets_exactly_one_decision(case: Case) -> None:
+    found = [each.version.id for each in evaluated(Hub(case.world), case.rules).decisions]
     assert sorted(found) == sorted(version.id for version in case.world.versions)
 
 
 @given(CASES)
 def test_a_part_goes_only_with_its_last_owner(case: Case) -> None:
-    found = judged(Hub(case.world), case.rules)
+    found = evaluated(Hub(case.world), case.rules)
     taken = gone(found.decisions)
     needs = naive_needs(case.world)
     by_name: dict[str, set[int]] = {}
@@ -103,17 +103,17 @@ def test_a_part_goes_only_with_its_last_owner(case: Case) -> None:
 @given(CASES, SEEDS)
 def test_the_order_of_lists_does_not_matter(case: Case, seed: int) -> None:
     other = case.world.shuffled(seed)
-    first = {each.version.id: each for each in judged(Hub(case.world), case.rules).decisions}
-    second = {each.version.id: each for each in judged(Hub(other), case.rules).decisions}
+    first = {each.version.id: each for each in evaluated(Hub(case.world), case.rules).decisions}
+    second = {each.version.id: each for each in evaluated(Hub(other), case.rules).decisions}
     assert first == second
 
 
 @given(CASES, SEEDS)
 def test_the_order_of_reading_does_not_matter(case: Case, seed: int) -> None:
     given_rules = changed(case.rules, age=replace(case.rules.inputs.age, timestamp=Timestamp.UPDATED))
-    first = judged(Hub(case.world), given_rules).decisions
+    first = evaluated(Hub(case.world), given_rules).decisions
     moved = world_with_other_pushes(case.world, seed)
-    second = judged(Hub(moved), given_rules).decisions
+    second = evaluated(Hub(moved), given_rules).decisions
     assert {each.version.id: each.action for each in first} == {each.version.id: each.action for each in second}
 
 
@@ -130,18 +130,18 @@ def world_with_other_pushes(world: World, seed: int) -> World:
 @pytest.mark.parametrize("size", [1, 3, 1_000])
 def test_the_size_of_a_round_does_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [draw_case(seed, 40) for seed in range(40)]
-    usual = [gone(judged(Hub(case.world), case.rules).decisions) for case in cases]
+    usual = [gone(evaluated(Hub(case.world), case.rules).decisions) for case in cases]
     monkeypatch.setattr(image_reading, "ROUND", size)
-    assert [gone(judged(Hub(case.world), case.rules).decisions) for case in cases] == usual
+    assert [gone(evaluated(Hub(case.world), case.rules).decisions) for case in cases] == usual
 
 
 @given(CASES)
-def test_a_second_run_finds_nothing_that_the_first_left_for_no_reason(case: Case) -> None:
-    """Idempotent: what stayed for the sake of something stays still; only what is a root by now may be chosen."""
+def test_a_second_run_deletes_nothing_more(case: Case) -> None:
+    """Without counts a run is idempotent, except that a former part may be a root by then."""
     given_rules = changed(case.rules, counts=Counts())
-    first = judged(Hub(case.world), given_rules)
+    first = evaluated(Hub(case.world), given_rules)
     left = case.world.without(gone(first.decisions))
-    again = gone(judged(Hub(left), given_rules).decisions)
+    again = gone(evaluated(Hub(left), given_rules).decisions)
     lists = given_rules.lists
     if given_rules.inputs.selection.conditions is None and not lists.digests and lists.versions is None:
         assert again == set()
@@ -150,7 +150,7 @@ def test_a_second_run_finds_nothing_that_the_first_left_for_no_reason(case: Case
 
 @given(CASES | ROUGH_CASES)
 def test_candidates_are_never_fewer_than_the_roots_that_go(case: Case) -> None:
-    found = judged(Hub(case.world), case.rules)
+    found = evaluated(Hub(case.world), case.rules)
     roots = {
         each.version.id
         for each in found.decisions
@@ -160,9 +160,9 @@ def test_candidates_are_never_fewer_than_the_roots_that_go(case: Case) -> None:
 
 
 @given(CASES)
-def test_nothing_is_read_twice_nor_in_vain(case: Case) -> None:
+def test_no_manifest_is_read_twice_or_without_need(case: Case) -> None:
     hub = Hub(case.world)
-    judged(hub, case.rules)
+    evaluated(hub, case.rules)
     assert all(times == 1 for times in hub.reads.values())
     assert hub.reads.keys() <= case.world.digests
     if not Evaluation(case.rules).candidates(case.world.versions):
@@ -173,7 +173,7 @@ def test_nothing_is_read_twice_nor_in_vain(case: Case) -> None:
 @given(CASES)
 def test_plain_children_of_tagged_indexes_are_never_read(case: Case) -> None:
     hub = Hub(case.world)
-    judged(hub, case.rules)
+    evaluated(hub, case.rules)
     tagged = {version.name for version in case.world.versions if version.image_tags}
     children = {
         entry.digest
@@ -187,12 +187,12 @@ def test_plain_children_of_tagged_indexes_are_never_read(case: Case) -> None:
 
 
 @given(CASES, SEEDS)
-def test_what_cannot_be_read_stops_every_deletion_of_its_package(case: Case, seed: int) -> None:
+def test_an_unreadable_manifest_stops_every_deletion_of_its_package(case: Case, seed: int) -> None:
     names = sorted(case.world.digests)
     lost = names[seed % len(names)] if names else ""
     log = Quiet()
     hub = Hub(case.world, unreadable=[lost])
-    found = judged(hub, case.rules, log)
+    found = evaluated(hub, case.rules, log)
     if hub.reads[lost]:
         assert gone(found.decisions) == set()
     reasons = {each.reason for each in found.decisions}
@@ -203,11 +203,11 @@ def test_what_cannot_be_read_stops_every_deletion_of_its_package(case: Case, see
 @given(WORLDS)
 def test_without_a_selection_nothing_goes(world: World) -> None:
     hub = Hub(world)
-    assert gone(judged(hub, selecting()).decisions) == set()
+    assert gone(evaluated(hub, selecting()).decisions) == set()
     assert not hub.reads
 
 
-def test_what_a_circle_needs_stays() -> None:
+def test_parts_of_a_circle_stay() -> None:
     # a fallback index that lists its own subject, and a part that it shares with a tagged image
     subject, shared = index(A), plain(B)
     world = world_of(
@@ -217,20 +217,20 @@ def test_what_a_circle_needs_stays() -> None:
         index(C, child(subject), child(shared)),
         index(D, child(shared)),
     )
-    assert torn(world, gone(judged(Hub(world), selecting(tags=patterns("pr-*"))).decisions)) == []
+    assert torn(world, gone(evaluated(Hub(world), selecting(tags=patterns("pr-*"))).decisions)) == []
 
 
-def test_a_twin_in_a_circle_is_judged_too() -> None:
+def test_a_twin_in_a_circle_gets_a_decision() -> None:
     first = index(A, child(index(B)))
     world = world_of([container(1, A, "v1"), container(2, A), container(3, B, "pr-1")], first, index(B, child(first)))
-    found = judged(Hub(world), selecting(versions=patterns("*"), tag_status=TagStatus.TAGGED)).decisions
-    found += judged(Hub(world), selecting(version_ids=frozenset({3}))).decisions
+    found = evaluated(Hub(world), selecting(versions=patterns("*"), tag_status=TagStatus.TAGGED)).decisions
+    found += evaluated(Hub(world), selecting(version_ids=frozenset({3}))).decisions
     assert sorted(each.version.id for each in found) == [1, 1, 2, 2, 3, 3]
 
 
 @given(CYCLIC_CASES)
-def test_circles_tear_nothing(case: Case) -> None:
-    found = judged(Hub(case.world), case.rules)
+def test_circles_leave_whole_images(case: Case) -> None:
+    found = evaluated(Hub(case.world), case.rules)
     assert torn(case.world, gone(found.decisions)) == []
     assert {each.version.id for each in found.decisions} == {each.id for each in case.world.versions}
 
@@ -244,10 +244,10 @@ def test_children_of_a_fallback_index_with_a_tag_of_its_own_are_read() -> None:
         referrer,
         index(E, child(referrer, platform=False)),
     )
-    assert torn(world, gone(judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions)) == []
+    assert torn(world, gone(evaluated(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions)) == []
 
 
-def test_a_referrer_of_an_image_that_stays_does_not_go_with_an_index_that_shows_nothing_of_it() -> None:
+def test_a_referrer_of_an_image_that_stays_does_not_go_with_an_index_that_lists_it() -> None:
     referrer = plain(C, subject=B)
     world = world_of(
         [container(1, A, "pr-1"), container(2, B, "v2"), container(3, C)],
@@ -255,7 +255,7 @@ def test_a_referrer_of_an_image_that_stays_does_not_go_with_an_index_that_shows_
         plain(B),
         referrer,
     )
-    assert torn(world, gone(judged(Hub(world), selecting(tags=patterns("pr-*"))).decisions)) == []
+    assert torn(world, gone(evaluated(Hub(world), selecting(tags=patterns("pr-*"))).decisions)) == []
 
 
 def test_a_signature_that_is_an_index_keeps_its_children() -> None:
@@ -266,19 +266,19 @@ def test_a_signature_that_is_an_index_keeps_its_children() -> None:
         plain(C),
         plain(D),
     )
-    assert torn(world, gone(judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions)) == []
+    assert torn(world, gone(evaluated(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions)) == []
 
 
 def reads(world: World, given_rules: Rules) -> set[str]:
     hub = Hub(world)
-    judged(hub, given_rules)
+    evaluated(hub, given_rules)
     return set(hub.reads)
 
 
-def test_selected_plain_tags_in_a_package_of_tags_only_read_the_selected_ones_and_ask_about_the_rest() -> None:
+def test_when_all_versions_are_tagged_only_selected_ones_are_read() -> None:
     world = world_of([container(1, A, "pr-1"), container(2, B, "v1"), container(3, C, "v2")], *map(plain, (A, B, C)))
     hub = Hub(world)
-    judged(hub, selecting(tags=patterns("pr-*")))
+    evaluated(hub, selecting(tags=patterns("pr-*")))
     assert set(hub.reads) == {A}
     assert set(hub.asked) == {B, C}
 
@@ -286,7 +286,7 @@ def test_selected_plain_tags_in_a_package_of_tags_only_read_the_selected_ones_an
 def test_an_index_among_the_kept_tags_is_read_and_protects_a_tagged_child() -> None:
     world = world_of([container(1, A, "pr-1"), container(2, B, "v1")], plain(A), index(B, child(plain(A))))
     hub = Hub(world)
-    found = judged(hub, selecting(tags=patterns("pr-*")))
+    found = evaluated(hub, selecting(tags=patterns("pr-*")))
     assert set(hub.reads) == {A, B}
     assert [(each.version.id, each.reason) for each in found.decisions] == [
         (1, Reason.NEEDED_BY),
@@ -298,7 +298,7 @@ def test_untagging_reads_nothing() -> None:
     world = world_of([container(1, A, "pr-1", "v1"), container(2, B, "v2"), container(3, C)], *map(plain, (A, B, C)))
     given_rules = selecting(tags=patterns("pr-*"), partial_match=PartialMatch.UNTAG)
     assert reads(world, given_rules) == set()
-    decision = judged(Hub(world), given_rules).decisions[0]
+    decision = evaluated(Hub(world), given_rules).decisions[0]
     assert (decision.action, decision.untag) == (Action.UNTAG, ("pr-1",))
 
 
@@ -306,16 +306,16 @@ def test_untagging_reads_nothing() -> None:
 def test_untagged_images_younger_than_a_day_stay_unless_an_age_is_given(hours: float, *, stays: bool) -> None:
     world = world_of([container(1, A, days=hours / 24), container(2, B, "v1", days=0)], plain(A), plain(B))
     untagged = selecting(tag_status=TagStatus.UNTAGGED)
-    assert (gone(judged(Hub(world), untagged).decisions) == set()) is stays
+    assert (gone(evaluated(Hub(world), untagged).decisions) == set()) is stays
     assert reads(world, untagged) == (set() if stays else {A, B})
     any_age = selecting(tag_status=TagStatus.UNTAGGED, older=0)
-    assert gone(judged(Hub(world), any_age).decisions) == {1}
+    assert gone(evaluated(Hub(world), any_age).decisions) == {1}
 
 
 def test_a_kept_untagged_index_protects_its_children() -> None:
     kept = index(A, child(plain(B)))
     world = world_of([container(1, A, days=0.5), container(2, B), container(3, C)], kept, plain(B), plain(C))
-    found = judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED))
+    found = evaluated(Hub(world), selecting(tag_status=TagStatus.UNTAGGED))
     assert gone(found.decisions) == {3}
     assert {each.version.id: each.reason for each in found.decisions}[2] is Reason.NEEDED_BY
 
@@ -337,7 +337,7 @@ def test_parts_are_not_counted_as_images_by_keep_latest() -> None:
         *map(plain, (B, C, E, F, G)),
     )
     given_rules = selecting(versions=patterns("*"), counts=Counts(latest=1))
-    assert gone(judged(Hub(world), given_rules).decisions) == {1, 2, 3, 6}
+    assert gone(evaluated(Hub(world), given_rules).decisions) == {1, 2, 3, 6}
 
 
 def test_a_stale_fallback_index_and_all_referrers_go_with_their_subject() -> None:
@@ -361,11 +361,11 @@ def test_a_stale_fallback_index_and_all_referrers_go_with_their_subject() -> Non
         index(E, *lists),
         plain(G),
     )
-    assert gone(judged(Hub(world), selecting(tags=patterns("pr-*"))).decisions) == {1, 2, 3, 4, 5, 6}
-    assert gone(judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions) == set()
+    assert gone(evaluated(Hub(world), selecting(tags=patterns("pr-*"))).decisions) == {1, 2, 3, 4, 5, 6}
+    assert gone(evaluated(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions) == set()
 
 
-def test_of_a_digest_that_was_pushed_again_all_versions_stay_when_one_does() -> None:
+def test_all_versions_of_one_digest_stay_when_one_stays() -> None:
     world = world_of([container(1, A, "v1"), container(2, A)], plain(A))
-    found = judged(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions
+    found = evaluated(Hub(world), selecting(tag_status=TagStatus.UNTAGGED)).decisions
     assert [(each.version.id, each.reason) for each in found] == [(1, Reason.NOT_SELECTED), (2, Reason.NEEDED_BY)]

@@ -1,4 +1,4 @@
-"""What is a semantic version, and its place among others (https://semver.org/spec/v2.0.0.html, section 11)."""
+"""Parsing and precedence of semantic versions (https://semver.org/spec/v2.0.0.html, section 11)."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def test_the_tables_are_large_enough() -> None:
 
 
 @pytest.mark.parametrize("text", [text for group in ASCENDING for text in group])
-def test_semantic_versions(text: str) -> None:
+def test_semver_texts_are_parsed(text: str) -> None:
     assert semantic_version(text) is not None
 
 
 @pytest.mark.parametrize("text", [text for names in NO_SEMVER.values() for text in names.split(" ")])
-def test_what_is_none(text: str) -> None:
+def test_texts_that_are_not_semver_are_refused(text: str) -> None:
     assert semantic_version(text) is None
 
 
@@ -109,7 +109,7 @@ def by_other(text: str) -> other.Version | None:
 
 
 @given(MAYBE_SEMVER | HOSTILE)
-def test_another_library_takes_the_same_for_versions(text: str) -> None:
+def test_another_library_parses_the_same_texts(text: str) -> None:
     # it lets a line break pass at the end, which SemVer does not
     theirs = None if text.endswith("\n") else by_other(text)
     assert (semantic_version(text) is None) is (theirs is None)

@@ -1,4 +1,4 @@
-"""SQL is pure: no function that it may call knows anything but its arguments and the moment of the run."""
+"""SQL is pure: its functions depend on their arguments and on the time of the run alone."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_function_is_allowed_by_name_or_cannot_be_called(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMPUTING_FUNCTIONS & set(NAMES)))
-def test_an_allowed_function_is_deterministic_by_the_word_of_sqlite(name: str) -> None:
+def test_sqlite_marks_every_allowed_function_as_deterministic(name: str) -> None:
     kinds = [(kind, flags) for each, _, kind, flags in functions() if each == name]
     assert all(kind in "wa" or flags & DETERMINISTIC for kind, flags in kinds)
 
@@ -156,11 +156,11 @@ def test_now_is_the_moment_of_the_run_however_it_is_spelt(now: str) -> None:
         ("unixepoch('subsecond')", None),
     ],
 )
-def test_date_functions_answer(expression: str, expected: object) -> None:
+def test_date_functions_return_what_sqlite_documents(expression: str, expected: object) -> None:
     assert value(expression) == expected
 
 
-def test_milliseconds_of_the_run_are_seen() -> None:
+def test_now_has_the_milliseconds_of_the_run() -> None:
     assert value("strftime('%f', 'now')", NOW + timedelta(microseconds=123_400)) == "00.123"
 
 
@@ -204,5 +204,5 @@ def test_without_now_the_functions_are_those_of_sqlite(name: str, moment: str | 
     assert value(f"{name}({given_})") == expected
 
 
-def test_what_stands_without_parentheses_is_one_of_the_date_functions() -> None:
+def test_every_function_without_parentheses_means_a_date_function() -> None:
     assert set(CURRENT.values()) <= set(DATE_FUNCTIONS)

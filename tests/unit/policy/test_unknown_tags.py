@@ -1,4 +1,4 @@
-"""What may carry tags that GitHub does not tell: neither tagged nor untagged, and nothing but its id deletes it."""
+"""Versions whose tags GitHub does not tell: neither tagged nor untagged, and only their id selects them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from package_keeper.model.images import Graph, independent_images
 from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from package_keeper.model.packages import Version
-from package_keeper.model.words import Action, Reason
-from package_keeper.policy.evaluation import Decision, Evaluation, evaluate_deletions, evaluate_restorations
+from package_keeper.model.plan import Action, Decision, Reason
+from package_keeper.policy.evaluation import Evaluation, evaluate_deletions, evaluate_restorations
 from package_keeper.policy.retention import Counts, KeepLists
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import PartialMatch, TagStatus
@@ -48,14 +48,14 @@ SELECTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("tags", [(), ("v1",), ("latest",)])
 @pytest.mark.parametrize("selection", SELECTIONS)
-def test_nothing_but_an_id_selects_it(selection: dict[str, Any], tags: tuple[str, ...]) -> None:
+def test_only_its_id_selects_a_version_with_unknown_tags(selection: dict[str, Any], tags: tuple[str, ...]) -> None:
     unknown = of(40, *tags, known=False)
-    judged = evaluate_deletions(independent_images([unknown]), rules(rule(**selection)))
-    assert reason(judged) == (Action.KEEP, Reason.UNREADABLE)
+    decisions = evaluate_deletions(independent_images([unknown]), rules(rule(**selection)))
+    assert reason(decisions) == (Action.KEEP, Reason.UNREADABLE)
     assert Evaluation(rules(rule(**selection))).candidates([unknown]) == set()
 
 
-def test_its_id_selects_it_where_no_tag_is_asked_about() -> None:
+def test_an_id_selects_a_version_with_unknown_tags_when_no_input_asks_about_tags() -> None:
     unknown = of(40, known=False)
     ids: dict[str, Any] = {"version_ids": frozenset({40})}
     assert reason(evaluate_deletions(independent_images([unknown]), rules(rule(**ids)))) == (
@@ -73,17 +73,17 @@ def test_its_id_selects_it_where_no_tag_is_asked_about() -> None:
     assert reason(evaluate_deletions(independent_images([unknown]), kept)) == (Action.KEEP, Reason.KEEP_DIGESTS)
 
 
-def test_no_rule_of_a_policy_deletes_what_another_may_keep() -> None:
+def test_a_version_with_unknown_tags_stays_when_an_earlier_rule_may_keep_it() -> None:
     keeping = rule("releases", tags=patterns("v*"), keeps_all=True)
     deleting = rule("rest", older=1)
-    judged = evaluate_deletions(independent_images([of(40, known=False)]), rules(keeping, deleting))
-    assert reason(judged) == (Action.KEEP, Reason.UNREADABLE)
+    decisions = evaluate_deletions(independent_images([of(40, known=False)]), rules(keeping, deleting))
+    assert reason(decisions) == (Action.KEEP, Reason.UNREADABLE)
 
 
-def test_it_uses_up_no_place_among_the_latest() -> None:
+def test_a_version_with_unknown_tags_takes_no_place_among_the_latest() -> None:
     images = independent_images([of(1, known=False), of(2), of(3)])
-    judged = evaluate_deletions(images, rules(rule(versions=patterns("*"), counts=Counts(latest=1))))
-    assert {each.version.id: each.reason for each in judged} == {
+    decisions = evaluate_deletions(images, rules(rule(versions=patterns("*"), counts=Counts(latest=1))))
+    assert {each.version.id: each.reason for each in decisions} == {
         1: Reason.UNREADABLE,
         2: Reason.KEEP_LATEST,
         3: Reason.SELECTED,
@@ -99,7 +99,7 @@ def test_it_uses_up_no_place_among_the_latest() -> None:
         ({"version_ids": frozenset({40})}, (Action.RESTORE, Reason.SELECTED)),
     ],
 )
-def test_no_tag_restores_it(selection: dict[str, Any], found: tuple[Action, Reason]) -> None:
+def test_tags_never_select_unknown_tags_for_restore(selection: dict[str, Any], found: tuple[Action, Reason]) -> None:
     assert reason(evaluate_restorations([of(40, known=False)], rules(rule(**selection)))) == found
 
 
@@ -109,8 +109,8 @@ def test_a_part_that_may_be_tagged_stays_when_its_index_goes() -> None:
     graph = Graph(
         [index, part, other], {index.name: Manifest(digest=index.name, media_type=OCI_INDEX, children=children)}
     )
-    judged = evaluate_deletions(graph.images(), rules(rule(tags=patterns("pr-*"))))
-    assert {each.version.id: each.action for each in judged} == {
+    decisions = evaluate_deletions(graph.images(), rules(rule(tags=patterns("pr-*"))))
+    assert {each.version.id: each.action for each in decisions} == {
         40: Action.DELETE,
         41: Action.KEEP,
         42: Action.DELETE,
@@ -137,15 +137,15 @@ def test_an_index_that_may_be_tagged_is_no_replaced_fallback_index() -> None:
     selection=st.sampled_from(SELECTIONS),
     ids=st.none() | st.frozensets(st.integers(1, 50)),
 )
-def test_what_is_not_known_never_goes_and_never_hurts(
+def test_versions_with_unknown_tags_stay_and_change_nothing_for_others(
     versions: list[Version], unknown: set[int], selection: dict[str, Any], ids: frozenset[int] | None
 ) -> None:
     seen = [replace(each, tags_known=not (each.id in unknown and each.package.type.has_tags)) for each in versions]
     given_rules = rules(rule(**selection, version_ids=ids))
-    judged = {each.version.id: each for each in evaluate_deletions(independent_images(seen), given_rules)}
-    assert judged.keys() == {each.id for each in versions}
+    decisions = {each.version.id: each for each in evaluate_deletions(independent_images(seen), given_rules)}
+    assert decisions.keys() == {each.id for each in versions}
     candidates = Evaluation(given_rules).candidates(seen)
     for each in seen:
-        goes = judged[each.id].action is not Action.KEEP
+        goes = decisions[each.id].action is not Action.KEEP
         assert not goes or each.tags_known or each.id in (ids or ())
-        assert not goes or each.id in candidates or judged[each.id].action is Action.UNTAG
+        assert not goes or each.id in candidates or decisions[each.id].action is Action.UNTAG

@@ -1,4 +1,4 @@
-"""The matrix: every package in exactly one entry, at most 256 entries, no more names in an entry than needed."""
+"""The matrix: every package in exactly one entry, at most 256 entries, and as few names in an entry as possible."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_every_package_is_in_one_entry_of_its_type(counts: dict[PackageType, int
     assert largest == 1 or with_one_name_less > MOST_JOBS
 
 
-def test_neighbours_share_an_entry() -> None:
+def test_packages_that_follow_each_other_share_an_entry() -> None:
     packages = [package(f"p{number:03}", PackageType.NPM) for number in reversed(range(257))]
     include = matrix(packages)["include"]
     assert include[0] == {"package": "p000,p001", "package-type": "npm"}
     assert include[-1] == {"package": "p256", "package-type": "npm"}
 
 
-def test_what_is_known_by_name_alone_is_there_too() -> None:
+def test_packages_known_by_name_only_are_in_the_matrix() -> None:
     key = PackageName(type=PackageType.NPM, name="gone")
     assert matrix([], [key]) == {"include": [{"package": "gone", "package-type": "npm"}]}
 

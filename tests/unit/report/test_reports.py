@@ -1,4 +1,4 @@
-"""Outputs, summary and tables: within their limits, whole, and never more than data in them."""
+"""Outputs, summary and tables: within their limits, valid, and names from outside stay data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from package_keeper.inputs.parser import parse_settings
 from package_keeper.model.packages import Owner, OwnerType
-from package_keeper.model.words import Action, Outcome, Reason
-from package_keeper.policy.evaluation import Decision
-from package_keeper.policy.planning import Plan, PlannedWrite, WriteRecord
-from package_keeper.report.contents import Contents, count
+from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason, WriteRecord
+from package_keeper.model.run import Run, Scope
+from package_keeper.report.counts import count
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
 from package_keeper.report.summary import SUMMARY_LIMIT, code, escape, summary
 from package_keeper.report.tables import result_tables
-from tests.unit.making import HOSTILE, key, package, version
+from package_keeper.settings import Settings
+from tests.unit.making import HOSTILE, NOW, key, package, version
 
 ACME = Owner(login="acme", type=OwnerType.ORGANIZATION)
+INPUTS = {"token": "t", "owner": "acme", "api-url": "https://api.github.com", "package": "*", "versions": "*"}
+
+
+def _settings(operation: str, *, explains: bool = False) -> Settings:
+    texts = INPUTS | {"operation": operation, "package-type": "npm"}
+    return parse_settings(texts, defaults={}, now=NOW, explains=explains)
+
+
+SETTINGS = {
+    "delete": _settings("delete"),
+    "list": _settings("list"),
+    "explain": _settings("list", explains=True),
+}
+"""Settings by what they ask for."""
 
 
 def decision(number: int, decision: Action = Action.DELETE, reason: Reason = Reason.SELECTED, **more: Any) -> Decision:
@@ -41,34 +56,35 @@ def planned(one: Decision) -> PlannedWrite:
     )
 
 
-def contents(judged: list[Decision], outcomes: list[Outcome] | None = None, **more: Any) -> Contents:
-    writes = [planned(one) for one in judged if one.action is not Action.KEEP]
+def reported(
+    decisions: list[Decision], outcomes: list[Outcome] | None = None, asked: str = "delete", **more: Any
+) -> tuple[Run, Settings]:
+    """A run with these decisions and outcomes, and the settings that ask for it."""
+    writes = [planned(one) for one in decisions if one.action is not Action.KEEP]
     records = zip(writes, outcomes or [], strict=False)
-    given_contents: dict[str, Any] = {
-        "operation": "delete",
-        "result": "done",
-        "dry_run": not outcomes,
-        "concerns_packages": False,
-        "owner": ACME,
-        "packages": (package(),),
-        "plan": Plan.of_singles(writes, judged),
-        "records": tuple(WriteRecord(write=write, outcome=outcome, message="") for write, outcome in records),
-    }
-    return Contents(**(given_contents | more))
+    packages = more.pop("packages", (package(),))
+    run = Run(
+        owner=ACME,
+        result=more.pop("result", "done"),
+        scope=Scope(packages=packages),
+        plan=Plan.of_singles(writes, decisions),
+        records=tuple(WriteRecord(write=write, outcome=outcome, message="") for write, outcome in records),
+    )
+    return replace(run, **more), replace(SETTINGS[asked], dry_run=not outcomes)
 
 
 @given(st.lists(st.sampled_from(Outcome), max_size=12), st.integers(0, 5))
-def test_what_was_planned_is_the_sum_of_what_came_of_it(outcomes: list[Outcome], kept: int) -> None:
-    judged = [decision(number) for number in range(len(outcomes))]
-    judged += [decision(100 + number, Action.KEEP, Reason.TOO_YOUNG) for number in range(kept)]
-    found = count(contents(judged, outcomes))
+def test_planned_is_the_sum_of_all_outcomes(outcomes: list[Outcome], kept: int) -> None:
+    decisions = [decision(number) for number in range(len(outcomes))]
+    decisions += [decision(100 + number, Action.KEEP, Reason.TOO_YOUNG) for number in range(kept)]
+    found = count(*reported(decisions, outcomes))
     parts = (found.deleted, found.untagged, found.restored, found.skipped, found.failed, found.remaining)
     assert found.planned == found.selected == sum(parts) == len(outcomes)
     assert found.kept == kept
 
 
 def test_in_a_dry_run_nothing_was_done() -> None:
-    found = count(contents([decision(1), decision(2)]))
+    found = count(*reported([decision(1), decision(2)]))
     assert (found.selected, found.planned, found.deleted, found.remaining) == (2, 2, 0, 0)
 
 
@@ -81,7 +97,7 @@ def utf16(found: dict[str, str]) -> int:
 
 
 def test_small_outputs_are_whole() -> None:
-    found = outputs(contents([decision(1), decision(2)], [Outcome.DONE, Outcome.FAILED]))
+    found = outputs(*reported([decision(1), decision(2)], [Outcome.DONE, Outcome.FAILED]))
     packages, versions = parsed(found)
     assert found["truncated"] == "false"
     assert [one["id"] for one in packages] == [1]
@@ -97,13 +113,13 @@ def test_small_outputs_are_whole() -> None:
 @pytest.mark.parametrize("letter", ["x", "é", "🚀", "\\", '"', "\x00"])
 @pytest.mark.parametrize(("packages", "versions"), [(0, 4_000), (4_000, 0), (4_000, 4_000), (1, 1)])
 def test_outputs_stay_within_githubs_limit_and_valid(letter: str, packages: int, versions: int) -> None:
-    judged = [decision(number, description=letter * 150) for number in range(versions)]
+    decisions = [decision(number, description=letter * 150) for number in range(versions)]
     many = tuple(package(f"p{number}" + letter * 90, number=number) for number in range(packages))
-    given_contents = contents(judged, packages=many, messages=(letter * 1_000,) * 9)
-    found = outputs(given_contents)
+    run, settings = reported(decisions, packages=many, messages=(letter * 1_000,) * 9)
+    found = outputs(run, settings)
     assert utf16(found) <= OUTPUT_LIMIT
     cut_packages, cut_versions = parsed(found)
-    whole = result_document(given_contents)
+    whole = result_document(run, settings)
     assert whole["packages"][: len(cut_packages)] == cut_packages
     assert whole["versions"][: len(cut_versions)] == cut_versions
     cut = len(cut_packages) < packages or len(cut_versions) < versions
@@ -114,16 +130,16 @@ def test_outputs_stay_within_githubs_limit_and_valid(letter: str, packages: int,
 
 
 def test_one_entry_larger_than_everything_is_left_out() -> None:
-    found = outputs(contents([decision(1, description="x" * OUTPUT_LIMIT)]))
+    found = outputs(*reported([decision(1, description="x" * OUTPUT_LIMIT)]))
     assert (found["versions"], found["truncated"]) == ("[]", "true")
 
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), max_size=5))
-def test_names_from_outside_are_data_in_the_outputs(texts: list[tuple[str, str, str]]) -> None:
-    judged = [
+def test_hostile_names_are_data_in_the_outputs(texts: list[tuple[str, str, str]]) -> None:
+    decisions = [
         decision(number, name=name, tags=(tag,), description=note) for number, (name, tag, note) in enumerate(texts)
     ]
-    _, versions = parsed(outputs(contents(judged)))
+    _, versions = parsed(outputs(*reported(decisions)))
     assert [(one["name"], one["tags"][0], one["description"]) for one in versions] == texts
 
 
@@ -161,7 +177,7 @@ def test_a_name_is_one_code_span(text: str) -> None:
 
 
 @given(HOSTILE)
-def test_prose_is_shown_as_it_is(text: str) -> None:
+def test_escaped_text_is_shown_unchanged(text: str) -> None:
     found = escape(text)
     assert not re.search(r"[\\`*_{}\[\]<>|~@$\n\r]|://", found)
     assert (
@@ -172,12 +188,13 @@ def test_prose_is_shown_as_it_is(text: str) -> None:
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=4))
 def test_no_name_breaks_out_of_its_cell(texts: list[tuple[str, str, str]]) -> None:
-    judged = [decision(number, name=name, tags=(tag,)) for number, (name, tag, _) in enumerate(texts)]
-    base = contents(judged, [Outcome.FAILED] * len(judged))
+    decisions = [decision(number, name=name, tags=(tag,)) for number, (name, tag, _) in enumerate(texts)]
+    base, settings = reported(decisions, [Outcome.FAILED] * len(decisions))
     records = tuple(
         replace(record, message=message) for record, (_, _, message) in zip(base.records, texts, strict=True)
     )
-    found = summary(replace(base, records=records, messages=tuple(message for _, _, message in texts)))
+    run = replace(base, records=records, messages=tuple(message for _, _, message in texts))
+    found = summary(run, settings)
     rows = [line for line in found.splitlines() if line.startswith("| `npm/app` |")]
     assert len(rows) == len(texts)
     for row in rows:
@@ -189,24 +206,24 @@ def test_no_name_breaks_out_of_its_cell(texts: list[tuple[str, str, str]]) -> No
 
 @pytest.mark.parametrize("letter", ["x", "é", "🚀", "|", "`", "<", "\n"])
 def test_a_summary_never_grows_too_large(letter: str) -> None:
-    judged = [
+    decisions = [
         decision(number, name=f"{number}{letter * 3_000}", tags=(letter * 3_000,), of=key(name=f"p{number}"))
         for number in range(700)
     ]
-    records = [Outcome.FAILED] * len(judged)
-    found = summary(contents(judged, records, messages=(letter * 20_000,) * 60))
+    records = [Outcome.FAILED] * len(decisions)
+    found = summary(*reported(decisions, records, messages=(letter * 20_000,) * 60))
     assert len(found.encode()) <= SUMMARY_LIMIT
 
 
 def test_long_tables_say_that_they_were_cut() -> None:
-    found = summary(contents([decision(number) for number in range(700)]))
+    found = summary(*reported([decision(number) for number in range(700)]))
     assert "and 200 more" in found
 
 
 def test_a_summary_says_what_matters() -> None:
-    judged = [decision(1), decision(2), decision(3, Action.KEEP, Reason.KEEP_LATEST)]
+    decisions = [decision(1), decision(2), decision(3, Action.KEEP, Reason.KEEP_LATEST)]
     found = summary(
-        contents(judged, [Outcome.DONE, Outcome.FAILED], receipt="r.jsonl", result="failed", messages=("Oh <no>",))
+        *reported(decisions, [Outcome.DONE, Outcome.FAILED], receipt="r.jsonl", result="failed", messages=("Oh <no>",))
     )
     assert "Failed" in found
     assert "keep-latest" in found
@@ -218,8 +235,8 @@ def test_a_summary_says_what_matters() -> None:
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=4), st.integers(20, 200))
 def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, str]], width: int) -> None:
-    judged = [decision(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
-    found = "\n".join(result_tables(contents(judged), width=width))
+    decisions = [decision(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
+    found = "\n".join(result_tables(*reported(decisions), width=width))
     assert all(character.isprintable() or character == "\n" for character in found)
-    listed = "\n".join(result_tables(contents([], listed=tuple(judged), operation="list"), width=width))
+    listed = "\n".join(result_tables(*reported([], listed=tuple(decisions), asked="list"), width=width))
     assert all(character.isprintable() or character == "\n" for character in listed)

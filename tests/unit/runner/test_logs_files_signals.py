@@ -1,4 +1,4 @@
-"""The machine: lines that are never commands, paths that stay in the workspace, signals that strike when they may."""
+"""Logs that contain no commands, paths inside the workspace, and signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from package_keeper.errors import Cancelled
 from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, TerminalLog, harmless, write_outputs
-from package_keeper.runner.process import Interruption, SystemClock
+from package_keeper.runner.process import STOPPING, Interruption, SystemClock
 from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
 from tests.scenarios.program import decoded, read_outputs
 from tests.unit.making import HOSTILE
@@ -48,7 +48,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["error", "warning", "notice", "info", "debug"]), COMMANDS), max_size=30))
-def test_nothing_that_is_said_becomes_a_command_of_its_own(said: list[tuple[str, str]]) -> None:
+def test_no_logged_text_becomes_a_workflow_command(said: list[tuple[str, str]]) -> None:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         log = ActionsLog("debug", "")
@@ -78,7 +78,7 @@ def test_annotations_are_few_and_short(capsys: pytest.CaptureFixture[str]) -> No
 SECRET = "ghp_0123456789abcdef"
 
 
-def test_a_token_reaches_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_token_is_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("error", "warning", "notice", "info", "debug"):
         stream = io.StringIO()
         for log in (ActionsLog("debug", SECRET), TerminalLog("debug", SECRET, stream)):
@@ -88,7 +88,7 @@ def test_a_token_reaches_no_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("level", "lines"), [("error", 1), ("warning", 3), ("info", 4), ("debug", 5)])
-def test_levels(level: str, lines: int) -> None:
+def test_a_level_shows_what_is_at_least_as_important(level: str, lines: int) -> None:
     stream = io.StringIO()
     log = TerminalLog(level, "", stream)
     for kind in ("error", "warning", "notice", "info", "debug"):
@@ -155,7 +155,7 @@ def test_paths_inside_are_relative_to_the_workspace(tmp_path: Path) -> None:
         workspace.read("nowhere")
 
 
-def test_paths_that_cannot_be_used_are_told_before(tmp_path: Path) -> None:
+def test_unusable_paths_are_reported_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("", encoding="utf-8")
     problems = Workspace(tmp_path).problems({"receipt": "folder", "output-file": "file/below"})
@@ -200,7 +200,7 @@ def test_files_belong_to_the_owner_of_the_workspace(tmp_path: Path) -> None:
 
 @pytest.fixture
 def interruption() -> Iterator[Interruption]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     made = Interruption()
     made.install()
     yield made
@@ -209,9 +209,7 @@ def interruption() -> Iterator[Interruption]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_strikes_at_once_where_nothing_is_under_way(
-    interruption: Interruption, number: signal.Signals
-) -> None:
+def test_a_signal_cancels_at_once_outside_a_shield(interruption: Interruption, number: signal.Signals) -> None:
     with pytest.raises(Cancelled) as caught:
         signal.raise_signal(number)
     assert not caught.value.in_flight
@@ -230,14 +228,14 @@ def shielded(interruption: Interruption, *signals: signal.Signals) -> list[str]:
     return reached
 
 
-def test_a_first_signal_waits_for_the_end_of_a_shield_and_a_second_cuts_through(interruption: Interruption) -> None:
+def test_a_shield_delays_the_first_signal_and_not_the_second(interruption: Interruption) -> None:
     assert shielded(interruption) == ["the end"]
     assert shielded(interruption, signal.SIGINT) == ["the end", "cancelled"]
     assert shielded(interruption, signal.SIGTERM) == ["cut off"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_two_signals_in_a_row_cut_through(interruption: Interruption, number: signal.Signals) -> None:
+def test_two_signals_in_a_row_cancel_inside_a_shield(interruption: Interruption, number: signal.Signals) -> None:
     assert shielded(interruption, signal.SIGINT, number) == ["cut off"]
 
 
@@ -254,14 +252,14 @@ def test_a_wait_ends_when_the_run_is_cancelled(interruption: Interruption) -> No
     assert clock.monotonic() - began < 5
 
 
-def test_nothing_cuts_a_report_off(interruption: Interruption) -> None:
+def test_no_signal_interrupts_the_report(interruption: Interruption) -> None:
     interruption.finish()
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
-def test_what_files_name_is_found_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+def test_names_in_files_are_found_in_every_encoding(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "deploy.yaml").write_bytes("# é\nimage: ghcr.io/acme/app:v1\n".encode(encoding))
     readings = Workspace(tmp_path).readings("deploy.yaml")
     assert any("ghcr.io/acme/app:v1" in reading for reading in readings)
@@ -275,12 +273,12 @@ def test_what_files_name_is_found_in_every_encoding(tmp_path: Path, encoding: st
         b"\xc3\x28 ghcr.io/acme/app:v1",
     ],
 )
-def test_what_binary_files_name_is_found_too(tmp_path: Path, content: bytes) -> None:
+def test_names_in_binary_files_are_found(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "image.bin").write_bytes(content)
     assert any("ghcr.io/acme/app:v1" in reading for reading in Workspace(tmp_path).readings("image.bin"))
 
 
-def test_a_file_in_which_every_character_counts_is_utf_8(tmp_path: Path) -> None:
+def test_a_strictly_read_file_must_be_valid_text(tmp_path: Path) -> None:
     (tmp_path / "policy.yml").write_bytes("name: é".encode("latin-1"))
     with pytest.raises(PathProblem, match="no UTF-8 text"):
         Workspace(tmp_path).read_strictly("policy.yml")

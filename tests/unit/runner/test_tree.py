@@ -35,18 +35,18 @@ def test_a_file_is_found_by_every_path_that_leads_to_it(tmp_path: Path) -> None:
     assert not found.unread
 
 
-def test_links_that_lead_back_end(tmp_path: Path) -> None:
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
     links = {"a/up": "..", "a/self": ".", "b/a": "../a", "a/b": "../b", "loop": "loop", "x": "y", "y": "x"}
     root = make(tmp_path, "a/file", "b/file", links=links)
     assert read_tree(root, everything).files == ["a/b/file", "a/file", "b/a/file", "b/file", "loop", "x", "y"]
 
 
-def test_what_git_keeps_is_left_out_behind_links_too(tmp_path: Path) -> None:
+def test_files_of_git_are_left_out_behind_links_too(tmp_path: Path) -> None:
     root = make(tmp_path, ".git/config", "sub/.git/config", ".github/a.yml", links={"git": ".git", "refs": "sub/.git"})
     assert read_tree(root, everything).files == [".github/a.yml"]
 
 
-def test_a_link_out_of_the_workspace_is_not_entered_and_told(tmp_path: Path) -> None:
+def test_a_link_out_of_the_workspace_is_reported_and_not_followed(tmp_path: Path) -> None:
     make(tmp_path / "outside", "secret.yaml")
     root = make(tmp_path / "root", "in/a.yaml", links={"in/out": "../../outside", "root2": "../root", "other": "/"})
     found = read_tree(root, lambda folder: folder.startswith("in/"))
@@ -54,14 +54,12 @@ def test_a_link_out_of_the_workspace_is_not_entered_and_told(tmp_path: Path) -> 
     assert found.outside == ["in/out/"]
 
 
-def test_a_link_that_is_not_wanted_is_not_entered(tmp_path: Path) -> None:
+def test_a_link_that_is_not_wanted_is_not_followed(tmp_path: Path) -> None:
     root = make(tmp_path, "a/file", links={"b": "a", "c": "a"})
     assert read_tree(root, lambda folder: folder == "c/").files == ["a/file", "c/file"]
 
 
-def test_a_folder_that_cannot_be_read_is_told_where_it_is_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_folder_is_reported_where_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make(tmp_path, "a/file", "b/file", "c/file")
     scandir = os.scandir
 

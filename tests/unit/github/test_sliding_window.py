@@ -1,4 +1,4 @@
-"""The sliding minute: never above what is published, close below what is not, and back after the fault of others."""
+"""The sliding minute: below the published limit, just below a hidden one, and back up after a temporary one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Others:
     in_flight=st.integers(1, 40),
     ways=ways_of(50.0),
 )
-def test_no_sixty_seconds_hold_more_than_the_highest_wherever_requests_are_counted(
+def test_no_sixty_seconds_exceed_the_published_limit(
     highest: int, cost: float, in_flight: int, ways: list[tuple[float, float]]
 ) -> None:
     window = SlidingWindow(highest * cost)
@@ -57,7 +57,7 @@ def test_no_sixty_seconds_hold_more_than_the_highest_wherever_requests_are_count
 
 
 @given(hidden=st.integers(1, 180), ways=ways_of(8.0), fixed=st.booleans(), suspected=st.sampled_from([None, 80.0]))
-def test_the_highest_holds_whatever_was_learned(
+def test_the_published_limit_holds_whatever_was_learned(
     hidden: int, ways: list[tuple[float, float]], fixed: bool, suspected: float | None
 ) -> None:
     window = SlidingWindow(180.0, suspected=suspected)
@@ -67,7 +67,7 @@ def test_the_highest_holds_whatever_was_learned(
     assert 1.0 <= window.limit <= 180.0
 
 
-def test_as_much_as_the_highest_passes_each_minute() -> None:
+def test_every_minute_uses_the_whole_limit() -> None:
     for ways in ([(0.02, 0.03)], [(0.5, 0.5)], [(0.05, 0.05), (3.0, 0.1), (0.1, 1.0)]):
         longest = max(there + back for there, back in ways)
         course = drive(SlidingWindow(180.0), Sliding(180), seconds=MEASURED, ways=ways)
@@ -84,7 +84,7 @@ SLOWEST = 1.0
     phase=st.none() | st.floats(0.0, 59.0),
     in_flight=st.integers(15, 40),
 )
-def test_a_hidden_limit_is_found_and_kept_just_below(
+def test_a_hidden_limit_is_found_and_then_not_exceeded(
     hidden: int, ways: list[tuple[float, float]], phase: float | None, in_flight: int
 ) -> None:
     server: Server = Sliding(hidden) if phase is None else Fixed(hidden, phase=phase)
@@ -107,7 +107,7 @@ def test_a_hidden_limit_of_sixty_is_found_in_a_few_minutes(server: Server) -> No
         assert course.episodes_between(hour, hour + MEASURED) <= 6
 
 
-def test_a_server_that_is_slow_costs_no_more_than_its_slowness() -> None:
+def test_a_slow_server_costs_no_more_than_its_own_time() -> None:
     for server in (Sliding(60), Fixed(60, phase=41.0)):
         course = drive(SlidingWindow(180.0), server, seconds=WARM + MEASURED, ways=[(2.0, 1.0)])
         slow = SPAN / (SPAN + 3.0)
@@ -119,7 +119,7 @@ def test_a_server_that_is_slow_costs_no_more_than_its_slowness() -> None:
     seconds=st.floats(0.5, 20.0),
     ways=ways_of(SLOWEST),
 )
-def test_a_refusal_that_was_the_fault_of_others_is_forgotten(
+def test_a_rate_limit_that_others_caused_is_forgotten(
     after: float, seconds: float, ways: list[tuple[float, float]]
 ) -> None:
     window = SlidingWindow(180.0)
@@ -131,24 +131,24 @@ def test_a_refusal_that_was_the_fault_of_others_is_forgotten(
     assert cost < 20 * 180
 
 
-def test_what_passed_before_a_refusal_is_the_limit() -> None:
+def test_the_limit_is_what_passed_before_a_rate_limit() -> None:
     window = SlidingWindow(180.0)
     for number in range(100):
         window.begin(number / 10, 1.0)
         window.end(number / 10 + 0.05, 1.0, passed=True, begun=number / 10)
-    window.refuse(10.0)
+    window.lower(10.0)
     assert window.limit == 100 * BELOW
     assert window.wait(10.0, 1.0) > 0
 
 
-def test_what_was_under_way_when_another_was_refused_counts_when_it_passed() -> None:
+def test_requests_in_flight_at_a_rate_limit_count_when_they_pass() -> None:
     window = SlidingWindow(180.0)
     for _ in range(120):
         window.begin(0.0, 1.0)
     for _ in range(100):
         window.end(1.0, 1.0, passed=True, begun=0.0)
     window.end(1.5, 1.0, passed=False, begun=0.0)
-    window.refuse(1.5)
+    window.lower(1.5)
     assert window.limit == 100 * BELOW
     for _ in range(10):
         window.end(2.0, 1.0, passed=True, begun=0.0)
@@ -161,21 +161,21 @@ def test_what_was_under_way_when_another_was_refused_counts_when_it_passed() -> 
     assert window.limit == 110 * BELOW, "what began after the refusal teaches nothing about it"
 
 
-def test_a_refusal_cuts_no_deeper_than_half_and_never_to_nothing() -> None:
+def test_a_rate_limit_lowers_the_limit_to_half_at_most() -> None:
     window = SlidingWindow(180.0)
-    window.refuse(5.0)
+    window.lower(5.0)
     assert window.limit == 180 * CUT
-    window.refuse(50.0)
+    window.lower(50.0)
     assert window.limit == 180 * CUT, "nothing passed in between, so nothing more is known"
     for second in range(100, 2_000, 100):
         window.begin(float(second), 1.0)
         window.end(float(second), 1.0, passed=True, begun=float(second))
-        window.refuse(float(second))
+        window.lower(float(second))
     assert window.limit == 1.0
     assert window.wait(5_000.0, 1.0) == 0.0
 
 
-def test_only_a_minute_that_was_used_up_lets_the_limit_grow() -> None:
+def test_the_limit_grows_only_after_a_minute_that_used_it_up() -> None:
     idle = SlidingWindow(180.0, suspected=80.0)
     for minute in range(30):
         now = minute * 61.0
@@ -190,14 +190,14 @@ def test_only_a_minute_that_was_used_up_lets_the_limit_grow() -> None:
     assert course.taken_between(0, 60.0) == 80
 
 
-def test_a_suspected_limit_that_does_not_hold_is_passed_in_reasonable_time() -> None:
+def test_a_suspected_limit_that_does_not_exist_is_exceeded_soon() -> None:
     window = SlidingWindow(180.0, suspected=80.0)
     course = drive(window, Sliding(180), seconds=30 * MINUTE)
     assert window.limit == 180.0
     assert course.episodes == []
 
 
-def test_a_suspected_limit_that_holds_is_kept() -> None:
+def test_a_suspected_limit_that_exists_is_not_exceeded() -> None:
     course = drive(SlidingWindow(180.0, suspected=80.0), Sliding(80), seconds=2 * MEASURED)
     assert course.taken_between(0, 2 * MEASURED) >= 0.9 * 80 * 2 * MEASURED / MINUTE
     assert course.episodes_between(0, 2 * MEASURED) <= 2 * MEASURED / MINUTE / 10
@@ -216,7 +216,7 @@ def test_after_the_wait_that_it_names_there_is_room(spent: list[float], cost: fl
         now += 0.5
 
 
-def test_while_all_is_under_way_it_is_asked_again_soon() -> None:
+def test_while_requests_in_flight_fill_the_window_the_wait_is_short() -> None:
     window = SlidingWindow(2.0)
     window.begin(0.0, 1.0)
     window.begin(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What GitHub's refusals of restorations mean: a name that is taken is no missing permission."""
+"""What errors of restorations mean: "already exists" is not a missing permission."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from package_keeper.errors import ApiErrorKind
-from package_keeper.github.errors import refusal
+from package_keeper.github.errors import api_error
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422])
@@ -21,8 +21,8 @@ from package_keeper.github.errors import refusal
         {"message": "Validation Failed", "errors": [{"resource": "PackageVersion", "code": "already_exists"}]},
     ],
 )
-def test_a_name_that_is_taken_is_known_by_words_whatever_the_status(status: int, body: dict[str, object]) -> None:
-    refused = refusal("POST", status, {}, json.dumps(body).encode())
+def test_already_exists_is_known_by_the_words_whatever_the_status(status: int, body: dict[str, object]) -> None:
+    refused = api_error("POST", status, {}, json.dumps(body).encode())
     assert refused.kind is ApiErrorKind.ALREADY_EXISTS
     assert refused.message == body["message"]
     assert refused.remedy == ""
@@ -39,5 +39,5 @@ def test_a_name_that_is_taken_is_known_by_words_whatever_the_status(status: int,
         ("POST", 409, "Something was reused", ApiErrorKind.OTHER),
     ],
 )
-def test_other_refusals_keep_their_meaning(method: str, status: int, message: str, kind: ApiErrorKind) -> None:
-    assert refusal(method, status, {}, json.dumps({"message": message}).encode()).kind is kind
+def test_other_errors_keep_their_meaning(method: str, status: int, message: str, kind: ApiErrorKind) -> None:
+    assert api_error(method, status, {}, json.dumps({"message": message}).encode()).kind is kind

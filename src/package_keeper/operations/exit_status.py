@@ -1,21 +1,39 @@
-"""How a run ends: its result word and its exit status, the first that applies (contract, "Exit status")."""
+"""How a run ends: its result word and its exit status, the first that applies (docs/reference.md, "Exit status")."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from package_keeper.errors import ApiErrorKind, Cancelled, NotAuthorized, OutOfTime, PackageKeeperError, Unreachable
-from package_keeper.execution.run import Run
-from package_keeper.model.packages import PackageName
-from package_keeper.model.words import Outcome
+from package_keeper.model.packages import Owner, PackageName
+from package_keeper.model.plan import Outcome
+from package_keeper.model.run import Run
 
 _PERMISSION_KINDS = (ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExitStatus:
-    """The result word of the contract, and the exit status."""
+    """The result word, and the exit status."""
 
     result: str
     status: int
+
+
+def ended(run: Run, error: PackageKeeperError | None, owner: Owner | None, receipt: str) -> Run:
+    """The run at its end: what ended it early, if anything did, whose packages it was about, and its receipt."""
+    return replace(run, ended_by=error or run.ended_by, owner=owner, receipt=receipt)
+
+
+def reported(
+    run: Run, status: ExitStatus | None = None, *, messages: Iterable[str] | None = None, output_file: str = ""
+) -> Run:
+    """The run with what its report says about itself; what is not given stays."""
+    return replace(
+        run,
+        result=run.result if status is None else status.result,
+        messages=run.messages if messages is None else tuple(messages),
+        output_file=output_file or run.output_file,
+    )
 
 
 def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> ExitStatus:
@@ -63,7 +81,7 @@ def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
 
 def _nothing_permitted(run: Run) -> bool:
     """Whether permissions were missing, and for every package in scope."""
-    refused = any(problem.refusal.kind in _PERMISSION_KINDS for problem in run.scope.problems)
+    refused = any(problem.error.kind in _PERMISSION_KINDS for problem in run.scope.problems)
     outcomes: dict[PackageName, set[Outcome]] = {}
     for record in run.records:
         outcomes.setdefault(record.write.package, set()).add(record.outcome)
@@ -71,7 +89,7 @@ def _nothing_permitted(run: Run) -> bool:
     forbidden |= {
         problem.package
         for problem in run.scope.problems
-        if problem.package is not None and problem.refusal.kind in _PERMISSION_KINDS
+        if problem.package is not None and problem.error.kind in _PERMISSION_KINDS
     }
     permitted = ({package.key for package in run.scope.packages} | outcomes.keys()) - forbidden
     return (refused or bool(forbidden)) and not permitted
@@ -83,5 +101,5 @@ def _nothing_reachable(run: Run) -> bool:
     return (
         bool(problems)
         and all(package.key in lost for package in run.scope.packages)
-        and all(problem.refusal.kind is ApiErrorKind.UNREACHABLE for problem in problems)
+        and all(problem.error.kind is ApiErrorKind.UNREACHABLE for problem in problems)
     )

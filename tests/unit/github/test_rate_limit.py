@@ -1,4 +1,4 @@
-"""The pace: what may be sent when, what a refusal does to everybody, and what is left to others."""
+"""When requests may be sent, and what a rate limit does to all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from package_keeper.github.rate_limit import (
     Use,
 )
 from tests.unit.github.pace import Pace, at_once, budget
-from tests.wire.machinery import CrewClock, StillClock
+from tests.wire.machinery import CrewClock, StillClock, clock_of
 
 USES = list(Use)
 READ, DELETE, CREATE = Use.READ, Use.DELETE, Use.CREATE
@@ -30,22 +30,22 @@ SECONDARY = {"x-ratelimit-remaining": "4000"}
 # points
 
 
-def test_without_headers_of_limits_there_is_no_minute_of_points() -> None:
+def test_without_limit_headers_points_are_not_limited() -> None:
     pace = Pace()
-    pace.rate_limiter.heard({"content-type": "application/json", "x-ratelimit-limit": "lots"})
+    pace.rate_limiter.note_headers({"content-type": "application/json", "x-ratelimit-limit": "lots"})
     pace.send(READ, 2_000)
     pace.send(DELETE, 500)
     assert pace.clock.slept == []
 
 
-def test_a_host_whose_points_are_not_counted_has_none_however_many_headers_it_sends() -> None:
+def test_a_host_without_points_is_not_limited_by_them_whatever_its_headers() -> None:
     pace = Pace(counts_points=False)
     pace.hear(4_999)
     pace.send(READ, 2_000)
     assert pace.clock.slept == []
 
 
-def test_a_refusal_announces_limits_as_headers_do() -> None:
+def test_a_rate_limit_shows_that_limits_exist_as_headers_do() -> None:
     pace = Pace()
     pace.refuse(READ, {"retry-after": "5"})
     pace.send(READ, 2_000)
@@ -53,7 +53,7 @@ def test_a_refusal_announces_limits_as_headers_do() -> None:
 
 
 @pytest.mark.parametrize(("use", "most"), [(READ, 900), (DELETE, 180), (CREATE, 80)])
-def test_so_many_go_in_a_minute(use: Use, most: int) -> None:
+def test_a_minute_has_as_many_requests_as_are_published(use: Use, most: int) -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     pace.send(use, most)
@@ -65,7 +65,7 @@ def test_so_many_go_in_a_minute(use: Use, most: int) -> None:
     assert "waiting 60 s, until 12:01:00 UTC" in pace.told[0]
 
 
-def test_what_was_sent_before_limits_were_announced_counts() -> None:
+def test_requests_before_the_first_limit_header_count() -> None:
     pace = Pace()
     pace.send(DELETE, 100)
     pace.hear(100_000, limit=100_000)
@@ -82,7 +82,7 @@ def test_no_minute_has_more_points_than_are_published(sent: list[tuple[Use, int,
         for _ in range(count):
             permit = pace.rate_limiter.acquire(use)
             pace.clock.elapsed += seconds
-            pace.rate_limiter.back(permit, passed=True)
+            pace.rate_limiter.release(permit, passed=True)
             # a server may count it at any moment between both
             gone += [(permit.at, use.points / 2), (pace.clock.elapsed, use.points / 2)]
     gone.sort()
@@ -98,7 +98,7 @@ def test_no_minute_has_more_points_than_are_published(sent: list[tuple[Use, int,
 # refusals
 
 
-def test_a_refusal_pauses_every_kind_of_request() -> None:
+def test_a_rate_limit_pauses_every_kind_of_request() -> None:
     pace = Pace()
     pace.refuse(DELETE, {"retry-after": "30"} | SECONDARY)
     assert [pace.wait(use) for use in USES] == [30, 30, 30]
@@ -112,13 +112,13 @@ def test_all_threads_wait_for_one_pause() -> None:
     clock = CrewClock(12)
     pace = Pace(clock=clock)
     permit = pace.take(READ)
-    pace.rate_limiter.back(permit, passed=False)
-    pace.rate_limiter.refused(permit, {"retry-after": "45"})
+    pace.rate_limiter.release(permit, passed=False)
+    pace.rate_limiter.note_limit(permit, {"retry-after": "45"})
     permits: list[Permit] = []
 
     def work() -> None:
         permits.append(permit := pace.rate_limiter.acquire(READ))
-        pace.rate_limiter.back(permit, passed=True)
+        pace.rate_limiter.release(permit, passed=True)
         clock.leave()
 
     at_once(*[work] * 12)
@@ -128,11 +128,11 @@ def test_all_threads_wait_for_one_pause() -> None:
     assert pace.told == []
 
 
-def test_what_was_refused_does_not_all_come_back_at_once() -> None:
+def test_requests_that_were_rate_limited_are_not_all_sent_again_at_once() -> None:
     pace = Pace()
     for permit in [pace.take(READ) for _ in range(FIRST_IN_FLIGHT)]:
-        pace.rate_limiter.back(permit, passed=False)
-        pace.rate_limiter.refused(permit, {"retry-after": "1"})
+        pace.rate_limiter.release(permit, passed=False)
+        pace.rate_limiter.note_limit(permit, {"retry-after": "1"})
     width, lock, now, most = pace.rate_limiter.width, threading.Lock(), [0], [0]
     assert width == FIRST_IN_FLIGHT // 2
     full = threading.Barrier(width)
@@ -145,20 +145,20 @@ def test_what_was_refused_does_not_all_come_back_at_once() -> None:
         full.wait(timeout=60)
         with lock:
             now[0] -= 1
-        pace.rate_limiter.back(permit, passed=False)
+        pace.rate_limiter.release(permit, passed=False)
 
     at_once(*[work] * (2 * width))
     assert most == [width]
 
 
-def test_the_refusals_of_one_moment_are_one() -> None:
+def test_rate_limits_of_requests_in_flight_together_count_once() -> None:
     pace = Pace()
     pace.send(DELETE, 100)
     width, permits = pace.rate_limiter.width, [pace.take(DELETE) for _ in range(10)]
     for permit in permits:
         pace.clock.elapsed += 0.1
-        pace.rate_limiter.back(permit, passed=False)
-        pace.rate_limiter.refused(permit, SECONDARY)
+        pace.rate_limiter.release(permit, passed=False)
+        pace.rate_limiter.note_limit(permit, SECONDARY)
     assert pace.rate_limiter.width == width // 2
     assert len({round(pace.wait(use)) for use in USES}) == 1
     assert pace.wait(READ) == pytest.approx(60, abs=1)
@@ -170,14 +170,14 @@ def test_the_refusals_of_one_moment_are_one() -> None:
     assert sent == 95, "cut once, to just below the hundred that passed"
 
 
-def test_a_longer_wait_that_is_heard_later_counts() -> None:
+def test_a_longer_wait_from_a_later_answer_counts() -> None:
     pace = Pace()
     one, other = pace.take(READ), pace.take(READ)
     for permit, seconds in ((one, "10"), (other, "90")):
-        pace.rate_limiter.back(permit, passed=False)
-        pace.rate_limiter.refused(permit, {"retry-after": seconds})
+        pace.rate_limiter.release(permit, passed=False)
+        pace.rate_limiter.note_limit(permit, {"retry-after": seconds})
     assert pace.wait(READ) == 90
-    pace.rate_limiter.refused(one, {"retry-after": "20"})
+    pace.rate_limiter.note_limit(one, {"retry-after": "20"})
     assert pace.wait(READ) == 90
     assert ["waiting 10 s" in pace.warned[0], "waiting 90 s" in pace.warned[1], len(pace.warned)] == [True, True, 2]
 
@@ -194,7 +194,7 @@ def test_waits_that_github_does_not_name_double_until_something_passes() -> None
     assert pace.clock.slept == [60]
 
 
-def test_a_secondary_refusal_of_writes_leaves_reads_their_points() -> None:
+def test_a_secondary_limit_on_writes_does_not_lower_the_points_of_reads() -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     pace.send(DELETE, 40)
@@ -204,15 +204,15 @@ def test_a_secondary_refusal_of_writes_leaves_reads_their_points() -> None:
     assert pace.clock.slept == []
 
 
-def test_a_primary_refusal_teaches_nothing_about_the_minute() -> None:
+def test_a_primary_limit_does_not_lower_the_limits_of_the_minute() -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     pace.send(DELETE, 40)
     permit = pace.take(DELETE)
     headers = budget(0, resets_at=700.0)
-    pace.rate_limiter.back(permit, passed=False)
-    pace.rate_limiter.heard(headers)
-    pace.rate_limiter.refused(permit, headers)
+    pace.rate_limiter.release(permit, passed=False)
+    pace.rate_limiter.note_headers(headers)
+    pace.rate_limiter.note_limit(permit, headers)
     assert pace.wait(READ) == pytest.approx(701)
     assert "primary rate limit" in pace.warned[0]
     pace.clock.elapsed = 1_000.0
@@ -220,49 +220,49 @@ def test_a_primary_refusal_teaches_nothing_about_the_minute() -> None:
     assert pace.clock.slept == []
 
 
-def test_a_registry_that_names_its_wait_is_believed_and_short_waits_are_not_told() -> None:
+def test_a_wait_that_the_registry_names_is_used_and_short_waits_are_not_logged() -> None:
     pace = Pace(counts_points=False)
     for seconds, warnings in ((0.125, 0), (7.0, 1)):
         permit = pace.rate_limiter.acquire(READ)
-        pace.rate_limiter.back(permit, passed=False)
-        pace.rate_limiter.refused(permit, {}, seconds)
+        pace.rate_limiter.release(permit, passed=False)
+        pace.rate_limiter.note_limit(permit, {}, seconds)
         assert pace.wait(READ) == pytest.approx(seconds)
         assert len(pace.warned) == warnings
         pace.clock.elapsed += seconds
 
 
 @pytest.mark.parametrize("seconds", [0.125, 0.4, 3.0])
-def test_many_short_waits_are_told_as_a_long_one(seconds: float) -> None:
+def test_many_short_waits_are_logged_as_one_long_wait(seconds: float) -> None:
     pace = Pace(counts_points=False)
     while pace.clock.elapsed < 60:
         permit = pace.rate_limiter.acquire(READ)
-        pace.rate_limiter.back(permit, passed=False)
-        pace.rate_limiter.refused(permit, {}, seconds)
+        pace.rate_limiter.release(permit, passed=False)
+        pace.rate_limiter.note_limit(permit, {}, seconds)
     assert 9 <= len(pace.warned) <= 12, "about every five seconds of a minute"
     assert len(pace.clock.slept) <= 70, "waits of milliseconds are not believed for ever"
     assert all("rate limit is reached again and again" in text for text in pace.warned)
 
 
-def test_the_short_waits_of_one_moment_are_one() -> None:
+def test_short_waits_at_the_same_time_count_once() -> None:
     pace = Pace(counts_points=False)
     for permit in [pace.take(READ) for _ in range(20)]:
-        pace.rate_limiter.back(permit, passed=False)
-        pace.rate_limiter.refused(permit, {}, 3.0)
+        pace.rate_limiter.release(permit, passed=False)
+        pace.rate_limiter.note_limit(permit, {}, 3.0)
     assert pace.warned == []
 
 
-def test_two_hosts_share_one_politeness() -> None:
+def test_two_hosts_share_one_polite_pace() -> None:
     clock, run_limits, said = StillClock(), RunLimits(polite=True), list[str]()
-    hosts = [RateLimiter(clock, warn=said.append, tell=said.append, run_limits=run_limits) for _ in range(2)]
+    hosts = [RateLimiter(clock_of(clock), warn=said.append, tell=said.append, run_limits=run_limits) for _ in range(2)]
     moments = []
     for number in range(6):
         permit = hosts[number % 2].acquire(CREATE if number % 2 else DELETE)
         moments.append(clock.monotonic())
-        hosts[number % 2].back(permit, passed=True)
+        hosts[number % 2].release(permit, passed=True)
     assert moments == [0, 1, 2, 3, 4, 5]
 
 
-def test_fewer_are_in_flight_after_a_refusal_and_more_after_many_answers() -> None:
+def test_a_rate_limit_halves_the_requests_in_flight_and_answers_raise_them() -> None:
     pace = Pace()
     widths = []
     for _ in range(5):
@@ -277,7 +277,7 @@ def test_fewer_are_in_flight_after_a_refusal_and_more_after_many_answers() -> No
     assert pace.rate_limiter.width == MOST_IN_FLIGHT
 
 
-def test_until_the_first_refusal_every_answer_adds_one() -> None:
+def test_until_the_first_rate_limit_every_answer_adds_a_request_in_flight() -> None:
     pace = Pace()
     pace.send(READ, 7)
     assert pace.rate_limiter.width == FIRST_IN_FLIGHT + 7
@@ -285,7 +285,7 @@ def test_until_the_first_refusal_every_answer_adds_one() -> None:
     assert pace.rate_limiter.width == MOST_IN_FLIGHT
 
 
-def test_many_who_wait_for_the_minute_use_it_up() -> None:
+def test_many_threads_that_wait_use_up_the_next_minute() -> None:
     clock = CrewClock(20)
     pace = Pace(clock=clock)
     pace.hear(100_000, limit=100_000)
@@ -294,8 +294,8 @@ def test_many_who_wait_for_the_minute_use_it_up() -> None:
     def work() -> None:
         while (permit := pace.rate_limiter.acquire(READ)).at < 600:
             times.append(permit.at)
-            pace.rate_limiter.back(permit, passed=True)
-        pace.rate_limiter.back(permit, passed=True)
+            pace.rate_limiter.release(permit, passed=True)
+        pace.rate_limiter.release(permit, passed=True)
         clock.leave()
 
     at_once(*[work] * 20)
@@ -304,7 +304,7 @@ def test_many_who_wait_for_the_minute_use_it_up() -> None:
     assert all(later - sooner >= 60 - 1e-6 for sooner, later in zip(times, times[900:], strict=False))
 
 
-def test_many_threads_leave_nothing_behind() -> None:
+def test_many_threads_leave_no_permit_in_use() -> None:
     pace = Pace()
     pace.hear(100_000, limit=100_000)
     permits: list[Permit] = []
@@ -316,14 +316,14 @@ def test_many_threads_leave_nothing_behind() -> None:
             with lock:
                 permits.append(permit)
             passed = number % 20 != 19
-            pace.rate_limiter.back(permit, passed=passed)
+            pace.rate_limiter.release(permit, passed=passed)
             if not passed:
-                pace.rate_limiter.refused(permit, {"retry-after": "2"} | SECONDARY)
-            pace.rate_limiter.heard(budget(4_000 - number, resets_at=9_000))
+                pace.rate_limiter.note_limit(permit, {"retry-after": "2"} | SECONDARY)
+            pace.rate_limiter.note_headers(budget(4_000 - number, resets_at=9_000))
 
     at_once(*[lambda use=use: work(use) for use in (READ, DELETE, CREATE, READ) * 4])
     assert len(permits) == 16 * 60
-    assert pace.rate_limiter._in_flight == pace.rate_limiter.run_limits.writing == 0
+    assert pace.rate_limiter.in_flight == pace.rate_limiter.run_limits.writing == 0
     times = sorted((permit.at, permit.use.points) for permit in permits)
     for moment, _ in times:
         assert sum(points for other, points in times if moment - 60 < other <= moment) <= POINTS_A_MINUTE + 16 * 5

@@ -1,4 +1,4 @@
-"""One request: which redirects are followed and which never, what is retried and for how long, what a limit costs.
+"""The HTTP client: redirects, retries and rate limits.
 
 Everything goes over real sockets; only time is made up.
 """
@@ -23,7 +23,7 @@ GONE = answer(204)
 METHODS = ("GET", "POST", "DELETE")
 
 
-def test_every_request_carries_the_token_and_the_version_of_the_interface() -> None:
+def test_every_request_has_the_token_and_the_api_version() -> None:
     with Scripted([FINE]) as server, client(server.url + "/") as ours:
         found = ours.http_client.send("GET", "/orgs/acme/packages", {"package_type": "npm", "page": "1"})
     assert (found.status, found.body) == (200, b"[]")
@@ -37,7 +37,7 @@ def test_every_request_carries_the_token_and_the_version_of_the_interface() -> N
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", METHODS)
-def test_redirects_keep_the_method_or_are_refused(method: str, status: int) -> None:
+def test_redirects_keep_the_method_or_are_not_followed(method: str, status: int) -> None:
     there = answer(status, b"", "Location: /organizations/7/packages/npm/app?page=2")
     with Scripted([there, GONE]) as server, client(server.url) as ours:
         if method == "GET" or status in (301, 307, 308):
@@ -93,7 +93,7 @@ def test_a_write_follows_a_renamed_owner(base: str, location: str) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [301, 307, 308])
-def test_a_write_is_never_sent_on_to_something_else(status: int, location: str) -> None:
+def test_a_write_is_never_redirected_to_another_path(status: int, location: str) -> None:
     with Scripted([answer(status, b"", f"Location: {location}"), GONE]) as server, client(server.url) as ours:
         with pytest.raises(ApiError, match="it was not sent on") as caught:
             ours.http_client.send("DELETE", VERSION)
@@ -101,7 +101,7 @@ def test_a_write_is_never_sent_on_to_something_else(status: int, location: str) 
         assert not caught.value.sent_before
 
 
-def test_a_write_stays_below_the_base_url() -> None:
+def test_a_write_is_never_redirected_outside_the_base_url() -> None:
     there = answer(307, b"", f"Location: {VERSION}")
     with Scripted([there, GONE]) as server, client(server.url + "/api/v3") as ours:
         with pytest.raises(ApiError, match="it was not sent on"):
@@ -111,7 +111,7 @@ def test_a_write_stays_below_the_base_url() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("status", [301, 307, 308])
-def test_nothing_is_sent_to_another_host(method: str, status: int) -> None:
+def test_no_request_is_redirected_to_another_host(method: str, status: int) -> None:
     with Scripted([FINE]) as elsewhere, Scripted([]) as server, client(server.url) as ours:
         server.answers = [answer(status, b"", f"Location: {elsewhere.url}/stolen")]
         with pytest.raises(ApiError, match="another host"):
@@ -122,14 +122,14 @@ def test_nothing_is_sent_to_another_host(method: str, status: int) -> None:
 @pytest.mark.parametrize(
     "location", ["//127.0.0.1:1/x", "https://127.0.0.1/x", "http://localhost/x", "file:///etc/passwd"]
 )
-def test_no_spelling_of_another_place_is_followed(location: str) -> None:
+def test_no_spelling_of_another_address_is_followed(location: str) -> None:
     with Scripted([answer(307, b"", f"Location: {location}"), FINE]) as server, client(server.url) as ours:
         with pytest.raises(ApiError):
             ours.http_client.send("DELETE", "/old")
         assert len(server.requests) == 1
 
 
-def test_redirects_in_a_circle_end() -> None:
+def test_redirects_in_a_circle_are_an_error() -> None:
     with Scripted([answer(307, b"", "Location: /round")]) as server, client(server.url) as ours:
         with pytest.raises(ApiError, match="redirects"):
             ours.http_client.send("GET", "/round")
@@ -166,7 +166,7 @@ def test_content_that_cannot_be_decoded_is_retried() -> None:
         assert len(server.requests) == 2
 
 
-def test_an_answer_that_trickles_is_given_up_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_trickles_is_cut_off_and_requested_again(monkeypatch: pytest.MonkeyPatch) -> None:
     # a minute, in which bytes come without a pause, has no other end
     monkeypatch.setattr(rate_limit, "ANSWER_SECONDS", 0.5)
     with Scripted([TRICKLE, FINE]) as server, client(server.url) as ours:
@@ -187,7 +187,7 @@ def chunked(body: bytes, size: int) -> bytes:
 @pytest.mark.parametrize("body", [b"", b"[]", LONG])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("size", [0, 1_000, 200_000])
-def test_bodies_come_whole_however_they_are_packed(body: bytes, packed: bool, size: int) -> None:
+def test_bodies_are_read_whole_in_every_encoding(body: bytes, packed: bool, size: int) -> None:
     headers = ["Connection: keep-alive"] + (["Content-Encoding: gzip"] if packed else [])
     content = gzip.compress(body) if packed else body
     if size:
@@ -212,7 +212,7 @@ def test_retries_end_within_thirty_seconds(failure: bytes) -> None:
         assert 4 <= len(server.requests) <= 8
 
 
-def test_nobody_at_home_is_unreachable() -> None:
+def test_a_server_that_does_not_answer_is_unreachable() -> None:
     with Scripted([FINE]) as server:
         url = server.url
     with client(url) as ours:
@@ -222,7 +222,7 @@ def test_nobody_at_home_is_unreachable() -> None:
         assert TOKEN not in str(caught.value)
 
 
-def test_a_lost_answer_is_remembered() -> None:
+def test_an_error_after_a_lost_answer_says_so() -> None:
     missing = answer(404, b'{"message": "Package version not found."}')
     for first, lost in ((CLOSE, True), (answer(502), True), (answer(429, b"", "Retry-After: 1"), False)):
         with Scripted([first, missing]) as server, client(server.url) as ours:
@@ -292,7 +292,7 @@ def test_waits_for_limits_do_not_use_up_the_time_for_retries() -> None:
         assert ours.http_client.send("DELETE", "/x").status == 204
 
 
-def test_a_missing_permission_is_no_limit() -> None:
+def test_a_missing_permission_is_not_a_rate_limit() -> None:
     refused = answer(403, b'{"message": "Resource not accessible by integration"}', "x-ratelimit-remaining: 0")
     with Scripted([refused]) as server, client(server.url) as ours:
         with pytest.raises(ApiError) as caught:
@@ -326,7 +326,7 @@ def test_a_wrong_clock_of_this_machine_changes_no_wait(ahead: float) -> None:
 
 
 @pytest.mark.parametrize("date", ["", "x", "Wed, 99 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +" + "9" * 30])
-def test_without_a_time_of_theirs_a_reset_that_has_passed_is_waited_for_longer_each_time(date: str) -> None:
+def test_without_server_time_the_wait_for_a_past_reset_doubles(date: str) -> None:
     headers = {
         "date": date,
         "x-ratelimit-remaining": "0",
@@ -336,7 +336,7 @@ def test_without_a_time_of_theirs_a_reset_that_has_passed_is_waited_for_longer_e
     assert waits == [(seconds, "primary") for seconds in (1.0, 2.0, 4.0, 64.0, 64.0, 64.0)]
 
 
-def test_credentials_of_the_machine_do_not_replace_the_token(
+def test_a_netrc_file_does_not_replace_the_token(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     netrc = tmp_path_factory.mktemp("home") / "netrc"

@@ -1,4 +1,4 @@
-"""Calls side by side: never more than the pace lets, in an order that can be relied on, with their errors."""
+"""Calls in parallel: no more than the rate limiter allows, results in order, and errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime
 from package_keeper.github.pool import InFlight, Pool
 from package_keeper.github.rate_limit import FIRST_IN_FLIGHT, LEAST_IN_FLIGHT, MOST_IN_FLIGHT, Use
 from tests.unit.github.pace import Pace
-from tests.wire.machinery import LANES
+from tests.wire.machinery import POOL
 
 
 class Crowd:
-    """Counts how many calls are in it at once; lets them go on only when told."""
+    """Counts how many calls run at once, and holds them until a gate opens."""
 
     def __init__(self, gate: threading.Event | None = None) -> None:
         self.now = self.most = self.calls = 0
@@ -42,12 +42,12 @@ class Crowd:
 
 
 def settle(pool: Pool) -> None:
-    """Until all threads are free: they say so a moment after their results are taken."""
+    """Wait until all threads are idle, which is a moment after their results were taken."""
     while pool._idle < pool._threads:
         threading.Event().wait(0.001)
 
 
-def test_results_stand_in_the_order_of_the_keys_whoever_ends_first() -> None:
+def test_results_are_in_the_order_of_the_keys_whichever_call_ends_first() -> None:
     rate_limiter = Pace().rate_limiter
     later = threading.Event()
 
@@ -59,17 +59,17 @@ def test_results_stand_in_the_order_of_the_keys_whoever_ends_first() -> None:
         return f"result {key}"
 
     keys = [0, 7, 5, 3, 1]
-    found = LANES.all(keys, call, rate_limiter)
+    found = POOL.all(keys, call, rate_limiter)
     assert list(found) == keys
     assert found == {key: f"result {key}" for key in keys}
 
 
-def test_nothing_is_nothing() -> None:
-    assert LANES.all([], lambda key: key, Pace().rate_limiter) == {}
+def test_no_keys_give_no_results() -> None:
+    assert POOL.all([], lambda key: key, Pace().rate_limiter) == {}
 
 
 @pytest.mark.parametrize("refusals", [0, 1, 9])
-def test_there_are_never_more_than_the_pace_lets(refusals: int) -> None:
+def test_no_more_calls_run_than_the_rate_limiter_allows(refusals: int) -> None:
     pace = Pace()
     for _ in range(refusals):
         pace.refuse(Use.READ, {"retry-after": "1"})
@@ -79,7 +79,7 @@ def test_there_are_never_more_than_the_pace_lets(refusals: int) -> None:
     crowd = Crowd(gate)
     found: list[dict[int, int]] = []
     asking = threading.Thread(
-        target=lambda: found.append(LANES.all(range(100), crowd.enter, pace.rate_limiter)), daemon=True
+        target=lambda: found.append(POOL.all(range(100), crowd.enter, pace.rate_limiter)), daemon=True
     )
     asking.start()
     for _ in range(width):
@@ -95,19 +95,19 @@ def test_there_are_never_more_than_the_pace_lets(refusals: int) -> None:
     "error",
     [ApiError(ApiErrorKind.OTHER, "no"), Cancelled(), OutOfTime(), LookupError("a defect"), KeyboardInterrupt()],
 )
-def test_what_a_call_raises_is_raised_where_the_results_are_taken(error: BaseException) -> None:
+def test_the_error_of_a_call_is_raised_where_results_are_taken(error: BaseException) -> None:
     def call(key: int) -> int:
         if key == 30:
             raise error
         return key
 
     with pytest.raises(type(error)) as caught:
-        LANES.all(range(60), call, Pace().rate_limiter)
+        POOL.all(range(60), call, Pace().rate_limiter)
     assert caught.value is error
-    assert LANES.all([1, 2], lambda key: key, Pace().rate_limiter) == {1: 1, 2: 2}, "the threads go on"
+    assert POOL.all([1, 2], lambda key: key, Pace().rate_limiter) == {1: 1, 2: 2}, "the threads go on"
 
 
-def test_after_an_error_nothing_more_is_begun() -> None:
+def test_after_an_error_no_more_calls_start() -> None:
     pace, crowd = Pace(), Crowd()
 
     def call(key: int) -> int:
@@ -117,11 +117,11 @@ def test_after_an_error_nothing_more_is_begun() -> None:
         return key
 
     with pytest.raises(ApiError):
-        LANES.all(range(100_000), call, pace.rate_limiter)
+        POOL.all(range(100_000), call, pace.rate_limiter)
     assert crowd.calls < 100_000
 
 
-def test_threads_are_used_again_and_are_as_many_as_are_needed() -> None:
+def test_threads_are_reused_and_only_as_many_as_needed() -> None:
     pool, pace = Pool(), Pace()
     alone = Crowd()
     for key in range(30):
@@ -148,9 +148,9 @@ def test_there_are_never_more_threads_than_may_be_in_flight() -> None:
     assert crowd.calls == 3 * MOST_IN_FLIGHT
 
 
-def test_a_flight_gives_what_came_back_and_knows_what_is_under_way() -> None:
+def test_calls_in_flight_give_results_as_they_end() -> None:
     pace, gate = Pace(), threading.Event()
-    calls: InFlight[str, int] = InFlight(LANES, pace.rate_limiter)
+    calls: InFlight[str, int] = InFlight(POOL, pace.rate_limiter)
     assert calls.room == FIRST_IN_FLIGHT
     calls.start("fast", lambda: 1)
     calls.start("slow", lambda: gate.wait(timeout=30) and 2)

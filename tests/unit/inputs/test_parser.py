@@ -1,4 +1,4 @@
-"""Text ─▶ settings: what every input accepts, what contradicts, and that no text whatever crashes the reader."""
+"""Settings: what every input accepts, which inputs contradict each other, and that no text crashes the parser."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from package_keeper.errors import BadInput
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, Kind
-from package_keeper.inputs.parser import parse_settings
+from package_keeper.inputs.parser import parse_report_options, parse_settings
 from package_keeper.inputs.sources import Request, ShowAndExit, from_action, from_command_line
 from package_keeper.model.packages import PackageType
-from package_keeper.settings import Settings
+from package_keeper.settings import LogLevel, OutputFormat, ReportOptions, Secret, Settings
 from tests.unit.making import NOW
 
 BASE = {"token": "tok", "owner": "acme", "api-url": "https://api.github.com"}
@@ -43,27 +43,27 @@ def delete(**texts: str) -> dict[str, str]:
     return {name.replace("-", "_"): text for name, text in DELETE.items()} | texts
 
 
-def test_empty_means_the_default() -> None:
+def test_an_empty_text_means_the_default() -> None:
     assert read(**{name.replace("-", "_"): "" for name in INPUTS_BY_NAME if name not in BASE}) == read()
 
 
 @pytest.mark.parametrize("text", ["true", "True", "TRUE", " true "])
-def test_what_is_true(text: str) -> None:
+def test_spellings_of_true(text: str) -> None:
     assert read(**delete(dry_run=text)).writes is False
 
 
 @pytest.mark.parametrize("text", ["false", "False", "FALSE", "false\n"])
-def test_what_is_false(text: str) -> None:
+def test_spellings_of_false(text: str) -> None:
     assert read(**delete(dry_run=text)).writes is True
 
 
 @pytest.mark.parametrize("text", ["no", "0", "fALSE", "off", "n", "f", "falsey", "${{ inputs.dry }}"])
-def test_anything_else_stops_the_run(text: str) -> None:
+def test_any_other_text_of_a_boolean_is_a_problem(text: str) -> None:
     assert any(problem.startswith("dry-run: ") for problem in problems(**delete(dry_run=text)))
 
 
 @pytest.mark.parametrize("operation", ["list", "conflicts", "verify"])
-def test_what_only_reads_never_writes(operation: str) -> None:
+def test_an_operation_that_only_reads_never_writes(operation: str) -> None:
     assert not read(operation=operation, dry_run="true").writes
 
 
@@ -82,20 +82,20 @@ def test_what_only_reads_never_writes(operation: str) -> None:
         ({"operation": "conflicts"}, "conflicts writes nothing"),
     ],
 )
-def test_what_only_reads_refuses_to_write_and_names_what_was_meant(texts: dict[str, str], meant: str) -> None:
+def test_dry_run_false_is_refused_by_an_operation_that_only_reads(texts: dict[str, str], meant: str) -> None:
     _, found = attempt(BASE | texts | {"dry-run": "false"})
     assert len(found) == 1
     assert found[0].startswith("dry-run: 'false'")
     assert meant in found[0]
 
 
-def test_a_misspelt_operation_is_the_one_problem() -> None:
+def test_a_misspelt_operation_is_the_only_problem() -> None:
     _, found = attempt(BASE | {"operation": "delet", "dry-run": "false", "package": "app", "tags": "x"})
     assert [problem.partition(":")[0] for problem in found] == ["operation"]
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "1e3", "ten", "0x10", "٣", "1 000", "+1", "9" * 5_000])
-def test_what_is_no_whole_number(text: str) -> None:
+def test_a_text_that_is_not_a_whole_number_is_a_problem(text: str) -> None:
     assert any(problem.startswith("limit: ") for problem in problems(**delete(limit=text)))
 
 
@@ -112,13 +112,50 @@ def test_what_is_no_whole_number(text: str) -> None:
         ("age-of", "create", "did you mean 'created'"),
     ],
 )
-def test_a_word_that_is_none_names_the_nearest(name: str, text: str, hint: str) -> None:
+def test_a_wrong_word_names_the_nearest_one(name: str, text: str, hint: str) -> None:
     found = problems(**delete(**{name.replace("-", "_"): text}))
     assert any(problem.startswith(f"{name}: ") and hint in problem for problem in found), found
 
 
-def test_warn_is_warning() -> None:
-    assert read(log_level="warn").log_level == "warning"
+def report_options(**texts: str) -> ReportOptions:
+    texts = {name.replace("_", "-"): text for name, text in texts.items()}
+    return parse_report_options(Request(texts=texts, defaults={}))
+
+
+def test_report_options_have_defaults() -> None:
+    assert report_options() == ReportOptions(
+        token=Secret(""),
+        log_level=LogLevel.INFO,
+        summary=True,
+        output_file="",
+        output_format=OutputFormat.TABLE,
+    )
+
+
+def test_report_options_are_parsed() -> None:
+    found = report_options(token=" tok\n", log_level="debug", summary="FALSE", output_file=" result.json ")
+    assert found.token.text == "tok"
+    assert found.log_level is LogLevel.DEBUG
+    assert found.summary is False
+    assert found.output_file == "result.json"
+    assert parse_report_options(request("list", "--format", "json")).output_format is OutputFormat.JSON
+
+
+def test_the_log_level_warn_is_warning() -> None:
+    assert report_options(log_level="warn").log_level is LogLevel.WARNING
+
+
+@pytest.mark.parametrize(("name", "text"), [("log_level", "verbose"), ("summary", "no"), ("token", "two words")])
+def test_a_wrong_report_option_is_its_default_and_a_problem_of_the_full_parse(name: str, text: str) -> None:
+    found = report_options(**{name: text})
+    assert found.log_level is LogLevel.INFO
+    assert found.summary is True
+    assert any(problem.startswith(f"{name.replace('_', '-')}: ") for problem in problems(**{name: text}))
+
+
+@given(st.dictionaries(st.sampled_from(sorted(INPUTS_BY_NAME)), st.text()))
+def test_report_options_never_fail(texts: dict[str, str]) -> None:
+    parse_report_options(Request(texts=texts, defaults={}))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +172,7 @@ def test_warn_is_warning() -> None:
         "https://a b",
     ],
 )
-def test_what_is_no_base_url(text: str) -> None:
+def test_a_text_that_is_not_a_base_url_is_a_problem(text: str) -> None:
     if text:
         found = problems(api_url=text)
         assert any(problem.startswith("api-url: ") for problem in found)
@@ -145,7 +182,7 @@ def test_what_is_no_base_url(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["https://ghes.example/api/v3/", "http://127.0.0.1:8080", "https://api.sub.ghe.com"])
-def test_base_urls(text: str) -> None:
+def test_base_urls_are_accepted(text: str) -> None:
     assert read(api_url=text).api_url == text.rstrip("/")
 
 
@@ -162,7 +199,7 @@ def test_a_token_is_not_judged_by_its_shape(text: str) -> None:
     assert read(token=text).token.text == text
 
 
-def test_types_and_packages() -> None:
+def test_types_and_packages_are_parsed() -> None:
     settings = read(package_type="npm,maven\n container,npm", package="ghcr.io/ACME/team/app,!x")
     assert settings.package_types == (PackageType.NPM, PackageType.MAVEN, PackageType.CONTAINER)
     assert settings.packages is not None
@@ -170,7 +207,7 @@ def test_types_and_packages() -> None:
     assert not settings.packages.accepts("X")
 
 
-def test_ages_are_seen_from_now() -> None:
+def test_ages_are_relative_to_now() -> None:
     age = read(**delete(older_than="30d", newer_than="2026-01-01")).rules.inputs.age
     assert age.older_than == NOW - timedelta(days=30)
     assert age.newer_than is not None
@@ -222,13 +259,13 @@ def test_contradictions_are_errors(change: dict[str, str], word: str) -> None:
     assert any(word in problem for problem in caught.value.problems), caught.value.problems
 
 
-def test_undo_brings_its_own_packages() -> None:
+def test_undo_needs_no_package() -> None:
     settings = read(operation="restore", undo="r.jsonl", dry_run="false")
     assert settings.undo == "r.jsonl"
     assert settings.packages is None
 
 
-def test_what_has_no_effect_and_protects_nothing_is_a_warning() -> None:
+def test_an_input_without_effect_is_a_warning_when_the_run_only_reads() -> None:
     settings = read(operation="list", on_last_version="fail", undo="")
     assert any(warning.startswith("on-last-version: ") for warning in settings.warnings)
     assert read(operation="list", dry_run="true").warnings == ()
@@ -293,7 +330,7 @@ def test_any_texts_are_settings_or_problems_that_name_their_inputs(texts: dict[s
 
 
 @given(st.dictionaries(st.sampled_from(sorted(INPUTS_BY_NAME)), VALUES.filter(lambda text: "\x00" not in text)))
-def test_both_doors_read_the_same(texts: dict[str, str]) -> None:
+def test_the_action_and_the_command_line_read_the_same(texts: dict[str, str]) -> None:
     action = from_action({f"INPUT_{name.upper()}": text for name, text in texts.items()})
     assert action.problems == []
     assert action.texts == texts
@@ -314,13 +351,13 @@ def request(*arguments: str, **environ: str) -> Request:
     return from_command_line(arguments, environ)
 
 
-def test_the_token_of_the_command_line() -> None:
+def test_the_command_line_reads_the_token_from_the_environment() -> None:
     assert request("list", GH_TOKEN="a", GITHUB_TOKEN="b").texts["token"] == "a"
     assert request("list", GH_TOKEN="", GITHUB_TOKEN="b").texts["token"] == "b"
     assert request("list").texts["token"] == ""
 
 
-def test_options_of_the_command_line() -> None:
+def test_options_of_the_command_line_are_read() -> None:
     found = request("delete", "--tags", "a", "--tags=b", "--no-dry-run", "--limit", "5", GITHUB_REPOSITORY_OWNER="acme")
     assert found.texts["operation"] == "delete"
     assert found.texts["tags"] == "a\nb"
@@ -348,12 +385,12 @@ def test_options_of_the_command_line() -> None:
         ["list", "-x"],
     ],
 )
-def test_a_command_line_that_cannot_be_meant_is_a_problem(arguments: list[str]) -> None:
+def test_a_wrong_command_line_is_a_problem(arguments: list[str]) -> None:
     assert request(*arguments).problems
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["delete", "--help"], ["--version"]])
-def test_help_and_version(arguments: list[str]) -> None:
+def test_help_and_version_are_shown(arguments: list[str]) -> None:
     with pytest.raises(ShowAndExit) as shown:
         request(*arguments)
     assert "package-keeper" in shown.value.text
@@ -375,7 +412,7 @@ def test_a_misspelt_input_names_the_nearest(variable: str, nearest: str) -> None
     assert f"'{nearest}'" in found[0]
 
 
-def test_what_the_runner_sets_itself_is_no_input() -> None:
+def test_variables_of_the_runner_are_not_inputs() -> None:
     found = from_action(
         {"INPUT_ENTRYPOINT": "/x", "INPUT_ARGS": "a", "PATH": "/bin", "INPUTS": "x", "INPUT_LIMIT": "3"}
     )
@@ -383,7 +420,7 @@ def test_what_the_runner_sets_itself_is_no_input() -> None:
     assert found.texts == {"limit": "3"}
 
 
-def test_every_choice_that_is_declared_is_accepted() -> None:
+def test_every_declared_choice_is_accepted() -> None:
     for definition in INPUTS:
         values: dict[str, Any] = {Kind.CHOICE: definition.choices, Kind.WORDS: definition.choices}
         for word in values.get(definition.kind, ()):

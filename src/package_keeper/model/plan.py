@@ -1,0 +1,270 @@
+"""What a run decides, plans and does, as frozen values.
+
+A `Decision` is made about every version. A `Plan` turns decisions into writes, in order. `guards.guard` turns a plan
+into a `GuardedPlan`, which is all that can be written. A `WriteRecord` says what became of one write.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from package_keeper.model.packages import PackageName, Timestamp, Version
+
+
+class Action(StrEnum):
+    """What a decision says to do with a version or package. JSON, log and summary call it `decision`."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+    UNTAG = "untag"
+    RESTORE = "restore"
+
+
+class Reason(StrEnum):
+    """Why; the first block are reasons to keep, the second reasons to act."""
+
+    NOT_SELECTED = "not-selected"
+    PARTIAL_TAG_MATCH = "partial-tag-match"
+    KEEP_LATEST = "keep-latest"
+    KEEP_DAILY = "keep-daily"
+    KEEP_WEEKLY = "keep-weekly"
+    KEEP_MONTHLY = "keep-monthly"
+    KEEP_YEARLY = "keep-yearly"
+    KEEP_TAGS = "keep-tags"
+    KEEP_VERSIONS = "keep-versions"
+    KEEP_DIGESTS = "keep-digests"
+    KEEP_USED_IN = "keep-used-in"
+    TOO_YOUNG = "too-young"
+    NEEDED_BY = "needed-by"
+    """Kept: an image that stays needs it. Restored by `repair`: likewise."""
+    UNREADABLE = "unreadable"
+    UNKNOWN_AGE = "unknown-age"
+    BASE_LAYER = "base-layer"
+    RULE = "rule"
+    """A rule of a policy, which stands behind it: `rule:NAME`. To keep, and to act."""
+
+    SELECTED = "selected"
+    PART_OF = "part-of"
+    ORPHAN = "orphan"
+    GHOST = "ghost"
+    PARTIAL = "partial"
+    RECEIPT = "receipt"
+
+
+class Outcome(StrEnum):
+    """What became of one thing that a run set out to do."""
+
+    DONE = "done"
+    ALREADY_GONE = "already-gone"
+    PROTECTED_BY_DOWNLOADS = "protected-by-downloads"
+    LAST_VERSION = "last-version"
+    CHANGED_SINCE_PLAN = "changed-since-plan"
+    NO_PERMISSION = "no-permission"
+    FAILED = "failed"
+    OVER_LIMIT = "over-limit"
+    OUT_OF_TIME = "out-of-time"
+    TAG_IN_USE = "tag-in-use"
+    ALREADY_ACTIVE = "already-active"
+
+    @property
+    def is_skipped(self) -> bool:
+        """GitHub, or the state of things, made the write impossible or needless."""
+        return self in _SKIPPED
+
+    @property
+    def is_failed(self) -> bool:
+        """The write should have worked and did not."""
+        return self in (Outcome.FAILED, Outcome.NO_PERMISSION)
+
+    @property
+    def is_remaining(self) -> bool:
+        """Left for the next run."""
+        return self in (Outcome.OVER_LIMIT, Outcome.OUT_OF_TIME)
+
+
+_SKIPPED = frozenset(
+    {
+        Outcome.ALREADY_GONE,
+        Outcome.PROTECTED_BY_DOWNLOADS,
+        Outcome.LAST_VERSION,
+        Outcome.CHANGED_SINCE_PLAN,
+        Outcome.TAG_IN_USE,
+        Outcome.ALREADY_ACTIVE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about one version, and why.
+
+    `rule` is the name of the policy's rule that decided about the image; it is empty without a policy and where no rule
+    fits. `root` is the root of the image that a part belongs to, or that needs this version. `untag` are the tags to
+    take away when the action is to untag.
+    """
+
+    version: Version
+    action: Action
+    reason: Reason
+    rule: str = ""
+    root: Version | None = None
+    untag: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The reason as users read it: a word of the contract, or `rule:NAME`."""
+        return spoken(self.reason, self.rule)
+
+
+def spoken(reason: Reason, rule: str) -> str:
+    """The reason as users read it."""
+    return f"{reason}:{rule}" if reason is Reason.RULE else reason.value
+
+
+NOTHING: frozenset[int] = frozenset()
+"""No ids. One object for all writes, since a plan may have 100,000 of them."""
+
+
+class WriteKind(StrEnum):
+    """What a write concerns."""
+
+    VERSION = "version"
+    PACKAGE = "package"
+    TAG = "tag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedWrite:
+    """One write to send.
+
+    `expected` is the outcome when it is known before asking GitHub that the write cannot be done; it is then not sent.
+    `rule` is the name of the policy's rule that asks for it. `version` is `None` for whole packages, and for versions
+    that are known from a receipt alone; their id, name and tags stand beside it. `tag` is the tag to take away or to
+    give back. `root` is the name of the root of the image that a part belongs to. `after` are the ids of versions that
+    must be written first: a part is deleted after everything that points to it, and restored before it.
+    """
+
+    action: Action
+    reason: Reason
+    package: PackageName
+    rule: str = ""
+    version: Version | None = None
+    version_id: int | None = None
+    version_name: str = ""
+    tags: tuple[str, ...] = ()
+    tag: str | None = None
+    root: str | None = None
+    after: frozenset[int] = NOTHING
+    expected: Outcome | None = None
+
+    @classmethod
+    def of(
+        cls,
+        version: Version,
+        action: Action,
+        reason: Reason,
+        *,
+        rule: str = "",
+        tag: str | None = None,
+        root: str | None = None,
+        after: frozenset[int] = NOTHING,
+        expected: Outcome | None = None,
+    ) -> "PlannedWrite":
+        """The write that concerns a version whose fields are known."""
+        return cls(
+            action=action,
+            reason=reason,
+            package=version.package,
+            rule=rule,
+            version=version,
+            version_id=version.id,
+            version_name=version.name,
+            tags=version.tags,
+            tag=tag,
+            root=root,
+            after=after,
+            expected=expected,
+        )
+
+    @property
+    def why(self) -> str:
+        """The reason as users read it: a word of the contract, or `rule:NAME`."""
+        return spoken(self.reason, self.rule)
+
+    @property
+    def kind(self) -> WriteKind:
+        """Whether it concerns a version, one tag of it, or a whole package."""
+        if self.version_id is None:
+            return WriteKind.PACKAGE
+        return WriteKind.VERSION if self.tag is None else WriteKind.TAG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRecord:
+    """What became of one planned write. `message` is GitHub's text or ours, and empty when all is well."""
+
+    write: PlannedWrite
+    outcome: Outcome
+    message: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether this run carried out the write."""
+        return self.outcome is Outcome.DONE
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is a deletion of something that is gone now, whoever deleted it."""
+        return self.write.action is Action.DELETE and self.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it is a restoration of something that is there now, whoever restored it."""
+        return self.write.action is Action.RESTORE and self.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All writes of one run, and every decision that led to them.
+
+    `groups` are images, the oldest first: a root and then its parts. A write that stands alone is a group of one.
+    `timestamp` is the time that says which image is the oldest.
+    """
+
+    groups: tuple[tuple[PlannedWrite, ...], ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    timestamp: Timestamp = Timestamp.UPDATED
+
+    @property
+    def writes(self) -> tuple[PlannedWrite, ...]:
+        """All writes in order."""
+        return tuple(write for group in self.groups for write in group)
+
+    @classmethod
+    def of_singles(cls, writes: Iterable[PlannedWrite], decisions: Iterable[Decision] = ()) -> "Plan":
+        """A plan in which every write stands alone."""
+        return cls(groups=tuple((write,) for write in writes), decisions=tuple(decisions))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardedPlan:
+    """A plan that passed the guards. Only `policy/guards.py` makes one, and nothing else can be written.
+
+    `now` is what this run sends, and `later` is over the limit. `with_package` is the newest image of each package that
+    is deleted whole, once everything else in it is gone (`on-last-version: delete-package`).
+    """
+
+    plan: Plan
+    now: tuple[PlannedWrite, ...] = ()
+    later: tuple[PlannedWrite, ...] = ()
+    with_package: tuple[PlannedWrite, ...] = ()
+
+    def groups_of_now(self) -> list[int]:
+        """For each write of `now`, the number of its group in the plan: all writes of an image have one number."""
+        numbers = {id(write): number for number, group in enumerate(self.plan.groups) for write in group}
+        return [numbers[id(write)] for write in self.now]
+
+
+def gone_versions(records: Iterable[WriteRecord]) -> set[int]:
+    """The ids of the versions that were deleted, or found gone."""
+    return {record.write.version_id for record in records if record.write.version_id is not None and record.is_gone}

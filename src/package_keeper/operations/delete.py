@@ -1,0 +1,124 @@
+"""`delete`: delete the versions that the rules select, images with all their parts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from package_keeper.errors import ApiError, OutOfTime
+from package_keeper.execution.images import look_after
+from package_keeper.execution.refresh import Refresh
+from package_keeper.execution.scope import problem_with
+from package_keeper.model.packages import PackageName, display_name
+from package_keeper.model.plan import NOTHING, Action, Outcome, Plan, Reason, WriteKind, gone_versions
+from package_keeper.model.run import PackageEvaluation, Run
+from package_keeper.operations.context import Context, Writing
+from package_keeper.operations.empty_packages import delete_empty_packages
+from package_keeper.operations.plans import Rereader
+from package_keeper.operations.reading import evaluate, evaluator_for, find, make_certain, read
+from package_keeper.operations.telling import tell_evaluation, tell_last_images, warn_about_torn_images
+from package_keeper.operations.writing import execute, pass_guards
+from package_keeper.policy.guards import Guards, guard
+
+_Broken = Mapping[tuple[PackageName, str], Sequence[str]]
+"""Broken images by package and digest, each with the digests that it lacks."""
+
+
+def delete(context: Context) -> Iterator[Run]:
+    """Delete the selected versions."""
+    began = context.clock.monotonic()
+    scope = find(context)
+    yield Run(scope=scope)
+    inventory = read(context, scope)
+    yield inventory.run
+    evaluator = evaluator_for(context, inventory.found, context.rules)
+    evaluated = evaluate(inventory, evaluator)
+    yield evaluated.inventory.run
+    if context.writing is not None:
+        evaluated = make_certain(context, evaluated)
+    refresh = Refresh(
+        replan=Rereader(context.reader, context.facts, evaluated.inventory.found).deletions(
+            context.rules, context.registry, evaluator.seen
+        ),
+        clock=context.clock,
+        log=context.log,
+        read_from=began,
+        read_until=context.clock.monotonic(),
+    )
+    run = replace(evaluated.inventory.run, plan=evaluated.deletions(context.rules))
+    yield run
+    tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
+    guarded = pass_guards(context, run.plan)
+    run = replace(run, plan=guarded.plan)
+    yield run
+    tell_last_images(run.plan, context.log)
+    writing = context.writing
+    if writing is None:
+        return
+    run = execute(context, writing, run, guarded, writing.deletions(guarded, context.settings), refresh=refresh)
+    yield run
+    run = delete_empty_packages(context, writing, run, guarded)
+    yield run
+    run = _look_after(context, writing, run, evaluated.packages)
+    yield run
+    warn_about_torn_images(run.plan, gone_versions(run.records), context.log)
+
+
+def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence[PackageEvaluation]) -> Run:
+    """Look at the images that stay, and restore at once what an image needs that was pushed meanwhile."""
+    if not run.records or run.ended_by is not None:
+        return run
+    try:
+        look = look_after(packages, run.records, context.reader, context.registry)
+        run = replace(run, records=writing.executor.corrected(run.records, look.still_there))
+        run, broken = _give_back(context, writing, run, look.broken)
+    except ApiError as error:
+        return replace(run, scope=run.scope.adding(problems=[problem_with("the check after the run", error)]))
+    except OutOfTime as over:
+        context.log.warning(f"the images that stay were not looked at again: {over.why}")
+        return run
+    for (package, root), digests in broken.items():
+        context.log.error(
+            f"{package}: the image {display_name(root)} lost {', '.join(map(display_name, digests))};"
+            " operation repair brings them back"
+        )
+    return replace(run, broken=len(broken))
+
+
+def _give_back(context: Context, writing: Writing, run: Run, broken: _Broken) -> tuple[Run, _Broken]:
+    """Restore what this run deleted and an image needs that was pushed meanwhile. Gives the images that stay broken."""
+    needed = {(package, digest): root for (package, root), digests in broken.items() for digest in digests}
+    taken = {
+        place: record.write
+        for place, record in enumerate(run.records)
+        if record.is_done
+        and record.write.kind is WriteKind.VERSION
+        and (record.write.package, record.write.version_name) in needed
+    }
+    if not taken:
+        return run, broken
+    plan = Plan.of_singles(
+        replace(
+            write,
+            action=Action.RESTORE,
+            reason=Reason.NEEDED_BY,
+            root=needed[write.package, write.version_name],
+            after=NOTHING,
+        )
+        for write in taken.values()
+    )
+    guarded = guard(plan, Guards())
+    executed = writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True)
+    records = list(run.records)
+    back: set[tuple[PackageName, str]] = set()
+    for place, restored in zip(taken, executed.records, strict=True):
+        if restored.is_back:
+            back.add((restored.write.package, restored.write.version_name))
+            text = "an image that was pushed meanwhile needs it, so it was restored"
+            records[place] = replace(records[place], outcome=Outcome.CHANGED_SINCE_PLAN, message=text)
+    if back:
+        context.log.warning(f"{len(back)} parts are restored, since images that were pushed meanwhile need them")
+    left = {
+        (package, root): still
+        for (package, root), digests in broken.items()
+        if (still := [digest for digest in digests if (package, digest) not in back])
+    }
+    return replace(run, records=tuple(records), ended_by=executed.ended_by), left

@@ -1,0 +1,45 @@
+"""`delete-package`: delete whole packages."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from package_keeper.errors import BadInput
+from package_keeper.model.packages import PackageName
+from package_keeper.model.plan import Action, Plan, PlannedWrite, Reason
+from package_keeper.model.run import Run, Scope
+from package_keeper.operations.context import Context
+from package_keeper.operations.reading import find
+from package_keeper.operations.writing import execute, pass_guards
+
+
+def delete_package(context: Context) -> Iterator[Run]:
+    """Delete every package in scope."""
+    scope = find(context)
+    yield Run(scope=scope)
+    _refuse_ambiguous_names(scope)
+    plan = Plan.of_singles(
+        PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=package.key) for package in scope.packages
+    )
+    run = Run(scope=scope, plan=plan)
+    yield run
+    guarded = pass_guards(context, plan)
+    run = replace(run, plan=guarded.plan)
+    yield run
+    if (writing := context.writing) is not None:
+        yield execute(context, writing, run, guarded, writing.deletions(guarded, context.settings))
+
+
+def _refuse_ambiguous_names(scope: Scope) -> None:
+    """Raise `BadInput` when an exact name stands for packages of several types."""
+    by_name: dict[str, list[PackageName]] = {}
+    for package in scope.packages:
+        # by the names that were found: one may be written with the owner in front
+        if package.key in scope.named:
+            by_name.setdefault(package.name.lower(), []).append(package.key)
+    problems = [
+        f"package: '{name}' stands for {' and '.join(map(str, keys))}; give one package-type"
+        for name, keys in sorted(by_name.items())
+        if len(keys) > 1
+    ]
+    if problems:
+        raise BadInput(problems)

@@ -1,0 +1,117 @@
+"""The second phase of `delete` with `on-last-version: delete-package`: whole packages, once they are empty but for one
+image.
+
+GitHub deletes neither the last version of a package nor the last tagged one of a container package. So the newest image
+of a package is held back in the first phase, and goes with its package here.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from package_keeper.errors import ApiError, OutOfTime
+from package_keeper.execution.deletions import LAST_VERSION
+from package_keeper.execution.ports import Reader
+from package_keeper.execution.refresh import FreshPlan, Refresh, Replan
+from package_keeper.execution.wording import not_tried
+from package_keeper.model.packages import PackageName, Version
+from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind, WriteRecord
+from package_keeper.model.run import Run
+from package_keeper.operations.context import Context, Writing
+from package_keeper.policy.guards import Guards, OnLastVersion, guard
+
+
+def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
+    """Delete the packages of which only the newest image is left.
+
+    Their lists are read right before. A package that holds anything that this run does not delete stays.
+    """
+    if context.settings.guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
+        return run
+    held = guarded.with_package
+    refused = [each.write for each in run.records if each.outcome is Outcome.LAST_VERSION and not each.write.expected]
+    last = {write.package: write for write in reversed((*refused, *held))}
+    if run.ended_by is not None or not last:
+        because = run.ended_by or OutOfTime()
+        return replace(run, records=run.records + tuple(not_tried(write, because) for write in held))
+    plan = Plan.of_singles(
+        PlannedWrite(action=Action.DELETE, reason=write.reason, rule=write.rule, package=package)
+        for package, write in last.items()
+    )
+    deleted = [record.write for record in run.records if record.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)]
+    now = context.clock.monotonic()
+    refresh = Refresh(
+        replan=_empty_packages(context.reader, plan, [*refused, *held], deleted),
+        clock=context.clock,
+        log=context.log,
+        read_from=now,
+        read_until=now,
+        fresh_for=0.0,
+    )
+    packages = guard(plan, Guards())
+    executed = writing.executor.execute(packages, writing.deletions(packages, context.settings), refresh)
+    records = _with_packages(run.records, held, executed.records)
+    return replace(run, records=records, ended_by=executed.ended_by)
+
+
+def _empty_packages(
+    reader: Reader, plan: Plan, last: Sequence[PlannedWrite], deleted: Sequence[PlannedWrite]
+) -> Replan:
+    """How to find out which packages of `plan` hold nothing but the `last` versions, as they were planned.
+
+    A list that lags behind may show `deleted` ones.
+    """
+    gone = frozenset(write.version_id for write in deleted if write.version_id is not None)
+    known: dict[PackageName, dict[int, PlannedWrite]] = {}
+    for write in (*last, *deleted):
+        if write.kind is WriteKind.VERSION and write.version_id is not None:
+            known.setdefault(write.package, {})[write.version_id] = write
+
+    def is_empty(package: PackageName, versions: list[Version]) -> bool:
+        writes = known.get(package, {})
+        return bool(versions) and all(_is_as_planned(each, writes.get(each.id)) for each in versions)
+
+    def replan(packages: Collection[PackageName], left_over: Collection[int], _: Collection[int]) -> FreshPlan:
+        del left_over  # whole packages are looked at
+        lists = reader.versions_of(packages, seen={each: known.get(each, {}).keys() for each in packages}, gone=gone)
+        failed = {package: versions for package, versions in lists.items() if isinstance(versions, ApiError)}
+        empty = {
+            package
+            for package, versions in lists.items()
+            if not isinstance(versions, ApiError) and is_empty(package, versions)
+        }
+        return FreshPlan(writes=[write for write in plan.writes if write.package in empty], failed=failed)
+
+    return replan
+
+
+def _is_as_planned(version: Version, write: PlannedWrite | None) -> bool:
+    if write is None or write.version is None:
+        return False
+    return (write.version.tags, write.version.updated_at) == (version.tags, version.updated_at)
+
+
+def _with_packages(
+    records: Sequence[WriteRecord], held: Sequence[PlannedWrite], packages: Sequence[WriteRecord]
+) -> tuple[WriteRecord, ...]:
+    """The records of a run whose last versions went with their packages, or stay with them."""
+    ends = {record.write.package: _end_with(record) for record in packages}
+    found = [
+        replace(record, outcome=ends[record.write.package][0], message=ends[record.write.package][1])
+        if record.outcome is Outcome.LAST_VERSION and record.write.expected is None and record.write.package in ends
+        else record
+        for record in records
+    ]
+    found += [
+        WriteRecord(write=write, outcome=ends[write.package][0], message=ends[write.package][1]) for write in held
+    ]
+    return tuple(found)
+
+
+def _end_with(package: WriteRecord) -> tuple[Outcome, str]:
+    """What became of the last versions of a package that was to be deleted whole."""
+    if package.outcome in (Outcome.DONE, Outcome.ALREADY_GONE):
+        return Outcome.DONE, "with its package"
+    if package.outcome is Outcome.CHANGED_SINCE_PLAN:
+        text = "its package stays, since it holds something that this run does not delete"
+        return Outcome.LAST_VERSION, f"{LAST_VERSION}; {text}"
+    return package.outcome, f"its package could not be deleted: {package.message}" if package.message else ""

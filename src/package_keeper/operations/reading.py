@@ -1,0 +1,205 @@
+"""The first steps of every operation: find the packages, read their versions, evaluate the rules."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.execution.facts import Found, references_here, tell_references
+from package_keeper.execution.images import ImageEvaluator, all_kept
+from package_keeper.execution.scope import find_packages, problem_with
+from package_keeper.model.images import ImageReference
+from package_keeper.model.packages import Package, PackageName, PackageType, Version
+from package_keeper.model.plan import Action, Decision, Plan
+from package_keeper.model.run import PackageEvaluation, Problem, Run, Scope
+from package_keeper.operations.context import Context
+from package_keeper.policy.planning import plan_deletions
+from package_keeper.policy.rules import Rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """The packages of a run with the versions read of each. `references` are the places that protect their images."""
+
+    scope: Scope
+    found: Found
+    references: tuple[ImageReference, ...] = ()
+
+    @property
+    def versions(self) -> list[Version]:
+        """All versions of all packages."""
+        return [version for _, versions in self.found for version in versions]
+
+    @property
+    def run(self) -> Run:
+        """The run as far as it has come."""
+        return Run(scope=self.scope, references=self.references)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What the rules decide about an inventory."""
+
+    inventory: Inventory
+    packages: tuple[PackageEvaluation, ...]
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions about all versions."""
+        return tuple(decision for package in self.packages for decision in package.decisions)
+
+    @property
+    def stubs(self) -> list[Version]:
+        """The versions that are stubs."""
+        return [image.root for package in self.packages for image in package.images if image.is_stub]
+
+    def deletions(self, rules: Rules) -> Plan:
+        """The plan to delete what the decisions say."""
+        graphs = {each.package: each.graph for each in self.packages if each.graph is not None}
+        return plan_deletions(self.decisions, rules.timestamp, graphs)
+
+
+def find(context: Context, types: Sequence[PackageType] | None = None) -> Scope:
+    """Find the packages that are wanted, over all package types of the settings or over `types`."""
+    return find_packages(
+        context.reader,
+        context.log,
+        owner=context.owner.login,
+        types=context.settings.package_types if types is None else types,
+        wanted=context.wanted,
+    )
+
+
+def read(context: Context, scope: Scope, *, deleted: bool = False) -> Inventory:
+    """Read the versions of every package in scope. A package that cannot be read becomes a problem of the scope."""
+    lists = context.reader.versions_of([package.key for package in scope.packages], deleted=deleted)
+    found, scope = _readable([(package, lists[package.key]) for package in scope.packages], scope, context)
+    for package, versions in found:
+        context.log.debug(f"{package.key}: {len(versions)} {'deleted' if deleted else 'active'} versions")
+    references: tuple[ImageReference, ...] = ()
+    if context.searches_files:
+        references = references_here(context.rules.lists.used, scope.packages)
+        tell_references(references, found, context.log)
+    return Inventory(scope=scope, found=found, references=references)
+
+
+def _readable(
+    lists: Iterable[tuple[Package, list[Version] | ApiError]], scope: Scope, context: Context
+) -> tuple[Found, Scope]:
+    """The packages whose lists could be read, and the scope without the others."""
+    found: list[tuple[Package, list[Version]]] = []
+    for package, versions in lists:
+        if isinstance(versions, ApiError):
+            scope = _without(scope, package, versions, context)
+        else:
+            found.append((package, versions))
+    return found, replace(scope, packages=tuple(package for package, _ in found))
+
+
+def _without(scope: Scope, package: Package, error: ApiError, context: Context) -> Scope:
+    """The scope with a note that the list of a package could not be read."""
+    if error.kind is not ApiErrorKind.NOT_FOUND:
+        return scope.adding(problems=[problem_with(f"the versions of {package.key}", error, package.key)])
+    if package.key in scope.named:
+        return scope.adding(missing=[str(package.key)])
+    context.log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
+    return scope
+
+
+def evaluator_for(context: Context, found: Found, rules: Rules) -> ImageEvaluator:
+    """What evaluates packages under `rules`, with all facts about what was found."""
+    return ImageEvaluator(
+        rules=rules,
+        registry=context.registry,
+        reader=context.reader,
+        log=context.log,
+        facts=context.facts.gather(found),
+    )
+
+
+def evaluate(inventory: Inventory, evaluator: ImageEvaluator) -> Evaluated:
+    """Decide about every version. A package that cannot be evaluated becomes a problem of the scope."""
+    packages, problems = _evaluate(inventory.found, evaluator)
+    scope = inventory.scope.adding(problems=problems)
+    return Evaluated(inventory=replace(inventory, scope=scope), packages=tuple(packages))
+
+
+def _evaluate(found: Found, evaluator: ImageEvaluator) -> tuple[list[PackageEvaluation], list[Problem]]:
+    packages: list[PackageEvaluation] = []
+    problems: list[Problem] = []
+    for package, versions in found:
+        try:
+            packages.append(evaluator.evaluate(package, versions))
+        except ApiError as error:
+            problems.append(problem_with(str(package.key), error, package.key))
+    return packages, problems + [problem for each in packages for problem in each.problems]
+
+
+def make_certain(context: Context, evaluated: Evaluated) -> Evaluated:
+    """Read long lists again until they are certain, where a version without a tag would go.
+
+    Between two pages a push and a deletion can hide an image, whose parts then look like leftovers. Packages whose
+    lists have changed are evaluated again.
+    """
+    certain: set[PackageName] = set()
+    while True:
+        keys = [
+            each.package
+            for each in evaluated.packages
+            if _loses_untagged(each) and each.package not in certain and context.reader.is_long(each.package)
+        ]
+        if not keys:
+            return evaluated
+        certain.update(keys)
+        inventory = evaluated.inventory
+        seen = {
+            package.key: {each.id for each in versions} for package, versions in inventory.found if package.key in keys
+        }
+        evaluated = _take_fresh(context, evaluated, context.reader.versions_of(keys, seen=seen))
+
+
+def _loses_untagged(package: PackageEvaluation) -> bool:
+    return package.graph is not None and any(
+        decision.action is Action.DELETE and not decision.version.image_tags for decision in package.decisions
+    )
+
+
+def _take_fresh(
+    context: Context, evaluated: Evaluated, lists: Mapping[PackageName, list[Version] | ApiError]
+) -> Evaluated:
+    """Take the lists that were read again, and evaluate what has changed. Keep everything where a list failed."""
+    scope = evaluated.inventory.scope
+    fresh: list[tuple[Package, list[Version]]] = []
+    changed: list[tuple[Package, list[Version]]] = []
+    failed: set[PackageName] = set()
+    for package, known in evaluated.inventory.found:
+        versions = lists.get(package.key, known)
+        if isinstance(versions, ApiError):
+            failed.add(package.key)
+            scope = _without(scope, package, versions, context)
+            versions = known
+        elif _by_id(versions) != _by_id(known):
+            changed.append((package, versions))
+        fresh.append((package, versions))
+    dropped = {package.key for package, _ in changed}
+    scope = replace(scope, problems=tuple(each for each in scope.problems if each.package not in dropped))
+    packages = _keeping(evaluated.packages, failed, dropped)
+    if changed:
+        again, problems = _evaluate(changed, evaluator_for(context, fresh, context.rules))
+        packages += again
+        scope = scope.adding(problems=problems)
+    return Evaluated(inventory=replace(evaluated.inventory, scope=scope, found=fresh), packages=tuple(packages))
+
+
+def _by_id(versions: Iterable[Version]) -> dict[int, Version]:
+    return {version.id: version for version in versions}
+
+
+def _keeping(
+    packages: Iterable[PackageEvaluation], failed: Collection[PackageName], dropped: Collection[PackageName]
+) -> list[PackageEvaluation]:
+    """The evaluations without those that are `dropped`; nothing goes of packages whose list `failed`."""
+    return [
+        replace(each, decisions=tuple(all_kept(each.decisions))) if each.package in failed else each
+        for each in packages
+        if each.package not in dropped
+    ]

@@ -1,0 +1,73 @@
+"""`restore-package`: restore whole packages by name."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from package_keeper.errors import ApiError
+from package_keeper.execution.ports import Reader
+from package_keeper.execution.restorations import package_or_none
+from package_keeper.execution.scope import problem_with, tell_entries
+from package_keeper.model.packages import PackageName
+from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteRecord
+from package_keeper.model.run import Problem, Run, Scope
+from package_keeper.operations.context import Context
+from package_keeper.operations.writing import execute_restorations, restore_more
+
+
+def restore_package(context: Context) -> Iterator[Run]:
+    """Restore packages. Each name is tried with each package type, since GitHub does not list deleted packages."""
+    patterns = context.wanted.patterns
+    entries = [pattern.text for pattern in (patterns.includes if patterns else ())]
+    names = list({name.lower(): name for name in entries if context.wanted.accepts_name(name)}.values())
+    tell_entries(context.log, context.wanted, {entry.lower() for entry in entries})
+    run = _planned(context, names)
+    yield run
+    run = execute_restorations(context, run)
+    yield run
+    missing = _not_found(run.records, names)
+    bare = _without_owner(context, missing)
+    if bare and context.writing is not None:
+        context.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")
+        more = _planned(context, bare.values())
+        run = replace(run, scope=run.scope.adding(problems=more.scope.problems))
+        run = restore_more(context.writing, run, more.plan.writes)
+        missing = [name for name in missing if _not_found(run.records, [bare.get(name, name)])]
+    yield replace(run, scope=run.scope.adding(missing=missing))
+
+
+def _planned(context: Context, names: Iterable[str]) -> Run:
+    """The plan to restore packages of these names, of all types. A package that is active needs no request."""
+    keys = [PackageName(type=each, name=name) for name in names for each in context.settings.package_types]
+    writes: list[PlannedWrite] = []
+    problems: list[Problem] = []
+    for key in keys:
+        try:
+            writes.append(package_restoration(context.reader, key, Reason.SELECTED))
+        except ApiError as error:
+            problems.append(problem_with(str(key), error))
+    return Run(scope=Scope(problems=tuple(problems)), plan=Plan.of_singles(writes))
+
+
+def package_restoration(reader: Reader, package: PackageName, reason: Reason) -> PlannedWrite:
+    """The write that restores a package, with its outcome if the package is active. May raise `ApiError`."""
+    expected = Outcome.ALREADY_ACTIVE if package_or_none(reader, package) is not None else None
+    return PlannedWrite(action=Action.RESTORE, reason=reason, package=package, expected=expected)
+
+
+def _without_owner(context: Context, names: Iterable[str]) -> dict[str, str]:
+    """The names that have the owner in front, each without it."""
+    prefix = f"{context.owner.login.lower()}/"
+    return {
+        name: rest
+        for name in names
+        if name.lower().startswith(prefix) and (rest := name[len(prefix) :]) and not context.wanted.excludes(rest)
+    }
+
+
+def _not_found(records: Iterable[WriteRecord], names: Iterable[str]) -> list[str]:
+    """The names that were tried, and stand for no package of any type."""
+    tried: dict[str, bool] = {}
+    for record in records:
+        name = record.write.package.name
+        tried[name] = tried.get(name, False) or record.outcome is not Outcome.ALREADY_GONE
+    return [name for name in names if tried.get(name) is False]

@@ -1,0 +1,177 @@
+"""What the log says about decisions, and about names and patterns that match nothing."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from package_keeper.errors import MOST_OF_A_KIND
+from package_keeper.execution.ports import Log
+from package_keeper.execution.wording import stubs_and_what_to_do
+from package_keeper.model.packages import PackageName, Version, display_name
+from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite, Reason
+from package_keeper.model.run import PackageEvaluation
+from package_keeper.operations.context import Context
+from package_keeper.operations.reading import Inventory
+from package_keeper.policy.patterns import Pattern, Patterns
+from package_keeper.policy.rules import Rules
+
+MANY = 5
+"""How many entries a message names before it gives their number."""
+
+
+def tell_evaluation(
+    context: Context,
+    inventory: Inventory,
+    decisions: Sequence[Decision],
+    stubs: Iterable[Version],
+    packages: Iterable[PackageEvaluation] = (),
+) -> None:
+    """Say what was decided, and what the user named that matches nothing."""
+    _warn_about_unseen(inventory, context.rules, context.log, packages)
+    _warn_about_needed(decisions, context.rules.version_ids, context.log)
+    tell_stubs(stubs, context.log)
+    _tell_decisions(decisions, context.log)
+
+
+def _warn_about_unseen(inventory: Inventory, rules: Rules, log: Log, packages: Iterable[PackageEvaluation]) -> None:
+    """Say which patterns, ids and digests of the user were found nowhere."""
+    versions = inventory.versions
+    if inventory.scope.packages:
+        _warn_about_idle_patterns(versions, rules, log)
+    ids = {version.id for version in versions}
+    names = {version.name for version in versions}
+    names |= {digest for package in packages for image in package.images for digest in image.missing}
+    nowhere = "was found in no package in scope"
+    _warn(log, [f"version-ids: {version_id} {nowhere}" for version_id in sorted(rules.version_ids - ids)])
+    _warn(log, [f"keep-digests: {display_name(each)} {nowhere}" for each in sorted(rules.lists.digests - names)])
+
+
+def _warn_about_idle_patterns(versions: Collection[Version], rules: Rules, log: Log) -> None:
+    """Say which entries match none of the tags or version names that were read, one line for each list."""
+    tags = [tag for version in versions for tag in version.image_tags]
+    names = [version.name for version in versions]
+    for label, patterns, judges_tags in _pattern_lists(rules):
+        _warn_about_idle(
+            label, patterns, tags if judges_tags else names, "tags" if judges_tags else "version names", log
+        )
+
+
+def _pattern_lists(rules: Rules) -> Iterator[tuple[str, Patterns, bool]]:
+    for rule in rules.rules:
+        where = f"policy, rule '{rule.name}', " if rule.name else ""
+        if rule.selection.tags is not None:
+            yield f"{where}tags", rule.selection.tags, True
+        if rule.selection.versions is not None:
+            yield f"{where}versions", rule.selection.versions, False
+    if rules.lists.tags is not None:
+        yield "keep-tags", rules.lists.tags, True
+    if rules.lists.versions is not None:
+        yield "keep-versions", rules.lists.versions, False
+
+
+def _warn_about_idle(label: str, patterns: Patterns, names: list[str], what: str, log: Log) -> None:
+    known = frozenset(names)
+    entries = [("", pattern) for pattern in patterns.includes] + [("!", pattern) for pattern in patterns.excludes]
+    idle = [(mark, pattern) for mark, pattern in entries if not _matches_any(pattern, known)]
+    if not idle:
+        return
+    shown = ", ".join(f"'{mark}{pattern.text}'" for mark, pattern in idle[:MANY])
+    more = f" and {len(idle) - MANY} more" if len(idle) > MANY else ""
+    hint = next(
+        (
+            f"; a regular expression stands between slashes: {mark}/{pattern.text}/"
+            for mark, pattern in idle
+            if pattern.looks_like_expression
+        ),
+        "",
+    )
+    verb = "matches" if len(idle) == 1 else "match"
+    log.warning(f"{label}: {shown}{more} {verb} none of the {len(names)} {what} in scope{hint}")
+
+
+def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
+    return pattern.text in names if pattern.is_exact else any(map(pattern.matches, names))
+
+
+def _warn_about_needed(decisions: Iterable[Decision], ids: Collection[int], log: Log) -> None:
+    """Say which versions that the user named by id stay, since an image needs them."""
+    needed = []
+    for decision in decisions:
+        if decision.version.id in ids and decision.reason is Reason.NEEDED_BY:
+            root = display_name(decision.root.name) if decision.root else "an image"
+            needed.append(f"version-ids: {decision.version.id} stays, since the image {root} needs it")
+    _warn(log, needed)
+
+
+def _warn(log: Log, texts: Sequence[str]) -> None:
+    """Warn of several things of one kind: the first of them, and how many more there are."""
+    for text in texts[:MOST_OF_A_KIND]:
+        log.warning(text)
+    if len(texts) > MOST_OF_A_KIND:
+        log.warning(f"{texts[0].partition(':')[0]}: {len(texts) - MOST_OF_A_KIND} more like these")
+
+
+def warn_about_unknown_tags(decisions: Iterable[Decision], log: Log) -> None:
+    """Say how many versions are not restored since tags are not known: their own, or those that are in use."""
+    left = sum(decision.reason is Reason.UNREADABLE for decision in decisions)
+    if left:
+        log.warning(
+            f"{left} versions are not restored, since GitHub does not tell which tags they had, or which are in use by"
+            " now. To restore one all the same, name it in version-ids"
+        )
+
+
+def tell_stubs(stubs: Iterable[Version], log: Log) -> None:
+    """Say which versions are stubs, and so are no images."""
+    by_package: dict[PackageName, list[Version]] = {}
+    for stub in stubs:
+        by_package.setdefault(stub.package, []).append(stub)
+    for package, several in by_package.items():
+        log.notice(f"{package}: {stubs_and_what_to_do(several)}")
+
+
+def _tell_decisions(decisions: Iterable[Decision], log: Log) -> None:
+    """Say for each package how many versions have which decision and why, and at `debug` each of them."""
+    counts: dict[PackageName, Counter[str]] = {}
+    for decision in decisions:
+        version = decision.version
+        counts.setdefault(version.package, Counter())[f"{decision.action} {decision.why}"] += 1
+        if log.shows_details:
+            root = f" ({display_name(decision.root.name)})" if decision.root else ""
+            log.debug(
+                f"{version.package} {display_name(version.name)} [{', '.join(version.tags)}] (id {version.id}):"
+                f" {decision.action} {decision.why}{root}"
+            )
+    for package, reasons in counts.items():
+        shown = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+        log.info(f"{package}: {shown}")
+
+
+def tell_last_images(plan: Plan, log: Log) -> None:
+    """Say for each package what stays, since GitHub would refuse to delete the last version."""
+    held: dict[PackageName, list[PlannedWrite]] = {}
+    for write in plan.writes:
+        if write.action is Action.DELETE and write.expected is not None:
+            held.setdefault(write.package, []).append(write)
+    for package, writes in held.items():
+        name = display_name(writes[0].version_name)
+        tags = f" [{', '.join(writes[0].tags)}]" if writes[0].tags else ""
+        log.warning(
+            f"{package}: all would go, and GitHub refuses to delete the last version of a package, and the last tagged"
+            f" one of a container package. The newest stays: {name}{tags} ({len(writes)} versions). To let the package"
+            " go with it, use on-last-version: delete-package"
+        )
+
+
+def warn_about_torn_images(plan: Plan, gone: Collection[int], log: Log) -> None:
+    """Say which images are deleted while some of their parts are still there, without a tag."""
+    torn = [
+        group[0]
+        for group in plan.groups
+        if group[0].version_id in gone and any(part.version_id not in gone for part in group[1:])
+    ]
+    if torn:
+        names = ", ".join(display_name(write.version_name) for write in torn[:3]) + (", ..." if len(torn) > 3 else "")
+        log.warning(
+            f"{len(torn)} images are deleted, but not all of their parts ({names}): the parts that stay have no tag any"
+            " more, so that the same selection may not find them: tag-status: untagged selects them"
+        )

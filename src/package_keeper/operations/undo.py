@@ -1,0 +1,290 @@
+"""`restore` with a receipt: take back everything that an earlier run deleted or untagged."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+
+from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.execution.ports import Reader
+from package_keeper.execution.receipt import Receipt, ReceiptEntry, damage
+from package_keeper.execution.restorations import package_or_none, still_active
+from package_keeper.execution.scope import problem_with, tell_entries
+from package_keeper.model.manifest import is_stub
+from package_keeper.model.packages import Package, PackageName, PackageType, Version
+from package_keeper.model.plan import NOTHING, Action, GuardedPlan, Outcome, Plan, PlannedWrite, Reason, WriteKind
+from package_keeper.model.run import Problem, Run, Scope
+from package_keeper.operations.context import Context, Writing
+from package_keeper.operations.whole_images import completions_for, make_whole, take_stubs_back
+from package_keeper.operations.writing import pass_guards, skipped, with_records
+from package_keeper.policy.guards import split_tags
+from package_keeper.policy.planning import ActiveNames
+
+
+def undo(context: Context) -> Iterator[Run]:
+    """Restore everything in a receipt, then what images still lack of which it tells, then their tags."""
+    entries = _entries(context, context.receipt) if context.receipt is not None else []
+    planned = plan_undo(context.reader, entries)
+    run = Run(scope=planned.scope, plan=planned.plan)
+    yield run
+    guarded = pass_guards(context, run.plan)
+    writing = context.writing
+    if writing is None or not run.plan.writes:
+        return
+    rest, tags = split_tags(guarded)
+    with context.log.group(f"{len(guarded.now)} of {len(run.plan.writes)} planned writes in this run"):
+        run = _execute(writing, run, rest)
+        yield run
+        packages = dict.fromkeys(write.package for write in guarded.now)
+        completions = completions_for(context, writing, packages, planned.deleted)
+        run = make_whole(context, writing, run, completions, tags.now)
+        yield run
+        run = take_stubs_back(context, writing, run, completions)
+        yield run
+        yield _execute(writing, run, tags)
+
+
+def _execute(writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
+    """Execute a guarded plan; nothing is begun in a run that has ended."""
+    if run.ended_by is not None:
+        return skipped(run, guarded)
+    return with_records(run, writing.executor.execute(guarded, writing.restorations(guarded)))
+
+
+def _entries(context: Context, receipt: Receipt) -> list[ReceiptEntry]:
+    """The entries of the packages in scope. Stubs stay deleted."""
+    if receipt.damaged:
+        context.log.warning(damage(receipt))
+    settings, wanted = context.settings, context.wanted
+    entries = [
+        entry
+        for entry in receipt.entries
+        if wanted.accepts_name(entry.package.name)
+        and (not settings.package_types_given or entry.package.type in settings.package_types)
+    ]
+    tell_entries(context.log, wanted, {entry.package.name.lower() for entry in receipt.entries})
+    stubs = [entry for entry in entries if is_stub(entry.name, entry.tags)]
+    if stubs:
+        ids = ", ".join(str(entry.version_id) for entry in stubs)
+        context.log.warning(f"undo: empty manifests by which untagging took tags away stay deleted (ids {ids})")
+    return [entry for entry in entries if entry not in stubs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoPlan:
+    """What takes a receipt back. `deleted` are the deleted versions of the packages that exist, as far as known."""
+
+    plan: Plan
+    scope: Scope
+    deleted: Mapping[PackageName, list[Version]]
+
+
+@dataclass(kw_only=True)
+class _Found:
+    """What is there of the packages of a receipt."""
+
+    packages: dict[PackageName, Package | None] = field(default_factory=dict)
+    active: dict[PackageName, list[Version]] = field(default_factory=dict)
+    deleted: dict[PackageName, list[Version]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry]) -> UndoPlan:
+    """Plan to take back the entries of a receipt: packages first, then versions, last deleted first, then tags.
+
+    In a receipt parts stand after their root, so they come back before it. A version that a list calls active is asked
+    for by its id: the list may lag behind the deletion, and a lone `started` says nothing.
+    """
+    found = _look(reader, entries)
+    entries = [entry for entry in entries if entry.package in found.packages]
+    writes = [
+        PlannedWrite(
+            action=Action.RESTORE,
+            reason=Reason.RECEIPT,
+            package=entry.package,
+            expected=Outcome.ALREADY_ACTIVE if found.packages[entry.package] is not None else None,
+        )
+        for entry in entries
+        if entry.kind is WriteKind.PACKAGE
+    ]
+    versions, tags = _plan_versions(entries, found)
+    tags += [_restoration(entry, {}) for entry in reversed(entries) if entry.kind is WriteKind.TAG]
+    packages = tuple(package for package in found.packages.values() if package is not None)
+    return UndoPlan(
+        plan=Plan.of_singles([*writes, *versions, *tags]),
+        scope=Scope(packages=packages, problems=tuple(found.problems)),
+        deleted=found.deleted,
+    )
+
+
+def _look(reader: Reader, entries: Iterable[ReceiptEntry]) -> _Found:
+    """Read the packages of a receipt. One that cannot be read becomes a problem."""
+    found = _Found()
+    by_package: dict[PackageName, list[ReceiptEntry]] = {}
+    for entry in entries:
+        by_package.setdefault(entry.package, []).append(entry)
+    for key, several in by_package.items():
+        try:
+            package = package_or_none(reader, key)
+            if package is not None:
+                _refuse_another(package, several)
+                found.active[key] = _still_active(reader, key, several)
+                found.deleted[key] = reader.versions(key, deleted=True)
+            found.packages[key] = package
+        except ApiError as error:
+            found.problems.append(problem_with(str(key), error))
+    return found
+
+
+def _still_active(reader: Reader, package: PackageName, entries: Iterable[ReceiptEntry]) -> list[Version]:
+    """The active versions, without those that the entries name and that are gone. May raise `ApiError`."""
+    versions = [entry for entry in entries if entry.kind is WriteKind.VERSION]
+    ids = {entry.version_id or 0 for entry in versions}
+    return still_active(reader.versions(package), reader, ids=ids, names={entry.name for entry in versions})
+
+
+def _plan_versions(entries: Sequence[ReceiptEntry], found: _Found) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
+    """What restores the versions, and what gives tags of versions that stay deleted to the other of their name."""
+    names = {key: ActiveNames.of(versions) for key, versions in found.active.items()}
+    holders = {(each.package, each.name): each for versions in found.active.values() for each in versions}
+    deleted = {version.id: version for versions in found.deleted.values() for version in versions}
+    versions, twins = _without_twins([entry for entry in entries if entry.kind is WriteKind.VERSION])
+    first = _restored_before(versions, twins)
+    writes: list[PlannedWrite] = []
+    tags: list[PlannedWrite] = []
+    for entry in reversed(versions):
+        name = (entry.package, entry.name)
+        there = names.get(entry.package, ActiveNames())
+        its_writes, its_tags = _plan_name(entry, twins[name], there, holders.get(name), deleted)
+        writes.append(replace(its_writes[0], after=first[id(entry)]))
+        writes += its_writes[1:]
+        tags += its_tags
+    return writes, [write for write in tags if write.package.type is PackageType.CONTAINER]
+
+
+def _plan_name(
+    entry: ReceiptEntry,
+    twins: Sequence[ReceiptEntry],
+    there: ActiveNames,
+    holder: Version | None,
+    deleted: Mapping[int, Version],
+) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
+    """What restores the versions of one name, `entry` first, and what gives their tags to the one that comes back.
+
+    `there` is what active versions of the package carry, and `holder` the active version of that name, if there is one.
+    """
+    is_active = entry.version_id in there.ids
+    expected = Outcome.ALREADY_ACTIVE if is_active or holder is not None else None
+    waits = frozenset({entry.version_id or 0})
+    writes = [_restoration(entry, deleted, expected=expected)]
+    writes += [_restoration(twin, deleted, after=waits, expected=expected) for twin in twins]
+    tags = _tag_restorations(entry, holder.id, taken=there.tags) if holder is not None and not is_active else []
+    for twin in twins:
+        tags += _tag_restorations(twin, entry.version_id, taken={*entry.tags, *there.tags})
+    return writes, tags
+
+
+def _restored_before(
+    entries: Sequence[ReceiptEntry], twins: Mapping[tuple[PackageName, str], Sequence[ReceiptEntry]]
+) -> dict[int, frozenset[int]]:
+    """For each entry, by its identity, the versions that come back before it.
+
+    If the chosen version of a name is gone for good, another of the same name is tried: the entry waits for it too.
+    """
+    others = {
+        entry.version_id: [twin.version_id or 0 for twin in twins[entry.package, entry.name]] for entry in entries
+    }
+    return {
+        place: parts.union(*(others.get(version_id, ()) for version_id in parts))
+        for place, parts in _come_first(entries).items()
+    }
+
+
+def _refuse_another(package: Package, entries: Iterable[ReceiptEntry]) -> None:
+    """Raise `ApiError` when the package that is there came after the one that was deleted, which GitHub cannot restore.
+
+    What was in the one is not in the other.
+    """
+    for entry in entries:
+        if entry.kind is WriteKind.PACKAGE and entry.at and package.created_at and package.created_at > entry.at:
+            raise ApiError(
+                ApiErrorKind.OTHER,
+                f"it was deleted, and another package has its name since {package.created_at:%Y-%m-%d %H:%M} UTC:"
+                " rename or delete that one first",
+            )
+
+
+def _without_twins(
+    entries: Sequence[ReceiptEntry],
+) -> tuple[list[ReceiptEntry], dict[tuple[PackageName, str], list[ReceiptEntry]]]:
+    """One entry for each name, rather one with tags, the last of them; and the others by their name.
+
+    GitHub restores one version of a name: an untagged one would keep the tags of the others away.
+    """
+    by_name: dict[tuple[PackageName, str], list[ReceiptEntry]] = {}
+    for entry in entries:
+        by_name.setdefault((entry.package, entry.name), []).append(entry)
+    chosen = {
+        name: max(several, key=lambda entry: (bool(entry.tags), entry.began)) for name, several in by_name.items()
+    }
+    others = {
+        name: [entry for entry in several if entry.version_id != chosen[name].version_id]
+        for name, several in by_name.items()
+    }
+    return [entry for entry in entries if chosen[entry.package, entry.name] is entry], others
+
+
+def _come_first(entries: Sequence[ReceiptEntry]) -> dict[int, frozenset[int]]:
+    """For each entry, by its identity, the versions of its package that come back before it: they may be its parts.
+
+    They began to go after it was confirmed gone, or name it as their root. Of the former, the ones that went after
+    others of them need not be named: the others wait for them.
+    """
+    found: dict[int, frozenset[int]] = {}
+    packages: dict[PackageName, list[ReceiptEntry]] = {}
+    parts: dict[tuple[PackageName, str | None], set[int]] = {}
+    for entry in entries:
+        packages.setdefault(entry.package, []).append(entry)
+        parts.setdefault((entry.package, entry.root), set()).add(entry.version_id or 0)
+    for several in packages.values():
+        by_begin = sorted(several, key=lambda entry: entry.began)
+        begins = [entry.began for entry in by_begin]
+        # the first of an entry and all behind it that was confirmed
+        first_end = list(accumulate((entry.ended for entry in reversed(by_begin)), min))[::-1]
+        for entry in several:
+            start = bisect_right(begins, entry.ended)
+            stop = bisect_right(begins, first_end[start]) if start < len(begins) else start
+            afterwards = {other.version_id or 0 for other in by_begin[start:stop]}
+            found[id(entry)] = frozenset(afterwards | parts.get((entry.package, entry.name), set()))
+    return found
+
+
+def _restoration(
+    entry: ReceiptEntry,
+    deleted: Mapping[int, Version],
+    *,
+    after: frozenset[int] = NOTHING,
+    expected: Outcome | None = None,
+) -> PlannedWrite:
+    return PlannedWrite(
+        action=Action.RESTORE,
+        reason=Reason.RECEIPT,
+        package=entry.package,
+        version=deleted.get(entry.version_id or 0),
+        version_id=entry.version_id,
+        version_name=entry.name,
+        tags=entry.tags,
+        tag=entry.tag,
+        root=entry.root,
+        after=after,
+        expected=expected,
+    )
+
+
+def _tag_restorations(entry: ReceiptEntry, version_id: int | None, taken: Iterable[str]) -> list[PlannedWrite]:
+    """What gives the tags of a version that stays deleted to another version of its name, unless they are `taken`."""
+    return [
+        replace(_restoration(entry, {}), version_id=version_id, tag=tag, root=None)
+        for tag in entry.tags
+        if tag not in taken
+    ]

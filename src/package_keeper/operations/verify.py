@@ -1,0 +1,74 @@
+"""`verify`: check that every tagged image is whole, and say what is missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from package_keeper.errors import ApiError
+from package_keeper.execution.facts import Found
+from package_keeper.execution.scope import problem_with
+from package_keeper.execution.verify import ImageVerifier, broken
+from package_keeper.model.images import VerifiedImage
+from package_keeper.model.packages import PackageType
+from package_keeper.model.run import Problem, Run, Scope
+from package_keeper.operations.context import Context
+from package_keeper.operations.reading import find, read
+
+
+def verify(context: Context) -> Iterator[Run]:
+    """Check the images of all container packages in scope, or those of them that `where` selects."""
+    scope = find_containers(context)
+    yield Run(scope=scope)
+    inventory = read(context, scope)
+    yield inventory.run
+    verified = verify_images_of(context, inventory.found, selected_roots(context, inventory.found))
+    yield verified.added_to(inventory.run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """The images of several packages, the ids of listed versions that are gone in truth, and what could not be read."""
+
+    images: tuple[VerifiedImage, ...]
+    gone: frozenset[int]
+    problems: tuple[Problem, ...]
+
+    def added_to(self, run: Run) -> Run:
+        """The run with these images as those that were verified last."""
+        scope = run.scope.adding(problems=self.problems)
+        return replace(run, scope=scope, verified=self.images, broken=broken(self.images))
+
+
+def find_containers(context: Context) -> Scope:
+    """Find the container packages. Only their images can be checked."""
+    types = context.settings.package_types
+    others = [package_type for package_type in types if package_type is not PackageType.CONTAINER]
+    if others:
+        context.log.notice(f"only container images can be checked; {', '.join(others)} packages are passed over")
+    return find(context, [PackageType.CONTAINER]) if PackageType.CONTAINER in types else Scope()
+
+
+def selected_roots(context: Context, found: Found) -> frozenset[int] | None:
+    """The ids of the versions that `where` selects, or `None` without it: then all images are checked."""
+    expression = context.rules.inputs.selection.where
+    return None if expression is None else context.facts.gather(found).selected[expression]
+
+
+def verify_images_of(
+    context: Context,
+    found: Found,
+    roots: frozenset[int] | None,
+    *,
+    repairs: bool = False,
+    about_to_repair: bool = False,
+) -> Verified:
+    """Check the images of every package. A package that cannot be read becomes a problem."""
+    verifier = ImageVerifier(reader=context.reader, registry=context.registry, log=context.log, repairs=repairs)
+    named = context.rules.lists.digests | context.rules.lists.used.digests()
+    images: list[VerifiedImage] = []
+    problems: list[Problem] = []
+    for package, versions in found:
+        try:
+            images += verifier.verify(package, versions, named, roots, about_to_repair=about_to_repair)
+        except ApiError as error:
+            problems.append(problem_with(str(package.key), error, package.key))
+    return Verified(images=tuple(images), gone=frozenset(verifier.gone), problems=tuple(problems))

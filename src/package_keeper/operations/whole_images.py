@@ -1,0 +1,113 @@
+"""After a restoration: restore what the images still lack, round by round, and say which are not whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from package_keeper.errors import ApiError, PackageKeeperError
+from package_keeper.execution.completion import MANY, ImageCompletion, plan_stub_deletions, tell_incomplete
+from package_keeper.execution.scope import problem_with
+from package_keeper.execution.wording import describe_stubs
+from package_keeper.model.packages import PackageName, PackageType, Version
+from package_keeper.model.plan import PlannedWrite, WriteKind, WriteRecord
+from package_keeper.model.run import Run
+from package_keeper.operations.context import Context, Writing
+from package_keeper.operations.writing import add_plan, restore_more
+from package_keeper.policy.guards import Guards, guard
+
+
+def completions_for(
+    context: Context,
+    writing: Writing,
+    packages: Iterable[PackageName],
+    deleted: Mapping[PackageName, Sequence[Version]],
+) -> list[ImageCompletion]:
+    """What makes the images of each container package whole, with what is known of its `deleted` versions."""
+    return [
+        ImageCompletion(
+            package=package,
+            reader=context.reader,
+            registry=context.registry,
+            pause=writing.pause,
+            deleted=deleted.get(package),
+        )
+        for package in packages
+        if package.type is PackageType.CONTAINER
+    ]
+
+
+def make_whole(
+    context: Context,
+    writing: Writing,
+    run: Run,
+    completions: Iterable[ImageCompletion],
+    tags: Sequence[PlannedWrite] = (),
+) -> Run:
+    """Restore what restored images still lack, and the images that are to get one of `tags` back.
+
+    Images that stay broken are logged and counted.
+    """
+    records: dict[PackageName, list[WriteRecord]] = {}
+    for record in run.records:
+        records.setdefault(record.write.package, []).append(record)
+    left = []
+    for completion in completions:
+        completion.note(records.get(completion.package, ()))
+        had_ended = run.ended_by is not None
+        if not had_ended:
+            run = _complete(writing, run, completion, [each for each in tags if each.package == completion.package])
+        if run.ended_by is not None and not (had_ended and completion.is_idle):
+            left.append(str(completion.package))
+        if unfinished := completion.unfinished:
+            context.log.warning(
+                f"{completion.package}: {len(unfinished)} restored images still lack parts: repair restores them"
+            )
+        incomplete = completion.incomplete()
+        run = replace(run, broken=run.broken + len(incomplete))
+        tell_incomplete(completion.package, incomplete, context.log)
+    if left:
+        names = ", ".join(left[:MANY]) + (f" and {len(left) - MANY} more" if len(left) > MANY else "")
+        context.log.warning(
+            f"{names}: images are restored whose parts were not looked for any more: repair restores them"
+        )
+    return run
+
+
+def _complete(writing: Writing, run: Run, completion: ImageCompletion, tags: Iterable[PlannedWrite]) -> Run:
+    """Restore the parts that the images of one package lack, until nothing more can be restored."""
+    try:
+        try:
+            _add_other_images(run, completion, tags)
+            while writes := completion.next_round():
+                known = len(run.records)
+                run = restore_more(writing, run, writes)
+                completion.note(run.records[known:])
+                if run.ended_by is not None:
+                    return run
+        except ApiError as error:
+            problem = problem_with(f"the parts of images in {completion.package}", error)
+            return replace(run, scope=run.scope.adding(problems=[problem]))
+    except PackageKeeperError as ended:
+        return replace(run, ended_by=ended)
+    return run
+
+
+def _add_other_images(run: Run, completion: ImageCompletion, tags: Iterable[PlannedWrite]) -> None:
+    """Complete the images that came back with their package, and those that are to get a tag back, too."""
+    package = completion.package
+    if any(
+        each.is_back and each.write.kind is WriteKind.PACKAGE and each.write.package == package for each in run.records
+    ):
+        for version in completion.reader.versions(package):
+            completion.add(version.name, version.tags)
+    completion.add_active(tags)
+
+
+def take_stubs_back(context: Context, writing: Writing, run: Run, completions: Iterable[ImageCompletion]) -> Run:
+    """Delete again the stubs that were restored: a tag must not point to an empty manifest."""
+    for completion in completions:
+        if stubs := completion.stubs:
+            context.log.warning(f"{completion.package}: what was restored is deleted again: {describe_stubs(stubs)}")
+            guarded = guard(plan_stub_deletions(stubs), Guards())
+            deletions = writing.deletions(guarded, context.settings)
+            run = add_plan(run, guarded, writing.executor.execute(guarded, deletions, to_the_end=True))
+    return run

@@ -1,0 +1,79 @@
+"""The last steps of an operation that writes: pass the guards, and execute what they let through."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from package_keeper.errors import GuardRefused
+from package_keeper.execution.batches import WriteStrategy
+from package_keeper.execution.executor import Executed
+from package_keeper.execution.refresh import Refresh
+from package_keeper.execution.wording import not_tried
+from package_keeper.model.packages import display_name
+from package_keeper.model.plan import GuardedPlan, Outcome, Plan, PlannedWrite, WriteRecord
+from package_keeper.model.run import Run
+from package_keeper.operations.context import Context, Writing
+from package_keeper.policy.guards import Guards, TooMuch, guard
+
+
+def pass_guards(context: Context, plan: Plan) -> GuardedPlan:
+    """Pass the guards of the settings. Raises `GuardRefused`."""
+    try:
+        return guard(plan, context.settings.guards)
+    except TooMuch as refused:
+        raise GuardRefused(str(refused)) from None
+
+
+def execute(
+    context: Context,
+    writing: Writing,
+    run: Run,
+    guarded: GuardedPlan,
+    strategy: WriteStrategy,
+    *,
+    refresh: Refresh | None = None,
+) -> Run:
+    """Execute the guarded plan, and add its records to the run."""
+    if not guarded.plan.writes:
+        return run
+    now, later = guarded.now, guarded.later
+    if now and later and now[-1].root is not None and later[0].root == now[-1].root:
+        context.log.warning(
+            f"limit: {context.settings.guards.limit} is less than the image {display_name(now[-1].root)} has versions"
+        )
+    with context.log.group(f"{len(now)} of {len(guarded.plan.writes)} planned writes in this run"):
+        return with_records(run, writing.executor.execute(guarded, strategy, refresh))
+
+
+def execute_restorations(context: Context, run: Run) -> Run:
+    """Pass the guards with the plan of a run, and restore what they let through."""
+    guarded = pass_guards(context, run.plan)
+    run = replace(run, plan=guarded.plan)
+    if context.writing is None:
+        return run
+    return execute(context, context.writing, run, guarded, context.writing.restorations(guarded))
+
+
+def restore_more(writing: Writing, run: Run, writes: Iterable[PlannedWrite]) -> Run:
+    """Restore what was found on the way, such as parts of images that are being restored. No limit cuts it short."""
+    guarded = guard(Plan.of_singles(writes), Guards())
+    return add_plan(run, guarded, writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True))
+
+
+def add_plan(run: Run, guarded: GuardedPlan, executed: Executed) -> Run:
+    """The run with one more plan and its records."""
+    run = replace(run, plan=replace(run.plan, groups=run.plan.groups + guarded.plan.groups))
+    return with_records(run, executed)
+
+
+def with_records(run: Run, executed: Executed) -> Run:
+    """The run with the records of an executed plan."""
+    return replace(run, records=run.records + executed.records, ended_by=executed.ended_by)
+
+
+def skipped(run: Run, guarded: GuardedPlan) -> Run:
+    """The run with records for a plan that is not begun, since the run has ended."""
+    if run.ended_by is None:
+        raise AssertionError("the run has not ended")
+    now = tuple(not_tried(write, run.ended_by) for write in guarded.now)
+    later = tuple(WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in guarded.later)
+    return replace(run, records=run.records + now + later)
