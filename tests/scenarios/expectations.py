@@ -3,6 +3,7 @@
 `writes` and `requests` are lists, `reads` the manifests that were downloaded, all by the names of the case:
 
     writes: [DELETE npm/app 1.0.0, POST npm/app 2.0.0 restore, DELETE npm/lib, PUT container/app manifest pr-1]
+    writes: [DELETE container/app both, [DELETE container/app amd, DELETE container/app arm]]  # these two in any order
     requests: [GET npm/app, GET npm/app versions, GET /users/acme]
 
 Writes stand in their order; requests go side by side and have none. Where one line has a whole path to a package, all
@@ -106,11 +107,21 @@ def check(world: World, ended: Ended, expected: Tree, requests: list[Request]) -
 def _requests(world: World, expected: Tree, requests: list[Request]) -> None:
     writes = [request for request in requests if request.method not in ("GET", "HEAD")]
     if "writes" in expected:
-        wanted, found = _told(world, expected["writes"], writes)
-        assert found == wanted
+        given = [] if expected["writes"] == "none" else expected["writes"]
+        groups = [each if isinstance(each, list) else [each] for each in given]
+        wanted, found = _told(world, [line for group in groups for line in group], writes)
+        assert _sorted_within(groups, found) == _sorted_within(groups, wanted)
     if "requests" in expected:
         wanted, found = _told(world, expected["requests"], requests)
         assert sorted(found) == sorted(wanted)
+
+
+def _sorted_within(groups: list[list[str]], lines: list[str]) -> list[str]:
+    """The lines, sorted within each group: the writes of a group are sent in parallel, and arrive in any order."""
+    ordered: list[str] = []
+    for group in groups:
+        ordered += sorted(lines[len(ordered) : len(ordered) + len(group)])
+    return ordered + lines[len(ordered) :]
 
 
 def _told(world: World, wanted: Any, requests: list[Request]) -> tuple[list[str], list[str]]:

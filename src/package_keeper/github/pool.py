@@ -7,12 +7,16 @@ are daemons: a run that is cancelled does not wait for an answer that never come
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from package_keeper.github.rate_limit import MOST_IN_FLIGHT, Permit, RateLimiter, Use
+
+POLL_SECONDS = 0.1
+"""Real seconds after which a wait for answers returns, so that a cancellation is noticed."""
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
@@ -103,22 +107,19 @@ class InFlight(Generic[_K, _T]):
 
         self._pool.run(work)
 
-    def completed(self, seconds: float | None = None) -> list[Completed[_K, _T]]:
-        """Wait until a call ends, so many seconds at most, and give all that have ended."""
+    def completed(self) -> list[Completed[_K, _T]]:
+        """Wait until a call ends, and give all that have ended; nothing after `POLL_SECONDS`, to be asked again.
+
+        No wait is without end: a signal that arrives right before it is noticed only when it returns.
+        """
         found: list[Completed[_K, _T]] = []
-        try:
-            found.append(self._completed.get(timeout=seconds))
+        with suppress(Empty):
+            found.append(self._completed.get(timeout=POLL_SECONDS))
             while True:
                 found.append(self._completed.get_nowait())
-        except Empty:
-            pass
         for each in found:
             self.in_flight.discard(each.key)
         return found
-
-
-POLL_SECONDS = 0.1
-"""Real seconds after which a wait for answers returns, so that a cancellation is noticed."""
 
 
 IN_STEP = 8
@@ -183,7 +184,7 @@ class RateLimitedPool(Generic[_T]):
 
     def completed(self) -> list[tuple[int, _T]]:
         """Wait a moment for writes to end, and give the results of those that have ended."""
-        return [(each.key, each.result()) for each in self._calls.completed(POLL_SECONDS)]
+        return [(each.key, each.result()) for each in self._calls.completed()]
 
     def rest(self, seconds: float, *, restores: bool) -> None:
         """Wait until a write may be sent. Raises `OutOfTime` and `Cancelled`."""
