@@ -184,11 +184,6 @@ class Settings:
         )
 
     @property
-    def checks_images(self) -> bool:
-        """Whether the run reports on the health of images."""
-        return self.operation in (Operation.VERIFY, Operation.REPAIR)
-
-    @property
     def concerns_packages(self) -> bool:
         """Whether the counts are packages."""
         whole = (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE)
