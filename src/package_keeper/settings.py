@@ -117,14 +117,15 @@ class Secret:
 class ReportOptions:
     """How a run reports. These are known before all else, since a run with bad inputs reports too.
 
-    `token` is as written, usable or not, so that it can be masked. `output_file` is the path as written, relative to
-    the workspace; empty means that there is no such file.
+    `token` is as written, usable or not, so that it can be masked. `output_file` and `summary_file` are paths as
+    written, relative to the workspace; empty means that there is no such file.
     """
 
     token: Secret
     log_level: LogLevel
     summary: bool
     output_file: str
+    summary_file: str
     output_format: OutputFormat
 
 

@@ -74,6 +74,7 @@ DEFAULTS = {
     "receipt": "package-keeper-receipt.jsonl",
     "undo": "",
     "output-file": "",
+    "summary-file": "",
     "manifest-cache": "",
     "query": "",
     "summary": "true",

@@ -12,6 +12,8 @@ it; where it begins with a number, it has every line:
 
     receipt: [delete npm/app 1.0.0 done, delete npm/app 1.1.0 failed]
     receipt: [1 delete 1.0.0 started, 1 delete 1.0.0 done]
+
+`texts` has texts that stand in files of the workspace, by the path of each.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ RUN_KEYS = {
     "kept",
     "rows",
     "schema",
+    "texts",
 }
 COUNTS = (
     "selected",
@@ -267,6 +270,10 @@ def _texts(world: World, ended: Ended, expected: Tree) -> None:
     for text in expected.get("nowhere") or []:
         everything = ended.said + ended.summary + json.dumps(ended.outputs, ensure_ascii=False)
         assert world.filled(text) not in everything
+    for name, texts in (expected.get("texts") or {}).items():
+        content = (ended.workspace / name).read_text(encoding="utf-8")
+        for text in texts:
+            assert world.filled(text) in content, f"{name} has no {text}"
     if expected.get("summary") == "none":
         assert ended.summary == ""
         return

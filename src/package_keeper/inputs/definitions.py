@@ -630,6 +630,13 @@ INPUTS: tuple[Input, ...] = (
         meaning="File to write the complete result to, as JSON of any size.",
     ),
     Input(
+        name="summary-file",
+        section=FILES,
+        kind=Kind.PATH,
+        example="summary.md",
+        meaning="File to write the summary to, as Markdown of at most 65,000 characters, for a comment.",
+    ),
+    Input(
         name="manifest-cache",
         section=FILES,
         kind=Kind.PATH,

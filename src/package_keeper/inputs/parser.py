@@ -251,6 +251,7 @@ def _report_options(values: "_Parser", output_format: OutputFormat) -> ReportOpt
         log_level=values.choice("log-level", LogLevel),
         summary=values.boolean("summary"),
         output_file=values.text("output-file"),
+        summary_file=values.text("summary-file"),
         output_format=output_format,
     )
 

@@ -11,7 +11,7 @@ from package_keeper.main.input_files import NamedFiles
 from package_keeper.model.run import Run
 from package_keeper.operations.exit_status import ExitStatus, reported
 from package_keeper.report.documents import dumps, outputs, printable, result_document
-from package_keeper.report.summary import summary
+from package_keeper.report.summary import comment, summary
 from package_keeper.report.tables import result_tables
 from package_keeper.runner.logs import Log, write_outputs, write_summary
 from package_keeper.runner.process import SteadyStream
@@ -63,6 +63,8 @@ class Reporter:
         if file := self._output_file(run.receipt):
             run = reported(run, output_file=file)
             self.workspace.write(file, self._masked(dumps(result_document(run, self.settings))) + "\n")
+        if self.options.summary_file and self._may_write_files():
+            self.workspace.write(self.options.summary_file, self._masked(comment(run, self.settings)))
         if self.options.summary:
             write_summary(self.environ, self._masked(summary(run, self.settings)))
         return run
@@ -78,7 +80,7 @@ class Reporter:
     def _output_file(self, receipt: str) -> str:
         """Where the whole result goes, relative to the workspace; never over a receipt. Raises `FileUnwritable`."""
         text = self.options.output_file
-        if not text or (self.settings is None and self.workspace.problems(NamedFiles.paths(self.request))):
+        if not text or not self._may_write_files():
             return ""
         try:
             file = self.workspace.relative(self.workspace.resolve(text))
@@ -87,6 +89,10 @@ class Reporter:
         if file == receipt:
             raise FileUnwritable(f"{file} is the receipt of this run; output-file is not written over it")
         return file
+
+    def _may_write_files(self) -> bool:
+        """Whether the paths of the inputs can be used. A run with bad inputs writes its report too."""
+        return self.settings is not None or not self.workspace.problems(NamedFiles.paths(self.request))
 
     def _show(self, run: Run) -> None:
         """Show the result on standard output, or in the log of a workflow."""

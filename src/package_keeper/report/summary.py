@@ -14,8 +14,13 @@ from package_keeper.settings import Settings
 SUMMARY_LIMIT = 1_000_000
 """Bytes. The runner drops a summary of more than 1 MiB (docs/github-behaviour.md, "The Actions runner")."""
 
+COMMENT_LIMIT = 65_000
+"""Characters of a summary that fits into a comment on a pull request or issue, of which GitHub takes 65,536."""
+
 ROWS = 500
 """Rows of one table; outputs and files have all of them."""
+
+_CUT = "\n\n… cut to GitHub's size limit; `output-file` has everything.\n"
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~&@$]|:(?=//)")
 
@@ -32,6 +37,18 @@ _HEADLINES = {
 
 def summary(run: Run, settings: Settings | None) -> str:
     """Format the summary. Long tables are cut, with a line that says so."""
+    return _within_bytes(_text(run, settings), SUMMARY_LIMIT)
+
+
+def comment(run: Run, settings: Settings | None) -> str:
+    """Format the same summary for a comment, in at most `COMMENT_LIMIT` characters."""
+    text = _text(run, settings)
+    if len(text) <= COMMENT_LIMIT:
+        return text
+    return _cut(text[: COMMENT_LIMIT - len(_CUT)])
+
+
+def _text(run: Run, settings: Settings | None) -> str:
     owner = f" · {escape(run.owner.login)}" if run.owner else ""
     counts = count(run, settings).by_output()
     blocks = [
@@ -47,7 +64,7 @@ def summary(run: Run, settings: Settings | None) -> str:
         _images_in_use(run),
         _files(run),
     ]
-    return _within_limit("\n\n".join(block for block in blocks if block)) + "\n"
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def escape(text: str) -> str:
@@ -192,9 +209,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _within_limit(text: str) -> str:
+def _within_bytes(text: str, most: int) -> str:
     data = text.encode(errors="replace")
-    if len(data) <= SUMMARY_LIMIT:
-        return text
-    cut = data[: SUMMARY_LIMIT - 200].decode(errors="ignore")
-    return cut[: cut.rfind("\n")] + "\n\n… cut to GitHub's size limit; `output-file` has everything."
+    return text if len(data) <= most else _cut(data[: most - 200].decode(errors="ignore"))
+
+
+def _cut(text: str) -> str:
+    """End the text after its last whole line, and say so."""
+    return text[: text.rfind("\n")] + _CUT

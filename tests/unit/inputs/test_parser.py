@@ -128,6 +128,7 @@ def test_report_options_have_defaults() -> None:
         log_level=LogLevel.INFO,
         summary=True,
         output_file="",
+        summary_file="",
         output_format=OutputFormat.TABLE,
     )
 

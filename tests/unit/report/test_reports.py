@@ -18,7 +18,7 @@ from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWr
 from package_keeper.model.run import Run, Scope
 from package_keeper.report.counts import count
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
-from package_keeper.report.summary import SUMMARY_LIMIT, code, escape, summary
+from package_keeper.report.summary import COMMENT_LIMIT, SUMMARY_LIMIT, code, comment, escape, summary
 from package_keeper.report.tables import result_tables
 from package_keeper.settings import Settings
 from tests.unit.making import HOSTILE, NOW, key, package, version
@@ -240,3 +240,15 @@ def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, 
     assert all(character.isprintable() or character == "\n" for character in found)
     listed = "\n".join(result_tables(*reported([], listed=tuple(decisions), asked="list"), width=width))
     assert all(character.isprintable() or character == "\n" for character in listed)
+
+
+@given(st.integers(0, 900), st.sampled_from("x🚀"), st.integers(0, 300))
+def test_a_comment_fits_and_ends_with_a_whole_line(number: int, letter: str, width: int) -> None:
+    run, settings = reported([decision(each, name=letter * width + str(each)) for each in range(number)])
+    found, whole = comment(run, settings), summary(run, settings)
+    assert len(found) <= COMMENT_LIMIT
+    if found != whole:
+        kept, _, said = found.rpartition("\n\n… ")
+        assert said.startswith("cut to GitHub's size limit")
+        assert whole.startswith(kept)
+        assert whole[len(kept)] == "\n"
