@@ -197,8 +197,8 @@ def plan_restorations(
 
     Of several deleted versions with the same tag, the newest gets it. Of several with the same name, the newest one
     with tags is restored, or the newest of all. The others get the outcome that GitHub would give them afterwards, and
-    are not sent. Versions that are restored are added to `active`. With `tags_may_move`, a version is restored though its
-    tags are in use; otherwise, unless all tags in use are known, no tagged version is restored.
+    are not sent. Versions that are restored are added to `active`. With `tags_may_move`, a version is restored even
+    when its tags are in use. Without it, no tagged version is restored unless all tags in use are known.
     """
     if not (active.tags_known or tags_may_move):
         decisions = map(_kept_if_tagged, decisions)
