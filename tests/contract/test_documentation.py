@@ -24,6 +24,7 @@ from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.settings import Operation
 from tests.simulator import Simulator
 from tests.simulator.scenarios import SCENARIOS, TOKEN
+from tests.unit.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -274,7 +275,7 @@ def test_the_reference_has_every_choice_of_an_input() -> None:
 
 def references() -> list[tuple[str, str]]:
     """Every `folder/module.py::Name` in the documentation, and every bare `folder/module.py` of the program."""
-    rooms = "main|model|policy|inputs|operations|execution|github|runner|report"
+    rooms = "|".join(MAY_IMPORT)
     found: set[tuple[str, str]] = set()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -342,16 +343,27 @@ def test_contributing_names_tests_that_exist() -> None:
     assert {name for name in named if f"def {name}(" not in tests} == set()
 
 
-def test_architecture_quotes_the_lines_that_matter() -> None:
+def test_architecture_quotes_the_lines_that_write() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     code = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "src").rglob("*.py")))
     quoted = re.findall(r"`([^`\n]*(?:_send\(|writing=|kind =)[^`\n]*)`", page)
-    assert len(quoted) == 4
+    assert len(quoted) == 5
     for text in quoted:
         # a line of the page may be several of the code
         words = [re.escape(word).replace("…", r"[^\n]+") for word in text.split()]
         assert re.search(r"\s+".join(words), code), text
-    assert (code.count('"DELETE"'), code.count('"PUT"')) == (2, 1)
+    # "these five lines and no other"
+    assert [code.count(f'"{method}"') for method in ("DELETE", "POST", "PUT", "PATCH")] == [2, 2, 1, 0]
+
+
+def test_architecture_says_who_may_import_whom() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("\n## The rooms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", table, re.MULTILINE)
+    named = {room: frozenset(re.findall(r"`(\w+)`", others)) for room, others in rows}
+    rooms = {room: others for room, others in MAY_IMPORT.items() if not room.startswith("__")}
+    named["main"] = named["main"] or frozenset(rooms) - {"main"}  # "all others"
+    assert named == rooms
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -21,7 +21,7 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why; the first block are reasons to keep, the second reasons to act."""
+    """Why a decision was made. The first block has the reasons to keep, the second those to act."""
 
     NOT_SELECTED = "not-selected"
     PARTIAL_TAG_MATCH = "partial-tag-match"
@@ -36,12 +36,12 @@ class Reason(StrEnum):
     KEEP_USED_IN = "keep-used-in"
     TOO_YOUNG = "too-young"
     NEEDED_BY = "needed-by"
-    """Kept: an image that stays needs it. Restored by `repair`: likewise."""
+    """An image that stays needs it, so it is kept, or restored."""
     UNREADABLE = "unreadable"
     UNKNOWN_AGE = "unknown-age"
     BASE_LAYER = "base-layer"
     RULE = "rule"
-    """A rule of a policy, which stands behind it: `rule:NAME`. To keep, and to act."""
+    """A rule of a policy. It keeps or acts; users see `rule:NAME`."""
 
     SELECTED = "selected"
     PART_OF = "part-of"
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of one thing that a run set out to do."""
+    """What became of one planned write."""
 
     DONE = "done"
     ALREADY_GONE = "already-gone"
@@ -68,17 +68,17 @@ class Outcome(StrEnum):
 
     @property
     def is_skipped(self) -> bool:
-        """GitHub, or the state of things, made the write impossible or needless."""
+        """Whether the write was impossible or not needed. The run has not failed because of it."""
         return self in _SKIPPED
 
     @property
     def is_failed(self) -> bool:
-        """The write should have worked and did not."""
+        """Whether the write should have worked and did not."""
         return self in (Outcome.FAILED, Outcome.NO_PERMISSION)
 
     @property
     def is_remaining(self) -> bool:
-        """Left for the next run."""
+        """Whether the write is left for the next run."""
         return self in (Outcome.OVER_LIMIT, Outcome.OUT_OF_TIME)
 
 

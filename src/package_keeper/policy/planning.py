@@ -177,7 +177,7 @@ class ActiveNames:
 
 
 def without_stubs(decisions: Iterable[Decision]) -> tuple[list[Decision], list[Version]]:
-    """Keep deleted the stubs among what is to be restored: under its tag nothing would be there. Gives them, too."""
+    """Change the decision to restore a stub to `keep`: its tag would point to nothing. Gives the stubs, too."""
     found: list[Decision] = []
     stubs: list[Version] = []
     for decision in decisions:
@@ -195,9 +195,10 @@ def plan_restorations(
 ) -> Plan:
     """Plan the restorations of one package.
 
-    Of several deleted versions with one tag or name, the newest has it, and of one name rather one with tags; the
-    others are refused as they would be once that is back. `active` is added to. Where not all tags in use are known,
-    nothing with a tag comes back.
+    Of several deleted versions with the same tag, the newest gets it. Of several with the same name, the newest one
+    with tags is restored, or the newest of all. The others get the outcome that GitHub would give them afterwards, and
+    are not sent. Versions that are restored are added to `active`. With `tags_may_move`, a version is restored even
+    when its tags are in use. Without it, no tagged version is restored unless all tags in use are known.
     """
     if not (active.tags_known or tags_may_move):
         decisions = map(_kept_if_tagged, decisions)
