@@ -85,14 +85,6 @@ def test_all_nine_operations_of_a_family(
     assert {request.operation_id for request in sim.requests} == wanted
 
 
-def test_the_client_knows_the_parameter_token_of_a_restored_package(sim: Simulator, ours: Client) -> None:
-    package = sim.add_package("acme", "npm", "app")
-    package.add_version("1.0.0")
-    package.delete()
-    ours.writer().restore_package(PackageName(type=PackageType.NPM, name="app"), token="package-token")
-    assert sim.writes[0].target == "/orgs/acme/packages/npm/app/restore?token=package-token"
-
-
 @pytest.mark.parametrize(
     ("name", "encoded"),
     [

@@ -190,7 +190,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A successful answer. Header names are case-insensitive."""
 
     status: int
@@ -233,7 +233,7 @@ class HttpClient:
         use: Use = Use.READ,
         headers: Mapping[str, str] | None = None,
         permit: Permit | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Send a request and give its successful answer, which is also a 304 when `headers` ask for it.
 
         May wait for rate limits; `permit` is for the first try. Raises `ApiError`, `RateLimitedError` for a write,
@@ -249,7 +249,7 @@ class HttpClient:
         query: Mapping[str, str] | None = None,
         *,
         unless: tuple[str, _T] | None = None,
-    ) -> tuple[_T, Answer]:
+    ) -> tuple[_T, Response]:
         """Send a GET and decode its body. A body that cannot be decoded is requested again.
 
         `unless` is an ETag and the value that was decoded with it; the value is returned when GitHub says that nothing
@@ -258,7 +258,7 @@ class HttpClient:
         """
         headers = {"If-None-Match": unless[0]} if unless else None
 
-        def once() -> tuple[_T, Answer]:
+        def once() -> tuple[_T, Response]:
             answer = self._once("GET", self._base_url + path, query, headers)
             if unless and answer.status == UNCHANGED:
                 return unless[1], answer
@@ -271,7 +271,7 @@ class HttpClient:
 
     def _once(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
-    ) -> Answer:
+    ) -> Response:
         try:
             answer = self._follow(method, url, query, headers)
         except AnswerTooLarge as large:
@@ -296,13 +296,13 @@ class HttpClient:
 
     def _follow(
         self, method: str, url: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
-    ) -> Answer:
+    ) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
             response = self._session.request(
                 method, url, params=dict(query or {}), headers=headers, allow_redirects=False
             )
             if not response.is_redirect:
-                return Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
+                return Response(response.status_code, CaseInsensitiveDict(response.headers), response.content)
             # the target has the query already, or drops it on purpose
             url, query = self._redirect_target(method, url, response), None
         raise ApiError(ApiErrorKind.OTHER, f"more than {MAX_REDIRECTS} redirects")

@@ -63,7 +63,7 @@ class _Token(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -206,14 +206,14 @@ class Registry:
 
     def _send(
         self, method: str, package: PackageName, reference: str, body: bytes | None = None, media_type: str = ""
-    ) -> _Answer:
+    ) -> _Response:
         """Send one request for a manifest; may wait for rate limits. Raises `ApiError`."""
         url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
         request = _Request(method, url, reference, package, actions, body, media_type)
         return self._retries.send(Use.READ if actions == "pull" else Use.CREATE, partial(self._once, request))
 
-    def _once(self, request: _Request) -> _Answer:
+    def _once(self, request: _Request) -> _Response:
         """Send a request, and again after a token exchange if the registry asks for one."""
         try:
             answer, bearer = self._with_bearer(request)
@@ -237,7 +237,7 @@ class Registry:
             raise RetryableError(RetryReason.LOST, error)
         raise error
 
-    def _with_bearer(self, request: _Request) -> tuple[_Answer, str]:
+    def _with_bearer(self, request: _Request) -> tuple[_Response, str]:
         bearer = self._bearer(request.package, request.actions)
         headers = {"Authorization": f"Bearer {bearer}", "Accept": _ACCEPT}
         if request.media_type:
@@ -251,11 +251,11 @@ class Registry:
         headers: Mapping[str, str],
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
-    ) -> _Answer:
+    ) -> _Response:
         response = self._session.request(
             method, url, params=dict(query or {}), headers=dict(headers), data=body, allow_redirects=False
         )
-        return _Answer(response.status_code, CaseInsensitiveDict(response.headers), response.content)
+        return _Response(response.status_code, CaseInsensitiveDict(response.headers), response.content)
 
     def _path(self, package: PackageName) -> str:
         # plain slashes and lower case here, unlike REST (docs/github-behaviour.md, "Registry")
@@ -265,7 +265,7 @@ class Registry:
         known = self._bearers.get((package.name, actions))
         return known or base64.b64encode(self._token.encode()).decode()
 
-    def _renew(self, package: PackageName, actions: str, answer: _Answer, used: str) -> _Answer:
+    def _renew(self, package: PackageName, actions: str, answer: _Response, used: str) -> _Response:
         """Exchange the token at the address that the registry names, which must be on its own host.
 
         Does nothing when another thread has done so since the registry refused the bearer token `used`.
@@ -280,7 +280,7 @@ class Registry:
         basic = base64.b64encode(f"package-keeper:{self._token}".encode()).decode()
         with self._renewing:
             if self._bearer(package, actions) != used:
-                return _Answer(200, {}, b"")
+                return _Response(200, {}, b"")
             exchanged = self._exchange("GET", realm, {"Authorization": f"Basic {basic}"}, query=query)
             if exchanged.status != 200:
                 return exchanged
@@ -293,7 +293,7 @@ class Registry:
                 error = ApiError(ApiErrorKind.NO_PERMISSION, "the registry gave out no token")
                 raise RetryableError(RetryReason.UNREADABLE, error)
             self._bearers[package.name, actions] = bearer
-            return _Answer(200, {}, b"")
+            return _Response(200, {}, b"")
 
 
 class RegistryWriter(Registry):
@@ -316,14 +316,14 @@ class RegistryWriter(Registry):
             return False
 
 
-def _check_content(request: _Request, answer: _Answer) -> None:
+def _check_content(request: _Request, answer: _Response) -> None:
     """Check that content requested by its digest has that digest."""
     by_digest = request.method == "GET" and DIGEST.fullmatch(request.reference)
     if by_digest and manifests.digest_of(answer.body) != request.reference:
         raise RetryableError(RetryReason.UNREADABLE, ApiError(ApiErrorKind.UNREADABLE, manifests.OTHER_DIGEST))
 
 
-def _limit_wait(answer: _Answer, now: datetime) -> float:
+def _limit_wait(answer: _Response, now: datetime) -> float:
     """The seconds to wait after a rate limit. The registry names milliseconds in its message."""
     seconds = retry_after(answer.headers.get("retry-after", ""), now)
     text = answer.body.decode(errors="replace")
@@ -336,7 +336,7 @@ def _limit_wait(answer: _Answer, now: datetime) -> float:
     return UNTOLD_WAIT
 
 
-def _api_error(answer: _Answer, method: str) -> ApiError:
+def _api_error(answer: _Response, method: str) -> ApiError:
     verb = "read" if method in ("GET", "HEAD") else "write (packages: write, or the scope write:packages)"
     kinds = {
         401: (ApiErrorKind.NO_PERMISSION, "the registry does not accept the token"),

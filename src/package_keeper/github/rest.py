@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import decode, errors
-from package_keeper.github.http import UNCHANGED, Answer, HttpClient
+from package_keeper.github.http import UNCHANGED, HttpClient, Response
 from package_keeper.github.paging import CHANGES_TOO_FAST, Listing, read_lists
 from package_keeper.github.pool import Pool
 from package_keeper.github.rate_limit import Permit, Use
@@ -272,7 +272,7 @@ class PackagesReader(_Family):
                 self._pages[place] = _KnownPage(etag, found, {"link": answer.headers.get("link", "")})
         return found, answer.headers
 
-    def _get(self, path: str, query: dict[str, str], decode: Callable[[bytes], _T]) -> tuple[_T, Answer]:
+    def _get(self, path: str, query: dict[str, str], decode: Callable[[bytes], _T]) -> tuple[_T, Response]:
         found, answer = self._http.get(path, decode, query)
         if errors.is_incomplete(answer.headers):
             self._remark(
@@ -339,15 +339,12 @@ class PackagesWriter(_Family):
         """Delete a package with all its versions; it can be restored for 30 days, by name."""
         self._send("DELETE", self._package(package), Use.DELETE, permit)
 
-    def restore_package(self, package: PackageName, permit: Permit | None = None, *, token: str = "") -> None:
-        """Restore a package that was deleted in the last 30 days. `token` is the interface's own `package token`."""
-        query = {"token": token} if token else None
-        self._send("POST", f"{self._package(package)}/restore", Use.CREATE, permit, query)
+    def restore_package(self, package: PackageName, permit: Permit | None = None) -> None:
+        """Restore a package that was deleted in the last 30 days."""
+        self._send("POST", f"{self._package(package)}/restore", Use.CREATE, permit)
 
-    def _send(
-        self, method: str, path: str, use: Use, permit: Permit | None, query: dict[str, str] | None = None
-    ) -> None:
-        answer = self._http.send(method, path, query, use=use, permit=permit)
+    def _send(self, method: str, path: str, use: Use, permit: Permit | None) -> None:
+        answer = self._http.send(method, path, use=use, permit=permit)
         if answer.status != 204:
             # GitHub confirms with 204 only; a proxy may answer with a page of its own, or accept without forwarding
             raise ApiError(
