@@ -24,8 +24,8 @@ READABLE_AFTER = (1.0, 3.0)
 ROUND = 64
 """Manifests of one round: what an index shows to be plain is not read after it."""
 
-MANY = 10
-"""So many images that lack parts are named, and of each so many parts; then how many there are."""
+BROKEN_SHOWN = 10
+"""How many broken images the log names, and how many missing parts of each."""
 
 
 def plan_repair(checked: Iterable[VerifiedImage], in_use: Mapping[PackageName, set[str]]) -> list[PlannedWrite]:
@@ -413,16 +413,16 @@ class ImageCompletion:
 
 def tell_incomplete(package: PackageName, images: Sequence[Incomplete], log: Log) -> None:
     """Name the images that are not whole, with what they lack, and what can be done."""
-    for image in images[:MANY]:
+    for image in images[:BROKEN_SHOWN]:
         name = f"{package} {display_name(image.root)}" + (f" [{', '.join(image.tags)}]" if image.tags else "")
-        texts = [f"it lacks {_fate(image, lack)}" for lack in image.lacks[:MANY]]
-        if len(image.lacks) > MANY:
-            texts.append(f"it lacks {len(image.lacks) - MANY} more")
+        texts = [f"it lacks {_fate(image, lack)}" for lack in image.lacks[:BROKEN_SHOWN]]
+        if len(image.lacks) > BROKEN_SHOWN:
+            texts.append(f"it lacks {len(image.lacks) - BROKEN_SHOWN} more")
         if image.unreadable:
             texts.append(f"it cannot be read ({image.unreadable}), so what it needs is not known: try repair later")
         log.error(f"{name} is back, but it is not whole: {'; '.join(texts)}")
-    if len(images) > MANY:
-        log.error(f"{package}: {len(images) - MANY} more images are back, but not whole: verify names those with tags")
+    if more := len(images[BROKEN_SHOWN:]):
+        log.error(f"{package}: {more} more images are back, but not whole: verify names those with tags")
 
 
 def _fate(image: Incomplete, lack: Lack) -> str:

@@ -18,12 +18,9 @@ from package_keeper.execution.ports import Interruption, Log, WritePool
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.refresh import Objection, Refresh
 from package_keeper.execution.results import Answer, Done, Interrupted, RateLimited, SendResult, send
-from package_keeper.execution.wording import CUT_OFF, STILL_THERE, describe, not_tried, tell
+from package_keeper.execution.wording import CUT_OFF, STILL_THERE, describe, few, not_tried, tell
 from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, WriteRecord, gone_versions
-
-MANY = 5
-"""How many versions a message names before it gives their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +69,7 @@ class Executor:
         if not wrong:
             return tuple(records)
         self.receipt.correct(wrong, STILL_THERE)
-        names = ", ".join(map(describe, wrong[:MANY]))
-        more = f" and {len(wrong) - MANY} more" if len(wrong) > MANY else ""
-        self.log.error(f"{names}{more}: {STILL_THERE}")
+        self.log.error(f"{few(map(describe, wrong))}: {STILL_THERE}")
         ids = {id(write) for write in wrong}
         return tuple(
             replace(each, outcome=Outcome.FAILED, message=STILL_THERE) if id(each.write) in ids else each

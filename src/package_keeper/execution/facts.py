@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from package_keeper.errors import ApiError, BadInput
 from package_keeper.execution.ports import Clock, Log, RepositoryReader
+from package_keeper.execution.wording import few
 from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, Version
 from package_keeper.model.repository import RepositoryState
@@ -15,10 +16,6 @@ from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import Facts
 from package_keeper.policy.semver import semantic_version
 from package_keeper.policy.sql import Inventory, SqlProblem
-
-MANY = 5
-"""So many entries are named, then how many there are."""
-
 
 Found = Sequence[tuple[Package, list[Version]]]
 """Packages in scope with the versions read of them."""
@@ -130,7 +127,7 @@ class FactGatherer:
                 continue
             names = sorted({version.name for version in versions if semantic_version(version.name) is None})
             if names:
-                self.log.notice(f"{package.key}: what is no SemVer stays: {_several(names)}")
+                self.log.notice(f"{package.key}: what is no SemVer stays: {few(names)}")
 
 
 def _concerns_any(templates: Sequence[GoneTags], versions: Iterable[Version]) -> bool:
@@ -198,8 +195,3 @@ def _lines(references: Sequence[ImageReference], meaning: Callable[[ImageReferen
     if len(lines) > MANY_REFERENCES:
         lines[MANY_REFERENCES:] = [f"and {len(lines) - MANY_REFERENCES} more like these"]
     return lines
-
-
-def _several(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MANY])
-    return f"{shown} and {len(names) - MANY} more" if len(names) > MANY else shown

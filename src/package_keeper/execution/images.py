@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.image_reading import Manifests, read_for_deletion, read_tagged
 from package_keeper.execution.ports import Log, ManifestReader, Reader
+from package_keeper.execution.wording import FEW, few
 from package_keeper.model.images import Condition, Graph, Image, independent_images
 from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, Version, display_name
@@ -25,10 +26,6 @@ _FIRST_AID = {
     Obstacle.FORBIDDEN: "Give the token access to the package in the registry (packages: read)",
     Obstacle.UNREACHABLE: "Try again later",
 }
-
-MANY = 5
-"""So many manifests that cannot be read are named, then how many there are."""
-
 
 SeenManifests = dict[PackageName, dict[str, Manifest]]
 """The manifests that were read in this run, by package and digest."""
@@ -95,10 +92,9 @@ class ImageEvaluator:
             if decision.reason is Reason.UNREADABLE and not decision.version.tags_known
         ]
         if stays and self.rules.writing:
-            more = f" and {len(stays) - MANY} more" if len(stays) > MANY else ""
             self.log.warning(
                 f"{package.key}: {len(stays)} versions stay, since GitHub does not tell their tags (ids"
-                f" {', '.join(stays[:MANY])}{more}). To delete one all the same, name it in version-ids"
+                f" {few(stays)}). To delete one all the same, name it in version-ids"
             )
 
     def _warn_about_raw(self, package: Package, versions: list[Version], decisions: list[Decision]) -> None:
@@ -124,11 +120,12 @@ class ImageEvaluator:
             by_obstacle.setdefault(unreadable.obstacle, []).append(unreadable)
         problems: list[Problem] = []
         for obstacle, several in by_obstacle.items():
-            names = {unreadable.digest for unreadable in several[:MANY]}
-            ids = ",".join(str(decision.version.id) for decision in decisions if decision.version.name in names)
+            digests = [unreadable.digest for unreadable in several]
+            shown = set(digests[:FEW])
+            ids = ",".join(str(decision.version.id) for decision in decisions if decision.version.name in shown)
             text = (
-                f"nothing is deleted, since {_named(several)} cannot be read ({several[0].why}) and may need any other"
-                f" version. {_FIRST_AID[obstacle]}, or delete it: version-ids: {ids} with images: raw"
+                f"nothing is deleted, since {few(map(display_name, digests))} cannot be read ({several[0].why})"
+                f" and may need any other version. {_FIRST_AID[obstacle]}, or delete it: version-ids: {ids} with images: raw"
             )
             kind = OBSTACLE_KINDS.get(obstacle)
             if kind is None:
@@ -259,11 +256,6 @@ def _lost_to_newcomers(
         for image in Graph(fresh, manifests.read).images()
         if image.root.id not in known
     }
-
-
-def _named(several: list[UnreadableManifest]) -> str:
-    names = ", ".join(display_name(unreadable.digest) for unreadable in several[:MANY])
-    return f"{names} and {len(several) - MANY} more" if len(several) > MANY else names
 
 
 def all_kept(decisions: Iterable[Decision]) -> list[Decision]:

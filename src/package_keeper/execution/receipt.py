@@ -26,8 +26,8 @@ _UNREADABLE = (KeyError, TypeError, ValueError, RecursionError)
 TAKEN_BACK = frozenset({ACTIONS[Action.DELETE], ACTIONS[Action.UNTAG]})
 
 
-MANY = 20
-"""So many damaged places of a receipt are named."""
+DAMAGED_SHOWN = 20
+"""How many damaged places of a receipt a message lists."""
 
 Append = Callable[[bytes], None]
 """Appends to the file of the receipt, and returns when it is on disk."""
@@ -264,8 +264,8 @@ def damage(receipt: Receipt) -> str:
             ranges[-1][1:] = [number]
         else:
             ranges.append([number])
-    shown = ", ".join("-".join(map(str, each)) for each in ranges[:MANY])
-    more = ", …" if len(ranges) > MANY else ""
+    shown = ", ".join("-".join(map(str, each)) for each in ranges[:DAMAGED_SHOWN])
+    more = ", …" if len(ranges) > DAMAGED_SHOWN else ""
     told = "the other lines tell of every write" if receipt.is_whole else "what only they told is not taken back"
     return f"{len(receipt.damaged)} lines of the receipt are damaged, and passed over: {shown}{more}; {told}"
 

@@ -10,12 +10,10 @@ from string import ascii_lowercase
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.ports import Log, Reader
+from package_keeper.execution.wording import few
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage
 from package_keeper.model.run import Problem, Scope
 from package_keeper.policy.patterns import Pattern, Patterns
-
-MANY = 5
-"""So many names are named, then how many there are."""
 
 TOMBSTONE = "deleted_"
 """Lists may hold packages under this prefix that are deleted already (docs/github-behaviour.md, "Endpoints")."""
@@ -157,11 +155,7 @@ def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: 
 def _tell_exclusion(log: Log, label: str, entry: Pattern, wanted: PackageFilter, names: Collection[str]) -> None:
     meant = sorted(name for name in names if wanted.needs_owner(entry, name))
     if meant:
-        more = f" and {len(meant) - MANY} more" if len(meant) > MANY else ""
-        log.notice(
-            f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes"
-            f" {', '.join(meant[:MANY])}{more}"
-        )
+        log.notice(f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes {few(meant)}")
     elif not any(entry.matches(name) for name in names):
         log.warning(f"{label}: '!{entry.text}' excludes nothing: no package that was looked at has such a name")
 
