@@ -1,4 +1,4 @@
-"""What writes, and what became of them, are called in logs and records."""
+"""Words for writes and their outcomes, in logs and records."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,7 +22,7 @@ def few(names: Iterable[str], most: int = FEW) -> str:
 
 
 def describe(write: PlannedWrite) -> str:
-    """Name what a write concerns: `npm/app 1.0.0 (id 7)`."""
+    """Name the target of a write: `npm/app 1.0.0 (id 7)`."""
     if write.version_id is None:
         return str(write.package)
     if write.tag is not None:
@@ -36,14 +36,14 @@ def in_brackets(tags: Sequence[str]) -> str:
 
 
 def tell(record: WriteRecord) -> str:
-    """Say what became of a write, and why it was planned."""
+    """Say how a write ended, and why it was planned."""
     write, outcome = record.write, record.outcome
     word = _DONE[write.action] if outcome is Outcome.DONE else outcome
     return f"{describe(write)}: {word}, {write.why}" + (f" ({record.message})" if record.message else "")
 
 
 def describe_stubs(stubs: Sequence[Version]) -> str:
-    """Say that versions are stubs, and which ones."""
+    """Say which versions are stubs."""
     names = few(f"{display_name(stub.name)}{in_brackets(stub.tags)} (id {stub.id})" for stub in stubs)
     if len(stubs) == 1:
         return f"1 version is an empty manifest by which untagging took a tag away, and no image: {names}"
@@ -51,7 +51,7 @@ def describe_stubs(stubs: Sequence[Version]) -> str:
 
 
 def stubs_and_what_to_do(stubs: Sequence[Version]) -> str:
-    """The same, and what becomes of them."""
+    """Say which versions are stubs, and how to delete them."""
     them = "it" if len(stubs) == 1 else "them"
     if all(stub.deleted_at is not None for stub in stubs):
         return f"{describe_stubs(stubs)}; restore passes over {them}"
@@ -59,13 +59,8 @@ def stubs_and_what_to_do(stubs: Sequence[Version]) -> str:
     return f"{describe_stubs(stubs)}; version-ids: {ids} deletes {them}"
 
 
-def cut_off(write: PlannedWrite) -> WriteRecord:
-    """The record of a write whose answer nobody waited for."""
-    return WriteRecord(write=write, outcome=Outcome.FAILED, message=CUT_OFF)
-
-
 def not_tried(write: PlannedWrite, because: PackageKeeperError) -> WriteRecord:
-    """The record of a write that was not sent, since the run ended."""
+    """The record of a write that was not sent because the run ended."""
     if isinstance(because, Cancelled | OutOfTime):
         return WriteRecord(write=write, outcome=Outcome.OUT_OF_TIME)
     outcome = Outcome.NO_PERMISSION if isinstance(because, NotAuthorized) else Outcome.FAILED
