@@ -1,1 +1,1 @@
-"""Making it happen: one module per operation, receipts, and what the operations need of the wire."""
+"""Executes guarded plans: executor, receipts, and the protocols that GitHub clients implement."""

@@ -1,4 +1,4 @@
-"""What the result of a send means for a write, and when it says that the rest need not be tried."""
+"""Turns the result of sending a write into its outcome, and decides when to stop the run."""
 
 from collections.abc import Collection
 
@@ -19,13 +19,14 @@ from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Outcome, PlannedWrite, WriteRecord
 
 UNREACHABLE_IN_A_ROW = 3
-"""After so many writes in a row without an answer the rest is not tried: each would wait 30 seconds for nothing."""
+"""Stop after this many writes in a row without an answer: each of the others would wait 30 seconds for nothing."""
 
 
 class Answers:
-    """Understands the results of one plan's writes, with a second look where an answer was lost.
+    """Interprets the results of one plan's writes. Looks again where an answer was lost.
 
-    `end` is set after a result that ends the run. `is_out_of_time` is set once a write did not fit into `time-limit`.
+    `end` is the error that ends the run, once there is one. `is_out_of_time` is set once a write did not fit into
+    `time-limit`.
     """
 
     def __init__(self, strategy: WriteStrategy) -> None:
@@ -35,7 +36,7 @@ class Answers:
         self._unreachable = 0
 
     def of(self, write: PlannedWrite, result: SendResult, forbidden: Collection[PackageName] = ()) -> Answer:
-        """The outcome of a write. May read. `forbidden` are packages where the token lacks a permission."""
+        """Return the outcome of a write. May read. `forbidden` are packages where the token lacks a permission."""
         match result:
             case Done():
                 self._unreachable = 0
@@ -48,16 +49,16 @@ class Answers:
                 return Answer(Outcome.FAILED, CUT_OFF, is_cut_off=True) if uncertain else Answer(Outcome.OUT_OF_TIME)
             case Refused(error=error, uncertain=uncertain) | RateLimited(error=error, uncertain=uncertain):
                 if error.kind is ApiErrorKind.NOT_FOUND and write.package in forbidden:
-                    # GitHub says "not found" when a permission is missing; a look at each version finds the same
+                    # GitHub says "not found" when a permission is missing: do not look at each version
                     return Answer(Outcome.NO_PERMISSION, str(error))
                 return self._of_error(write, error, uncertain=uncertain)
 
     def was_not_done(self, write: PlannedWrite, result: RateLimited) -> bool:
-        """Whether a rate-limited write was certainly not carried out by an earlier try, whose answer was lost."""
+        """Return whether a rate-limited write certainly did not happen: an earlier try may have lost its answer."""
         return not result.uncertain or self._is_done(write) is False
 
     def silence(self, records: Collection[WriteRecord]) -> Unreachable | None:
-        """The end of a run in which no write got any answer."""
+        """Return the error that ends the run if no write got an answer."""
         failed = [record for record in records if record.outcome is Outcome.FAILED]
         if failed and self._unreachable == len(failed) == len(records):
             return Unreachable(f"GitHub cannot be reached: {failed[-1].message}")
@@ -83,7 +84,7 @@ class Answers:
         try:
             answer = self._strategy.meaning(write, error)
         except (ApiError, OutOfTime) as second:
-            # other writes are in flight and are waited for, so running out of time ends this second look alone
+            # other writes are in flight and must be waited for, so running out of time ends only this second look
             text = f"{error}; whether it is still there could not be found out: {second}"
             answer = Answer(Outcome.FAILED, text)
         if answer.outcome is Outcome.FAILED and uncertain:

@@ -1,4 +1,4 @@
-"""Batches of writes, and which writes of a batch may be sent at one moment: as many as possible, oldest first."""
+"""Groups writes into batches, and says which writes of a batch may be sent now."""
 
 import heapq
 from abc import ABC, abstractmethod
@@ -16,9 +16,9 @@ from package_keeper.model.plan import PlannedWrite, WriteKind, WriteRecord
 
 @dataclass(frozen=True)
 class Batch:
-    """Writes that go side by side, by their places; the next batch begins when all of them have ended.
+    """The places in the plan of writes that are sent in parallel. The next batch begins when all of them have ended.
 
-    `needs_look` says that their packages are read again before any of them is sent.
+    With `needs_look`, their packages are read again before any of them is sent.
     """
 
     places: Sequence[int]
@@ -26,7 +26,7 @@ class Batch:
 
 
 class Schedule:
-    """The order within one batch. `waits_for` says for each write which others must have ended before it begins."""
+    """The order within one batch. `waits_for` holds, for each write, the places of the writes that must end first."""
 
     def __init__(self, places: Sequence[int] = (), waits_for: Sequence[AbstractSet[int]] = ()) -> None:
         self._left = set(places)
@@ -43,11 +43,11 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Whether all have ended."""
+        """Whether all writes have ended."""
         return not self._left
 
     def begin(self) -> int | None:
-        """The place of a write that may begin now, the first of them; it is given once."""
+        """Take the first write that may begin now, and return its place. `None` when there is none."""
         if not self._ready:
             return None
         place = heapq.heappop(self._ready)
@@ -55,12 +55,12 @@ class Schedule:
         return place
 
     def put_back(self, place: int) -> None:
-        """Take back a write that could not begin after all."""
+        """Put back a write that could not begin."""
         self._begun.discard(place)
         heapq.heappush(self._ready, place)
 
     def end(self, place: int) -> None:
-        """Note that a write has ended, well or not."""
+        """Note that a write has ended, whatever its outcome."""
         self._left.discard(place)
         self._begun.discard(place)
         for follower in self._followers.pop(place, ()):
@@ -69,14 +69,14 @@ class Schedule:
                 heapq.heappush(self._ready, follower)
 
     def keep_only(self, wanted: Container[int]) -> None:
-        """Permit out what has not begun and is not `wanted`."""
+        """Drop the writes that have not begun and are not `wanted`."""
         self._left = {place for place in self._left if place in wanted or place in self._begun}
         self._ready = [place for place in self._ready if place in wanted]
         heapq.heapify(self._ready)
 
 
 def after_named(writes: Sequence[PlannedWrite]) -> list[set[int]]:
-    """Each write waits for those that it names: a part for what holds it, a restored root for its parts."""
+    """Return, for each write, the places of the writes that it names in `after`."""
     places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
     return [{places[other] for other in write.after if other in places} for write in writes]
 
@@ -84,12 +84,12 @@ def after_named(writes: Sequence[PlannedWrite]) -> list[set[int]]:
 def in_rounds(
     writes: Sequence[PlannedWrite], groups: Sequence[int], *, most: int, room: Callable[[], float]
 ) -> Iterator[Batch]:
-    """Deletions in rounds: the roots of images, then, after a look that all of them share, their parts.
+    """Order deletions in rounds. Each round deletes the roots of several images, then their parts.
 
-    The look shows whether the roots are gone, and whether anything new needs the parts. `groups` says which image a
-    write belongs to. A round ends with the image with which it has `most` writes, so that a run that is cut off leaves
-    few parts behind; and `room` is how many writes are sure to be sent before `time-limit` ends: no image but the first
-    of all is begun that may not be finished.
+    Before the parts, the packages are read again once for all images of the round: are the roots gone, and does
+    anything new need the parts? `groups` holds the image number of each write. A round gets no more images once it has
+    `most` writes, so that an interrupted run leaves few parts behind. `room` returns how many writes can surely be sent
+    before `time-limit` ends. Except for the very first image, no image begins that may not be finished.
     """
     images = deque(_images(groups))
     is_first = True
@@ -112,19 +112,19 @@ def in_rounds(
 
 
 def _images(groups: Sequence[int]) -> list[list[int]]:
-    """The places of each image, which stand together."""
+    """Return the places of each image's writes. They are consecutive."""
     return [[place for place, _ in several] for _, several in groupby(enumerate(groups), key=lambda each: each[1])]
 
 
 class WriteStrategy(ABC):
-    """How one kind of write is sent and understood: deletions, or restorations."""
+    """How to send one kind of write, deletions or restorations, and how to interpret the answers."""
 
     def batches(
         self, writes: Sequence[PlannedWrite], groups: Sequence[int], room: Callable[[], float]
     ) -> Iterator[Batch]:
-        """The batches of writes: whole packages, versions, then tags, which go one by one.
+        """Yield the batches: whole packages, then versions, then tags.
 
-        `groups` says which image each write belongs to. `room` is how many writes can be sent before `time-limit` ends.
+        `groups` holds the image number of each write. `room` returns how many writes fit before `time-limit` ends.
         """
         del groups, room
         for kind in (WriteKind.PACKAGE, WriteKind.VERSION, WriteKind.TAG):
@@ -132,16 +132,16 @@ class WriteStrategy(ABC):
 
     @abstractmethod
     def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
-        """The outcome of a write that needs no request. `records` are those of the versions, by id, so far."""
+        """Return the outcome of a write that needs no request. `records` are the records of versions so far, by id."""
 
     @abstractmethod
     def attempt(self, write: PlannedWrite, permit: Any = None) -> None:
-        """Send one write. Raises `ApiError`. Runs in a thread of its own, except for tags."""
+        """Send one write. Raises `ApiError`. Runs in a worker thread, except for tags."""
 
     @abstractmethod
     def is_done(self, write: PlannedWrite) -> bool | None:
-        """Look whether a write without an answer was carried out. `None` when that cannot be told."""
+        """Check whether a write without an answer happened. `None` when that cannot be found out."""
 
     @abstractmethod
     def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
-        """Say what an error means for a write. May read, and may raise `ApiError` and `OutOfTime`."""
+        """Return the outcome that an error means for a write. May read. Raises `ApiError` and `OutOfTime`."""

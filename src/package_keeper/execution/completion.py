@@ -1,6 +1,6 @@
-"""Making restored images whole: which parts they still lack, found round by round.
+"""Completes restored images: finds the parts that they still lack, round by round.
 
-A registry serves active versions only. So what an index needs is known after it was restored.
+A registry serves active versions only. So the parts of an index are known only after the index was restored.
 """
 
 from collections import deque
@@ -19,19 +19,19 @@ from package_keeper.model.packages import REFERRER_TAG, PackageName, Timestamp, 
 from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteKind, WriteRecord
 
 READABLE_AFTER = (1.0, 3.0)
-"""Seconds to wait before a restored manifest that cannot be read is asked for again."""
+"""Seconds to wait before each new try to read a restored manifest."""
 
 ROUND = 64
-"""Manifests of one round: what an index shows to be plain is not read after it."""
+"""How many manifests are read in one round. A manifest that an index describes as plain is not read later."""
 
-MANY = 10
-"""So many images that lack parts are named, and of each so many parts; then how many there are."""
+BROKEN_SHOWN = 10
+"""How many broken images the log names, and how many missing parts of each."""
 
 
 def plan_repair(checked: Iterable[VerifiedImage], in_use: Mapping[PackageName, set[str]]) -> list[PlannedWrite]:
-    """Plan to restore every missing part that can be; a part that several images need comes back once.
+    """Plan to restore every missing part that can be restored, each part once.
 
-    `in_use` are the tags that active versions carry: a part that had one of them would take it away.
+    `in_use` are the tags of active versions. Restoring a part that had one of them would move the tag.
     """
     writes: dict[str, PlannedWrite] = {}
     for image in checked:
@@ -44,26 +44,26 @@ def plan_repair(checked: Iterable[VerifiedImage], in_use: Mapping[PackageName, s
 
 
 def _choose(versions: Sequence[Version], tags_in_use: AbstractSet[str]) -> Version:
-    """Of several deleted versions of one digest the first that takes no tag away."""
+    """Choose the first of several deleted versions of one digest that moves no tag that is in use."""
     return next((each for each in versions if tags_in_use.isdisjoint(each.image_tags)), versions[0])
 
 
 def _restoration(version: Version, reason: Reason, *, root: str, tags_in_use: AbstractSet[str]) -> PlannedWrite:
-    """The write that restores one version, unless a tag that it had is in use by now."""
+    """The write that restores one version. It is not sent when a tag that the version had is in use."""
     expected = None if tags_in_use.isdisjoint(version.image_tags) else Outcome.TAG_IN_USE
     return PlannedWrite.of(version, Action.RESTORE, reason, root=root, expected=expected)
 
 
 def plan_stub_deletions(stubs: Iterable[Version]) -> Plan:
-    """Plan to delete what was restored and is a stub."""
+    """Plan to delete restored stubs."""
     return Plan.of_singles(PlannedWrite.of(stub, Action.DELETE, Reason.GHOST) for stub in stubs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lack:
-    """What a restored image lacks. `version_id` is the version that can bring it back, if any can, and `until` when.
+    """A part that a restored image lacks. `version_id` is the version that can restore it, if any, and `until` when.
 
-    A pull does not need what is not `pulled`: signatures and the like.
+    Parts that are not `pulled`, such as signatures, are not needed for a pull.
     """
 
     digest: str
@@ -74,7 +74,7 @@ class Lack:
 
 @dataclass(frozen=True, kw_only=True)
 class Incomplete:
-    """A restored image that is not whole. `unreadable` says why manifests of it cannot be read, if so."""
+    """A restored image that is not whole. `unreadable` says why its manifests cannot be read, or is empty."""
 
     root: str
     tags: tuple[str, ...]
@@ -84,7 +84,7 @@ class Incomplete:
 
 @dataclass(kw_only=True)
 class _Manifests:
-    """The manifests of restored versions, read as late as possible, and each only once."""
+    """The manifests of restored versions. Each is read only once, and only when it is needed."""
 
     package: PackageName
     registry: ManifestReader
@@ -92,33 +92,33 @@ class _Manifests:
     found: dict[str, Manifest] = field(default_factory=dict)
     unreadable: dict[str, UnreadableManifest] = field(default_factory=dict)
     _plain: set[str] = field(default_factory=set)
-    """Parts that an index shows to be plain manifests, which need not be read."""
+    """Parts that an index describes as plain manifests. They need not be read."""
 
     def children(self) -> Iterator[Descriptor]:
         """All entries of all indexes that were read."""
         return (child for manifest in self.found.values() for child in manifest.children)
 
     def children_of(self, digest: str) -> list[str]:
-        """The entries of one index, as far as it was read."""
+        """The entries of one index, or none if it was not read."""
         manifest = self.found.get(digest)
         return [child.digest for child in manifest.children] if manifest is not None else []
 
     def unproven(self) -> set[str]:
-        """The entries of an unknown media type, which are no proof that anything is missing."""
+        """The entries of an unknown media type. They do not prove that a manifest is missing."""
         return {child.digest for child in self.children() if not child.is_manifest}
 
     def unread(self, digests: Iterable[str]) -> list[str]:
-        """Those of the digests that are still to be read."""
+        """Return the digests that are still to be read."""
         known = self.found.keys() | self.unreadable.keys() | self._plain
         return [digest for digest in digests if digest not in known]
 
     def read_in_rounds(self, digests: Sequence[str]) -> None:
-        """Read manifests in rounds, since an index shows which others need not be read. May raise `ApiError`."""
+        """Read manifests in rounds: an index shows which others need not be read. Raises `ApiError`."""
         for start in range(0, len(digests), ROUND):
             self.read(self.unread(digests[start : start + ROUND]))
 
     def read(self, digests: Sequence[str]) -> None:
-        """Read manifests. May raise `ApiError`."""
+        """Read manifests. Raises `ApiError`."""
         for digest, found in self._fetch(digests).items():
             if not isinstance(found, UnreadableManifest):
                 self.found[digest] = found
@@ -129,22 +129,21 @@ class _Manifests:
                 self.unreadable[digest] = found
 
     def _fetch(self, digests: Sequence[str]) -> Mapping[str, Manifest | UnreadableManifest]:
-        """Ask the registry. It may take a moment until it has again what was restored."""
+        """Ask the registry. Try again after a moment, since it may not serve restored manifests at once."""
         found = dict(self.registry.read(self.package, digests)) if digests else {}
         for seconds in READABLE_AFTER:
-            late = [digest for digest, each in found.items() if _may_come(each)]
-            if late:
+            missing = [digest for digest, each in found.items() if _may_appear(each)]
+            if missing:
                 self.pause.sleep(seconds, f"{self.package}: what was restored cannot be read yet")
-                found |= self.registry.read(self.package, late)
+                found |= self.registry.read(self.package, missing)
         return found
 
 
 class ImageCompletion:
-    """Makes the restored images of one container package whole, round by round, and says which are not.
+    """Completes the restored images of one container package, round by round, and reports those that are not whole.
 
-    A registry serves active versions only, so what an index needs is known after it was restored. Referrers by tag
-    come back with what they refer to. Those known by `subject` alone come back with a receipt. `deleted` are the
-    deleted versions, if they were read before.
+    Referrers that are known by their tag are restored with their subject. Referrers that are known only by their
+    `subject` field are restored only if a receipt names them. `deleted` are the deleted versions, if they were read.
     """
 
     def __init__(
@@ -164,25 +163,25 @@ class ImageCompletion:
         self._deleted_are_fresh = False
         self._listed: list[Version] | None = None
         self._images: dict[str, tuple[str, ...]] = {}
-        """The tags of what is back, by digest: roots and parts alike."""
+        """The tags of restored versions, by digest: roots and parts."""
         self._active: set[str] = set()
         self._gone: dict[str, list[Version]] = {}
-        """What is needed and not active: the versions that can bring each digest back."""
+        """The digests that are needed and not active, each with the deleted versions that can restore it."""
         self._unproven: set[str] = set()
-        """Entries of an index that may be no manifests, and are not there."""
+        """Entries of an index that are missing, and that may not be manifests."""
         self._told: dict[str, dict[str, None]] = {}
-        """The parts of each root, as far as writes name their root: referrers among them."""
+        """The parts of each root that writes name, referrers included."""
         self._restored: dict[str, Version] = {}
         self._tried: dict[int, Outcome] = {}
         self._not_back: dict[str, WriteRecord] = {}
 
     def note(self, records: Iterable[WriteRecord]) -> None:
-        """Take in what became of restorations."""
+        """Add the records of restorations."""
         for record in records:
             write = record.write
             if write.package != self.package or write.kind is not WriteKind.VERSION or write.version_id is None:
                 continue
-            # a second version of the root's own digest is called a part of it, too
+            # a second version with the digest of the root names the root too
             if write.root is not None and write.root != write.version_name:
                 self._told.setdefault(write.root, {})[write.version_name] = None
             self._tried[write.version_id] = record.outcome
@@ -194,30 +193,30 @@ class ImageCompletion:
                 self._restored[write.version_name] = write.version
 
     def add(self, digest: str, tags: tuple[str, ...]) -> None:
-        """Look after an active version, too."""
+        """Complete the image of an active version too."""
         self._images[digest] = tuple(dict.fromkeys((*self._images.get(digest, ()), *tags)))
         self._active.add(digest)
 
     def add_active(self, writes: Iterable[PlannedWrite]) -> None:
-        """Look after the images that `writes` give tags back to, as far as they are active. May raise `ApiError`."""
+        """Complete the active images that `writes` give tags back to. Raises `ApiError`."""
         named = {write.version_id: write for write in writes if write.version_id is not None}
         for version_id in sorted(active_ids(dict.fromkeys(named, self.package), self.reader)):
             self.add(named[version_id].version_name, named[version_id].tags)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is back that could be looked after."""
+        """Whether there is no restored image to complete."""
         return not self._images
 
     @property
     def stubs(self) -> list[Version]:
-        """What was restored and is a stub. Those of earlier versions are known by their manifests only."""
+        """The restored versions that are stubs, as their manifests show."""
         found = self._manifests.found
         return [version for name, version in self._restored.items() if name in found and found[name].is_stub]
 
     @property
     def unfinished(self) -> set[str]:
-        """The images of which parts are left for the next run."""
+        """The images with parts that are left for the next run."""
         roots = {self._not_back[digest].write.root for digest in self._left_over}
         return {root for root in roots if root in self._images}
 
@@ -230,7 +229,7 @@ class ImageCompletion:
         }
 
     def next_round(self) -> list[PlannedWrite]:
-        """What the images still need, as far as it can be restored. May raise `ApiError`."""
+        """Return the writes that restore what the images still need. Raises `ApiError`."""
         if self.is_idle:
             return []
         if self._deleted is None:
@@ -240,13 +239,13 @@ class ImageCompletion:
             self._find(unknown)
             self._read_what_is_back()
         if Outcome.NO_PERMISSION in self._tried.values():
-            # the Admin role is per package: nothing more is sent to it
+            # the Admin role is per package, so nothing more is sent to this one
             return []
         parts = self._parts()
         return parts + self._referrers({write.version_name for write in parts})
 
     def _unknown(self) -> list[str]:
-        """The digests that images need, and of which it is not known yet whether they are active."""
+        """The digests that images need and that may be active or not."""
         needed = [child.digest for child in self._manifests.children()]
         needed += [part for parts in self._told_of_active() for part in parts]
         known = self._active | self._gone.keys() | self._left_over | self._unproven
@@ -256,7 +255,7 @@ class ImageCompletion:
         return [parts for root, parts in self._told.items() if root in self._active]
 
     def _read_what_is_back(self) -> None:
-        """Read tagged images, then roots in rounds, newest first, then parts that may be indexes, until all is read."""
+        """Read tagged images, then roots, newest first, then parts that may be indexes, until all are read."""
         while waiting := self._unread():
             held = {part for parts in self._told_of_active() for part in parts}
             self._manifests.read([name for name in waiting if _is_tagged(self._images.get(name, ()))])
@@ -270,35 +269,35 @@ class ImageCompletion:
         return self._manifests.unread(name for name in names if name in self._active)
 
     def _find(self, digests: Sequence[str]) -> None:
-        """Find out which of the needed digests are active, and what can bring the rest back. May raise `ApiError`."""
+        """Find out which digests are active, and which versions can restore the others. Raises `ApiError`."""
         names = frozenset(digests)
         listed = [version for version in self._active_list() if version.name in names]
         there = still_active(listed, self.reader, names=names)
         self._active.update(version.name for version in there)
         ids = {version.id for version in there}
         gone = [digest for digest in digests if digest not in self._active]
-        bringers = self._bringers(gone, [version for version in listed if version.id not in ids])
+        restorable = self._restorable(gone, [version for version in listed if version.id not in ids])
         unproven = self._manifests.unproven()
         for digest in gone:
-            if digest in bringers:
-                self._gone[digest] = bringers[digest]
+            if digest in restorable:
+                self._gone[digest] = restorable[digest]
             elif digest in unproven:
                 self._unproven.add(digest)
             elif self._registry.exists(self.package, digest):
-                # what was pushed just now may be in no list yet
+                # a manifest that was pushed just now may not be listed yet
                 self._active.add(digest)
             else:
                 self._gone[digest] = []
 
-    def _bringers(self, digests: Iterable[str], late: Sequence[Version]) -> dict[str, list[Version]]:
+    def _restorable(self, digests: Iterable[str], stale: Sequence[Version]) -> dict[str, list[Version]]:
         """The deleted versions of each digest.
 
-        A version that only a list that lags behind calls active can be restored, too: these are `late`.
+        `stale` are deleted versions that an outdated list still shows as active. They can be restored too.
         """
-        bringers = by_digest([*(self._deleted or ()), *late])
-        if not self._deleted_are_fresh and not bringers.keys() >= set(digests):
-            bringers = by_digest([*self._read_deleted(), *late])
-        return bringers
+        restorable = by_digest([*(self._deleted or ()), *stale])
+        if not self._deleted_are_fresh and not restorable.keys() >= set(digests):
+            restorable = by_digest([*self._read_deleted(), *stale])
+        return restorable
 
     def _read_deleted(self) -> Sequence[Version]:
         self._deleted, self._deleted_are_fresh = self.reader.versions(self.package, deleted=True), True
@@ -310,7 +309,7 @@ class ImageCompletion:
         return self._listed
 
     def _parts(self) -> list[PlannedWrite]:
-        """What brings the needed digests back that are gone, one version for each."""
+        """The writes that restore missing digests, one version for each."""
         roots = {part: root for root, parts in self._told.items() if root in self._active for part in parts}
         roots |= {child.digest: root for root, manifest in self._manifests.found.items() for child in manifest.children}
         untried = {
@@ -327,7 +326,7 @@ class ImageCompletion:
         ]
 
     def _referrers(self, planned: AbstractSet[str]) -> list[PlannedWrite]:
-        """The newest deleted referrers, by their tags, of what is back. Those `planned` come back already."""
+        """The writes that restore the newest deleted referrers of restored images. `planned` digests are left out."""
         found = [
             (version, subject)
             for version in reversed(oldest_first(self._deleted or (), Timestamp.DELETED))
@@ -348,12 +347,12 @@ class ImageCompletion:
         return writes
 
     def _may_come_back(self, version: Version, planned: AbstractSet[str]) -> bool:
-        """Whether a deleted version is a referrer alone, and neither active, tried nor planned."""
+        """Whether a deleted version has only referrer tags, and is neither active, tried nor planned."""
         known = version.id in self._tried or version.name in self._active or version.name in planned
         return not known and not version.image_tags
 
     def _tags_in_use(self, tags: AbstractSet[str]) -> set[str]:
-        """Those of the tags that an active version carries."""
+        """Return the tags that an active version has."""
         if not tags:
             return set()
         there = still_active(self._active_list(), self.reader, tags=tags)
@@ -361,7 +360,7 @@ class ImageCompletion:
         return found.union(*self._images.values()).intersection(tags)
 
     def incomplete(self) -> list[Incomplete]:
-        """The images that are not whole, as far as that is known. Parts that time was too short for do not count."""
+        """Return the images that are not whole. Parts that are left for the next run do not count."""
         held = {
             child.digest
             for name, manifest in self._manifests.found.items()
@@ -375,7 +374,7 @@ class ImageCompletion:
         return [image for image in found if image.lacks or image.unreadable]
 
     def _verify(self, root: str, tags: tuple[str, ...]) -> Incomplete:
-        """What one image lacks."""
+        """Find out what one image lacks."""
         missing: list[str] = []
         unreadable: list[str] = []
         children: set[str] = set()
@@ -399,7 +398,7 @@ class ImageCompletion:
         return digest in self._gone if record is None else not record.outcome.is_remaining
 
     def _lack(self, digest: str, *, pulled: bool) -> Lack:
-        """What is missing, and which version can bring it back. One that was tried may be gone for good."""
+        """A missing part, and which version can restore it. A version that was tried may be gone for good."""
         versions = self._gone.get(digest) or [version for version in self._deleted or () if version.name == digest]
         left = [version for version in versions if self._tried.get(version.id) is not Outcome.ALREADY_GONE]
         if left:
@@ -412,17 +411,17 @@ class ImageCompletion:
 
 
 def tell_incomplete(package: PackageName, images: Sequence[Incomplete], log: Log) -> None:
-    """Name the images that are not whole, with what they lack, and what can be done."""
-    for image in images[:MANY]:
+    """Log the images that are not whole, what they lack, and what to do."""
+    for image in images[:BROKEN_SHOWN]:
         name = f"{package} {display_name(image.root)}" + (f" [{', '.join(image.tags)}]" if image.tags else "")
-        texts = [f"it lacks {_fate(image, lack)}" for lack in image.lacks[:MANY]]
-        if len(image.lacks) > MANY:
-            texts.append(f"it lacks {len(image.lacks) - MANY} more")
+        texts = [f"it lacks {_fate(image, lack)}" for lack in image.lacks[:BROKEN_SHOWN]]
+        if len(image.lacks) > BROKEN_SHOWN:
+            texts.append(f"it lacks {len(image.lacks) - BROKEN_SHOWN} more")
         if image.unreadable:
             texts.append(f"it cannot be read ({image.unreadable}), so what it needs is not known: try repair later")
         log.error(f"{name} is back, but it is not whole: {'; '.join(texts)}")
-    if len(images) > MANY:
-        log.error(f"{package}: {len(images) - MANY} more images are back, but not whole: verify names those with tags")
+    if more := len(images[BROKEN_SHOWN:]):
+        log.error(f"{package}: {more} more images are back, but not whole: verify names those with tags")
 
 
 def _fate(image: Incomplete, lack: Lack) -> str:
@@ -432,16 +431,16 @@ def _fate(image: Incomplete, lack: Lack) -> str:
     when = "" if lack.until is None else f" until {lack.until:%Y-%m-%d %H:%M} UTC"
     if not lack.pulled:
         return f"{name}, which restore with version-ids: {lack.version_id} can bring back{when}"
-    # without a tag an image is looked at only when it is named
+    # repair looks at an untagged image only when it is named
     named = "" if _is_tagged(image.tags) else f" with keep-digests: {image.root}"
     return f"{name}, which repair{named} can bring back{when}"
 
 
-def _may_come(found: Manifest | UnreadableManifest) -> bool:
-    """Whether the registry answered that it has no such manifest, which may change in a moment."""
+def _may_appear(found: Manifest | UnreadableManifest) -> bool:
+    """Whether the registry has no such manifest. That may change in a moment."""
     return isinstance(found, UnreadableManifest) and found.obstacle is Obstacle.CONTENT
 
 
 def _is_tagged(tags: Iterable[str]) -> bool:
-    """Whether users can name it; the tags of referrers are none."""
+    """Whether a tag is one that users gave. Tags of referrers do not count."""
     return any(not REFERRER_TAG.fullmatch(tag) for tag in tags)

@@ -1,4 +1,4 @@
-"""How deletions are sent and understood: of versions, of whole packages, and of single tags."""
+"""Sends deletions of versions, packages and single tags, and interprets the answers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,11 +11,10 @@ from package_keeper.execution.untag import Untagger
 from package_keeper.model.plan import GuardedPlan, Outcome, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.policy.guards import OnLastVersion
 
-LEAST_IN_A_ROUND = 500
-"""Deletions after which the next image begins a new round, with a look of its own. A run that is cut off leaves no more
-parts behind than that."""
-LISTED_FOR_A_WRITE = 5
-"""In long lists a round is longer: a look reads at most one page of 100 versions for every 20 deletions."""
+ROUND = 500
+"""Deletions after which a new round begins. An interrupted run leaves about this many parts behind at most."""
+LISTED_PER_WRITE = 5
+"""Rounds of long lists are longer, so that they read at most one page of 100 versions for every 20 deletions."""
 PAGE = 100
 """Versions on one page of a list."""
 
@@ -28,13 +27,13 @@ _OUTCOMES = {
     ApiErrorKind.LAST_VERSION: Outcome.LAST_VERSION,
     ApiErrorKind.NO_PERMISSION: Outcome.NO_PERMISSION,
     ApiErrorKind.CHANGED: Outcome.CHANGED_SINCE_PLAN,
-    # of a tag only: its stub is there and cannot be deleted
+    # for tags only: the stub exists and cannot be deleted
     ApiErrorKind.NOT_FOUND: Outcome.NO_PERMISSION,
 }
 
 
 def outcome_of(error: ApiError) -> Answer:
-    """The outcome of an error that needs no second look."""
+    """Return the outcome of an error that needs no second look."""
     text = f"{error}. {error.remedy}" if error.remedy else str(error)
     return Answer(_OUTCOMES.get(error.kind, Outcome.FAILED), text)
 
@@ -54,13 +53,13 @@ class Deletions(WriteStrategy):
     def batches(
         self, writes: Sequence[PlannedWrite], groups: Sequence[int], room: Callable[[], float]
     ) -> Iterator[Batch]:
-        """Rounds of the roots of images and, after a look, their parts. Then whole packages, then tags."""
+        """Yield rounds of versions, with a look before their parts. Then whole packages, then tags."""
         versions = [place for place, write in enumerate(writes) if write.kind is WriteKind.VERSION]
         rounds = in_rounds(
             [writes[place] for place in versions],
             [groups[place] for place in versions],
-            most=max(LEAST_IN_A_ROUND, self._listed // LISTED_FOR_A_WRITE),
-            # the look before the parts reads the lists once more
+            most=max(ROUND, self._listed // LISTED_PER_WRITE),
+            # reading the lists again before the parts takes requests too
             room=lambda: room() - self._listed // PAGE - 2,
         )
         for batch in rounds:
@@ -69,7 +68,7 @@ class Deletions(WriteStrategy):
             yield Batch([place for place, write in enumerate(writes) if write.kind is kind])
 
     def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
-        """Do not send what GitHub would refuse, nor a part of something that is still there."""
+        """Do not send a write that GitHub would refuse, nor delete a part of an image that still exists."""
         if write.expected is not None:
             return Answer(write.expected, LAST_VERSION)
         staying = [holder for holder in sorted(write.after) if holder not in records or not records[holder].is_gone]
@@ -79,7 +78,7 @@ class Deletions(WriteStrategy):
         return Answer(outcome, "stays, since what it belongs to is still there")
 
     def attempt(self, write: PlannedWrite, permit: Any = None) -> None:
-        """Delete one version or one package, or take one tag away."""
+        """Delete one version or package, or remove one tag."""
         if write.tag is not None:
             self._untagger.untag(write)
         elif write.version_id is None:
@@ -88,7 +87,7 @@ class Deletions(WriteStrategy):
             self._writer.delete_version(write.package, write.version_id, permit)
 
     def is_done(self, write: PlannedWrite) -> bool | None:
-        """Whether what was to be deleted is gone."""
+        """Check whether the version, package or tag is gone."""
         try:
             if write.kind is WriteKind.TAG:
                 current = self._untagger.current(write)
@@ -99,25 +98,25 @@ class Deletions(WriteStrategy):
         return False
 
     def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
-        """Look again at what was not found. Every other error speaks for itself."""
+        """Look again at what was not found. Other errors need no second look."""
         if error.kind is not ApiErrorKind.NOT_FOUND or write.kind is WriteKind.TAG:
             if error.kind is ApiErrorKind.LAST_VERSION and self._on_last_version is OnLastVersion.FAIL:
                 return Answer(Outcome.FAILED, str(error))
             return outcome_of(error)
-        # gone, or a missing permission (docs/github-behaviour.md, "Refusals")
+        # deleted already, or a missing permission (docs/github-behaviour.md, "Refusals")
         try:
             self._read(write)
         except ApiError as second:
             if second.kind is not ApiErrorKind.NOT_FOUND:
                 raise
             if error.sent_before:
-                # an earlier try got no answer, and now it is gone: it counts as ours, so that undo brings it back
+                # an earlier try of this run lost its answer: count the deletion as ours, so that undo restores it
                 return Answer(Outcome.DONE, "the first answer was lost; a second look shows that it is gone")
             return Answer(Outcome.ALREADY_GONE)
         return Answer(Outcome.NO_PERMISSION, f"{error}, but {MISSING_PERMISSION}")
 
     def _read(self, write: PlannedWrite) -> None:
-        """Read the version or package that a write concerns. Raises `ApiError`, above all when it is gone."""
+        """Read the version or package of a write. Raises `ApiError`, with `NOT_FOUND` when it is gone."""
         if write.version_id is None:
             self._reader.package(write.package)
         else:

@@ -1,8 +1,8 @@
 """The executor: the one loop that writes. It sends a guarded plan, with as many writes in flight as GitHub allows.
 
-Decisions, receipt and log stay in one thread. Only the requests run in others, behind `WritePool`. A refused write
-never stops the others. Four things stop the rest: a token that GitHub no longer accepts, a GitHub that cannot be
-reached, `time-limit`, and a cancellation. Every planned write gets a record, whatever happens.
+Decisions, receipt and log stay in one thread. Only the requests run in worker threads, behind `WritePool`. A failed
+write does not stop the others. Four things stop the run: GitHub no longer accepts the token, GitHub cannot be reached,
+`time-limit` is over, or the run is cancelled. Every planned write gets a record, whatever happens.
 """
 
 import traceback
@@ -18,17 +18,14 @@ from package_keeper.execution.ports import Interruption, Log, WritePool
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.refresh import Objection, Refresh
 from package_keeper.execution.results import Answer, Done, Interrupted, RateLimited, SendResult, send
-from package_keeper.execution.wording import CUT_OFF, STILL_THERE, describe, not_tried, tell
+from package_keeper.execution.wording import CUT_OFF, STILL_THERE, describe, few, not_tried, tell
 from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, WriteRecord, gone_versions
-
-MANY = 5
-"""How many versions a message names before it gives their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Executed:
-    """What became of every planned write, in the plan's order, and what ended the run early, if anything did."""
+    """The record of every planned write, in the order of the plan, and the error that ended the run early, if any."""
 
     records: tuple[WriteRecord, ...] = ()
     ended_by: PackageKeeperError | None = None
@@ -43,38 +40,38 @@ class Executor:
         self.interruption = interruption
         self.pool = pool
         self.seen_gone: set[int] = set()
-        """Versions that this run deleted, and that a later look did not find any more."""
+        """The versions that this run deleted, and that GitHub did not have when it was asked later."""
         self.forbidden: set[PackageName] = set()
-        """Packages where the token lacks a permission. One error speaks for all versions of a package."""
+        """Packages where the token lacks a permission. After one such error, no other write to the package is sent."""
 
     def execute(
         self, plan: GuardedPlan, strategy: WriteStrategy, refresh: Refresh | None = None, *, to_the_end: bool = False
     ) -> Executed:
-        """Send everything in `plan.now`; what is `later` is recorded as over the limit.
+        """Send the writes of `plan.now`, and record those of `plan.later` as over the limit.
 
-        When the inventory has become old, `refresh` says which of the remaining writes are still wanted. After
-        `time-limit`, images that have begun are finished where that needs no wait. With `to_the_end`, all writes belong
-        to such images.
+        When the inventory is too old, `refresh` says which of the remaining writes are still wanted. After
+        `time-limit`, the executor finishes the images that it has begun, as far as that needs no wait. With
+        `to_the_end`, it treats all writes of the plan so.
         """
         executed = _Execution(self, plan, strategy, refresh, to_the_end=to_the_end).run()
         later = tuple(WriteRecord(write=write, outcome=Outcome.OVER_LIMIT) for write in plan.later)
         return replace(executed, records=executed.records + later)
 
     def corrected(self, records: Sequence[WriteRecord], still_there: AbstractSet[int]) -> tuple[WriteRecord, ...]:
-        """The same records, but a confirmed deletion of a version that is `still_there` has failed.
+        """Return the records, with confirmed deletions of versions that are `still_there` marked as failed.
 
-        Receipt and log say so too. A version that was gone in between was restored by somebody else.
+        Receipt and log are corrected too. A version that was gone in between was restored by somebody else.
         """
-        there = still_there - self.seen_gone
+        still_there = still_there - self.seen_gone
         wrong = [
-            each.write for each in records if each.is_done and each.write.version_id in there and not each.write.tag
+            each.write
+            for each in records
+            if each.is_done and each.write.version_id in still_there and not each.write.tag
         ]
         if not wrong:
             return tuple(records)
         self.receipt.correct(wrong, STILL_THERE)
-        names = ", ".join(map(describe, wrong[:MANY]))
-        more = f" and {len(wrong) - MANY} more" if len(wrong) > MANY else ""
-        self.log.error(f"{names}{more}: {STILL_THERE}")
+        self.log.error(f"{few(map(describe, wrong))}: {STILL_THERE}")
         ids = {id(write) for write in wrong}
         return tuple(
             replace(each, outcome=Outcome.FAILED, message=STILL_THERE) if id(each.write) in ids else each
@@ -83,7 +80,7 @@ class Executor:
 
 
 class _Execution:
-    """One guarded plan that is being executed. A write is known by its place in `plan.now`."""
+    """The execution of one guarded plan. A write is identified by its place in `plan.now`."""
 
     def __init__(
         self,
@@ -108,33 +105,33 @@ class _Execution:
         self._schedule = Schedule()
         self._records: dict[int, WriteRecord] = {}
         self._by_version: dict[int, WriteRecord] = {}
-        """The records of writes that concern versions, by the id of the version."""
+        """The records of writes to versions, by version id."""
         self._sequences: dict[int, int] = {}
-        """The numbers in the receipt of the writes in flight, by place."""
+        """The receipt numbers of the writes in flight, by place."""
         self._begun: set[int] = set()
         self._dropped: dict[int, Objection] = {}
         self._answers = Answers(strategy)
         self._to_finish: set[int] | None = None
-        """After `time-limit`, the places of the writes that are sent all the same."""
+        """After `time-limit`, the places of the writes that may still be sent."""
         self._to_the_end = to_the_end
         self._ended_by: PackageKeeperError | None = None
 
     def run(self) -> Executed:
-        """Execute the plan. In the end there is a record for every write, whatever happens."""
+        """Execute the plan. Every write has a record at the end, whatever happens."""
         try:
             with self._interruption.shield():
                 while self._turn():
                     pass
         except PackageKeeperError as error:
             self._ended_by = error
-        except Exception as error:  # noqa: BLE001  # reason: what was done so far is reported all the same
+        except Exception as error:  # noqa: BLE001  # reason: report what was done before the defect
             self._log.debug(traceback.format_exc())
             self._ended_by = defect(error)
         self._ended_by = self._ended_by or self._answers.silence(self._records.values())
         self._record_the_rest(self._ended_by or Cancelled())
         self._append(self._receipt.close())
         self._tell_forbidden()
-        # running out of time is no failure: what is left is recorded, and the operation goes on to its last look
+        # running out of time is not an error: the rest is recorded, and the operation goes on to verify images
         ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
         return Executed(records=tuple(self._records[place] for place in range(len(self._writes))), ended_by=ended_by)
 
@@ -149,7 +146,7 @@ class _Execution:
     # --- what to do next ---
 
     def _turn(self) -> bool:
-        """Begin the writes that may begin, and take the results of those that ended. `False` when nothing is left."""
+        """Begin the writes that may begin, and process the completed ones. `False` when nothing is left."""
         self._watch_the_time()
         if self._ended_by is None and self._interruption.is_requested:
             self._ended_by = Cancelled()
@@ -166,7 +163,7 @@ class _Execution:
         return True
 
     def _next_batch(self) -> bool:
-        """Go on to the next batch that has something to do, after a look if it needs one. `False` at the end."""
+        """Go on to the next batch with writes. Read its packages again if it needs that. `False` at the end."""
         for batch in self._batches:
             wanted = self._wanted
             places = [place for place in batch.places if place in wanted]
@@ -177,7 +174,7 @@ class _Execution:
                 self._schedule = Schedule(places, self._waits_for)
                 return True
         if len(self._records) < len(self._writes):
-            # no time is left to finish another image
+            # no time is left to begin and finish another image
             self._ended_by = OutOfTime()
         return False
 
@@ -187,23 +184,23 @@ class _Execution:
 
     @property
     def _wanted(self) -> Collection[int]:
-        """The places of the writes to send before the run ends: all, or those to finish after `time-limit`."""
+        """The places of the writes to send: all, or after `time-limit` those that finish images."""
         return range(len(self._writes)) if self._to_finish is None else self._to_finish
 
     def _begin_what_may(self) -> float | None:
-        """Begin as many writes as may go now. Gives the seconds to wait when only the pace holds the next one back."""
+        """Begin as many writes as possible. Return the seconds to wait when only a rate limit delays the next one."""
         if self._refresh is not None and self._refresh.is_due() and not self._begun.issuperset(self._wanted):
             if not self._pool.in_flight:
                 self._look_again(self._refresh)
             return None
         wait, began = self._begin_some()
         if not (began or self._pool.in_flight or self._schedule.is_over) and wait is None:
-            # what could be finished waits for writes that were left out
+            # the writes that may still be sent wait for writes that may not
             self._ended_by = OutOfTime()
         return wait
 
     def _begin_some(self) -> tuple[float | None, bool]:
-        """Begin writes until none is ready or the pace asks to wait: the seconds to wait, and whether any began."""
+        """Begin writes until none is ready or a rate limit delays them. Return the delay, and whether any began."""
         batch: list[tuple[int, Any]] = []
         wait: float | None = None
         settled_any = False
@@ -226,7 +223,7 @@ class _Execution:
         return wait, bool(batch) or settled_any
 
     def _settled(self, place: int) -> Answer | None:
-        """The outcome of a write that needs no request."""
+        """Return the outcome of a write that needs no request."""
         write = self._writes[place]
         if (settled := self._strategy.settled(write, self._by_version)) is not None:
             return settled
@@ -239,12 +236,12 @@ class _Execution:
     # --- sending ---
 
     def _start(self, batch: Sequence[tuple[int, Any]]) -> None:
-        """Record on disk that requests are about to be sent, and send them."""
+        """Record on disk that requests are about to be sent, then send them."""
         places = [place for place, _ in batch]
         try:
             numbers = self._receipt.started([self._writes[place] for place in places])
         except PackageKeeperError as error:
-            # nothing is sent without its line; writes in flight are still waited for
+            # never send without a line in the receipt; the writes in flight are still waited for
             self._ended_by = error
             for _, permit in batch:
                 self._pool.give_back(permit)
@@ -258,9 +255,9 @@ class _Execution:
         return lambda permit: send(lambda: self._strategy.attempt(write, permit))
 
     def _begin_tag(self, place: int, *, busy: bool) -> tuple[float | None, bool]:
-        """Move a tag, in this thread: it is a look, a write, a look and another write.
+        """Remove or give back a tag, in this thread: it takes several reads and writes.
 
-        None is begun that would have to wait in the middle, with the tag on a stub.
+        Do not begin while a wait is due: the tag would stay on a stub meanwhile.
         """
         write = self._writes[place]
         wait = 0.0 if busy else self._pool.wait(restores=self._restores)
@@ -279,9 +276,9 @@ class _Execution:
         return None, True
 
     def _take(self, completed: Sequence[tuple[int, SendResult]]) -> None:
-        """Record what became of the writes that ended.
+        """Process the results of completed writes.
 
-        Confirmed writes are recorded first, since a second look at the others may be cut off.
+        Record confirmed writes first: a second look at the others may be interrupted.
         """
         self._watch_the_time()
         self._note([(place, result) for place, result in completed if isinstance(result, Done)])
@@ -300,7 +297,7 @@ class _Execution:
     # --- recording ---
 
     def _note(self, completed: Sequence[tuple[int, SendResult]]) -> None:
-        """Write the outcomes into the receipt first, then record them."""
+        """Write the outcomes to the receipt, then record them."""
         answers = []
         for place, result in completed:
             if isinstance(result, Interrupted):
@@ -318,7 +315,7 @@ class _Execution:
         for place, answer in answers:
             del self._sequences[place]
             self._record(place, answer)
-        # the first thing that happened says why the run ends
+        # the first error is the reason why the run ends
         self._ended_by = self._ended_by or self._answers.end
         if self._answers.is_out_of_time and self._to_finish is None:
             self._finish_what_is_begun()
@@ -327,11 +324,11 @@ class _Execution:
         try:
             self._receipt.ended(endings)
         except PackageKeeperError as error:
-            # the requests were sent all the same; the lone `started` lines are true, and nothing more is written
+            # the requests were sent; their `started` lines stay true, and the run writes nothing more
             self._ended_by = self._ended_by or error
 
     def _end_left_open(self, record: WriteRecord) -> None:
-        """End the line of a write that GitHub rate-limited, and that was not sent again."""
+        """Record the outcome of a write that GitHub rate-limited and that was not sent again."""
         number = self._receipt.left_open(record.write)
         if number is not None:
             self._append([Ending(number, record.write, record.outcome, record.message)])
@@ -351,7 +348,7 @@ class _Execution:
         if outcome is Outcome.NO_PERMISSION and write.package in self._executor.forbidden:
             self._log.debug(text)
         elif write.expected is not None and write.action is Action.DELETE:
-            # said once for the package, when it was planned
+            # a warning was logged once for the package, when it was planned
             self._log.info(text)
         elif outcome.is_failed:
             self._log.error(text)
@@ -363,7 +360,7 @@ class _Execution:
             self._executor.forbidden.add(write.package)
 
     def _tell_forbidden(self) -> None:
-        """Say how many versions one missing permission concerns. The first error said why."""
+        """Log how many versions a missing permission concerns. The first error said why."""
         for package in sorted(self._executor.forbidden, key=str):
             number = sum(
                 record.outcome is Outcome.NO_PERMISSION and record.write.package == package
@@ -375,7 +372,7 @@ class _Execution:
     # --- time ---
 
     def _rest(self, seconds: float) -> None:
-        """Wait until a write may be sent. The time may be over before that."""
+        """Wait until a write may be sent, unless `time-limit` is over before that."""
         try:
             self._pool.rest(seconds, restores=self._restores)
         except OutOfTime as over:
@@ -385,28 +382,28 @@ class _Execution:
                 self._ended_by = over
 
     def _watch_the_time(self) -> None:
-        """After `time-limit` nothing new begins."""
+        """After `time-limit`, begin no more images."""
         if self._to_finish is None and self._pool.is_over:
             self._finish_what_is_begun()
 
     def _finish_what_is_begun(self) -> None:
-        """After `time-limit`, finish the images that have begun, where that needs no wait. Begin nothing else."""
+        """From now on, only finish images that have begun, as far as that needs no wait."""
         self._to_finish = set(range(len(self._writes))) if self._to_the_end else self._unfinished_groups()
         self._schedule.keep_only(self._to_finish)
         self._pool.wind_up()
 
     def _unfinished_groups(self) -> set[int]:
-        """The places of all writes of images that have begun."""
+        """The places of the writes of images that have begun."""
         begun = {self._groups[place] for place in self._begun}
         return {place for place, group in enumerate(self._groups) if group in begun}
 
-    # --- looking again ---
+    # --- refresh ---
 
     def _look_again(self, refresh: Refresh, parts: Sequence[int] = ()) -> None:
         """Read packages again, and drop the writes that are no longer wanted.
 
-        With `parts`, only their packages are read: the roots of the parts must be gone, and nothing new may need them.
-        Without, everything that is left is looked at.
+        With `parts`, read only their packages: the roots must be gone, and nothing new may need the parts. Without,
+        read the packages of all remaining writes.
         """
         packages = {self._writes[place].package for place in parts or range(len(self._writes))}
         left = sorted(set(self._wanted) - self._records.keys())

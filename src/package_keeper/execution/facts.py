@@ -1,10 +1,11 @@
-"""What the rules need to know beyond the versions: repositories, SQL, images in use; and what users are told of it."""
+"""Gathers what rules need besides versions: repository states, SQL results and images in use. Logs what was found."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.errors import ApiError, BadInput
 from package_keeper.execution.ports import Clock, Log, RepositoryReader
+from package_keeper.execution.wording import few
 from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, Version
 from package_keeper.model.repository import RepositoryState
@@ -16,27 +17,22 @@ from package_keeper.policy.selection import Facts
 from package_keeper.policy.semver import semantic_version
 from package_keeper.policy.sql import Inventory, SqlProblem
 
-MANY = 5
-"""So many entries are named, then how many there are."""
-
-
 Found = Sequence[tuple[Package, list[Version]]]
-"""Packages in scope with the versions read of them."""
+"""The packages in scope, each with its versions."""
 
 SQL_SECONDS = 30.0
-"""How long one piece of SQL may run."""
-
+"""How long one SQL expression or query may run."""
 
 MANY_REFERENCES = 200
-"""So many references have a line of their own, then how many there are."""
+"""How many references the log lists before it says how many more there are."""
 
 
 @dataclass(kw_only=True)
 class FactGatherer:
     """Gathers facts for the rules of one run.
 
-    `repository` is the one that answers for every package, when it is given; `fallback` answers for packages that are
-    linked to none. Both are `owner/name`, or empty.
+    If `repository` is given, all packages use it. Packages that are linked to no repository use `fallback`. Both are
+    `owner/name`, or empty.
     """
 
     rules: Rules
@@ -49,16 +45,16 @@ class FactGatherer:
     _read: dict[str, RepositoryState | None] = field(default_factory=dict)
 
     def gather(self, found: Found) -> Facts:
-        """Find out everything that the rules ask for. Raises `BadInput` for SQL that cannot be run."""
-        self._tell_what_is_no_version(found)
+        """Gather all facts that the rules need. Raises `BadInput` for SQL that cannot be run."""
+        self._tell_non_semver(found)
         return Facts(repositories=self._repositories(found), selected=self._selected(found))
 
     def forget(self) -> None:
-        """Read repositories anew the next time: much may have happened there since."""
+        """Forget the repository states, so that they are read again."""
         self._read.clear()
 
     def tables(self, found: Found) -> Inventory:
-        """The packages and versions as tables for SQL."""
+        """Return the packages and versions as tables for SQL."""
         until = self.clock.monotonic() + SQL_SECONDS
         return Inventory(
             packages=[package for package, _ in found],
@@ -81,7 +77,7 @@ class FactGatherer:
         return selected
 
     def _repositories(self, found: Found) -> dict[PackageName, RepositoryState]:
-        """The repositories that say which tags are gone, by package. A tag must concern one of the templates."""
+        """The repository states by package, for packages with a tag that a `gone` template fits."""
         templates = [rule.selection.gone for rule in self.rules.rules if rule.selection.gone is not None]
         states: dict[PackageName, RepositoryState] = {}
         for package, versions in found if templates else ():
@@ -91,7 +87,7 @@ class FactGatherer:
         return states
 
     def _repository_of(self, package: Package) -> RepositoryState | None:
-        """The repository of one package, read once a run. `None` when it is not known, or cannot be read."""
+        """The state of a package's repository, read once a run. `None` when it is unknown or cannot be read."""
         name = self.repository or package.repository_name or self.fallback
         if not name:
             self.log.warning(
@@ -118,7 +114,7 @@ class FactGatherer:
         )
         return state
 
-    def _tell_what_is_no_version(self, found: Found) -> None:
+    def _tell_non_semver(self, found: Found) -> None:
         groups = (GroupBy.MAJOR, GroupBy.MINOR)
         if not any(
             rule.selection.matches_semver or (rule.counts.latest and rule.counts.grouping.by in groups)
@@ -130,19 +126,19 @@ class FactGatherer:
                 continue
             names = sorted({version.name for version in versions if semantic_version(version.name) is None})
             if names:
-                self.log.notice(f"{package.key}: what is no SemVer stays: {_several(names)}")
+                self.log.notice(f"{package.key}: what is no SemVer stays: {few(names)}")
 
 
 def _concerns_any(templates: Sequence[GoneTags], versions: Iterable[Version]) -> bool:
-    """Whether any tag fits any of the templates of `gone`."""
+    """Whether any tag fits any `gone` template."""
     tags = {tag for version in versions for tag in version.image_tags}
     return any(gone.concerns(tag) for gone in templates for tag in tags)
 
 
 def references_here(used: ImagesInUse, packages: Iterable[Package]) -> tuple[ImageReference, ...]:
-    """The references that concern packages in scope, each place once.
+    """Return the references to packages in scope, each place once.
 
-    Raises `BadInput` when a glob found only what might be an image, and no package is called so.
+    Raises `BadInput` when a glob found only uncertain references, and none of them names a package in scope.
     """
     keys = [package.key for package in packages]
     here = used.here(keys)
@@ -160,7 +156,7 @@ def references_here(used: ImagesInUse, packages: Iterable[Package]) -> tuple[Ima
 
 
 def tell_references(here: Sequence[ImageReference], found: Found, log: Log) -> None:
-    """Say which images are in use, and which references name nothing that is there."""
+    """Log which images are in use, and warn of references that match no version."""
     if not here:
         return
     files = {reference.file for reference in here}
@@ -187,7 +183,7 @@ def _what_stays(reference: ImageReference) -> str:
 
 
 def _lines(references: Sequence[ImageReference], meaning: Callable[[ImageReference], str]) -> list[str]:
-    """One line for each thing that is named, with the first of its places; not too many."""
+    """One line for each reference, with its first place and the number of others."""
     places: dict[str, list[str]] = {}
     for reference in references:
         places.setdefault(f"{reference.text}: {meaning(reference)}", []).append(reference.place)
@@ -198,8 +194,3 @@ def _lines(references: Sequence[ImageReference], meaning: Callable[[ImageReferen
     if len(lines) > MANY_REFERENCES:
         lines[MANY_REFERENCES:] = [f"and {len(lines) - MANY_REFERENCES} more like these"]
     return lines
-
-
-def _several(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MANY])
-    return f"{shown} and {len(names) - MANY} more" if len(names) > MANY else shown

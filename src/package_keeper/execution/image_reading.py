@@ -1,20 +1,20 @@
-"""Reads as few manifests as safety allows: every GET counts as a download (docs/github-behaviour.md, "Registry").
+"""Reads as few manifests as is safe: every GET counts as a download (docs/github-behaviour.md, "Registry").
 
 The order is that of docs/decisions/0008:
 
 1. When nothing is selected, nothing is read.
 2. The selected tagged versions are read.
-3. When none of these is an index, and every version has an image tag or is a signature that stays, the registry is
-   only asked which of the other versions are indexes. That downloads nothing. Those that are, are read: they may list
-   a selected version.
+3. When none of these is an index, and every version has an image tag or is a signature that stays, HEAD requests find
+   out which of the other versions are indexes. That downloads nothing. The indexes are read: they may list a selected
+   version.
 4. Otherwise the tagged versions that stay are read, then the untagged ones that stay and are not known as parts, then
    the untagged candidates, for their children and their subject.
 
-Children that are indexes are read as they appear. A child that its descriptor shows to be an image manifest for a
-platform is never read.
+Children that are indexes are read at once. A child whose descriptor shows an image manifest for a platform is never
+read.
 
-An index is pushed right after its children. So of untagged versions that were pushed together, the last is read first,
-since it tells what the others are. If it is not an index, the registry is asked which of the others are.
+Clients push an index right after its children. So of untagged versions that were pushed together, the last is read
+first: it may list the others. If it is not an index, the registry is asked which of the others are indexes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,17 +26,17 @@ from package_keeper.model.manifest import Descriptor, Manifest, UnreadableManife
 from package_keeper.model.packages import REFERRER_TAG, PackageName, Timestamp, Version, age_order
 
 ROUND = 64
-"""The most manifests of one round: enough to keep the connections busy, few enough for the next round to learn from."""
+"""The most manifests of one round: enough to keep all connections busy, few enough to save requests later."""
 
 FIRST_ROUND = 4
-"""Pushes of the first round, which shows whether the last version of a push is its index. Later rounds are larger."""
+"""How many pushes the first round reads. It shows whether their last versions are indexes. Later rounds are larger."""
 
 TOGETHER = timedelta(seconds=10)
-"""Versions that follow each other within this time count as one push."""
+"""Versions created within this time of each other count as one push."""
 
 
 class Manifests:
-    """The manifests of one package that have been read in this run; none is read twice."""
+    """The manifests of one package. None is read twice."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Manifests:
         reader: ManifestReader,
         seen: Iterable[Manifest] = (),
     ) -> None:
-        """`seen` are manifests of earlier lists: their descriptors stay true, since a digest never changes."""
+        """`seen` are manifests that were read before. Their descriptors stay valid, since a digest never changes."""
         self._package = package
         self._reader = reader
         self._active = {version.name for version in versions}
@@ -56,7 +56,7 @@ class Manifests:
         self.unreadable: dict[str, UnreadableManifest] = {}
 
     def take(self, digests: Iterable[str]) -> None:
-        """Read what is not read yet, and all nested indexes below it."""
+        """Read manifests that were not read yet, and all nested indexes below them."""
         wanted = self._new(digests)
         while wanted:
             below: list[Descriptor] = []
@@ -74,18 +74,17 @@ class Manifests:
             self._descriptors.setdefault(child.digest, []).append(child)
 
     def take_indexes(self, digests: Iterable[str]) -> None:
-        """Ask which of these are indexes, and read those that are or may be."""
+        """Ask which digests are indexes, and read those that are or may be."""
         asked = self._new(digests)
         if asked:
             kinds = self._reader.are_indexes(self._package, asked)
             self.take(digest for digest in asked if kinds.get(digest) is not False)
 
     def take_unknown(self, versions: Iterable[Version]) -> None:
-        """Read those that are not known as parts: the newest push first, and the last version of each push first.
+        """Read versions that are not known as parts: the newest push first, and the last version of each push first.
 
-        The rest of a push follows; once the package has shown that its images have parts, only after asking which
-        versions are indexes. When the last version of a push turns out to be a part, the remaining pushes are read
-        without that order.
+        Then read the rest of each push. Once an image of the package turns out to have parts, ask first which versions
+        are indexes. When the last version of a push turns out to be a part, drop this order for the remaining pushes.
         """
         by_digest = {version.name: version for version in versions}
         self.take(self._reader.at_hand(self._package, self._unknown(by_digest)))
@@ -100,7 +99,7 @@ class Manifests:
         self._take_rest(pushes)
 
     def _take_rest(self, pushes: Iterable[Iterable[str]]) -> None:
-        """Read what is still unknown of these. When images of the package have parts, ask first which are indexes."""
+        """Read the digests that are still unknown. If images of the package have parts, ask first which are indexes."""
         rest = self._unknown(digest for push in pushes for digest in push)
         size = FIRST_ROUND
         while rest and not self._has_seen_parts():
@@ -113,14 +112,14 @@ class Manifests:
         return any(child.is_plain for several in self._descriptors.values() for child in several)
 
     def _unknown(self, digests: Iterable[str]) -> list[str]:
-        """Those that are neither read nor known as parts."""
+        """Return the digests that are neither read nor known as parts."""
         return [digest for digest in self._new(digests) if not self.is_known_part(digest)]
 
     def is_known_part(self, digest: str) -> bool:
-        """Whether an index that was read shows `digest` to be an image manifest for a platform.
+        """Whether an index that was read describes `digest` as an image manifest for a platform.
 
         A child without a platform may be a referrer of an image that stays: a fallback index lists referrers that way.
-        Only its own manifest tells.
+        Then only its own manifest says what it is.
         """
         return any(child.is_plain for child in self._descriptors.get(digest, ()))
 
@@ -133,7 +132,7 @@ class Manifests:
 def read_for_deletion(
     manifests: Manifests, versions: Sequence[Version], candidates: set[int], parts: AbstractSet[int] = frozenset()
 ) -> None:
-    """Read what must be known before any of `candidates` may go, or any of `parts`: those of images that are gone."""
+    """Read what must be known before deleting any of `candidates`, or of `parts`, whose images are deleted already."""
     if not candidates and parts.isdisjoint(version.id for version in versions):
         return
     tagged, signatures, others = _by_kind(versions)
@@ -146,16 +145,16 @@ def read_for_deletion(
         manifests.take_indexes(kept_tagged + names)
         return
     manifests.take(kept_tagged)
-    # the tags of a signature say what it refers to; it is hardly ever an index, and asking for that downloads nothing
+    # the tag of a signature names its subject; it is hardly ever an index, and asking for that downloads nothing
     manifests.take_indexes(names)
     going = candidates | parts
     manifests.take_unknown(version for version in others if version.id not in going)
-    # a part of an image that is gone may refer to an image that was pushed again since
+    # a part of a deleted image may refer to an image that was pushed again since
     manifests.take_unknown(version for version in others if version.id in going)
 
 
 def _by_kind(versions: Iterable[Version]) -> tuple[list[Version], list[Version], list[Version]]:
-    """The tagged versions, the signatures without a tag that users gave, and all others."""
+    """Split versions: those with image tags, those with signature tags only, and all others."""
     tagged: list[Version] = []
     signatures: list[Version] = []
     others: list[Version] = []
@@ -176,13 +175,13 @@ def read_tagged(manifests: Manifests, versions: Iterable[Version], digests: Iter
 
 
 def _is_signature(version: Version) -> bool:
-    """Whether all tags are those of cosign: they tell that it is a plain manifest, and what it refers to."""
+    """Whether all tags are those of cosign. Such a tag names the subject, and means a plain manifest."""
     found = [REFERRER_TAG.fullmatch(tag) for tag in version.tags]
     return bool(found) and all(match is not None and match[2] for match in found)
 
 
 def _pushes(versions: Iterable[Version]) -> list[list[str]]:
-    """The digests that were pushed together: the newest push first, and the last version of each push first."""
+    """Group the digests by push: the newest push first, and the last version of each push first."""
     pushes: list[list[str]] = []
     later: Version | None = None
     for version in sorted(versions, key=lambda version: age_order(version, Timestamp.CREATED), reverse=True):

@@ -1,4 +1,4 @@
-"""Container packages as images: read, evaluated, confirmed, and compared with a fresh list afterwards."""
+"""Evaluates packages, with container packages as images, and checks the remaining images after a run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.image_reading import Manifests, read_for_deletion, read_tagged
 from package_keeper.execution.ports import Log, ManifestReader, Reader
+from package_keeper.execution.wording import FEW, few
 from package_keeper.model.images import Condition, Graph, Image, independent_images
 from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, Version, display_name
@@ -17,29 +18,24 @@ from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import NO_FACTS, Facts
 
 OBSTACLE_KINDS = {Obstacle.FORBIDDEN: ApiErrorKind.NO_PERMISSION, Obstacle.UNREACHABLE: ApiErrorKind.UNREACHABLE}
-"""Obstacles that are failures of the run; that the registry lacks something is a state of the package."""
+"""Obstacles that are errors of the run. If the registry lacks a manifest, that is a state of the package."""
 
-
-_FIRST_AID = {
+_REMEDIES = {
     Obstacle.CONTENT: "Push the image anew",
     Obstacle.FORBIDDEN: "Give the token access to the package in the registry (packages: read)",
     Obstacle.UNREACHABLE: "Try again later",
 }
 
-MANY = 5
-"""So many manifests that cannot be read are named, then how many there are."""
-
-
 SeenManifests = dict[PackageName, dict[str, Manifest]]
-"""The manifests that were read in this run, by package and digest."""
+"""The manifests that this run has read, by package and digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEvaluator:
-    """Evaluates the rules over the versions of packages, and reads manifests where containers need it.
+    """Evaluates the rules for the versions of packages, and reads the manifests of containers as needed.
 
-    `asked_about` are versions that no rule selects, and of which it must be known who needs them. `seen` collects the
-    manifests that were read.
+    `asked_about` are versions that no rule selects, but whose holders must be known. `seen` collects the manifests that
+    were read.
     """
 
     rules: Rules
@@ -51,15 +47,15 @@ class ImageEvaluator:
     seen: SeenManifests = field(default_factory=dict)
 
     def evaluate(self, package: Package, versions: list[Version]) -> PackageEvaluation:
-        """Decide about every version of one package. May raise `ApiError`."""
+        """Decide about every version of one package. Raises `ApiError`."""
         evaluation = Evaluation(self.rules, self.facts)
-        # versions that GitHub does not list may need any other: then nothing goes, and no manifest need be read
-        stays = self.rules.writing and self.reader.is_incomplete(package.key)
-        if package.type is not PackageType.CONTAINER or self.rules.raw or stays:
+        # if GitHub does not list all versions, an unlisted one may need any other: keep everything, read no manifest
+        keeps_all = self.rules.writing and self.reader.is_incomplete(package.key)
+        if package.type is not PackageType.CONTAINER or self.rules.raw or keeps_all:
             alone = independent_images(versions)
             decisions = evaluation.deletions(alone)
             self._tell_unknown_tags(package, decisions)
-            if stays:
+            if keeps_all:
                 decisions = all_kept(decisions)
             elif package.type is PackageType.CONTAINER:
                 self._warn_about_raw(package, versions, decisions)
@@ -75,7 +71,7 @@ class ImageEvaluator:
         problems: list[Problem] = []
         if manifests.unreadable and any(decision.action is Action.DELETE for decision in decisions):
             problems = self._tell_unreadable(package, manifests, decisions)
-            # what cannot be read may need any other version
+            # an unreadable manifest may need any other version
             decisions = [_kept(decision, Reason.UNREADABLE) for decision in decisions]
         decisions = self._confirmed(package, images, decisions)
         return PackageEvaluation(
@@ -88,21 +84,20 @@ class ImageEvaluator:
         )
 
     def _tell_unknown_tags(self, package: Package, decisions: Iterable[Decision]) -> None:
-        """Say what stays since GitHub does not tell its tags."""
-        stays = [
+        """Warn of versions that stay because GitHub does not tell their tags."""
+        kept = [
             str(decision.version.id)
             for decision in decisions
             if decision.reason is Reason.UNREADABLE and not decision.version.tags_known
         ]
-        if stays and self.rules.writing:
-            more = f" and {len(stays) - MANY} more" if len(stays) > MANY else ""
+        if kept and self.rules.writing:
             self.log.warning(
-                f"{package.key}: {len(stays)} versions stay, since GitHub does not tell their tags (ids"
-                f" {', '.join(stays[:MANY])}{more}). To delete one all the same, name it in version-ids"
+                f"{package.key}: {len(kept)} versions stay, since GitHub does not tell their tags (ids"
+                f" {few(kept)}). To delete one all the same, name it in version-ids"
             )
 
     def _warn_about_raw(self, package: Package, versions: list[Version], decisions: list[Decision]) -> None:
-        """Name the images that a raw deletion breaks, as far as the manifests of tagged images tell."""
+        """Warn of tagged images that a raw deletion breaks."""
         going = {decision.version.id for decision in decisions if decision.action is Action.DELETE}
         if not going:
             return
@@ -118,17 +113,19 @@ class ImageEvaluator:
                 )
 
     def _tell_unreadable(self, package: Package, manifests: Manifests, decisions: list[Decision]) -> list[Problem]:
-        """Say why nothing goes. Gives the problems that are failures of the run."""
+        """Say why nothing is deleted. Return the problems that are errors of the run."""
         by_obstacle: dict[Obstacle, list[UnreadableManifest]] = {}
         for unreadable in manifests.unreadable.values():
             by_obstacle.setdefault(unreadable.obstacle, []).append(unreadable)
         problems: list[Problem] = []
         for obstacle, several in by_obstacle.items():
-            names = {unreadable.digest for unreadable in several[:MANY]}
-            ids = ",".join(str(decision.version.id) for decision in decisions if decision.version.name in names)
+            digests = [unreadable.digest for unreadable in several]
+            shown = set(digests[:FEW])
+            ids = ",".join(str(decision.version.id) for decision in decisions if decision.version.name in shown)
             text = (
-                f"nothing is deleted, since {_named(several)} cannot be read ({several[0].why}) and may need any other"
-                f" version. {_FIRST_AID[obstacle]}, or delete it: version-ids: {ids} with images: raw"
+                f"nothing is deleted, since {few(map(display_name, digests))} cannot be read ({several[0].why})"
+                f" and may need any other version. {_REMEDIES[obstacle]}, or delete it: version-ids: {ids} with"
+                " images: raw"
             )
             kind = OBSTACLE_KINDS.get(obstacle)
             if kind is None:
@@ -138,7 +135,7 @@ class ImageEvaluator:
         return problems
 
     def _confirmed(self, package: Package, images: Sequence[Image], decisions: list[Decision]) -> list[Decision]:
-        """Look again before anything goes because something else is missing: a fresh list, and the registry."""
+        """Before deleting images because something is missing, check that with a fresh list and the registry."""
         if not self.rules.depend_on_health:
             return decisions
         by_root = {image.root.id: image for image in images}
@@ -162,22 +159,22 @@ class ImageEvaluator:
         ]
 
     def _not_missing(self, package: Package, lacks: Mapping[int, Sequence[str]]) -> set[int]:
-        """The images of which a second look finds anything that seemed to be missing. May raise `ApiError`."""
+        """Return the images of which something that seemed to be missing exists. Raises `ApiError`."""
         fresh = {version.name for version in self.reader.versions(package.key)}
-        there = {
+        found = {
             digest
             for digest in dict.fromkeys(digest for digests in lacks.values() for digest in digests)
             if digest in fresh or self.registry.exists(package.key, digest)
         }
-        return {root for root, digests in lacks.items() if not there.isdisjoint(digests)}
+        return {root for root, digests in lacks.items() if not found.isdisjoint(digests)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastLook:
-    """What a look after the run found.
+    """What a check after the run found.
 
-    `broken` are the images that stay and lack something, by package and digest, each with the digests that it lacks.
-    `still_there` are the ids of versions that GitHub still has though it confirmed their deletion.
+    `broken` are the remaining images that lack parts, by package and digest, each with the digests that it lacks.
+    `still_there` are the ids of versions that GitHub still has although it confirmed their deletion.
     """
 
     broken: Mapping[tuple[PackageName, str], Sequence[str]] = field(default_factory=dict)
@@ -189,9 +186,9 @@ def look_after(
 ) -> LastLook:
     """Compare fresh lists with the manifests that were read: which images lack a part now?
 
-    What was pushed meanwhile is read too, since it may be built from what this run deleted. An image whose root GitHub
-    did not delete after all counts as well. No list is read of a package in which no part went and no image that stays
-    has parts. May raise `ApiError`.
+    Images that were pushed meanwhile are read too, since they may need a version that this run deleted. An image whose
+    root GitHub did not delete after all counts as well. A package is not read when no part of it was deleted and no
+    remaining image has parts. Raises `ApiError`.
     """
     gone = gone_versions(records)
     parts = {record.write.version_id for record in records if record.write.root is not None} & gone
@@ -213,29 +210,29 @@ def _look_at(
     reader: Reader,
     registry: ManifestReader,
 ) -> tuple[dict[str, list[str]], set[int]]:
-    """What the images of one package lack, by digest, and which of the versions that are `gone` are still there."""
+    """What the images of one package lack, by digest, and which of the `gone` versions are still there."""
     known = {decision.version.id for decision in package.decisions}
     listed = reader.versions_of([package.package], seen={package.package: known}, gone=gone)[package.package]
     if isinstance(listed, ApiError):
         if listed.kind is ApiErrorKind.NOT_FOUND:
-            # the whole package is gone, with all its images
+            # the package itself is gone, with all its images
             return {}, set()
         raise listed
-    back = reader.are_active({version.id: version.package for version in listed if version.id in gone})
-    there = {version_id for version_id, is_active in back.items() if is_active is True}
+    active = reader.are_active({version.id: version.package for version in listed if version.id in gone})
+    there = {version_id for version_id, is_active in active.items() if is_active is True}
     fresh = [version for version in listed if version.id not in gone or version.id in there]
     return _lost_parts(package, fresh, reader, gone) | _lost_to_newcomers(package, fresh, registry, deleted), there
 
 
 def _keeps_parts(package: PackageEvaluation, gone: AbstractSet[int]) -> bool:
-    """Whether an image with parts stays in the package."""
+    """Whether an image with parts remains in the package."""
     return package.graph is not None and any(image.parts and image.root.id not in gone for image in package.images)
 
 
 def _lost_parts(
     package: PackageEvaluation, fresh: Sequence[Version], reader: Reader, gone: AbstractSet[int]
 ) -> dict[str, list[str]]:
-    """For each image that was there before, which of its parts are gone. A list may lag behind what is there."""
+    """For each image that existed before, the parts that are gone. A list may lag behind, so ask about each part."""
     names = {version.name for version in fresh}
     staying = [image for image in package.images if image.parts and image.root.name in names]
     absent = {part.id: part for image in staying for part in image.parts if part.name not in names}
@@ -247,7 +244,7 @@ def _lost_parts(
 def _lost_to_newcomers(
     package: PackageEvaluation, fresh: Sequence[Version], registry: ManifestReader, deleted: AbstractSet[int]
 ) -> dict[str, list[str]]:
-    """For each image that was pushed meanwhile, which of the versions that this run deleted it needs."""
+    """For each image that was pushed meanwhile, the versions that it needs and that this run deleted."""
     known = {decision.version.id: decision.version for decision in package.decisions}
     newcomers = [version for version in fresh if version.id not in known]
     manifests = Manifests(package.package, fresh, registry)
@@ -261,13 +258,8 @@ def _lost_to_newcomers(
     }
 
 
-def _named(several: list[UnreadableManifest]) -> str:
-    names = ", ".join(display_name(unreadable.digest) for unreadable in several[:MANY])
-    return f"{names} and {len(several) - MANY} more" if len(several) > MANY else names
-
-
 def all_kept(decisions: Iterable[Decision]) -> list[Decision]:
-    """The same decisions, but nothing goes, not even a tag, since it is not known what is there."""
+    """The same decisions, but nothing is deleted or untagged, since the list of versions is incomplete."""
     return [
         decision
         if decision.action is Action.KEEP

@@ -1,4 +1,4 @@
-"""What the operations need from outside, as small protocols. `github` and `runner` implement them.
+"""The protocols through which operations reach the outside. `github` and `runner` implement them.
 
 Reading and writing are separate: `list`, `verify`, `conflicts` and every dry run get no writer.
 """
@@ -17,7 +17,7 @@ from package_keeper.model.repository import RepositoryState
 
 
 class Reader(Protocol):
-    """Reads the packages and versions of one owner. A method whose result holds no `ApiError` may raise one."""
+    """Reads the packages and versions of one owner. A method that does not return errors raises `ApiError`."""
 
     def conflicts(self) -> list[Package]:
         """List packages with a conflict from the Docker migration."""
@@ -26,11 +26,11 @@ class Reader(Protocol):
     def packages(
         self, package_types: Sequence[PackageType]
     ) -> Mapping[PackageType, Sequence[Package | UnreadablePackage] | ApiError]:
-        """List all packages of several types, or give the error of a list."""
+        """List all packages of several types. A list that cannot be read is an error in the result."""
         ...
 
     def packages_named(self, packages: Iterable[PackageName]) -> Mapping[PackageName, Package | ApiError]:
-        """Get several packages by name, or the error of each."""
+        """Get several packages by name. A package that cannot be read is an error in the result."""
         ...
 
     def package(self, package: PackageName) -> Package:
@@ -49,21 +49,20 @@ class Reader(Protocol):
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
     ) -> Mapping[PackageName, list[Version] | ApiError]:
-        """List all versions of several packages, or give the error of a list.
+        """List all versions of several packages. A list that cannot be read is an error in the result.
 
-        `seen` are the ids that the previous reading showed. The lists of these packages must be certain: a list of
-        several pages is read until two readings in a row show the same ids. A list that changes too fast for that, or
-        that GitHub calls incomplete, is an error. `gone` are the ids that this run deleted; a list that lags behind may
-        still show them.
+        `seen` are the ids of the previous reading, for packages whose lists must be certain: a list of several pages is
+        read until two readings in a row show the same ids. A list that changes too fast for that, or that GitHub calls
+        incomplete, is an error. `gone` are the ids that this run deleted. An outdated list may still show them.
         """
         ...
 
     def is_long(self, package: PackageName) -> bool:
-        """Whether the last list of active versions took several pages."""
+        """Whether the last list of active versions had several pages."""
         ...
 
     def is_incomplete(self, package: PackageName) -> bool:
-        """Whether GitHub said in this run that it does not list all versions of a package."""
+        """Whether GitHub told this run that it does not list all versions of a package."""
         ...
 
     def version(self, package: PackageName, version_id: int) -> Version:
@@ -71,9 +70,9 @@ class Reader(Protocol):
         ...
 
     def are_active(self, versions: Mapping[int, PackageName]) -> Mapping[int, bool | ApiError]:
-        """Ask for each version by its id whether it is active, or give the error of a request.
+        """Ask for each version by id whether it is active. A failed request is an error in the result.
 
-        The answer holds whatever lists say. `versions` are ids, each with its package.
+        The answer is right even if a list is outdated. `versions` maps ids to packages.
         """
         ...
 
@@ -90,16 +89,16 @@ class ManifestReader(Protocol):
         ...
 
     def at_hand(self, package: PackageName, digests: Iterable[str]) -> Iterable[str]:
-        """Those of the digests whose manifests were read before, and need no download."""
+        """Return the digests whose manifests were read before, and need no download."""
         ...
 
     def exists(self, package: PackageName, digest: str) -> bool:
-        """Whether the registry has a manifest. May raise `ApiError`."""
+        """Whether the registry has a manifest. Raises `ApiError`."""
         ...
 
 
 class TagWriter(Protocol):
-    """Reads and moves the tags of one owner's packages. Every method may raise `ApiError`."""
+    """Reads and moves the tags of one owner's packages. Every method raises `ApiError`."""
 
     def tag_digest(self, package: PackageName, tag: str) -> str | None:
         """The digest that a tag points to, or `None` when there is no such tag."""
@@ -114,14 +113,14 @@ class TagWriter(Protocol):
         ...
 
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
-        """Put a manifest under a tag, and give its digest."""
+        """Put a manifest under a tag, and return its digest."""
         ...
 
 
 class Writer(Protocol):
-    """Changes the packages of one owner. Every method returns when GitHub confirmed it, and raises `ApiError` if not.
+    """Changes the packages of one owner. Every method returns once GitHub confirmed it, or raises `ApiError`.
 
-    `permit` is a permit of the `WritePool` to send one request; without one, the method waits for its own.
+    `permit` is a permit of the `WritePool` to send one request. Without one, the method waits for its own.
     """
 
     def delete_version(self, package: PackageName, version_id: int, permit: Any = None) -> None:
@@ -145,12 +144,12 @@ class RepositoryReader(Protocol):
     """Reads the state of repositories."""
 
     def state(self, full_name: str) -> RepositoryState:
-        """Read all pull requests, git tags and branches of `owner/name`. May raise `ApiError`."""
+        """Read all pull requests, git tags and branches of `owner/name`. Raises `ApiError`."""
         ...
 
 
 class WritePool(Protocol):
-    """Sends writes in parallel, as fast as the rate limits allow. For use from one thread."""
+    """Sends writes in parallel, as fast as the rate limits allow. Use it from one thread only."""
 
     @property
     def in_flight(self) -> AbstractSet[int]:
@@ -163,11 +162,11 @@ class WritePool(Protocol):
         ...
 
     def wind_up(self) -> None:
-        """Allow requests after `time-limit` that need no wait, to finish what has begun."""
+        """From now on, allow requests after `time-limit` that need no wait, to finish images that have begun."""
         ...
 
     def admit(self, *, restores: bool, more: int = 0) -> Any | float:
-        """A permit for one write, or the seconds until it is worth asking again. `more` permits are held already."""
+        """A permit for one write, or the seconds to wait before asking again. `more` permits are held already."""
         ...
 
     def room(self, *, restores: bool) -> float:
@@ -179,15 +178,15 @@ class WritePool(Protocol):
         ...
 
     def start(self, key: int, permit: Any, call: Callable[[Any], SendResult]) -> None:
-        """Call `call(permit)` in a thread; the result comes back under `key`."""
+        """Call `call(permit)` in a worker thread. `completed` returns the result under `key`."""
         ...
 
     def give_back(self, permit: Any) -> None:
-        """Give back a permit that is not used."""
+        """Return a permit that was not used."""
         ...
 
     def completed(self) -> Sequence[tuple[int, SendResult]]:
-        """Wait a moment for writes in flight, and give the results of those that have ended."""
+        """Wait a moment for writes in flight, and return the results of those that have ended."""
         ...
 
     def rest(self, seconds: float, *, restores: bool) -> None:
@@ -206,12 +205,12 @@ class Pause(Protocol):
         ...
 
     def finishing(self) -> AbstractContextManager[None]:
-        """Within the block, allow requests after `time-limit` that need no wait, to finish what has begun."""
+        """Within the block, allow requests after `time-limit` that need no wait, to finish an image that has begun."""
         ...
 
 
 class Interruption(Protocol):
-    """Holds a cancellation back between a request and the line that records it."""
+    """Delays a cancellation between a request and the line that records it."""
 
     @property
     def is_requested(self) -> bool:
@@ -219,7 +218,7 @@ class Interruption(Protocol):
         ...
 
     def shield(self) -> AbstractContextManager[None]:
-        """Hold a cancellation back until the end of the block, where it raises `Cancelled`."""
+        """Delay a cancellation until the end of the block, then raise `Cancelled`."""
         ...
 
 
@@ -231,36 +230,36 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """Monotonic seconds."""
         ...
 
 
 class Log(Protocol):
-    """Says what happens. Texts may contain what others wrote; the log makes them harmless."""
+    """The log. Texts may contain foreign content; the log escapes it."""
 
     @property
     def shows_details(self) -> bool:
-        """Whether `debug` lines are shown. Making one for each of 100,000 versions takes time."""
+        """Whether `debug` lines are shown. Formatting 100,000 of them takes time."""
         ...
 
     def error(self, text: str) -> None:
-        """Say that something failed."""
+        """Log an error."""
         ...
 
     def warning(self, text: str) -> None:
-        """Say something that the user should know."""
+        """Log a warning."""
         ...
 
     def notice(self, text: str) -> None:
-        """Say something that is easily missed."""
+        """Log something that is easily missed."""
         ...
 
     def info(self, text: str) -> None:
-        """Say what happens."""
+        """Log what happens."""
         ...
 
     def debug(self, text: str) -> None:
-        """Say what happens, in detail."""
+        """Log what happens, in detail."""
         ...
 
     def group(self, title: str) -> AbstractContextManager[None]:

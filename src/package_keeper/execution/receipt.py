@@ -1,7 +1,7 @@
-"""The receipt: JSON Lines, two a write with the same `seq`.
+"""Writes and reads the receipt: JSON Lines, two for each write, with the same `seq`.
 
-`"outcome": "started"` is on disk before the request is sent, then the outcome; so a killed run leaves a true receipt
-(docs/reference.md, "Receipt and plan"). `undo` reads it back.
+The first, with `"outcome": "started"`, is on disk before the request is sent. The second has the outcome. So the
+receipt of a killed run is true too (docs/reference.md, "Receipt and plan"). `undo` reads receipts.
 """
 
 import json
@@ -19,18 +19,18 @@ from package_keeper.model.plan import Action, Outcome, PlannedWrite, WriteKind
 SCHEMA = 1
 STARTED = "started"
 BEGINNING = '{"schema":'
-"""How every line begins; inside a text of JSON it would have backslashes."""
+"""Every line begins so. Inside a JSON string the quotes would be escaped."""
 ACTIONS = {Action.DELETE: "delete", Action.UNTAG: "untag", Action.RESTORE: "restore"}
 _UNREADABLE = (KeyError, TypeError, ValueError, RecursionError)
-"""What reading a damaged line may raise."""
+"""The exceptions that a damaged line may cause."""
 TAKEN_BACK = frozenset({ACTIONS[Action.DELETE], ACTIONS[Action.UNTAG]})
 
 
-MANY = 20
-"""So many damaged places of a receipt are named."""
+DAMAGED_SHOWN = 20
+"""How many damaged places of a receipt a message lists."""
 
 Append = Callable[[bytes], None]
-"""Appends to the file of the receipt, and returns when it is on disk."""
+"""Appends to the receipt file, and returns once the lines are on disk."""
 
 _Key = tuple[WriteKind, PackageName, int | None, str | None]
 
@@ -40,7 +40,7 @@ def _key(write: PlannedWrite) -> _Key:
 
 
 class ReceiptWriter:
-    """Writes the receipt of one run; the file comes into being with the first write."""
+    """Writes the receipt of one run. The first write creates the file."""
 
     def __init__(self, open_file: Callable[[], Append], owner: Owner, run: Mapping[str, str], clock: Clock) -> None:
         self._open_file = open_file
@@ -51,12 +51,12 @@ class ReceiptWriter:
         self._sequence = 0
         self._open: dict[_Key, Ending] = {}
         self._done: dict[_Key, int] = {}
-        """The numbers of the writes that were called done."""
+        """The numbers of the writes that are recorded as done."""
 
     def started(self, writes: Sequence[PlannedWrite]) -> list[int]:
-        """Record that the requests for `writes` are about to be sent, and give their `seq`.
+        """Record that the requests for `writes` are about to be sent, and return their `seq`.
 
-        What was left open goes on under its number.
+        A write that was left open keeps its number and gets no second `started` line.
         """
         numbers, lines = [], []
         for write in writes:
@@ -69,21 +69,21 @@ class ReceiptWriter:
         return numbers
 
     def leave_open(self, number: int, write: PlannedWrite) -> None:
-        """Note that a limit refused a write, so that it was not carried out, and may be started again."""
+        """Note that GitHub rate-limited a write: it did not happen, and may be started again."""
         self._open[_key(write)] = Ending(number, write, Outcome.OUT_OF_TIME)
 
     def left_open(self, write: PlannedWrite) -> int | None:
-        """The number of a write that was left open and not started again, if it was; it is given once."""
+        """Return the number of a write if it is open, and close it."""
         left_open = self._open.pop(_key(write), None)
         return left_open.number if left_open else None
 
     def close(self) -> list["Ending"]:
-        """How all others end that were left open and not started again; from now on none is open."""
+        """Close all writes that are still open, and return their endings."""
         found, self._open = list(self._open.values()), {}
         return found
 
     def ended(self, endings: Sequence["Ending"]) -> None:
-        """Record what became of requests."""
+        """Record the outcomes of requests."""
         lines = []
         for each in endings:
             if each.outcome is Outcome.DONE:
@@ -97,7 +97,7 @@ class ReceiptWriter:
         self._append(lines)
 
     def correct(self, writes: Sequence[PlannedWrite], message: str) -> None:
-        """Record that writes were called done and were not: a third line under their number. The last line counts."""
+        """Record that writes were not done after all, in a third line under their number. The last line counts."""
         numbers = [(self._done.pop(_key(write), None), write) for write in writes]
         self.ended(
             [
@@ -108,12 +108,12 @@ class ReceiptWriter:
         )
 
     def _append(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Several lines are on disk with one wait for it."""
+        """Append several lines, with one sync to disk."""
         if not lines:
             return
         if self._file is None:
             self._file = self._open_file()
-        # plain ASCII: a line that breaks off anywhere is still text
+        # plain ASCII, so that a truncated line is still valid text
         self._file(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
     def _line(self, sequence: int, write: PlannedWrite, outcome: str) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class ReceiptWriter:
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of a request; not `certain` means that it may have been carried out all the same."""
+    """The outcome of a request. Unless `certain`, the write may have happened all the same."""
 
     number: int
     write: PlannedWrite
@@ -155,9 +155,9 @@ class Ending:
 class ReceiptEntry:
     """One write of an earlier run.
 
-    `certain` is false for a lone `started` and a lost answer: it may have happened. `root` is the root of the image
-    that a part belongs to. `began` and `ended` are the numbers of its lines; `ended` is infinite where no line tells an
-    outcome. `at` is when it was written down, as far as that can be read.
+    `certain` is false when there is only a `started` line, or when the answer was lost: the write may have happened.
+    `root` is the root of the image that a part belongs to. `began` and `ended` are line numbers; `ended` is infinite
+    without an outcome. `at` is when the line was written, if that can be read.
     """
 
     kind: WriteKind
@@ -175,10 +175,10 @@ class ReceiptEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """The deletions in a receipt, in the order in which they were made, and whose packages they concern.
+    """The deletions in a receipt, in the order in which they began, and the owner of the packages.
 
-    `damaged` are the numbers of the lines that cannot be read, or not believed. `is_whole` says whether the other lines
-    tell of every write all the same, as far as their numbers show.
+    `damaged` are the numbers of lines that cannot be read or contradict others. `is_whole` says whether the other lines
+    cover every write, as their `seq` numbers show.
     """
 
     owner: str
@@ -188,12 +188,12 @@ class Receipt:
 
 
 class ReceiptProblem(ValueError):
-    """The file is no receipt; the message names the line."""
+    """The file is not a receipt. The message names the line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """One line that can be read. `entry` is `None` for what is not taken back."""
+    """One readable line. `entry` is `None` for writes that `undo` does not take back."""
 
     number: int
     sequence: int
@@ -203,16 +203,16 @@ class _Line:
 
     @property
     def write(self) -> object:
-        """What it is about: all lines with one `seq` are about the same."""
+        """What identifies the write. It must be the same on all lines with one `seq`."""
         entry = self.entry
         return entry and (entry.kind, entry.package, entry.version_id, entry.name, entry.tag)
 
 
 def read_receipt(text: str) -> Receipt:
-    """Read a receipt, as far as it is true. Raises `ReceiptProblem` when no line can be read.
+    """Read a receipt, and skip damaged lines. Raises `ReceiptProblem` when no line can be read.
 
-    A line may be damaged: it broke off when the disk was full or the run was killed, or the file was changed later. The
-    other lines still tell the truth. Of several outcomes of one write the last counts.
+    A line is damaged when it was truncated by a full disk or a killed run, or when the file was changed later. The
+    other lines are still valid. If a write has several outcomes, the last one counts.
     """
     damaged: dict[int, str] = {}
     writes: dict[int, list[_Line]] = {}
@@ -221,7 +221,7 @@ def read_receipt(text: str) -> Receipt:
     last = max(writes, default=0)
     for sequence, lines in list(writes.items()):
         if len({line.write for line in lines}) > 1:
-            # nobody knows which of them is true
+            # it is unknown which of them is true
             problem = f"line {lines[-1].number} contradicts line {lines[0].number}: both have seq {sequence}"
             damaged.update((line.number, problem) for line in lines)
             del writes[sequence]
@@ -240,7 +240,7 @@ def read_receipt(text: str) -> Receipt:
 
 
 def _lines(text: str, damaged: dict[int, str]) -> Iterator[_Line]:
-    """The lines that can be read. Adds to `damaged` what is wrong with the others, by their numbers."""
+    """Yield the readable lines. Add the problems of the others to `damaged`, by line number."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -249,7 +249,7 @@ def _lines(text: str, damaged: dict[int, str]) -> Iterator[_Line]:
             continue
         except _UNREADABLE as error:
             damaged[number] = f"line {number} is no line of a receipt ({_told(error)})"
-        # a line that broke off may go on with the next one
+        # after a truncated line, the next one may follow on the same line
         whole = line.rfind(BEGINNING)
         if whole > 0:
             with suppress(*_UNREADABLE):
@@ -257,21 +257,21 @@ def _lines(text: str, damaged: dict[int, str]) -> Iterator[_Line]:
 
 
 def damage(receipt: Receipt) -> str:
-    """What is wrong with a receipt of which lines are damaged, by their numbers."""
+    """The message about the damaged lines of a receipt."""
     ranges: list[list[int]] = []
     for number in receipt.damaged:
         if ranges and number == ranges[-1][-1] + 1:
             ranges[-1][1:] = [number]
         else:
             ranges.append([number])
-    shown = ", ".join("-".join(map(str, each)) for each in ranges[:MANY])
-    more = ", …" if len(ranges) > MANY else ""
+    shown = ", ".join("-".join(map(str, each)) for each in ranges[:DAMAGED_SHOWN])
+    more = ", …" if len(ranges) > DAMAGED_SHOWN else ""
     told = "the other lines tell of every write" if receipt.is_whole else "what only they told is not taken back"
     return f"{len(receipt.damaged)} lines of the receipt are damaged, and passed over: {shown}{more}; {told}"
 
 
 def _entry(lines: Sequence[_Line]) -> ReceiptEntry | None:
-    """What may have to be taken back of one write: what was done, and what is not certain."""
+    """What to take back of one write: it was done, or may have been. `None` when it was not."""
     ends = [line for line in lines if line.outcome != STARTED]
     entry = (ends or lines)[-1].entry
     if entry is None or (entry.certain and ends[-1].outcome != Outcome.DONE):
@@ -317,7 +317,7 @@ def _read_entry(record: Mapping[str, Any], kind: WriteKind, outcome: str) -> Rec
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
-    # half a character of UTF-16 can be written as JSON, and nowhere else
+    # JSON can hold a lone UTF-16 surrogate, which cannot be encoded anywhere else
     value.encode()
     return value
 

@@ -1,9 +1,9 @@
-"""Refresh: what was listed long ago is not trusted.
+"""Refresh: reads old lists again before anything more is written.
 
-When the inventory is older than five minutes, what is left to do is held against a fresh one: packages are read and
-judged again, and the run goes on with what the guarded plan and the new one have in common
-(docs/reference.md, "Receipt and plan"). Re-planning never adds a write. A push during a long clean-up is never
-hurt by it: a tag that moved, or an image built on something that was about to go, keeps it.
+When the inventory is older than five minutes, the remaining packages are read and evaluated again. The run goes on with
+the writes that are in both the guarded plan and the new one (docs/reference.md, "Receipt and plan"). A refresh never
+adds a write. So a long clean-up respects what was pushed meanwhile: a version is not deleted when a tag moved to it or
+a new image needs it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,26 +16,26 @@ from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import Action, Outcome, PlannedWrite
 
 Replan = Callable[[Collection[PackageName], Collection[int], Collection[int]], "FreshPlan"]
-"""Reads packages again and says what is to be done in them now.
+"""Reads packages again and plans their writes anew.
 
-The versions of the second argument are parts of images that are gone already; who needs them is found out as well.
-Those of the third this run has deleted; should a list that lags behind still show them, they are looked up.
+The second argument holds the ids of parts whose images are deleted already: their holders are found out too. The third
+holds the ids that this run has deleted: if an outdated list still shows them, they are looked up.
 """
 
 _Key = tuple[Action, PackageName, int | None, str | None]
 
 FRESH_SECONDS = 300.0
-"""An inventory older than this is read again before anything more is written."""
+"""The age in seconds at which an inventory is read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FreshPlan:
-    """What a fresh look gives: the writes that rules ask for now.
+    """The writes that the rules ask for now.
 
-    `failed` are the packages that could not be read again, and why. `holders` are, by id, the versions that need a
-    version directly, as far as it may go; `left_over` are the versions that were asked about and are still there.
-    Of the versions that this run deleted, `still_there` are those that GitHub still has, and `seen_gone` those that it
-    has no more; of the others nobody knows.
+    `failed` are the packages that could not be read again, and why. `holders` maps versions that may be deleted to the
+    ids of the versions that need them directly. `left_over` are the versions that were asked about and still exist. Of
+    the versions that this run deleted, GitHub still has those `still_there`, and no longer those `seen_gone`. The
+    others are unknown.
     """
 
     writes: Sequence[PlannedWrite] = ()
@@ -48,7 +48,7 @@ class FreshPlan:
 
 @dataclass(frozen=True)
 class Objection:
-    """Why a planned write is not to be done any more, and its outcome."""
+    """Why a planned write is dropped, and its outcome."""
 
     outcome: Outcome
     text: str
@@ -56,7 +56,7 @@ class Objection:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a look found: for each write why it is not to be done any more, or `None`; the rest as in `FreshPlan`."""
+    """The result of a refresh: for each write why it is dropped, or `None`. The rest is as in `FreshPlan`."""
 
     objections: Sequence[Objection | None]
     still_there: frozenset[int] = frozenset()
@@ -69,11 +69,11 @@ NEEDED = Objection(Outcome.CHANGED_SINCE_PLAN, "something that stays needs it by
 
 @dataclass(kw_only=True)
 class Refresh:
-    """Knows how old the inventory is, and how to get a fresh one.
+    """Knows how old the inventory is, and how to read it again.
 
-    `read_from` and `read_until` are monotonic seconds, `fresh_for` is how many seconds a list is trusted. A list that
-    was read again stays fresh for at least as long as that took, or a run with long lists would do nothing but read;
-    the second time most pages are as they were, and cost nothing of the primary budget.
+    The inventory was read between `read_from` and `read_until`, in monotonic seconds. It is fresh for `fresh_for`
+    seconds. After it was read again, it stays fresh for at least as long as that took: otherwise a run with long lists
+    would only read. Most pages are unchanged then, and do not count against the primary rate limit.
     """
 
     replan: Replan
@@ -100,20 +100,21 @@ class Refresh:
         *,
         is_partial: bool = False,
     ) -> Look:
-        """Read the packages of `writes` again, and say which writes are not to be done any more.
+        """Read the packages of `writes` again, and say which writes to drop.
 
-        `left_over` are the ids of those that are parts of images which are gone already: no rule selects them any more,
-        and they go unless something that stays needs them by now. `gone` are those that are deleted by now. A write
-        that was dropped once stays dropped. `is_partial` says that other packages are not read again, and do not become
-        fresh. Raises `NotAuthorized` when the token is not accepted any more, `Unreachable` when nothing could be read
-        again, `OutOfTime` and `Cancelled`.
+        `left_over` are the ids of parts whose images are deleted already. No rule selects them any more: delete them
+        unless something that stays needs them. `gone` are the ids that this run has deleted. A write that was dropped
+        once stays dropped. With `is_partial`, other packages remain unread, so the inventory does not become fresh.
+
+        Raises `NotAuthorized` when GitHub no longer accepts the token, `Unreachable` when no package could be read,
+        `OutOfTime` and `Cancelled`.
         """
         packages = list(dict.fromkeys(write.package for write in writes))
         if self.fresh_for and self.is_due() and not is_partial:
             self.log.info(f"the lists are more than five minutes old; packages that are read again: {len(packages)}")
         began, fresh = self._read(packages, left_over, gone)
         if self.clock.monotonic() - began > FRESH_SECONDS:
-            # a wait in the middle made the first of it old; lists that take so long by themselves are believed then
+            # a wait in the middle may have made the first lists old; the second reading counts, however long it takes
             began, fresh = self._read(packages, left_over, gone)
         if not is_partial:
             self.read_from, self.read_until, self.read_again = began, self.clock.monotonic(), True
@@ -126,13 +127,13 @@ class Refresh:
     def _objection(
         self, write: PlannedWrite, again: PlannedWrite | None, fresh: FreshPlan, left_over: AbstractSet[int]
     ) -> Objection | None:
-        """Why a write is not to be done any more; `again` is the same write in the fresh plan."""
+        """Why to drop a write, or `None`. `again` is the same write in the fresh plan."""
         if (before := self._dropped.get(_key(write))) is not None:
             return before
-        if (refused := fresh.failed.get(write.package)) is not None:
-            return _unread(refused)
+        if (error := fresh.failed.get(write.package)) is not None:
+            return _unread(error)
         if again is not None:
-            # an earlier tag of the same version that this run took away changes nothing for the next one
+            # this run may have removed another tag of the same version
             same_tags = write.tag is not None or set(again.tags) == set(write.tags)
             return None if again.expected is write.expected and same_tags else CHANGED
         if write.version_id is not None and write.version_id in left_over:
@@ -144,41 +145,41 @@ class Refresh:
     ) -> tuple[float, FreshPlan]:
         began = self.clock.monotonic()
         fresh = self.replan(packages, left_over, gone)
-        _end_where_nobody_answers(packages, fresh.failed)
+        _raise_if_run_ends(packages, fresh.failed)
         return began, fresh
 
 
-def _end_where_nobody_answers(packages: Collection[PackageName], refused: Mapping[PackageName, ApiError]) -> None:
-    for refusal in refused.values():
-        if refusal.kind is ApiErrorKind.UNAUTHORIZED:
-            raise NotAuthorized(f"GitHub no longer accepts the token: {refusal}\n{refusal.remedy}")
-    lost = [refused[package] for package in packages if package in refused]
-    if lost and len(lost) == len(packages) and all(refusal.kind is ApiErrorKind.UNREACHABLE for refusal in lost):
+def _raise_if_run_ends(packages: Collection[PackageName], failed: Mapping[PackageName, ApiError]) -> None:
+    for error in failed.values():
+        if error.kind is ApiErrorKind.UNAUTHORIZED:
+            raise NotAuthorized(f"GitHub no longer accepts the token: {error}\n{error.remedy}")
+    lost = [failed[package] for package in packages if package in failed]
+    if lost and len(lost) == len(packages) and all(error.kind is ApiErrorKind.UNREACHABLE for error in lost):
         raise Unreachable(f"what is left to do could not be looked at again: {lost[-1]}")
 
 
-def _unread(refused: ApiError) -> Objection:
-    """Nothing is known to have changed, unless the package itself is gone, or what is in it."""
+def _unread(error: ApiError) -> Objection:
+    """Why to drop writes of a package that could not be read. It has changed only if it, or content of it, is gone."""
     outcomes = {
         ApiErrorKind.NO_PERMISSION: Outcome.NO_PERMISSION,
         ApiErrorKind.NOT_FOUND: Outcome.CHANGED_SINCE_PLAN,
         ApiErrorKind.UNREADABLE: Outcome.CHANGED_SINCE_PLAN,
     }
-    text = f"its package could not be read again: {refused}"
-    return Objection(outcomes.get(refused.kind, Outcome.FAILED), text)
+    text = f"its package could not be read again: {error}"
+    return Objection(outcomes.get(error.kind, Outcome.FAILED), text)
 
 
 def _is_as_it_was(write: PlannedWrite, version: Version | None) -> bool:
-    """Whether a part that is left over has the tags that it had; one that is gone will be found gone."""
+    """Whether a left-over part has the same tags as before, or is gone, which its deletion will find out."""
     return version is None or set(version.tags) == set(write.tags)
 
 
 def _keep_what_stays_whole(
     writes: Sequence[PlannedWrite], objections: list[Objection | None], holders: Mapping[int, AbstractSet[int]]
 ) -> None:
-    """Object to all that is needed, directly or not, by something to whose deletion there is an objection, or no plan.
+    """Drop the deletion of everything that a version needs, directly or not, that this run does not delete.
 
-    The fresh plan may delete a part with an image that this run does not know.
+    The fresh plan may delete a part along with an image that this run does not know.
     """
     deletions = [place for place, write in enumerate(writes) if write.action is Action.DELETE]
     going = {writes[place].version_id for place in deletions if not objections[place]}

@@ -1,4 +1,4 @@
-"""How restorations are sent and understood: of versions, of whole packages, and of single tags."""
+"""Sends restorations of versions, packages and single tags, and interprets the answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -25,7 +25,7 @@ class Restorations(WriteStrategy):
 
     def __init__(self, plan: GuardedPlan, reader: Reader, writer: Writer, untagger: Untagger) -> None:
         self._twins: dict[tuple[PackageName, str], list[int]] = {}
-        """The ids of all versions of a name: GitHub has at most one active version of it, so a second stays deleted."""
+        """The ids of versions by name. GitHub has at most one active version of a name, so the others stay deleted."""
         for write in plan.now:
             if write.kind is WriteKind.VERSION and write.version_id is not None:
                 self._twins.setdefault((write.package, write.version_name), []).append(write.version_id)
@@ -34,7 +34,7 @@ class Restorations(WriteStrategy):
         self._untagger = untagger
 
     def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
-        """Do not send what is refused anyway, nor a version of a name of which another version is back."""
+        """Do not send a write that GitHub would refuse, nor a second version of a name that was restored."""
         if write.expected is not None:
             return Answer(write.expected)
         for other in self._twins.get((write.package, write.version_name), ()) if write.tag is None else ():
@@ -44,7 +44,7 @@ class Restorations(WriteStrategy):
         return None
 
     def attempt(self, write: PlannedWrite, permit: Any = None) -> None:
-        """Restore one version or one package, or give a tag back."""
+        """Restore one version or package, or give a tag back."""
         if write.tag is not None:
             self._untagger.retag(write)
         elif write.version_id is None:
@@ -53,7 +53,7 @@ class Restorations(WriteStrategy):
             self._writer.restore_version(write.package, write.version_id, permit)
 
     def is_done(self, write: PlannedWrite) -> bool | None:
-        """Whether what was to be restored is there."""
+        """Check whether the version, package or tag exists."""
         try:
             if write.kind is WriteKind.TAG:
                 return self._untagger.current(write) == write.version_name
@@ -62,7 +62,7 @@ class Restorations(WriteStrategy):
             return None
 
     def meaning(self, write: PlannedWrite, error: ApiError) -> Answer:
-        """Look whether what was not found is active already, still deleted, or gone for good."""
+        """Find out whether a version is active already, still deleted, or gone for good."""
         match error.kind:
             case ApiErrorKind.CHANGED:
                 return Answer(Outcome.TAG_IN_USE, str(error))
@@ -71,14 +71,14 @@ class Restorations(WriteStrategy):
             case ApiErrorKind.NOT_FOUND:
                 return self._missing(write, error)
             case ApiErrorKind.OTHER if write.kind is WriteKind.VERSION and self._is_there(write):
-                # not all of GitHub's texts for what is active already are known
-                return _there(error)
+                # GitHub may have other texts for versions that are active already
+                return _exists_already(error)
         return outcome_of(error)
 
     def _existing(self, write: PlannedWrite, error: ApiError) -> Answer:
-        """GitHub says that the name is taken: by what was to be restored, or by another version."""
+        """Handle "already exists": the version itself is active, or another version of its name."""
         if self._is_there(write):
-            return _there(error)
+            return _exists_already(error)
         if write.kind is WriteKind.VERSION:
             for version in self._reader.versions(write.package):
                 if version.name == write.version_name and self._is_active(write.package, version.id):
@@ -87,12 +87,12 @@ class Restorations(WriteStrategy):
         return Answer(Outcome.FAILED, text)
 
     def _missing(self, write: PlannedWrite, error: ApiError) -> Answer:
-        """GitHub does not find what was to be restored: it is there, deleted for good, or a permission is missing."""
+        """Handle "not found": it is active already, or deleted for good, or a permission is missing."""
         is_there = self._is_there(write)
         if write.kind is WriteKind.TAG:
             return outcome_of(error) if is_there else Answer(Outcome.FAILED, f"{error}; {NO_IMAGE}")
         if is_there:
-            return _there(error)
+            return _exists_already(error)
         if write.kind is WriteKind.PACKAGE:
             return Answer(Outcome.ALREADY_GONE, f"{error}; {GONE}")
         try:
@@ -120,8 +120,8 @@ class Restorations(WriteStrategy):
         return True
 
 
-def _there(error: ApiError) -> Answer:
-    """What was refused is there: an earlier try whose answer was lost restored it, or somebody else did."""
+def _exists_already(error: ApiError) -> Answer:
+    """It exists already: an earlier try of this run restored it, and its answer was lost, or somebody else did."""
     return Answer(Outcome.DONE if error.sent_before else Outcome.ALREADY_ACTIVE)
 
 
@@ -132,7 +132,7 @@ def _twin_text(write: PlannedWrite, other: int | None, tags: Iterable[str]) -> s
 
 
 def package_or_none(reader: Reader, key: PackageName) -> Package | None:
-    """The package, or `None` when there is none. May raise `ApiError`."""
+    """Return the package, or `None` when it does not exist. Raises `ApiError`."""
     try:
         return reader.package(key)
     except ApiError as error:
@@ -149,9 +149,9 @@ def still_active(
     names: AbstractSet[str] = NO_NAMES,
     tags: AbstractSet[str] = NO_NAMES,
 ) -> list[Version]:
-    """`listed` without the versions that are gone, since a list of active versions may lag behind a deletion.
+    """Return `listed` without versions that are deleted, since a list of active versions may be outdated.
 
-    Only versions with one of the ids, names or tags are asked for. Raises `ApiError` when that cannot be told.
+    Asks only for versions with one of the ids, names or tags. Raises `ApiError` when an answer is missing.
     """
     doubtful = {
         version.id: version.package
@@ -163,7 +163,7 @@ def still_active(
 
 
 def active_ids(versions: Mapping[int, PackageName], reader: Reader) -> set[int]:
-    """Those of the versions that are active. Raises `ApiError` when that cannot be told."""
+    """Return the ids of the versions that are active. Raises `ApiError` when an answer is missing."""
     answers = reader.are_active(versions) if versions else {}
     for answer in answers.values():
         if isinstance(answer, ApiError):

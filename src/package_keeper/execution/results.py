@@ -1,4 +1,4 @@
-"""How the sending of one write ended, as frozen values. The executor is one `match` over them."""
+"""How sending one write ended, as frozen values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Refused:
-    """GitHub refused the write, or did not answer. When `uncertain`, it may have carried the write out all the same."""
+    """GitHub refused the write, or did not answer. When `uncertain`, the write may have happened all the same."""
 
     error: ApiError
     uncertain: bool
@@ -22,9 +22,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class RateLimited:
-    """GitHub rate-limited the write; `wait` are the seconds until another try.
+    """GitHub rate-limited the write. `wait` is the number of seconds until another try.
 
-    When `uncertain`, an earlier try got no answer, so that GitHub may have carried the write out.
+    When `uncertain`, an earlier try got no answer, so the write may have happened.
     """
 
     error: RateLimitedError
@@ -34,9 +34,9 @@ class RateLimited:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The run ended while the write was sent: cancelled, out of time, or by a defect in this program.
+    """The run was cancelled or out of time, or met a defect of this program, while it sent the write.
 
-    When `uncertain`, the request was under way, so that GitHub may have carried the write out.
+    When `uncertain`, the request was in flight, so the write may have happened.
     """
 
     error: Exception
@@ -50,8 +50,8 @@ SendResult = Done | Refused | RateLimited | Interrupted
 class Answer:
     """What a result means for a write.
 
-    Unless `certain`, GitHub may have carried the write out all the same. `is_cut_off` means that nobody knows whether
-    it did: the receipt gets no second line.
+    Unless `certain`, the write may have happened all the same. With `is_cut_off`, the request was interrupted: the
+    receipt gets no second line.
     """
 
     outcome: Outcome
@@ -61,7 +61,7 @@ class Answer:
 
 
 def send(write: Callable[[], None]) -> SendResult:
-    """Call `write`, which sends one write, and say how it ended. Raises nothing."""
+    """Call `write`, which sends one write, and return how it ended. Raises nothing."""
     try:
         write()
     except RateLimitedError as error:
@@ -69,10 +69,10 @@ def send(write: Callable[[], None]) -> SendResult:
     except ApiError as error:
         return Refused(error, uncertain=error.sent_before)
     except OutOfTime as error:
-        # the wait before the request was too long: nothing was sent
+        # the wait before the request would have been too long: nothing was sent
         return Interrupted(error, uncertain=False)
     except Cancelled as error:
         return Interrupted(error, uncertain=error.in_flight)
-    except Exception as error:  # noqa: BLE001  # reason: a defect is reported with everything that was done
+    except Exception as error:  # noqa: BLE001  # reason: report a defect together with what was done
         return Interrupted(error, uncertain=True)
     return Done()

@@ -1,7 +1,7 @@
-"""Which packages a run concerns: patterns ─▶ packages that exist, and what is missing or refused.
+"""Finds the packages of a run by their names and patterns, and reports what is missing or cannot be read.
 
-Exact names are asked for by name, since `GITHUB_TOKEN` cannot list container packages (cli/cli#9606); globs need the
-list. Nothing here stops at the first refusal.
+Packages with exact names are read by name, since `GITHUB_TOKEN` cannot list container packages (cli/cli#9606). Globs
+need the list. An error does not stop the search.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -10,24 +10,22 @@ from string import ascii_lowercase
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.ports import Log, Reader
+from package_keeper.execution.wording import few
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage
 from package_keeper.model.run import Problem, Scope
 from package_keeper.policy.patterns import Pattern, Patterns
 
-MANY = 5
-"""So many names are named, then how many there are."""
-
 TOMBSTONE = "deleted_"
-"""Lists may hold packages under this prefix that are deleted already (docs/github-behaviour.md, "Endpoints")."""
+"""The prefix under which lists may show deleted packages (docs/github-behaviour.md, "Endpoints")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackageFilter:
-    """Which packages a run is about, besides their type.
+    """Which packages a run covers, besides their type.
 
-    `patterns` and `also` (those of a policy) must both accept the name; `None` accepts all. `repository` is the
-    `owner/name` of the repository that the package must be linked to, or empty. `owners` are the texts that may stand
-    in front of a name, with a slash between: an exclusion means the name with and without them.
+    `patterns` and `also` (those of a policy) must both accept the name. `None` accepts all. `repository` is the
+    `owner/name` of the repository that the package must be linked to, or empty. `owners` are prefixes that users may
+    write before a name, with a slash between: an exclusion matches the name with and without them.
     """
 
     patterns: Patterns | None = None
@@ -38,18 +36,18 @@ class PackageFilter:
 
     @property
     def searched(self) -> Patterns | None:
-        """The patterns to search by: exact names if there are any, since not every token may list packages."""
+        """The patterns to search by: exact names if possible, since not every token may list packages."""
         if self.patterns is None or self.also is None:
             return self.patterns or self.also
         listed = [patterns for patterns in (self.patterns, self.also) if not _names_exactly(patterns)]
         return self.also if self.patterns in listed and self.also not in listed else self.patterns
 
     def accepts_name(self, name: str) -> bool:
-        """Whether a package of this name is meant."""
+        """Whether the name is in scope."""
         return all(self._accepts(patterns, name) for patterns in (self.patterns, self.also))
 
     def others_accept(self, name: str) -> bool:
-        """Whether the patterns that are not searched by accept `name`."""
+        """Whether the patterns other than `searched` accept `name`."""
         others = [patterns for patterns in (self.patterns, self.also) if patterns is not self.searched]
         return all(self._accepts(patterns, name) for patterns in others)
 
@@ -57,27 +55,27 @@ class PackageFilter:
         return patterns is None or (patterns.accepts(name) and not self.excluded(patterns, name))
 
     def excluded(self, patterns: Patterns, name: str) -> bool:
-        """Whether an entry of `patterns` excludes `name`, or the name with its owner in front."""
+        """Whether an entry of `patterns` excludes `name`, with or without its owner in front."""
         return any(entry.matches(name) or self.needs_owner(entry, name) for entry in patterns.excludes)
 
     def excludes(self, name: str) -> bool:
-        """Whether any list excludes `name`, whatever it includes."""
+        """Whether either list of patterns excludes `name`."""
         return any(patterns is not None and self.excluded(patterns, name) for patterns in (self.patterns, self.also))
 
     def needs_owner(self, entry: Pattern, name: str) -> bool:
-        """Whether `entry` means `name` with its owner in front, which is no part of it.
+        """Whether `entry` matches `name` only with the owner in front, although the name itself does not contain it.
 
-        The owner and the slash must count: `acme*` and `*/base` mean names that really are so.
+        Entries that match any prefix do not count: `acme*` and `*/base` are about real names.
         """
         return not entry.matches(name) and any(
             entry.matches(f"{owner}/{name}")
-            and not entry.matches(f"{_somebody_else(owner)}/{name}")
+            and not entry.matches(f"{_other_owner(owner)}/{name}")
             and not entry.matches(f"{owner.replace('/', '-')}-{name}")
             for owner in self.owners
         )
 
     def objection(self, package: Package) -> str:
-        """Why a package of the right name is not meant after all, or an empty string. What is unknown is not meant."""
+        """Why a package of the right name is out of scope, or an empty string. Unknown properties are out of scope."""
         if self.visibility not in ("any", package.visibility):
             return f"its visibility is {package.visibility or 'unknown'}, not {self.visibility}"
         linked = package.repository_name or ""
@@ -86,18 +84,19 @@ class PackageFilter:
         return ""
 
     def accepts(self, package: Package) -> bool:
-        """Whether the package is meant."""
+        """Whether the package is in scope."""
         return self.accepts_name(package.name) and not self.objection(package)
 
 
 def owners_in_front(logins: Iterable[str], registry: str) -> tuple[str, ...]:
-    """What users write in front of the name of a package: the owner, as npm does, and with a registry before it."""
+    """The prefixes that users write before a package name: `acme`, `@acme` as npm does, and `ghcr.io/acme`."""
     found = dict.fromkeys(login.lower() for login in logins if login)
     hosts = dict.fromkeys(("ghcr.io", registry.lower()))
     return tuple(f"{before}{login}" for login in found for before in ("", "@", *(f"{host}/" for host in hosts)))
 
 
-def _somebody_else(owner: str) -> str:
+def _other_owner(owner: str) -> str:
+    """A text as long as `owner` that shares no letter with it."""
     return next((letter for letter in ascii_lowercase if letter not in owner), "_") * len(owner)
 
 
@@ -106,7 +105,7 @@ def _names_exactly(patterns: Patterns) -> bool:
 
 
 def problem_with(what: str, error: ApiError, package: PackageName | None = None) -> Problem:
-    """Something that could not be read. Raises `NotAuthorized` when GitHub refuses the token itself."""
+    """Make a problem of an error. Raises `NotAuthorized` when GitHub does not accept the token."""
     if error.kind is ApiErrorKind.UNAUTHORIZED:
         raise NotAuthorized(f"GitHub: {error}\n{error.remedy}") from None
     return Problem(what=what, error=error, package=package)
@@ -117,7 +116,7 @@ def find_packages(
 ) -> Scope:
     """Find the packages that are `wanted`, over all `types`.
 
-    Raises `NotAuthorized` when GitHub refuses the token itself.
+    Raises `NotAuthorized` when GitHub does not accept the token.
     """
     search = _Search(reader, log, owner, tuple(types), wanted)
     patterns = wanted.searched
@@ -132,15 +131,15 @@ def find_packages(
             search.named(pattern, patterns)
     if not search.problems:
         names = {pattern.text.lower() for pattern in exact} | {package.name.lower() for package in search.seen()}
-        # a policy may exclude what is not asked about, unless everything is
+        # without a list, a policy may exclude packages that were not asked for
         tell_entries(log, wanted, names, only=None if reads_lists else patterns)
     return search.scope()
 
 
 def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: Patterns | None = None) -> None:
-    """Say which entries match none of `names`, and which exclude more without the owner in front.
+    """Log which entries match none of `names`, and which exclusions match without the owner in front.
 
-    With `only`, that list alone is looked at.
+    With `only`, check only that list.
     """
     names = {*names, *(name.removeprefix(f"{owner}/") for name in names for owner in wanted.owners)}
     for label, patterns in (("package", wanted.patterns), ("packages of the policy", wanted.also)):
@@ -157,11 +156,7 @@ def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: 
 def _tell_exclusion(log: Log, label: str, entry: Pattern, wanted: PackageFilter, names: Collection[str]) -> None:
     meant = sorted(name for name in names if wanted.needs_owner(entry, name))
     if meant:
-        more = f" and {len(meant) - MANY} more" if len(meant) > MANY else ""
-        log.notice(
-            f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes"
-            f" {', '.join(meant[:MANY])}{more}"
-        )
+        log.notice(f"{label}: '!{entry.text}' is taken without the owner in front too: it excludes {few(meant)}")
     elif not any(entry.matches(name) for name in names):
         log.warning(f"{label}: '!{entry.text}' excludes nothing: no package that was looked at has such a name")
 
@@ -183,7 +178,7 @@ class _Search:
         self.answers: dict[PackageName, Package | ApiError] = {}
 
     def scope(self) -> Scope:
-        """What was found."""
+        """The packages and problems that were found."""
         unique = {package.key: package for package in self.packages}
         return Scope(
             packages=tuple(sorted(unique.values(), key=lambda package: (package.type, package.name))),
@@ -193,7 +188,7 @@ class _Search:
         )
 
     def listed(self) -> None:
-        """Take from the lists what is wanted."""
+        """Add the wanted packages of the lists."""
         answers = self.reader.packages(self.types)
         for package_type in self.types:
             packages = self.take_list(package_type, answers[package_type])
@@ -201,7 +196,7 @@ class _Search:
                 self.packages += [package for package in packages if self.wanted.accepts(package)]
 
     def list_of(self, package_type: PackageType, *, quietly: bool = False) -> list[Package] | None:
-        """The list of a type, read once; `None`, and a problem, when it is refused."""
+        """The list of a type, read once. If it cannot be read, `None` and a problem."""
         if package_type not in self.lists:
             self.take_list(package_type, self.reader.packages([package_type])[package_type], quietly=quietly)
         return self.lists[package_type]
@@ -230,13 +225,13 @@ class _Search:
         return real
 
     def seen(self) -> Iterator[Package]:
-        """All packages that are known, in scope or not."""
+        """All known packages, in scope or not."""
         for packages in self.lists.values():
             yield from packages or ()
         yield from self.packages
 
     def note_unreadable(self, package_type: PackageType, package: UnreadablePackage) -> None:
-        """It may be one that is wanted; then it stays as it is, and that is no success."""
+        """Add a problem if the package may be in scope: leaving it out silently would look like success."""
         if not package.name or self.wanted.accepts_name(package.name):
             what = (
                 f"{package_type}/{package.name}" if package.name else f"an entry in the list of {package_type} packages"
@@ -244,19 +239,19 @@ class _Search:
             self.problems.append(Problem(what=what, error=ApiError(ApiErrorKind.OTHER, package.why)))
 
     def look_ahead(self, names: Sequence[str]) -> None:
-        """Ask for several packages at once; what each answer means is judged one by one, in their order."""
+        """Ask for several packages at once. `find` evaluates the answers one by one, in order."""
         keys = [PackageName(type=package_type, name=name) for name in names for package_type in self.types]
         if len(keys) > 1:
             unknown = [key for key in keys if self.known(key) is None]
             self.answers.update(self.reader.packages_named(unknown))
 
     def known(self, key: PackageName) -> Package | None:
-        """The package out of the list of its type, if that was read."""
+        """The package in the list of its type, if the list was read."""
         listed = self.lists.get(key.type)
         return next((package for package in listed or () if package.name.lower() == key.name.lower()), None)
 
     def named(self, pattern: Pattern, patterns: Patterns) -> None:
-        """Find one package by its exact name, over all types."""
+        """Find the packages with one exact name, over all types."""
         name = pattern.text
         problems = len(self.problems)
         if self.find(name):
@@ -278,7 +273,7 @@ class _Search:
             if package is None:
                 continue
             found = True
-            # the name as written may have the owner in front, so only the other list judges the real one
+            # the written name may have the owner in front, so check only the other list against the real name
             if not self.wanted.others_accept(package.name):
                 continue
             if objection := self.wanted.objection(package):
@@ -297,12 +292,12 @@ class _Search:
             if package.type is key.type and package.name.lower() == key.name.lower():
                 return package
             self.log.notice(f"package: GitHub answers {package.key} for {key}; nobody named that, so it is left alone")
-        except ApiError as refused:
-            if refused.kind is not ApiErrorKind.NOT_FOUND:
-                self.problems.append(problem_with(str(key), refused))
+        except ApiError as error:
+            if error.kind is not ApiErrorKind.NOT_FOUND:
+                self.problems.append(problem_with(str(key), error))
                 return None
         if key.name != key.name.lower() or listed is None:
-            # names compare without case; whether GitHub's GET does is not documented
+            # names compare without case; whether GitHub's GET ignores case is not documented
             for package in self.list_of(key.type, quietly=True) or ():
                 if package.name.lower() == key.name.lower():
                     return package

@@ -1,10 +1,10 @@
-"""Taking one tag away from an image that stays, and giving it back.
+"""Removes one tag from an image that stays, and gives it back.
 
-A registry has no deletion of tags, and a version can only be deleted whole. So an empty manifest, the stub, is put
-under the tag; the tag moves to it; and the stub's version is deleted by REST, which takes the tag along
-(docs/github-behaviour.md, "Registry"). If someone pushes the tag in between, it is put back.
+The registry cannot delete tags, and REST deletes only whole versions. So this module puts an empty manifest, the stub,
+under the tag. The tag moves to the stub, and deleting the stub's version by REST removes the tag with it
+(docs/github-behaviour.md, "Registry"). If someone pushes the tag in between, the tag is put back.
 
-A stub is an index of nothing, whatever the image is.
+A stub is an index without entries, whatever kind the image is.
 """
 
 import secrets
@@ -17,11 +17,11 @@ from package_keeper.model.packages import PackageName, Timestamp, Version, age_o
 from package_keeper.model.plan import PlannedWrite
 
 LISTED_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds to wait before each look for the stub in the list; how soon it is listed is not known."""
+"""Seconds to wait before each try to find the stub in the list. How soon GitHub lists it is not known."""
 
 
 class Untagger:
-    """Takes tags away and gives them back."""
+    """Removes tags and gives them back."""
 
     def __init__(self, reader: Reader, writer: Writer, tags: TagWriter, pause: Pause, log: Log) -> None:
         self._reader = reader
@@ -32,10 +32,11 @@ class Untagger:
         self._bodies: dict[tuple[PackageName, str], bytes] = {}
 
     def untag(self, write: PlannedWrite) -> None:
-        """Take `write.tag` away from the image.
+        """Remove `write.tag` from the image.
 
-        Raises `ApiError`, `Cancelled` and `OutOfTime`. Then the tag is where it was, or the `ApiError` says that it may
-        not be. What has begun is finished after `time-limit` where it need not wait; else the tag is given back.
+        Raises `ApiError`, `Cancelled` and `OutOfTime`. The tag is then where it was, or the `ApiError` says that it may
+        not be. After `time-limit`, a removal that has begun is finished if that needs no wait. Otherwise the tag is
+        given back.
         """
         package, tag = write.package, write.tag or ""
         if write.version is not None and len(write.version.image_tags) < 2:
@@ -58,7 +59,7 @@ class Untagger:
             if not is_gone:
                 raise
             if isinstance(error, Cancelled):
-                # it is done, and a cancelled run cannot say so
+                # the tag is removed, but a cancelled run cannot record that as done
                 raise Cancelled(in_flight=True) from None
 
     def _check_unchanged(self, write: PlannedWrite, listed: Sequence[Version]) -> None:
@@ -70,14 +71,14 @@ class Untagger:
             raise ApiError(ApiErrorKind.CHANGED, "the tag names another image now")
 
     def current(self, write: PlannedWrite) -> str | None:
-        """The digest that `write.tag` names now. Raises `ApiError`."""
+        """Return the digest that `write.tag` points to now. Raises `ApiError`."""
         return self._tags.tag_digest(write.package, write.tag or "")
 
     def _put_back(self, write: PlannedWrite, body: bytes, error: ApiError | Cancelled | OutOfTime) -> bool:
-        """Give the tag back to the image that lost it to a stub; it must not end there.
+        """Give the tag back to the image if it points to a stub. Return whether the tag was removed after all.
 
-        Where that fails too, nobody knows where the tag is: the receipt must not say that nothing happened, so that
-        `undo` looks. Gives whether the tag is gone after all: then only the answer to the last step was lost.
+        If that fails too, it is unknown where the tag points. The receipt must not say that nothing happened, so that
+        `undo` checks. If the tag was removed, only the answer to the last step was lost.
         """
         package, tag = write.package, write.tag or ""
         try:
@@ -97,7 +98,7 @@ class Untagger:
         return False
 
     def retag(self, write: PlannedWrite) -> None:
-        """Give `write.tag` back to the image, unless another image carries it by now. Raises `ApiError`."""
+        """Give `write.tag` back to the image, unless another image has it by now. Raises `ApiError`."""
         package, tag = write.package, write.tag or ""
         current = self._tags.tag_digest(package, tag)
         if current == write.version_name:
@@ -112,7 +113,7 @@ class Untagger:
                 self._remove_stub_quietly(package, current)
 
     def _finish(self, write: PlannedWrite, name: str, before: Sequence[Version]) -> None:
-        """Find the stub in the list and delete it; put back what somebody pushed under the tag meanwhile."""
+        """Find the stub in the list and delete it. First put the tag back on an image that was pushed meanwhile."""
         package, tag = write.package, write.tag or ""
         for seconds in LISTED_AFTER:
             self._pause.sleep(seconds, f"{package}: the empty manifest under the tag {tag} is not listed yet")
@@ -130,7 +131,7 @@ class Untagger:
     def _give_to_pusher(
         self, write: PlannedWrite, before: Sequence[Version], after: Sequence[Version], stub: Version
     ) -> None:
-        """Give the tag to what somebody pushed under it between our look and our write. Raises `ApiError` in doubt."""
+        """Put the tag on the image that somebody pushed between our read and our write. Raises `ApiError` in doubt."""
         suspects = _pushed_meanwhile(before, after, write, stub)
         if not suspects:
             return
@@ -144,7 +145,7 @@ class Untagger:
         self._put_for_sure(package, tag, self._body(package, suspects[0].name))
 
     def _put_for_sure(self, package: PackageName, tag: str, body: bytes) -> None:
-        """Put what must not wait for anybody's decision, however often a limit refuses it."""
+        """Put a manifest under a tag, and retry as often as GitHub rate-limits it."""
         self._for_sure(lambda: self._tags.put(package, tag, body), f"{package}: the tag {tag} is given back")
 
     def _for_sure(self, write: Callable[[], object], why: str) -> None:
@@ -157,7 +158,7 @@ class Untagger:
                 return
 
     def _body(self, package: PackageName, digest: str) -> bytes:
-        """A manifest, read once a run: every GET is a download."""
+        """The bytes of a manifest, read once a run, since every GET counts as a download."""
         key = (package, digest)
         if key not in self._bodies:
             self._bodies[key] = self._tags.manifest_bytes(package, digest)
@@ -166,15 +167,15 @@ class Untagger:
     def _delete_stub(self, package: PackageName, version: Version) -> None:
         try:
             self._writer.delete_version(package, version.id)
-        except ApiError as refused:
-            if refused.kind is not ApiErrorKind.NOT_FOUND or self._exists(package, version.id):
+        except ApiError as error:
+            if error.kind is not ApiErrorKind.NOT_FOUND or self._exists(package, version.id):
                 raise
 
     def _exists(self, package: PackageName, version_id: int) -> bool:
         try:
             self._reader.version(package, version_id)
-        except ApiError as refused:
-            return refused.kind is not ApiErrorKind.NOT_FOUND
+        except ApiError as error:
+            return error.kind is not ApiErrorKind.NOT_FOUND
         return True
 
     def _remove_stub_quietly(self, package: PackageName, name: str) -> None:
@@ -185,21 +186,21 @@ class Untagger:
                         lambda version=version: self._delete_stub(package, version),  # type: ignore[misc]  # reason: bound for each
                         f"{package}: an empty manifest is deleted",
                     )
-        except (ApiError, OutOfTime) as refused:
-            self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {refused}")
+        except (ApiError, OutOfTime) as error:
+            self._log.warning(f"{package}: the empty manifest {display_name(name)} is left without a tag: {error}")
 
 
 def _new_stub(tag: str, listed: Sequence[Version]) -> bytes:
-    """One of the stubs of a tag that is not there: the time at which it is put must be its own. Raises `ApiError`."""
-    there = {version.name for version in listed}
-    unused = [body for digest, body in stubs(tag).items() if digest not in there]
+    """Choose a stub that is not in the package, so that its creation time is when it was put. Raises `ApiError`."""
+    listed_names = {version.name for version in listed}
+    unused = [body for digest, body in stubs(tag).items() if digest not in listed_names]
     if not unused:
         raise ApiError(ApiErrorKind.OTHER, f"too many stubs of the tag {tag} are left: delete them by version-ids")
     return secrets.choice(unused)
 
 
 def _may_be_done(error: ApiError | Cancelled | OutOfTime) -> bool:
-    """Whether the one request that ended so may have been carried out."""
+    """Whether the request that ended with `error` may have had its effect."""
     if isinstance(error, ApiError):
         return error.sent_before
     return isinstance(error, Cancelled) and error.in_flight
@@ -208,11 +209,10 @@ def _may_be_done(error: ApiError | Cancelled | OutOfTime) -> bool:
 def _pushed_meanwhile(
     before: Sequence[Version], after: Sequence[Version], write: PlannedWrite, stub: Version
 ) -> list[Version]:
-    """The versions from which the stub may have taken the tag, if the tag had moved between our look and our write.
+    """Return the versions that may have had the tag when the stub took it, if somebody moved it before that.
 
-    Such a version is new, or was changed, no later than the stub was put; it did not lose another tag meanwhile, and
-    its tags are none of a referrer. Of several new versions without a tag the newest stands for all: the parts of an
-    image are pushed before it.
+    Such a version was created or changed before the stub was put. It did not lose another tag meanwhile, and has no
+    referrer tags. Of several untagged versions only the newest counts: the parts of an image are pushed before it.
     """
     known = {version.id: version for version in before}
     suspects = [
@@ -230,7 +230,7 @@ def _pushed_meanwhile(
 
 
 def _may_have_lost_the_tag(version: Version, before: Version | None, stub: Version) -> bool:
-    """Whether a version is new or changed since the look `before`, no later than the stub was put."""
+    """Whether a version is new or changed compared to `before`, and not later than the stub."""
     if before is not None and (before.updated_at == version.updated_at or set(before.tags) - set(version.tags)):
         return False
     moment = version.created_at if before is None else version.updated_at

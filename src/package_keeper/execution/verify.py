@@ -1,4 +1,4 @@
-"""`verify`: is every tagged image whole? And what `repair` needs to know to mend those that are not."""
+"""Verifies images: is every tagged image whole, and what does `repair` have to restore?"""
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,10 +17,10 @@ from package_keeper.model.packages import Package, Version, display_name
 
 @dataclass(frozen=True, kw_only=True)
 class ImageVerifier:
-    """Verifies the images of packages. The registry client caches manifests, so a second look reads them once.
+    """Verifies the images of packages.
 
-    A list that lags behind is not believed. What cannot be read is asked for by id; when it `repairs`, so is what is
-    listed as deleted and as active. `gone` collects the ids of versions that are deleted in truth.
+    Lists may be outdated. So unreadable versions are asked for by id, and with `repairs` also versions that are listed
+    as both deleted and active. `gone` collects the ids of listed versions that are deleted in fact.
     """
 
     reader: Reader
@@ -38,10 +38,10 @@ class ImageVerifier:
         *,
         about_to_repair: bool = False,
     ) -> list[VerifiedImage]:
-        """Verify every image that is or may be tagged, and those named by `digests`. May raise `ApiError`.
+        """Verify every image that is or may be tagged, and those named by `digests`. Raises `ApiError`.
 
-        `roots` are the ids of the versions that are looked at, all without it. What is missing is confirmed by a fresh
-        list and the registry before it is called missing.
+        `roots` limits this to versions with these ids. A part counts as missing only if it is neither in a fresh list
+        nor in the registry. With `about_to_repair`, problems are warnings, not errors.
         """
         named = set(digests)
         deleted: list[Version] | None = None
@@ -52,7 +52,7 @@ class ImageVerifier:
         digests = named | {each.name for each in versions if not each.tags_known}
         read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), digests)
         _raise_failures(manifests.unreadable.values())
-        # what cannot be read may be gone, and only a list that lags behind shows it
+        # an unreadable version may be deleted and only be left in an outdated list
         versions = self._there(versions, names=frozenset(manifests.unreadable))
         there = manifests.unreadable.keys() & {version.name for version in versions}
         unreadable = {digest: manifests.unreadable[digest] for digest in there}
@@ -79,7 +79,7 @@ class ImageVerifier:
         return [image for image in images if not image.is_stub]
 
     def _present(self, package: Package, missing: AbstractSet[str]) -> frozenset[str]:
-        """Those of the missing digests that a second look finds. May raise `ApiError`."""
+        """Return the digests that a second look finds after all. Raises `ApiError`."""
         listed = [version for version in self.reader.versions(package.key) if version.name in missing]
         fresh = {version.name for version in still_active(listed, self.reader, names=missing)}
         return frozenset(
@@ -105,7 +105,7 @@ class ImageVerifier:
 
 
 def _wanted(graph: Graph, digests: AbstractSet[str], roots: AbstractSet[int] | None) -> list[Image]:
-    """The images that are or may be tagged, and those that have one of the digests, as far as `roots` names them."""
+    """The images that are or may be tagged or contain one of the digests, and whose root is in `roots`."""
     return [
         image
         for image in graph.images()
@@ -115,7 +115,7 @@ def _wanted(graph: Graph, digests: AbstractSet[str], roots: AbstractSet[int] | N
 
 
 def _raise_failures(unreadable: Iterable[UnreadableManifest]) -> None:
-    """Raise `ApiError` when the registry failed, rather than lacks something."""
+    """Raise `ApiError` when the registry failed. A manifest that it lacks is no failure."""
     for each in unreadable:
         kind = OBSTACLE_KINDS.get(each.obstacle)
         if kind is not None:
@@ -123,5 +123,5 @@ def _raise_failures(unreadable: Iterable[UnreadableManifest]) -> None:
 
 
 def broken(verified: Iterable[VerifiedImage]) -> int:
-    """How many images are broken."""
+    """Return the number of broken images."""
     return sum(image.is_broken for image in verified)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from package_keeper.errors import BadInput
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
+from package_keeper.execution.wording import few
 from package_keeper.inputs.file_globs import Picked, parse_globs
 from package_keeper.inputs.image_references import ReferenceFinder
 from package_keeper.inputs.parser import InputFiles
@@ -19,7 +20,6 @@ from package_keeper.runner.workspace import PathProblem, Tree, Workspace, read_t
 
 _WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 _REMOTE = re.compile(r"^\s*url\s*=\s*(?:\S*[/:])?([^/:\s]+/[^/\s]+?)(?:\.git)?/?\s*$", re.MULTILINE)
-_SHOWN = 5
 
 
 class FilesInUse:
@@ -128,8 +128,7 @@ class FilesInUse:
 
 
 def _several(files: Sequence[str]) -> str:
-    shown = ", ".join(readable(file) for file in files[:_SHOWN])
-    return f"{shown} and {len(files) - _SHOWN} more" if len(files) > _SHOWN else shown
+    return few(map(readable, files))
 
 
 @dataclass(kw_only=True)

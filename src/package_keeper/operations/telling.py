@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from package_keeper.errors import MOST_OF_A_KIND
 from package_keeper.execution.ports import Log
-from package_keeper.execution.wording import stubs_and_what_to_do
+from package_keeper.execution.wording import few, in_brackets, stubs_and_what_to_do
 from package_keeper.model.packages import PackageName, Version, display_name
 from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite, Reason
 from package_keeper.model.run import PackageEvaluation
@@ -13,9 +13,6 @@ from package_keeper.operations.context import Context
 from package_keeper.operations.reading import Inventory
 from package_keeper.policy.patterns import Pattern, Patterns
 from package_keeper.policy.rules import Rules
-
-MANY = 5
-"""How many entries a message names before it gives their number."""
 
 
 def tell_evaluation(
@@ -74,8 +71,7 @@ def _warn_about_idle(label: str, patterns: Patterns, names: list[str], what: str
     idle = [(mark, pattern) for mark, pattern in entries if not _matches_any(pattern, known)]
     if not idle:
         return
-    shown = ", ".join(f"'{mark}{pattern.text}'" for mark, pattern in idle[:MANY])
-    more = f" and {len(idle) - MANY} more" if len(idle) > MANY else ""
+    shown = few(f"'{mark}{pattern.text}'" for mark, pattern in idle)
     hint = next(
         (
             f"; a regular expression stands between slashes: {mark}/{pattern.text}/"
@@ -85,7 +81,7 @@ def _warn_about_idle(label: str, patterns: Patterns, names: list[str], what: str
         "",
     )
     verb = "matches" if len(idle) == 1 else "match"
-    log.warning(f"{label}: {shown}{more} {verb} none of the {len(names)} {what} in scope{hint}")
+    log.warning(f"{label}: {shown} {verb} none of the {len(names)} {what} in scope{hint}")
 
 
 def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
@@ -154,7 +150,7 @@ def tell_last_images(plan: Plan, log: Log) -> None:
             held.setdefault(write.package, []).append(write)
     for package, writes in held.items():
         name = display_name(writes[0].version_name)
-        tags = f" [{', '.join(writes[0].tags)}]" if writes[0].tags else ""
+        tags = in_brackets(writes[0].tags)
         log.warning(
             f"{package}: all would go, and GitHub refuses to delete the last version of a package, and the last tagged"
             f" one of a container package. The newest stays: {name}{tags} ({len(writes)} versions). To let the package"

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from package_keeper.errors import ApiError, PackageKeeperError
-from package_keeper.execution.completion import MANY, ImageCompletion, plan_stub_deletions, tell_incomplete
+from package_keeper.execution.completion import BROKEN_SHOWN, ImageCompletion, plan_stub_deletions, tell_incomplete
 from package_keeper.execution.scope import problem_with
-from package_keeper.execution.wording import describe_stubs
+from package_keeper.execution.wording import describe_stubs, few
 from package_keeper.model.packages import PackageName, PackageType, Version
 from package_keeper.model.plan import PlannedWrite, WriteKind, WriteRecord
 from package_keeper.model.run import Run
@@ -65,9 +65,9 @@ def make_whole(
         run = replace(run, broken=run.broken + len(incomplete))
         tell_incomplete(completion.package, incomplete, context.log)
     if left:
-        names = ", ".join(left[:MANY]) + (f" and {len(left) - MANY} more" if len(left) > MANY else "")
         context.log.warning(
-            f"{names}: images are restored whose parts were not looked for any more: repair restores them"
+            f"{few(left, BROKEN_SHOWN)}: images are restored whose parts were not looked for any more: repair"
+            " restores them"
         )
     return run
 

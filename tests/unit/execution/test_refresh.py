@@ -20,7 +20,7 @@ from package_keeper.model.packages import Owner, OwnerType, PackageName
 from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite
 from package_keeper.policy.guards import Guards, guard
 from package_keeper.runner.process import Interruption
-from tests.unit.execution.test_carrying_out import Listener, Script
+from tests.unit.execution.test_executor import Listener, Script
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
 from tests.unit.making import NOW, key, version
 from tests.unit.pool import WritePool
@@ -60,14 +60,14 @@ class Looks:
         return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
 
 
-def drift(looks: Looks) -> Refresh:
+def refresh_with(looks: Looks) -> Refresh:
     return Refresh(replan=looks, clock=looks.watch, log=Listener(), read_from=0.0, read_until=1.0)
 
 
 def objections(
     writes: list[PlannedWrite], fresh: FreshPlan, left_over: AbstractSet[int] = frozenset()
 ) -> list[Outcome | None]:
-    found = drift(Looks([fresh])).look(writes, left_over).objections
+    found = refresh_with(Looks([fresh])).look(writes, left_over).objections
     return [each.outcome if each else None for each in found]
 
 
@@ -160,7 +160,7 @@ def test_nothing_that_goes_is_needed_by_something_that_stays_and_no_more_stays_t
 def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
     writes = [deletion(1), deletion(2)]
     looks = Looks([FreshPlan(writes=writes[1:]), FreshPlan(writes=writes, holders=holding(_2=[1]))])
-    ours = drift(looks)
+    ours = refresh_with(looks)
     assert [each is None for each in ours.look(writes).objections] == [False, True]
     assert [each is None for each in ours.look(writes).objections] == [False, False]
 
@@ -199,7 +199,7 @@ def test_a_token_that_is_over_and_a_github_that_is_gone_end_the_run() -> None:
 
 def test_lists_are_fresh_for_five_minutes_or_as_long_as_they_took_again() -> None:
     looks = Looks([FreshPlan()], takes=[1, 500, 400])
-    ours = drift(looks)
+    ours = refresh_with(looks)
     due: Callable[[], bool] = ours.is_due
     looks.watch.seconds = FRESH_SECONDS
     assert not due()
@@ -233,7 +233,7 @@ def test_after_the_time_limit_what_is_begun_is_not_finished_on_old_lists(age: fl
     looks, script = Looks([FreshPlan()]), Slow({})
     book = ReceiptWriter(lambda: Paper().append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     plan = guard(Plan(groups=(image, (deletion(4),))), Guards())
-    executed = Executor(book, Listener(), Interruption(), WritePool(most=1)).execute(plan, script, drift(looks))
+    executed = Executor(book, Listener(), Interruption(), WritePool(most=1)).execute(plan, script, refresh_with(looks))
     assert script.seen == [1, 2, 3]
     rest = [record.outcome for record in executed.records if record.write.version_id not in script.seen]
     assert set(rest) == {Outcome.OUT_OF_TIME}

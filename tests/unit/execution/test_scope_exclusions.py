@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from package_keeper.execution.scope import PackageFilter, find_packages, owners_in_front
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.model.packages import PackageType
-from tests.unit.execution.test_carrying_out import Listener
-from tests.unit.execution.test_scope_and_exit_status import LISTING, Shelf
+from tests.unit.execution.test_executor import Listener
+from tests.unit.execution.test_scope import LISTING, Shelf
 from tests.unit.making import package
 
 OWNERS = owners_in_front(("Acme", "old-acme"), "containers.ghes.example")

@@ -24,7 +24,7 @@ from package_keeper.model.packages import Owner, OwnerType, PackageName
 from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, WriteRecord
 from package_keeper.policy.guards import Guards, guard
 from package_keeper.runner.process import Interruption
-from tests.unit.execution.test_carrying_out import Listener
+from tests.unit.execution.test_executor import Listener
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
 from tests.unit.making import NOW
 from tests.unit.pool import WritePool
