@@ -7,6 +7,7 @@ reads the text of an input.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from package_keeper.errors import SHORTEST_SECRET
 from package_keeper.model.packages import PackageType
 from package_keeper.policy.guards import Guards
 from package_keeper.policy.patterns import Patterns
@@ -128,6 +129,11 @@ class ReportOptions:
     summary_file: str
     output_format: OutputFormat
 
+    def masked(self, text: str) -> str:
+        """The text without the token, even if GitHub or a proxy repeated it: the last net for what leaves a run."""
+        token = self.token.text
+        return text.replace(token, "***") if len(token) >= SHORTEST_SECRET else text
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -163,6 +169,7 @@ class Settings:
     time_limit: float | None
     if_missing: IfMissing
     fail_on: FailOn
+    plan_out: str
     receipt: str
     undo: str
     manifest_cache: str

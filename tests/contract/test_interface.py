@@ -99,7 +99,8 @@ CHOICES = {
 }
 CONTRACT_OUTPUTS = (
     "result selected-count planned-count deleted-count untagged-count restored-count kept-count skipped-count "
-    "failed-count remaining-count broken-count packages versions matrix rows bytes-freed plan receipt file truncated"
+    "failed-count remaining-count broken-count packages versions matrix rows bytes-freed plan plan-sha256 receipt file"
+    " truncated"
 )
 VOCABULARY = {
     Action: "keep delete untag restore",

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "errors": frozenset[str](),
     "model": frozenset({"errors"}),
     "policy": frozenset({"model"}),
-    "settings": frozenset({"model", "policy"}),
+    "settings": frozenset({"model", "policy", "errors"}),
     "inputs": frozenset({"model", "policy", "settings", "errors"}),
     "report": frozenset({"model", "policy", "settings"}),
     "execution": frozenset({"model", "policy", "errors"}),

@@ -39,6 +39,8 @@ class Executor:
         self.log = log
         self.interruption = interruption
         self.pool = pool
+        self.records: list[WriteRecord] = []
+        """The records of all writes so far, of all plans."""
         self.seen_gone: set[int] = set()
         """The versions that this run deleted, and that GitHub did not have when it was asked later."""
         self.forbidden: set[PackageName] = set()
@@ -115,25 +117,43 @@ class _Execution:
         """After `time-limit`, the places of the writes that may still be sent."""
         self._to_the_end = to_the_end
         self._ended_by: PackageKeeperError | None = None
+        self._is_closed = False
 
     def run(self) -> Executed:
         """Execute the plan. Every write has a record at the end, whatever happens."""
         try:
             with self._interruption.shield():
-                while self._turn():
-                    pass
+                self._send_all()
+                self._close()
+        except Cancelled as cancelled:
+            # a first signal while the records were closed, or a second one
+            self._ended_by = self._ended_by or cancelled
+            self._close()
+        # running out of time is not an error: the rest is recorded, and the operation goes on to verify images
+        ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
+        return Executed(records=tuple(self._records[place] for place in range(len(self._writes))), ended_by=ended_by)
+
+    def _send_all(self) -> None:
+        """Send writes until nothing is left to send, or the run has to end."""
+        try:
+            while self._turn():
+                pass
         except PackageKeeperError as error:
             self._ended_by = error
         except Exception as error:  # noqa: BLE001  # reason: report what was done before the defect
             self._log.debug(traceback.format_exc())
             self._ended_by = defect(error)
         self._ended_by = self._ended_by or self._answers.silence(self._records.values())
+
+    def _close(self) -> None:
+        """Record what was not sent, and end the receipt."""
+        if self._is_closed:
+            return
         self._record_the_rest(self._ended_by or Cancelled())
         self._append(self._receipt.close())
         self._tell_forbidden()
-        # running out of time is not an error: the rest is recorded, and the operation goes on to verify images
-        ended_by = None if isinstance(self._ended_by, OutOfTime) else self._ended_by
-        return Executed(records=tuple(self._records[place] for place in range(len(self._writes))), ended_by=ended_by)
+        self._executor.records += self._records.values()
+        self._is_closed = True
 
     def _record_the_rest(self, because: PackageKeeperError) -> None:
         for place, write in enumerate(self._writes):

@@ -37,7 +37,7 @@ OPERATION_MEANINGS = {
 
 COMMAND_MEANINGS = {
     "explain": "show for every version which rule decides and why, as delete would; writes nothing",
-    "schema": "print the JSON Schema of a policy, or of a line of a receipt: schema receipt",
+    "schema": "print the JSON Schema of a policy, of a plan (schema plan) or of a line of a receipt (schema receipt)",
 }
 """The commands that only the command line has."""
 
@@ -606,6 +606,14 @@ INPUTS: tuple[Input, ...] = (
         ),
     ),
     Input(
+        name="plan-out",
+        section=FILES,
+        kind=Kind.PATH,
+        operations=WRITING,
+        example="plan.json",
+        meaning="File to write the plan to, before the first write. A dry run writes it too.",
+    ),
+    Input(
         name="receipt",
         section=FILES,
         kind=Kind.PATH,
@@ -702,6 +710,8 @@ OUTPUTS: dict[str, str] = {
         " entries. If there are more packages, an entry has several names, separated by commas."
     ),
     "rows": "JSON array of the result of `query`, an object for each row; `[]` without a query.",
+    "plan": "Path of `plan-out`, relative to the workspace; empty when no plan was written.",
+    "plan-sha256": "SHA-256 of that file, in hexadecimal digits.",
     "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",
     "file": "Path of `output-file`, relative to the workspace.",
     "truncated": (

@@ -298,6 +298,7 @@ class _Parser(Values):
             time_limit=self.seconds("time-limit", now),
             if_missing=self.choice("if-missing", IfMissing),
             fail_on=self.choice("fail-on", FailOn),
+            plan_out=self.text("plan-out"),
             receipt=self.text("receipt"),
             undo=self.text("undo"),
             manifest_cache=self.text("manifest-cache"),

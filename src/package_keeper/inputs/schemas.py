@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from package_keeper.inputs.yaml_lines import Document, Path
 
 
-SCHEMAS = ("policy", "receipt")
+SCHEMAS = ("policy", "plan", "receipt")
 """The schemas that `package-keeper schema` can print."""
 
 _TYPES = {
@@ -28,7 +28,7 @@ _TYPES = {
 
 
 def schema_text(name: str) -> str:
-    """The text of a JSON Schema: `policy`, or `receipt` for one line of a receipt."""
+    """The text of a JSON Schema: `policy`, `plan`, or `receipt` for one line of a receipt."""
     # imported only when needed, so that other runs start faster
     from importlib import resources  # noqa: PLC0415  # reason: start-up time
 

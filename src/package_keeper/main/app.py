@@ -1,5 +1,7 @@
 """One run: builds the adapters, runs one operation, and turns every end into a report and an exit status."""
 
+import hashlib
+import json
 import sys
 import traceback
 from collections.abc import Mapping
@@ -7,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from package_keeper import __version__
 from package_keeper.errors import (
     ApiError,
     ApiErrorKind,
@@ -43,7 +46,7 @@ from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.context import Operation as RunOperation
 from package_keeper.operations.delete import delete
 from package_keeper.operations.delete_package import delete_package
-from package_keeper.operations.exit_status import ExitStatus, ended, exit_status, result_of
+from package_keeper.operations.exit_status import ExitStatus, ended, exit_status, reported, result_of
 from package_keeper.operations.listing import conflicts, list_packages, list_versions
 from package_keeper.operations.repair import repair
 from package_keeper.operations.restore import restore
@@ -51,6 +54,7 @@ from package_keeper.operations.restore_package import restore_package
 from package_keeper.operations.undo import undo
 from package_keeper.operations.verify import verify
 from package_keeper.policy.images_in_use import ImagesInUse
+from package_keeper.report.plan_file import plan_document, sealed
 from package_keeper.runner.logs import ActionsLog, Log, TerminalLog, run_identity
 from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.runner.workspace import ManifestCache, Workspace
@@ -80,6 +84,9 @@ class App:
         self._settings: Settings | None = None
         self._owner: Owner | None = None
         self._run = Run()
+        self._executor: Executor | None = None
+        self._plan = ("", "")
+        """The path of the plan, once it is written, and its SHA-256."""
         self._receipt = ""
         """The path of the receipt, once it is begun."""
         self._files = NamedFiles()
@@ -99,7 +106,9 @@ class App:
                 break
             except Cancelled as cancelled:
                 ended_by = ended_by or cancelled
-        self._run = ended(self._run, ended_by, self._owner, self._receipt)
+        executed = self._executor.records if self._executor is not None else ()
+        self._run = ended(self._run, ended_by, owner=self._owner, receipt=self._receipt, executed=executed)
+        self._run = reported(self._run, plan=self._plan)
         if ended_by is not None:
             (self._log.notice if isinstance(ended_by, OutOfTime) else self._log.error)(str(ended_by))
         reporter = Reporter(
@@ -221,8 +230,10 @@ class App:
             log=self._log,
         )
         try:
-            for self._run in _operation(settings, receipt)(context):
-                pass
+            for run in _operation(settings, receipt)(context):
+                # the last run that an operation gives is what is reported, also when an error ends it early
+                self._run = run
+                self._write_plan(settings, owner)
             self._tell_empty_scope(settings)
             self._tell_idle_globs(used)
         except ApiError as error:
@@ -234,6 +245,17 @@ class App:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
             self._tell_scope(settings)
             self._tell_rest()
+
+    def _write_plan(self, settings: Settings, owner: Owner) -> None:
+        """Write the plan that passed the guards, once: before the first write, and in a dry run."""
+        if not settings.plan_out or self._plan[0] or self._run.checks is None:
+            return
+        inputs = {name: text for name, text in self._request.texts.items() if text.strip() and name != "token"}
+        tool = f"package-keeper {__version__}"
+        document = plan_document(self._run, settings, owner, inputs, tool)
+        text = sealed(self._options.masked(json.dumps(document, separators=(",", ":"))))
+        path = self._workspace.write(settings.plan_out, text)
+        self._plan = (path, hashlib.sha256(text.encode()).hexdigest())
 
     def _writing(
         self, settings: Settings, owner: Owner, http: HttpClient, reader: PackagesReader, tags: RegistryWriter
@@ -247,11 +269,12 @@ class App:
         rate_limiter = self._retries.rate_limiter
         pool: RateLimitedPool[SendResult] = RateLimitedPool(self._pool, rate_limiter)
         writer = PackagesWriter(http, owner)
+        self._executor = Executor(receipt, self._log, self._interruption, pool)
         return Writing(
             reader=reader,
             writer=writer,
             untagger=Untagger(reader, writer, tags, rate_limiter, self._log),
-            executor=Executor(receipt, self._log, self._interruption, pool),
+            executor=self._executor,
             pause=rate_limiter,
         )
 

@@ -165,7 +165,7 @@ class NamedFiles:
     @staticmethod
     def paths(request: Request) -> dict[str, str]:
         """The paths of inputs that name a single file or folder, by the names of the inputs."""
-        names = ("receipt", "undo", "policy", "output-file", "summary-file", "manifest-cache")
+        names = ("plan-out", "receipt", "undo", "policy", "output-file", "summary-file", "manifest-cache")
         return {name: request.text(name) for name in names}
 
     def _read_receipt(self, undo: str, request: Request, workspace: Workspace) -> None:

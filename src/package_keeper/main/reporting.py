@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from package_keeper.errors import SHORTEST_SECRET, PackageKeeperError
+from package_keeper.errors import PackageKeeperError
 from package_keeper.inputs.sources import Request
 from package_keeper.main.input_files import NamedFiles
 from package_keeper.model.run import Run
@@ -62,11 +62,11 @@ class Reporter:
         """Write the output file and the summary. Gives the run with the path of the output file."""
         if file := self._output_file(run.receipt):
             run = reported(run, output_file=file)
-            self.workspace.write(file, self._masked(dumps(result_document(run, self.settings))) + "\n")
+            self.workspace.write(file, self.options.masked(dumps(result_document(run, self.settings))) + "\n")
         if self.options.summary_file and self._may_write_files():
-            self.workspace.write(self.options.summary_file, self._masked(comment(run, self.settings)))
+            self.workspace.write(self.options.summary_file, self.options.masked(comment(run, self.settings)))
         if self.options.summary:
-            write_summary(self.environ, self._masked(summary(run, self.settings)))
+            write_summary(self.environ, self.options.masked(summary(run, self.settings)))
         return run
 
     def _write_outputs(self, run: Run) -> None:
@@ -75,7 +75,7 @@ class Reporter:
             self.log.warning("the output matrix is empty: so many packages do not fit into it; use output-file")
         if found["truncated"] == "true" and self.environ.get("GITHUB_OUTPUT"):
             self.log.notice("outputs are cut to GitHub's size limit; output-file has the whole result")
-        write_outputs(self.environ, {name: self._masked(text) for name, text in found.items()})
+        write_outputs(self.environ, {name: self.options.masked(text) for name, text in found.items()})
 
     def _output_file(self, receipt: str) -> str:
         """Where the whole result goes, relative to the workspace; never over a receipt. Raises `FileUnwritable`."""
@@ -97,11 +97,11 @@ class Reporter:
     def _show(self, run: Run) -> None:
         """Show the result on standard output, or in the log of a workflow."""
         if self.options.output_format is OutputFormat.JSON:
-            sys.stdout.write(self._masked(printable(result_document(run, self.settings))) + "\n")
+            sys.stdout.write(self.options.masked(printable(result_document(run, self.settings))) + "\n")
         elif self.command_line:
             width = shutil.get_terminal_size((160, 40)).columns
             for table in result_tables(run, self.settings, width=width):
-                sys.stdout.write(self._masked(table) + "\n")
+                sys.stdout.write(self.options.masked(table) + "\n")
         else:
             for table in result_tables(run, self.settings, width=160, most=LOGGED_ROWS):
                 for line in table.splitlines():
@@ -109,8 +109,3 @@ class Reporter:
         sys.stdout.flush()
         if isinstance(sys.stdout, SteadyStream) and sys.stdout.problem:
             self.log.error(f"standard output cannot be written ({sys.stdout.problem}): what it should show is lost")
-
-    def _masked(self, text: str) -> str:
-        """The last net: the token is in no text that leaves the run, even if GitHub or a proxy repeated it."""
-        token = self.options.token.text
-        return text.replace(token, "***") if len(token) >= SHORTEST_SECRET else text

@@ -59,20 +59,31 @@ class PackageEvaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of a plan: what must hold, how many things were checked, and where it fails."""
+
+    name: str
+    counted: int
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One run, as far as it has come. An operation yields it after each step, so that an early end loses nothing.
 
-    `listed` is what `list` shows. `rows` is what a query gave. `references` are the places in files that protect images
-    of the packages in scope. `verified` is what `verify` and `repair` found. `broken` is the number of images that are
+    `checks` are those that the plan passed, once the guards let it through. `listed` is what `list` shows. `rows` is
+    what a query gave. `references` are the places in files that protect images of the packages in scope. `verified` is
+    what `verify` and `repair` found. `broken` is the number of images that are
     broken at the end, as far as the operation looked. `ended_by` is what ended the run early.
 
     The rest is known at the end: the `owner`, unless the run ended before it was known; the `result` word; the
-    `messages` of the log, which are its errors and warnings; and the paths of the `receipt` and of the `output_file`,
-    or empty texts.
+    `messages` of the log, which are its errors and warnings; and the paths of the `plan_file`, the `receipt` and
+    the `output_file`, or empty texts.
     """
 
     scope: Scope = field(default_factory=Scope)
     plan: Plan = field(default_factory=Plan)
+    checks: tuple[Check, ...] | None = None
     listed: tuple[Decision, ...] = ()
     rows: list[dict[str, Any]] | None = None
     references: tuple[ImageReference, ...] = ()
@@ -83,5 +94,7 @@ class Run:
     owner: Owner | None = None
     result: str = ""
     messages: tuple[str, ...] = ()
+    plan_file: str = ""
+    plan_sha256: str = ""
     receipt: str = ""
     output_file: str = ""

@@ -46,8 +46,7 @@ def delete(context: Context) -> Iterator[Run]:
     run = replace(evaluated.inventory.run, plan=evaluated.deletions(context.rules))
     yield run
     tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
-    guarded = pass_guards(context, run.plan)
-    run = replace(run, plan=guarded.plan)
+    run, guarded = pass_guards(context, run, evaluated.packages)
     yield run
     tell_last_images(run.plan, context.log)
     writing = context.writing

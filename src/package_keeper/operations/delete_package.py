@@ -1,7 +1,6 @@
 """`delete-package`: delete whole packages."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from package_keeper.errors import BadInput
 from package_keeper.model.packages import PackageName
@@ -22,8 +21,7 @@ def delete_package(context: Context) -> Iterator[Run]:
     )
     run = Run(scope=scope, plan=plan)
     yield run
-    guarded = pass_guards(context, plan)
-    run = replace(run, plan=guarded.plan)
+    run, guarded = pass_guards(context, run)
     yield run
     if (writing := context.writing) is not None:
         yield execute(context, writing, run, guarded, writing.deletions(guarded, context.settings))

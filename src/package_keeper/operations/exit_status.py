@@ -1,11 +1,12 @@
 """How a run ends: its result word and its exit status, the first that applies (docs/reference.md, "Exit status")."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from package_keeper.errors import ApiErrorKind, Cancelled, NotAuthorized, OutOfTime, PackageKeeperError, Unreachable
+from package_keeper.execution.wording import not_tried
 from package_keeper.model.packages import Owner, PackageName
-from package_keeper.model.plan import Outcome
+from package_keeper.model.plan import Outcome, WriteRecord
 from package_keeper.model.run import Run
 
 _PERMISSION_KINDS = (ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED)
@@ -19,20 +20,49 @@ class ExitStatus:
     status: int
 
 
-def ended(run: Run, error: PackageKeeperError | None, owner: Owner | None, receipt: str) -> Run:
-    """The run at its end: what ended it early, if anything did, whose packages it was about, and its receipt."""
+def ended(
+    run: Run,
+    error: PackageKeeperError | None,
+    *,
+    owner: Owner | None,
+    receipt: str,
+    executed: Sequence[WriteRecord] = (),
+) -> Run:
+    """The run at its end: what ended it early, if anything did, whose packages it was about, and its receipt.
+
+    `executed` are the records that the executor has. A cancellation may come after a write was recorded there, and
+    before the operation took the record: then the run has it from here.
+    """
+    if executed:
+        run = _with_all_records(run, executed, error or OutOfTime())
     return replace(run, ended_by=error or run.ended_by, owner=owner, receipt=receipt)
 
 
+def _with_all_records(run: Run, executed: Sequence[WriteRecord], because: PackageKeeperError) -> Run:
+    """The run with a record for every write of its plan."""
+    reported = {id(record.write) for record in run.records}
+    lost = {id(record.write): record for record in executed if id(record.write) not in reported}
+    missing = [write for write in run.plan.writes if id(write) not in reported]
+    found = tuple(lost.get(id(write)) or not_tried(write, because) for write in missing)
+    return replace(run, records=run.records + found)
+
+
 def reported(
-    run: Run, status: ExitStatus | None = None, *, messages: Iterable[str] | None = None, output_file: str = ""
+    run: Run,
+    status: ExitStatus | None = None,
+    *,
+    messages: Iterable[str] | None = None,
+    output_file: str = "",
+    plan: tuple[str, str] = ("", ""),
 ) -> Run:
-    """The run with what its report says about itself; what is not given stays."""
+    """The run with what its report says about itself; what is not given stays. `plan` is a path and a SHA-256."""
     return replace(
         run,
         result=run.result if status is None else status.result,
         messages=run.messages if messages is None else tuple(messages),
         output_file=output_file or run.output_file,
+        plan_file=plan[0] or run.plan_file,
+        plan_sha256=plan[1] or run.plan_sha256,
     )
 
 

@@ -11,7 +11,7 @@ from package_keeper.model.run import Run
 from package_keeper.operations.context import Context
 from package_keeper.operations.reading import read
 from package_keeper.operations.verify import find_containers, selected_roots, verify_images_of
-from package_keeper.operations.writing import execute_restorations, restore_more
+from package_keeper.operations.writing import execute_restorations, pass_guards, restore_more
 
 
 def repair(context: Context) -> Iterator[Run]:
@@ -26,7 +26,9 @@ def repair(context: Context) -> Iterator[Run]:
     plan = Plan.of_singles(plan_repair(verified.images, _tags_in_use(inventory.versions, gone)))
     run = replace(verified.added_to(inventory.run), plan=plan)
     yield run
-    run = execute_restorations(context, run)
+    run, guarded = pass_guards(context, run)
+    yield run
+    run = execute_restorations(context, run, guarded)
     yield run
     if context.writing is None or not run.plan.writes or run.ended_by is not None:
         return

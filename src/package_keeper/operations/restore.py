@@ -34,8 +34,7 @@ def restore(context: Context) -> Iterator[Run]:
     yield run
     tell_evaluation(context, inventory, run.plan.decisions, planned.stubs)
     warn_about_unknown_tags(run.plan.decisions, context.log)
-    guarded = pass_guards(context, run.plan)
-    run = replace(run, plan=guarded.plan)
+    run, guarded = pass_guards(context, run)
     yield run
     writing = context.writing
     if writing is None:

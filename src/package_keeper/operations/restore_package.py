@@ -11,7 +11,7 @@ from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteRecord
 from package_keeper.model.run import Problem, Run, Scope
 from package_keeper.operations.context import Context
-from package_keeper.operations.writing import execute_restorations, restore_more
+from package_keeper.operations.writing import execute_restorations, pass_guards, restore_more
 
 
 def restore_package(context: Context) -> Iterator[Run]:
@@ -22,7 +22,9 @@ def restore_package(context: Context) -> Iterator[Run]:
     tell_entries(context.log, context.wanted, {entry.lower() for entry in entries})
     run = _planned(context, names)
     yield run
-    run = execute_restorations(context, run)
+    run, guarded = pass_guards(context, run)
+    yield run
+    run = execute_restorations(context, run, guarded)
     yield run
     missing = _not_found(run.records, names)
     bare = _without_owner(context, missing)

@@ -27,7 +27,8 @@ def undo(context: Context) -> Iterator[Run]:
     planned = plan_undo(context.reader, entries)
     run = Run(scope=planned.scope, plan=planned.plan)
     yield run
-    guarded = pass_guards(context, run.plan)
+    run, guarded = pass_guards(context, run)
+    yield run
     writing = context.writing
     if writing is None or not run.plan.writes:
         return

@@ -1,26 +1,39 @@
 """The last steps of an operation that writes: pass the guards, and execute what they let through."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from package_keeper.errors import GuardRefused
+from package_keeper.errors import GuardRefused, PackageKeeperError
 from package_keeper.execution.batches import WriteStrategy
 from package_keeper.execution.executor import Executed
 from package_keeper.execution.refresh import Refresh
-from package_keeper.execution.wording import not_tried
+from package_keeper.execution.wording import few, not_tried
 from package_keeper.model.packages import display_name
 from package_keeper.model.plan import GuardedPlan, Outcome, Plan, PlannedWrite, WriteRecord
-from package_keeper.model.run import Run
+from package_keeper.model.run import PackageEvaluation, Run
 from package_keeper.operations.context import Context, Writing
+from package_keeper.policy.checks import check_plan
 from package_keeper.policy.guards import Guards, TooMuch, guard
 
 
-def pass_guards(context: Context, plan: Plan) -> GuardedPlan:
-    """Pass the guards of the settings. Raises `GuardRefused`."""
+def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation] = ()) -> tuple[Run, GuardedPlan]:
+    """Pass the guards with the plan of a run, then check what they let through.
+
+    `packages` are the evaluations from which deletions were planned. Raises `GuardRefused`, and `PackageKeeperError`
+    when a check fails, which is a defect of this program.
+    """
     try:
-        return guard(plan, context.settings.guards)
+        guarded = guard(run.plan, context.settings.guards)
     except TooMuch as refused:
         raise GuardRefused(str(refused)) from None
+    checks = check_plan(guarded, packages, context.rules.lists)
+    problems = [f"{check.name}: {few(check.problems)}" for check in checks if check.problems]
+    if problems:
+        raise PackageKeeperError(
+            f"nothing was written, since the plan does not pass its checks: {'; '.join(problems)}. This is a defect of"
+            " Package Keeper; please report it with what log-level: debug says"
+        )
+    return replace(run, plan=guarded.plan, checks=checks), guarded
 
 
 def execute(
@@ -44,10 +57,8 @@ def execute(
         return with_records(run, writing.executor.execute(guarded, strategy, refresh))
 
 
-def execute_restorations(context: Context, run: Run) -> Run:
-    """Pass the guards with the plan of a run, and restore what they let through."""
-    guarded = pass_guards(context, run.plan)
-    run = replace(run, plan=guarded.plan)
+def execute_restorations(context: Context, run: Run, guarded: GuardedPlan) -> Run:
+    """Restore what the guards let through, if there is something to write with."""
     if context.writing is None:
         return run
     return execute(context, context.writing, run, guarded, context.writing.restorations(guarded))

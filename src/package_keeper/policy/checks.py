@@ -4,25 +4,17 @@ The plan was made so that all of it holds. A check that fails is a defect of thi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from package_keeper.model.packages import display_name
 from package_keeper.model.plan import Action, GuardedPlan, PlannedWrite, Reason, WriteKind
-from package_keeper.model.run import PackageEvaluation
+from package_keeper.model.run import Check, PackageEvaluation
 from package_keeper.policy.retention import KeepLists
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One check: what must hold, how many things were held against it, and where it fails."""
-
-    name: str
-    counted: int
-    problems: tuple[str, ...] = ()
-
-
-def check_deletions(guarded: GuardedPlan, packages: Sequence[PackageEvaluation], lists: KeepLists) -> tuple[Check, ...]:
-    """Check a plan to delete versions. `packages` are the evaluations that it was made from."""
+def check_plan(guarded: GuardedPlan, packages: Sequence[PackageEvaluation], lists: KeepLists) -> tuple[Check, ...]:
+    """Check a plan. `packages` are the evaluations from which deletions were planned; other plans have none."""
+    if not packages:
+        return (_writes_are_the_decisions(guarded),)
     writes = [write for write in guarded.plan.writes if write.expected is None]
     going = {write.version_id for write in writes if write.action is Action.DELETE and write.kind is WriteKind.VERSION}
     return (
@@ -79,22 +71,22 @@ def _every_part_follows_its_root(writes: Sequence[PlannedWrite]) -> Check:
 
 
 def _writes_are_the_decisions(guarded: GuardedPlan) -> Check:
-    """The writes are those that the decisions ask for, one for each version or tag; each is sent now, later or held."""
+    """The writes are those that the decisions ask for; each is sent now, later or with its package."""
     plan = guarded.plan
     decided = sorted(_decided(guarded))
     planned = sorted((write.version_id or 0, write.tag or "") for write in plan.writes)
     sent = [*guarded.now, *guarded.later, *guarded.with_package]
     problems: list[str] = []
-    if decided != planned:
+    if plan.decisions and decided != planned:
         problems.append(f"{len(decided)} decisions to act, and {len(planned)} writes")
     if sorted(map(id, sent)) != sorted(map(id, plan.writes)):
         problems.append(f"{len(plan.writes)} writes, of which {len(sent)} are sent now or later")
-    return Check(name="the writes are the decisions", counted=len(decided), problems=tuple(problems))
+    return Check(name="the writes are the decisions", counted=len(plan.writes), problems=tuple(problems))
 
 
 def _decided(guarded: GuardedPlan) -> Iterator[tuple[int, str]]:
     for decision in guarded.plan.decisions:
-        if decision.action is Action.DELETE:
-            yield decision.version.id, ""
-        elif decision.action is Action.UNTAG:
+        if decision.action is Action.UNTAG:
             yield from ((decision.version.id, tag) for tag in decision.untag)
+        elif decision.action is not Action.KEEP:
+            yield decision.version.id, ""

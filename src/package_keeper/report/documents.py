@@ -41,6 +41,8 @@ def result_document(run: Run, settings: Settings | None) -> dict[str, Any]:
         "used": [_reference_document(reference) for reference in run.references],
         "matrix": package_matrix(run),
         "rows": run.rows or [],
+        "plan": run.plan_file,
+        "plan-sha256": run.plan_sha256,
         "receipt": run.receipt,
         "file": run.output_file,
         "messages": list(run.messages),
@@ -50,7 +52,7 @@ def result_document(run: Run, settings: Settings | None) -> dict[str, Any]:
 def outputs(run: Run, settings: Settings | None) -> dict[str, str]:
     """The outputs of the step. JSON arrays are cut after a whole entry when they exceed GitHub's limit."""
     found = {"result": run.result} | {name: str(number) for name, number in count(run, settings).by_output().items()}
-    found |= {"receipt": run.receipt, "file": run.output_file}
+    found |= {"plan": run.plan_file, "plan-sha256": run.plan_sha256, "receipt": run.receipt, "file": run.output_file}
     arrays = {"packages": packages(run), "versions": versions(run, settings), "rows": run.rows or ()}
     room = OUTPUT_LIMIT - sum(map(_size, [*found.values(), "false", *("[]" for _ in arrays)]))
     matrix_text = dumps(package_matrix(run))

@@ -187,6 +187,8 @@ def _what_stays(reference: ImageReference) -> str:
 
 def _files(run: Run) -> str:
     lines = []
+    if run.plan_file:
+        lines.append(f"Plan: {code(run.plan_file)}, SHA-256 {code(run.plan_sha256)}")
     if run.receipt:
         lines.append(f"Receipt: {code(run.receipt)}; `undo` takes it back for 30 days.")
     if run.output_file:

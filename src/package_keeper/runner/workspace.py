@@ -160,7 +160,7 @@ class Workspace:
                 continue
             try:
                 place = self.resolve(text)
-                if name in ("receipt", "output-file", "summary-file"):
+                if name in ("plan-out", "receipt", "output-file", "summary-file"):
                     _check_writable(place)
                 elif name == "manifest-cache":
                     _check_folder(place)

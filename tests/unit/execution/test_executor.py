@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +22,12 @@ from package_keeper.errors import (
 )
 from package_keeper.execution.batches import WriteStrategy
 from package_keeper.execution.executor import Executed, Executor
-from package_keeper.execution.receipt import ReceiptWriter, read_receipt
+from package_keeper.execution.receipt import Ending, ReceiptWriter, read_receipt
 from package_keeper.execution.results import Answer
 from package_keeper.model.packages import Owner, OwnerType
 from package_keeper.model.plan import Outcome, Plan, PlannedWrite, WriteRecord
+from package_keeper.model.run import Run
+from package_keeper.operations.exit_status import ended
 from package_keeper.policy.guards import Guards, guard
 from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
@@ -243,3 +246,33 @@ def test_a_receipt_that_cannot_be_written_any_more_loses_nothing_that_is_under_w
     done = {record.write.version_id for record in executed.records if record.outcome is Outcome.DONE}
     assert done == set(script.seen), "all that was sent came back and is said to be done"
     assert len(done) < 8
+
+
+def test_a_cancellation_after_the_last_write_loses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    interruption, paper, script = Interruption(), Paper(), Script({})
+    close = ReceiptWriter.close
+
+    def signalled(receipt: ReceiptWriter) -> list[Ending]:
+        interruption._on_signal(signal.SIGTERM, None)
+        return close(receipt)
+
+    monkeypatch.setattr(ReceiptWriter, "close", signalled)
+    receipt = ReceiptWriter(lambda: paper.append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
+    executor = Executor(receipt, Listener(), interruption, WritePool())
+    plan = guard(Plan.of_singles([deletion(number) for number in range(1, 4)]), Guards())
+    executed = executor.execute(plan, script)
+    assert isinstance(executed.ended_by, Cancelled)
+    assert outcomes(executed) == [Outcome.DONE] * 3
+    assert [record.outcome for record in executor.records] == [Outcome.DONE] * 3
+
+
+def test_records_that_an_operation_did_not_take_are_reported_all_the_same() -> None:
+    plan = Plan.of_singles([deletion(number) for number in range(1, 5)])
+    one, two, three, four = plan.writes
+    taken, lost = WriteRecord(write=one, outcome=Outcome.FAILED), WriteRecord(write=two, outcome=Outcome.DONE)
+    before = Run(plan=plan, records=(taken,))
+    executed = [WriteRecord(write=one, outcome=Outcome.DONE), lost]
+    run = ended(before, Cancelled(), owner=None, receipt="r.jsonl", executed=executed)
+    assert run.records[:2] == (taken, lost), "what the operation said stays"
+    rest = [(record.write, record.outcome) for record in run.records[2:]]
+    assert rest == [(three, Outcome.OUT_OF_TIME), (four, Outcome.OUT_OF_TIME)]

@@ -115,7 +115,7 @@ def take_back(hub: GitHub, receipt: Paper) -> Run:
         owner=OWNER,
         receipt=read_receipt(receipt.text),
         wanted=PackageFilter(),
-        rules=cast("Any", None),
+        rules=parse_settings(INPUTS, defaults={}, now=NOW).rules,
         facts=cast("Any", None),
         searches_files=False,
         reader=hub,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite
-from package_keeper.model.run import PackageEvaluation
-from package_keeper.policy.checks import Check, check_deletions
+from package_keeper.model.run import Check, PackageEvaluation
+from package_keeper.policy.checks import check_plan
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
 from package_keeper.policy.patterns import Pattern, Patterns
 from package_keeper.policy.retention import KeepLists
@@ -22,7 +22,7 @@ from tests.unit.policy.test_images_safety import A, B, C, D, selecting, world_of
 
 
 def checked(guarded: GuardedPlan, package: PackageEvaluation, rules: Rules) -> dict[str, Check]:
-    return {check.name: check for check in check_deletions(guarded, [package], rules.lists)}
+    return {check.name: check for check in check_plan(guarded, [package], rules.lists)}
 
 
 @given(case=CASES | POLICY_CASES, limit=st.integers(0, 12), on_last=st.sampled_from(OnLastVersion))
@@ -62,12 +62,12 @@ def planted(guarded: GuardedPlan, *writes: PlannedWrite) -> GuardedPlan:
 
 
 def failing(guarded: GuardedPlan, package: PackageEvaluation) -> set[str]:
-    return {check.name for check in check_deletions(guarded, [package], RULES.lists) if check.problems}
+    return {check.name for check in check_plan(guarded, [package], RULES.lists) if check.problems}
 
 
 def test_the_sound_plan_passes_and_says_what_was_counted(guarded: GuardedPlan, package: PackageEvaluation) -> None:
     assert failing(guarded, package) == set()
-    assert [check.counted for check in check_deletions(guarded, [package], RULES.lists)] == [1, 1, 2, 2]
+    assert [check.counted for check in check_plan(guarded, [package], RULES.lists)] == [1, 1, 2, 2]
 
 
 def test_a_part_of_an_image_that_stays_is_found(guarded: GuardedPlan, package: PackageEvaluation) -> None:
