@@ -1,4 +1,4 @@
-"""How a run ends: its result word and its exit status, the first that applies (docs/reference.md, "Exit status")."""
+"""The result word and the exit status of a run (docs/reference.md, "Exit status"). The first that applies counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,21 +13,21 @@ _PERMISSION_KINDS = (ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED)
 
 @dataclass(frozen=True, kw_only=True)
 class ExitStatus:
-    """The result word, and the exit status."""
+    """The result word and the exit status."""
 
     result: str
     status: int
 
 
 def ended(run: Run, error: PackageKeeperError | None, owner: Owner | None, receipt: str) -> Run:
-    """The run at its end: what ended it early, if anything did, whose packages it was about, and its receipt."""
+    """Return the run with the error that ended it early, if any, its owner and its receipt."""
     return replace(run, ended_by=error or run.ended_by, owner=owner, receipt=receipt)
 
 
 def reported(
     run: Run, status: ExitStatus | None = None, *, messages: Iterable[str] | None = None, output_file: str = ""
 ) -> Run:
-    """The run with what its report says about itself; what is not given stays."""
+    """Return the run with result, messages and output file. What is not given stays."""
     return replace(
         run,
         result=run.result if status is None else status.result,
@@ -37,7 +37,7 @@ def reported(
 
 
 def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> ExitStatus:
-    """Judge a run that came to an end, well or not."""
+    """Return the exit status of a run that has ended."""
     status = _status(run, if_missing=if_missing, fail_on=fail_on)
     if not status and run.broken and not (writes and dry_run):
         status = 1
@@ -57,7 +57,7 @@ def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_
 
 
 def result_of(status: int) -> str:
-    """The result word of a non-zero exit status."""
+    """Return the result word of a non-zero exit status."""
     return {Cancelled.status: "cancelled", 3: "refused"}.get(status, "failed")
 
 

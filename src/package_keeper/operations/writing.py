@@ -1,4 +1,4 @@
-"""The last steps of an operation that writes: pass the guards, and execute what they let through."""
+"""The last steps of an operation that writes: pass the guards, and execute the guarded plan."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,11 +16,11 @@ from package_keeper.policy.guards import Guards, TooMuch, guard
 
 
 def pass_guards(context: Context, plan: Plan) -> GuardedPlan:
-    """Pass the guards of the settings. Raises `GuardRefused`."""
+    """Apply the guards of the settings to a plan. Raises `GuardRefused`."""
     try:
         return guard(plan, context.settings.guards)
-    except TooMuch as refused:
-        raise GuardRefused(str(refused)) from None
+    except TooMuch as error:
+        raise GuardRefused(str(error)) from None
 
 
 def execute(
@@ -45,7 +45,7 @@ def execute(
 
 
 def execute_restorations(context: Context, run: Run) -> Run:
-    """Pass the guards with the plan of a run, and restore what they let through."""
+    """Apply the guards to the plan of a run, and execute the restorations."""
     guarded = pass_guards(context, run.plan)
     run = replace(run, plan=guarded.plan)
     if context.writing is None:
@@ -54,24 +54,24 @@ def execute_restorations(context: Context, run: Run) -> Run:
 
 
 def restore_more(writing: Writing, run: Run, writes: Iterable[PlannedWrite]) -> Run:
-    """Restore what was found on the way, such as parts of images that are being restored. No limit cuts it short."""
+    """Restore more versions, such as parts of images that are being restored. `limit` does not apply."""
     guarded = guard(Plan.of_singles(writes), Guards())
     return add_plan(run, guarded, writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True))
 
 
 def add_plan(run: Run, guarded: GuardedPlan, executed: Executed) -> Run:
-    """The run with one more plan and its records."""
+    """Return the run with one more plan and its records."""
     run = replace(run, plan=replace(run.plan, groups=run.plan.groups + guarded.plan.groups))
     return with_records(run, executed)
 
 
 def with_records(run: Run, executed: Executed) -> Run:
-    """The run with the records of an executed plan."""
+    """Return the run with the records of an executed plan."""
     return replace(run, records=run.records + executed.records, ended_by=executed.ended_by)
 
 
 def skipped(run: Run, guarded: GuardedPlan) -> Run:
-    """The run with records for a plan that is not begun, since the run has ended."""
+    """Return the run with records for a plan that was not begun because the run has ended."""
     if run.ended_by is None:
         raise AssertionError("the run has not ended")
     now = tuple(not_tried(write, run.ended_by) for write in guarded.now)
