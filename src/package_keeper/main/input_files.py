@@ -71,7 +71,8 @@ class FilesInUse:
             files = self._picked.files[glob]
             problems.append(
                 f"keep-used-in: '{glob}': none of its files ({few(map(readable, files))}) names an image of"
-                f" {owner}, so it would protect nothing; accepted is a glob of files that do, as {owner}/PACKAGE with a tag or a digest"
+                f" {owner}, so it would protect nothing; accepted is a glob of files that do, as {owner}/PACKAGE"
+                " with a tag or a digest"
             )
         if problems:
             raise BadInput(problems)
