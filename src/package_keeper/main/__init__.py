@@ -1,4 +1,4 @@
-"""The composition root: the only room that knows all others, and that reads the environment."""
+"""The composition root: the only package that imports all others and reads the environment."""
 
 import os
 import sys
@@ -12,11 +12,11 @@ from package_keeper.main.app import App
 from package_keeper.runner.process import Interruption, SystemClock, exit_now, steady_output, tune_gc
 
 _FILES = ("GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
-"""The variables that name files of the runner: these may have any bytes in their names."""
+"""The variables with paths of the runner. Paths may contain any bytes."""
 
 
 def main(arguments: Sequence[str], make_clock: Callable[[Interruption], SystemClock] = SystemClock) -> int:
-    """Run through the door that `arguments` say: none is the Action. Gives the exit status."""
+    """Run as the Action without `arguments`, else as the command line. Return the exit status."""
     return _enter(arguments, command_line=bool(arguments), make_clock=make_clock)
 
 
@@ -40,7 +40,7 @@ def _enter(
         interruption.install()
         return _run(arguments, interruption, make_clock(interruption), command_line=command_line)
     except Cancelled as cancelled:
-        # before there was a run that could report
+        # cancelled before there was a run to report
         return cancelled.status
 
 

@@ -1,4 +1,4 @@
-"""One run: builds the adapters, runs one operation, and turns every end into a report and an exit status."""
+"""One run: builds the clients, runs one operation, reports it, and returns the exit status."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ from package_keeper.settings import Operation, Settings
 
 
 class App:
-    """One run, from the texts of the inputs to the exit status."""
+    """One run, from the inputs to the exit status."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class App:
         self._registry_retries = self._make_retries("the registry", counts_points=False)
 
     def run(self) -> int:
-        """Run, report whatever happened, and give the exit status."""
+        """Run, report whatever happened, and return the exit status."""
         ended_by = self._attempt()
         while True:
             try:
@@ -123,7 +123,7 @@ class App:
         return reporter.report(self._run, self._exit_status())
 
     def _attempt(self) -> PackageKeeperError | None:
-        """Run the operation. Gives what ended the run early, if anything did."""
+        """Run the operation. Return the error that ended the run early, if any."""
         try:
             settings, receipt = self._read_inputs()
             self._settings = settings
@@ -138,7 +138,7 @@ class App:
             return Unreachable(f"GitHub was not reached within time-limit: {over.why}")
         except PackageKeeperError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # reason: whatever happens, what was done is reported
+        except Exception as error:  # noqa: BLE001  # reason: report what was done even after a defect
             self._log.debug(traceback.format_exc())
             return defect(error)
         return self._run.ended_by
@@ -222,7 +222,7 @@ class App:
             searches_files=self._files.used is not None,
             reader=reader,
             registry=registry,
-            # the only place where a run is given something to write with
+            # the only place that gives a run the means to write
             writing=self._writing(settings, owner, http, reader, registry)
             if settings.writes and isinstance(registry, RegistryWriter)
             else None,
@@ -285,7 +285,7 @@ class App:
                 self._workspace.resolve(settings.manifest_cache), self._workspace.chown_to_workspace_owner
             )
             cache = Cache(files.get, files.keep)
-        # what can move tags is made only for a run that may write
+        # only a run that may write gets a client that can move tags
         kind = RegistryWriter if settings.writes else Registry
         return kind(
             _registry_url(settings),
@@ -309,7 +309,7 @@ class App:
             tell(text)
 
     def _tell_idle_globs(self, used: ImagesInUse) -> None:
-        """Say which globs protect nothing of what was in scope."""
+        """Warn about globs that protect nothing in scope."""
         for glob in used.idle_globs(self._run.references) if self._run.scope.packages else ():
             self._log.warning(
                 f"keep-used-in: '{glob}': its files name no image of the packages in scope, so it protects nothing here"
@@ -322,7 +322,7 @@ class App:
             self._log.notice("no package matches")
 
     def _tell_rest(self) -> None:
-        """Say what a budget leaves for the next run."""
+        """Log what is left for the next run, and why."""
         run = self._run
         over = self._run_limits.held_up_by or "time-limit is reached"
         for outcome, reason in ((Outcome.OVER_LIMIT, "limit is reached"), (Outcome.OUT_OF_TIME, over)):
@@ -367,12 +367,12 @@ def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:
             return restore_package
 
 
-def _ending(refused: ApiError) -> PackageKeeperError:
-    """How a refusal of the whole run ends it."""
-    text = f"GitHub: {refused}\n{refused.remedy}".rstrip()
-    if refused.kind is ApiErrorKind.UNREACHABLE:
+def _ending(error: ApiError) -> PackageKeeperError:
+    """Return the error that ends the run after an API error that no operation handled."""
+    text = f"GitHub: {error}\n{error.remedy}".rstrip()
+    if error.kind is ApiErrorKind.UNREACHABLE:
         return Unreachable(text)
-    if refused.kind in (ApiErrorKind.UNAUTHORIZED, ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED):
+    if error.kind in (ApiErrorKind.UNAUTHORIZED, ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED):
         return NotAuthorized(text)
     return PackageKeeperError(text)
 
@@ -382,5 +382,5 @@ def _registry_url(settings: Settings) -> str:
 
 
 def _full_name(repository: str, owner: Owner) -> str:
-    """The repository as `owner/name`; alone its name is one of the owner's."""
+    """The repository as `owner/name`. A name alone means a repository of the owner."""
     return f"{owner.login}/{repository}" if repository and "/" not in repository else repository

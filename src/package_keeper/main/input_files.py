@@ -1,7 +1,6 @@
 """Reads the files that inputs name: the receipt to undo, the policy, and the files of `keep-used-in`."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -45,7 +44,7 @@ class FilesInUse:
         self.problems = [f"keep-used-in: {problem}" for problem in problems]
 
     def search(self, *owners: str) -> list[str]:
-        """Search all files for images of the account with these logins, old ones included. Returns the problems."""
+        """Search all files for images of an account, under all its logins. Return the problems."""
         problems = []
         self._owner = owners[0]
         finder = ReferenceFinder(owners, self._repository)
@@ -60,10 +59,10 @@ class FilesInUse:
         return problems
 
     def images(self, owner: str, asked_for: str) -> ImagesInUse:
-        """The images of an account that the files name. Raises `BadInput`.
+        """Return the images of an account that the files name. Raises `BadInput`.
 
-        `owner` is the login that GitHub reports, `asked_for` the login in the input. After a renaming they differ, and
-        files may have either.
+        `owner` is the login that GitHub reports, `asked_for` the login in the input. They differ after an account was
+        renamed. Files may contain either.
         """
         problems = []
         if owner.lower() != self._owner.lower():
@@ -71,8 +70,9 @@ class FilesInUse:
         for glob in self._images.idle_globs(self._images.references):
             files = self._picked.files[glob]
             problems.append(
-                f"keep-used-in: '{glob}': none of its files ({_several(files)}) names an image of {owner}, so it would"
-                f" protect nothing; accepted is a glob of files that do, as {owner}/PACKAGE with a tag or a digest"
+                f"keep-used-in: '{glob}': none of its files ({few(map(readable, files))}) names an image of"
+                f" {owner}, so it would protect nothing; accepted is a glob of files that do, as {owner}/PACKAGE"
+                " with a tag or a digest"
             )
         if problems:
             raise BadInput(problems)
@@ -89,24 +89,24 @@ class FilesInUse:
             ]
             hint = f"; did you mean '{readable(near[0])}'?" if near else ""
             if tree.outside:
-                hint += f"; not read, since they lead out of the workspace: {_several(tree.outside)}"
+                hint += f"; not read, since they lead out of the workspace: {few(map(readable, tree.outside))}"
             problems.append(f"'{glob}': no file of the workspace matches, so it would protect nothing{hint}")
         return problems
 
     def _passed_over(self, tree: Tree) -> list[str]:
-        """Warnings about files that are not read, although the user may mean them."""
+        """Warnings about files that are not read, although the user may want them read."""
         read = {file for files in self._picked.files.values() for file in files}
         warnings = []
         for glob, missed in self._picked.missed.items():
             if others := [file for file in missed if file not in read]:
                 warnings.append(
                     f"'{glob}': these files differ from it in the case of letters only, and are not read:"
-                    f" {_several(others)}; add a glob for them, or exclude them"
+                    f" {few(map(readable, others))}; add a glob for them, or exclude them"
                 )
         if tree.outside:
             warnings.append(
                 "these symbolic links lead out of the workspace, and nothing behind them is read:"
-                f" {_several(tree.outside)}; copy the files into the workspace, or exclude the links"
+                f" {few(map(readable, tree.outside))}; copy the files into the workspace, or exclude the links"
             )
         return warnings
 
@@ -119,7 +119,7 @@ class FilesInUse:
 
     @cached_property
     def _is_own_checkout(self) -> bool:
-        """Whether the workspace is a checkout of the run's repository, as far as `.git/config` shows."""
+        """Whether the workspace is a checkout of the run's repository, as `.git/config` shows."""
         try:
             remotes = _REMOTE.findall(self._workspace.read(".git/config"))
         except PathProblem:
@@ -127,13 +127,9 @@ class FilesInUse:
         return not remotes or self._repository.lower() in [remote.lower() for remote in remotes]
 
 
-def _several(files: Sequence[str]) -> str:
-    return few(map(readable, files))
-
-
 @dataclass(kw_only=True)
 class NamedFiles:
-    """The content of all files that inputs name, with the problems of those that cannot be read."""
+    """The content of all files that inputs name, and the problems of those that cannot be read."""
 
     receipt: Receipt | None = None
     inputs: InputFiles = field(default_factory=InputFiles)
@@ -164,7 +160,7 @@ class NamedFiles:
 
     @staticmethod
     def paths(request: Request) -> dict[str, str]:
-        """The paths of inputs that name a single file or folder, by the names of the inputs."""
+        """The paths in the inputs that name a single file or folder, by input name."""
         names = ("plan-out", "receipt", "undo", "policy", "output-file", "summary-file", "manifest-cache")
         return {name: request.text(name) for name in names}
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: output file, summary, outputs, and what is shown; the whole before the parts."""
+"""Reports a run: output file, summary, outputs, and standard output or the log."""
 
 import shutil
 import sys
@@ -19,12 +19,12 @@ from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspa
 from package_keeper.settings import OutputFormat, ReportOptions, Settings
 
 LOGGED_ROWS = 1_000
-"""Rows of a table in the log of a workflow. `output-file` has all of them."""
+"""The most rows of a table in the log of a workflow. `output-file` has all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reporter:
-    """Reports one run. `settings` are `None` when the inputs could not be used."""
+    """Reports one run. `settings` are `None` when the inputs were invalid."""
 
     request: Request
     options: ReportOptions
@@ -35,7 +35,7 @@ class Reporter:
     command_line: bool
 
     def report(self, run: Run, status: ExitStatus) -> int:
-        """Write everything that the run leaves behind, then give the exit status."""
+        """Write the whole report, and return the exit status."""
         run = reported(run, status, messages=self.log.messages)
         try:
             run = self._write_files(run)
@@ -53,13 +53,13 @@ class Reporter:
         return status.status
 
     def _failed(self, what: str, error: Exception, run: Run, status: ExitStatus) -> tuple[Run, ExitStatus]:
-        """Say that a part of the report could not be written. The run has failed then."""
+        """Log that a part of the report could not be written. The run counts as failed."""
         self.log.error(f"the {what} cannot be written: {error}")
         status = status if status.status else ExitStatus(result="failed", status=1)
         return reported(run, status, messages=self.log.messages), status
 
     def _write_files(self, run: Run) -> Run:
-        """Write the output file and the summary. Gives the run with the path of the output file."""
+        """Write the output file and the summary. Return the run with the path of the output file."""
         if file := self._output_file(run.receipt):
             run = reported(run, output_file=file)
             self.workspace.write(file, self.options.masked(dumps(result_document(run, self.settings))) + "\n")
@@ -78,7 +78,7 @@ class Reporter:
         write_outputs(self.environ, {name: self.options.masked(text) for name, text in found.items()})
 
     def _output_file(self, receipt: str) -> str:
-        """Where the whole result goes, relative to the workspace; never over a receipt. Raises `FileUnwritable`."""
+        """The path of the output file, relative to the workspace. Raises `FileUnwritable` for that of the receipt."""
         text = self.options.output_file
         if not text or not self._may_write_files():
             return ""
@@ -95,7 +95,7 @@ class Reporter:
         return self.settings is not None or not self.workspace.problems(NamedFiles.paths(self.request))
 
     def _show(self, run: Run) -> None:
-        """Show the result on standard output, or in the log of a workflow."""
+        """Print the result, or log it in a workflow."""
         if self.options.output_format is OutputFormat.JSON:
             sys.stdout.write(self.options.masked(printable(result_document(run, self.settings))) + "\n")
         elif self.command_line:

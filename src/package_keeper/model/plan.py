@@ -1,7 +1,7 @@
-"""What a run decides, plans and does, as frozen values.
+"""Decisions, plans and records of a run, as frozen values.
 
-A `Decision` is made about every version. A `Plan` turns decisions into writes, in order. `guards.guard` turns a plan
-into a `GuardedPlan`, which is all that can be written. A `WriteRecord` says what became of one write.
+Every version gets a `Decision`. A `Plan` holds the writes that follow from decisions, in order. `guards.guard` turns a
+plan into a `GuardedPlan`. Only its writes can be sent. A `WriteRecord` holds the outcome of one write.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from package_keeper.model.packages import PackageName, Timestamp, Version
 
 
 class Action(StrEnum):
-    """What a decision says to do with a version or package. JSON, log and summary call it `decision`."""
+    """What to do with a version or package. JSON, log and summary call it `decision`."""
 
     KEEP = "keep"
     DELETE = "delete"
@@ -21,7 +21,7 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a decision was made. The first block has the reasons to keep, the second those to act."""
+    """Why a version is kept (first block) or written (second block)."""
 
     NOT_SELECTED = "not-selected"
     PARTIAL_TAG_MATCH = "partial-tag-match"
@@ -36,12 +36,12 @@ class Reason(StrEnum):
     KEEP_USED_IN = "keep-used-in"
     TOO_YOUNG = "too-young"
     NEEDED_BY = "needed-by"
-    """An image that stays needs it, so it is kept, or restored."""
+    """An image that stays needs it. So it is kept, or `repair` restores it."""
     UNREADABLE = "unreadable"
     UNKNOWN_AGE = "unknown-age"
     BASE_LAYER = "base-layer"
     RULE = "rule"
-    """A rule of a policy. It keeps or acts; users see `rule:NAME`."""
+    """A rule of a policy asks for it, to keep or to write. Users see `rule:NAME`."""
 
     SELECTED = "selected"
     PART_OF = "part-of"
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of one planned write."""
+    """How one planned write ended."""
 
     DONE = "done"
     ALREADY_GONE = "already-gone"
@@ -68,12 +68,12 @@ class Outcome(StrEnum):
 
     @property
     def is_skipped(self) -> bool:
-        """Whether the write was impossible or not needed. The run has not failed because of it."""
+        """Whether the write was impossible or unnecessary."""
         return self in _SKIPPED
 
     @property
     def is_failed(self) -> bool:
-        """Whether the write should have worked and did not."""
+        """Whether the write failed, although it should have worked."""
         return self in (Outcome.FAILED, Outcome.NO_PERMISSION)
 
     @property
@@ -98,9 +98,9 @@ _SKIPPED = frozenset(
 class Decision:
     """What was decided about one version, and why.
 
-    `rule` is the name of the policy's rule that decided about the image; it is empty without a policy and where no rule
-    fits. `root` is the root of the image that a part belongs to, or that needs this version. `untag` are the tags to
-    take away when the action is to untag.
+    `rule` is the name of the policy rule that decided about the image. It is empty without a policy, and where no rule
+    matches. `root` is the root of the image that contains or needs this version. `untag` are the tags to remove when
+    the action is to untag.
     """
 
     version: Version
@@ -112,21 +112,21 @@ class Decision:
 
     @property
     def why(self) -> str:
-        """The reason as users read it: a word of the contract, or `rule:NAME`."""
+        """The reason as users see it."""
         return spoken(self.reason, self.rule)
 
 
 def spoken(reason: Reason, rule: str) -> str:
-    """The reason as users read it."""
+    """The reason as users see it: its word, or `rule:NAME`."""
     return f"{reason}:{rule}" if reason is Reason.RULE else reason.value
 
 
 NOTHING: frozenset[int] = frozenset()
-"""No ids. One object for all writes, since a plan may have 100,000 of them."""
+"""No ids. All writes share this object, since a plan may have 100,000 of them."""
 
 
 class WriteKind(StrEnum):
-    """What a write concerns."""
+    """The kind of thing that a write changes."""
 
     VERSION = "version"
     PACKAGE = "package"
@@ -137,11 +137,11 @@ class WriteKind(StrEnum):
 class PlannedWrite:
     """One write to send.
 
-    `expected` is the outcome when it is known before asking GitHub that the write cannot be done; it is then not sent.
-    `rule` is the name of the policy's rule that asks for it. `version` is `None` for whole packages, and for versions
-    that are known from a receipt alone; their id, name and tags stand beside it. `tag` is the tag to take away or to
-    give back. `root` is the name of the root of the image that a part belongs to. `after` are the ids of versions that
-    must be written first: a part is deleted after everything that points to it, and restored before it.
+    `expected` is set when the outcome is known without asking GitHub. Such a write is not sent. `rule` is the name of
+    the policy rule that asks for it. `version` is `None` for whole packages, and for versions that only a receipt
+    names; use id, name and tags instead. `tag` is the tag to remove or give back. `root` is the name of the root of the
+    image that a part belongs to. `after` are the ids of versions that must be written first: a part is deleted after
+    everything that points to it, and restored before it.
     """
 
     action: Action
@@ -170,7 +170,7 @@ class PlannedWrite:
         after: frozenset[int] = NOTHING,
         expected: Outcome | None = None,
     ) -> "PlannedWrite":
-        """The write that concerns a version whose fields are known."""
+        """Make a write to a version whose fields are known."""
         return cls(
             action=action,
             reason=reason,
@@ -188,12 +188,12 @@ class PlannedWrite:
 
     @property
     def why(self) -> str:
-        """The reason as users read it: a word of the contract, or `rule:NAME`."""
+        """The reason as users see it."""
         return spoken(self.reason, self.rule)
 
     @property
     def kind(self) -> WriteKind:
-        """Whether it concerns a version, one tag of it, or a whole package."""
+        """Whether it writes a version, one tag, or a whole package."""
         if self.version_id is None:
             return WriteKind.PACKAGE
         return WriteKind.VERSION if self.tag is None else WriteKind.TAG
@@ -201,7 +201,7 @@ class PlannedWrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRecord:
-    """What became of one planned write. `message` is GitHub's text or ours, and empty when all is well."""
+    """The outcome of one planned write. `message` is GitHub's text or ours, or empty."""
 
     write: PlannedWrite
     outcome: Outcome
@@ -209,26 +209,26 @@ class WriteRecord:
 
     @property
     def is_done(self) -> bool:
-        """Whether this run carried out the write."""
+        """Whether this run did the write."""
         return self.outcome is Outcome.DONE
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is a deletion of something that is gone now, whoever deleted it."""
+        """Whether the write is a deletion and its target is gone, whoever deleted it."""
         return self.write.action is Action.DELETE and self.outcome in (Outcome.DONE, Outcome.ALREADY_GONE)
 
     @property
     def is_back(self) -> bool:
-        """Whether it is a restoration of something that is there now, whoever restored it."""
+        """Whether the write is a restoration and its target is active, whoever restored it."""
         return self.write.action is Action.RESTORE and self.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All writes of one run, and every decision that led to them.
+    """All writes of one run, and all its decisions.
 
-    `groups` are images, the oldest first: a root and then its parts. A write that stands alone is a group of one.
-    `timestamp` is the time that says which image is the oldest.
+    `groups` are images, the oldest first: a root and then its parts. A single write is a group of one. `timestamp` is
+    the time by which images are ordered.
     """
 
     groups: tuple[tuple[PlannedWrite, ...], ...] = ()
@@ -242,16 +242,16 @@ class Plan:
 
     @classmethod
     def of_singles(cls, writes: Iterable[PlannedWrite], decisions: Iterable[Decision] = ()) -> "Plan":
-        """A plan in which every write stands alone."""
+        """Make a plan in which every write is a group of its own."""
         return cls(groups=tuple((write,) for write in writes), decisions=tuple(decisions))
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuardedPlan:
-    """A plan that passed the guards. Only `policy/guards.py` makes one, and nothing else can be written.
+    """A plan that passed the guards. Only `policy/guards.py` makes one, and only its writes can be sent.
 
-    `now` is what this run sends, and `later` is over the limit. `with_package` is the newest image of each package that
-    is deleted whole, once everything else in it is gone (`on-last-version: delete-package`).
+    `now` are the writes to send in this run, `later` those over the limit. `with_package` are the newest images of
+    packages that are deleted whole once everything else in them is gone (`on-last-version: delete-package`).
     """
 
     plan: Plan
@@ -260,11 +260,11 @@ class GuardedPlan:
     with_package: tuple[PlannedWrite, ...] = ()
 
     def groups_of_now(self) -> list[int]:
-        """For each write of `now`, the number of its group in the plan: all writes of an image have one number."""
+        """For each write of `now`, the number of its group in the plan."""
         numbers = {id(write): number for number, group in enumerate(self.plan.groups) for write in group}
         return [numbers[id(write)] for write in self.now]
 
 
 def gone_versions(records: Iterable[WriteRecord]) -> set[int]:
-    """The ids of the versions that were deleted, or found gone."""
+    """Return the ids of versions that were deleted or already gone."""
     return {record.write.version_id for record in records if record.write.version_id is not None and record.is_gone}

@@ -1,4 +1,4 @@
-"""What a run found, decided and did, as frozen values. Only `operations/` puts a `Run` together."""
+"""What a run found, decided and did, as frozen values. Only `operations` makes a `Run`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -13,14 +13,14 @@ from package_keeper.model.plan import Decision, Plan, WriteRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something that could not be read. `package` is set when it concerns one package."""
+    """Something that could not be read. `package` is set when the problem is with one package."""
 
     what: str
     error: ApiError
     package: PackageName | None = None
 
     def __str__(self) -> str:
-        """Say what and why, with what to change."""
+        """What could not be read, why, and the remedy."""
         remedy = f"\n{self.error.remedy}" if self.error.remedy else ""
         return f"{self.what}: {self.error}{remedy}"
 
@@ -29,7 +29,7 @@ class Problem:
 class Scope:
     """The packages of a run, sorted by type and name.
 
-    `named` are those that were asked for by their exact name. `missing` are names that stand for no package.
+    `named` are those that were asked for by their exact name. `missing` are names of packages that do not exist.
     """
 
     packages: tuple[Package, ...] = ()
@@ -38,16 +38,16 @@ class Scope:
     problems: tuple[Problem, ...] = ()
 
     def adding(self, *, missing: Iterable[str] = (), problems: Iterable[Problem] = ()) -> "Scope":
-        """The same scope with more missing names and problems."""
+        """Return the scope with more missing names and problems."""
         return replace(self, missing=(*self.missing, *missing), problems=(*self.problems, *problems))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackageEvaluation:
-    """One package with everything that was decided about it.
+    """One package with all decisions about it.
 
-    `graph` is set where images were understood. It lacks what is behind manifests that are `unreadable`. `problems` are
-    failures of the run, such as a registry that cannot be reached.
+    `graph` is set when manifests were read. It lacks what is below `unreadable` manifests. `problems` are errors of the
+    run, such as a registry that cannot be reached.
     """
 
     package: PackageName
@@ -69,16 +69,15 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run, as far as it has come. An operation yields it after each step, so that an early end loses nothing.
+    """The state of one run. An operation yields it after each step, so that nothing is lost when the run ends early.
 
     `checks` are those that the plan passed, once the guards let it through. `listed` is what `list` shows. `rows` is
-    what a query gave. `references` are the places in files that protect images of the packages in scope. `verified` is
-    what `verify` and `repair` found. `broken` is the number of images that are
-    broken at the end, as far as the operation looked. `ended_by` is what ended the run early.
+    the result of a query. `references` are the places in files that protect images in scope. `verified` is what
+    `verify` and `repair` found. `broken` is the number of images that are known to be broken at the end. `ended_by` is
+    the error that ended the run early.
 
-    The rest is known at the end: the `owner`, unless the run ended before it was known; the `result` word; the
-    `messages` of the log, which are its errors and warnings; and the paths of the `plan_file`, the `receipt` and
-    the `output_file`, or empty texts.
+    The rest is set at the end: the `owner`, unless the run ended before it was known; the `result` word; the errors and
+    warnings of the log as `messages`; and the paths of `plan_file`, `receipt` and `output_file`, or empty strings.
     """
 
     scope: Scope = field(default_factory=Scope)

@@ -1,4 +1,4 @@
-"""What an operation works with."""
+"""The context of an operation: settings, readers, and the means to write."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from package_keeper.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """The means of writing. A dry run has none."""
+    """Everything that is needed to write. A dry run has none of it."""
 
     reader: Reader
     writer: Writer
@@ -29,11 +29,11 @@ class Writing:
     pause: Pause
 
     def deletions(self, plan: GuardedPlan, settings: Settings) -> Deletions:
-        """How the deletions of a plan are sent."""
+        """Return the strategy to send the deletions of a plan."""
         return Deletions(plan, self.reader, self.writer, self.untagger, settings.guards.on_last_version)
 
     def restorations(self, plan: GuardedPlan) -> Restorations:
-        """How the restorations of a plan are sent."""
+        """Return the strategy to send the restorations of a plan."""
         return Restorations(plan, self.reader, self.writer, self.untagger)
 
 
@@ -41,9 +41,9 @@ class Writing:
 class Context:
     """Everything that one run needs.
 
-    `receipt` is the receipt to take back, if there is one. `rules` are those of the settings, with the images in use.
-    `searches_files` says that files were searched for images in use, whatever they name. `writing` is `None` in a dry
-    run: then nothing can be written.
+    `receipt` is the receipt to take back, if any. `rules` are those of the settings, with the images in use.
+    `searches_files` says whether files were searched for images in use. `writing` is `None` in a dry run, which
+    therefore cannot write.
     """
 
     settings: Settings
@@ -61,4 +61,4 @@ class Context:
 
 
 Operation = Callable[[Context], Iterator[Run]]
-"""An operation yields the run after each step. The last one counts, also when an error ends the operation early."""
+"""An operation yields the run after each step. The last one counts, even if an error ends the operation early."""

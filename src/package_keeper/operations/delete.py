@@ -19,7 +19,7 @@ from package_keeper.operations.writing import execute, pass_guards
 from package_keeper.policy.guards import Guards, guard
 
 _Broken = Mapping[tuple[PackageName, str], Sequence[str]]
-"""Broken images by package and digest, each with the digests that it lacks."""
+"""Broken images by package and digest, each with the missing digests."""
 
 
 def delete(context: Context) -> Iterator[Run]:
@@ -62,7 +62,7 @@ def delete(context: Context) -> Iterator[Run]:
 
 
 def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence[PackageEvaluation]) -> Run:
-    """Look at the images that stay, and restore at once what an image needs that was pushed meanwhile."""
+    """Check the remaining images, and restore what an image needs that was pushed meanwhile."""
     if not run.records or run.ended_by is not None:
         return run
     try:
@@ -83,16 +83,16 @@ def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence
 
 
 def _give_back(context: Context, writing: Writing, run: Run, broken: _Broken) -> tuple[Run, _Broken]:
-    """Restore what this run deleted and an image needs that was pushed meanwhile. Gives the images that stay broken."""
+    """Restore deleted versions that a newly pushed image needs. Return the images that stay broken."""
     needed = {(package, digest): root for (package, root), digests in broken.items() for digest in digests}
-    taken = {
+    deletions = {
         place: record.write
         for place, record in enumerate(run.records)
         if record.is_done
         and record.write.kind is WriteKind.VERSION
         and (record.write.package, record.write.version_name) in needed
     }
-    if not taken:
+    if not deletions:
         return run, broken
     plan = Plan.of_singles(
         replace(
@@ -102,22 +102,22 @@ def _give_back(context: Context, writing: Writing, run: Run, broken: _Broken) ->
             root=needed[write.package, write.version_name],
             after=NOTHING,
         )
-        for write in taken.values()
+        for write in deletions.values()
     )
     guarded = guard(plan, Guards())
     executed = writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True)
     records = list(run.records)
-    back: set[tuple[PackageName, str]] = set()
-    for place, restored in zip(taken, executed.records, strict=True):
-        if restored.is_back:
-            back.add((restored.write.package, restored.write.version_name))
+    restored: set[tuple[PackageName, str]] = set()
+    for place, record in zip(deletions, executed.records, strict=True):
+        if record.is_back:
+            restored.add((record.write.package, record.write.version_name))
             text = "an image that was pushed meanwhile needs it, so it was restored"
             records[place] = replace(records[place], outcome=Outcome.CHANGED_SINCE_PLAN, message=text)
-    if back:
-        context.log.warning(f"{len(back)} parts are restored, since images that were pushed meanwhile need them")
+    if restored:
+        context.log.warning(f"{len(restored)} parts are restored, since images that were pushed meanwhile need them")
     left = {
         (package, root): still
         for (package, root), digests in broken.items()
-        if (still := [digest for digest in digests if (package, digest) not in back])
+        if (still := [digest for digest in digests if (package, digest) not in restored])
     }
     return replace(run, records=tuple(records), ended_by=executed.ended_by), left

@@ -28,10 +28,10 @@ def delete_package(context: Context) -> Iterator[Run]:
 
 
 def _refuse_ambiguous_names(scope: Scope) -> None:
-    """Raise `BadInput` when an exact name stands for packages of several types."""
+    """Raise `BadInput` when an exact name matches packages of several types."""
     by_name: dict[str, list[PackageName]] = {}
     for package in scope.packages:
-        # by the names that were found: one may be written with the owner in front
+        # compare the real names: the input may have the owner in front
         if package.key in scope.named:
             by_name.setdefault(package.name.lower(), []).append(package.key)
     problems = [

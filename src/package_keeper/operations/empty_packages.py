@@ -1,8 +1,7 @@
-"""The second phase of `delete` with `on-last-version: delete-package`: whole packages, once they are empty but for one
-image.
+"""The second phase of `delete` with `on-last-version: delete-package`: delete packages with only one image left.
 
-GitHub deletes neither the last version of a package nor the last tagged one of a container package. So the newest image
-of a package is held back in the first phase, and goes with its package here.
+GitHub deletes neither the last version of a package nor the last tagged one of a container package. So the first phase
+holds back the newest image of such a package, and this phase deletes the package with it.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,7 +22,7 @@ from package_keeper.policy.guards import Guards, OnLastVersion, guard
 def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
     """Delete the packages of which only the newest image is left.
 
-    Their lists are read right before. A package that holds anything that this run does not delete stays.
+    Their lists are read again right before. A package stays when it contains anything that this run does not delete.
     """
     if context.settings.guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
         return run
@@ -56,9 +55,9 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
 def _empty_packages(
     reader: Reader, plan: Plan, last: Sequence[PlannedWrite], deleted: Sequence[PlannedWrite]
 ) -> Replan:
-    """How to find out which packages of `plan` hold nothing but the `last` versions, as they were planned.
+    """Return the function that plans again: the packages of `plan` that contain only `last` versions, unchanged.
 
-    A list that lags behind may show `deleted` ones.
+    An outdated list may also show `deleted` versions.
     """
     gone = frozenset(write.version_id for write in deleted if write.version_id is not None)
     known: dict[PackageName, dict[int, PlannedWrite]] = {}
@@ -71,7 +70,7 @@ def _empty_packages(
         return bool(versions) and all(_is_as_planned(each, writes.get(each.id)) for each in versions)
 
     def replan(packages: Collection[PackageName], left_over: Collection[int], _: Collection[int]) -> FreshPlan:
-        del left_over  # whole packages are looked at
+        del left_over  # only whole packages count
         lists = reader.versions_of(packages, seen={each: known.get(each, {}).keys() for each in packages}, gone=gone)
         failed = {package: versions for package, versions in lists.items() if isinstance(versions, ApiError)}
         empty = {
@@ -93,7 +92,7 @@ def _is_as_planned(version: Version, write: PlannedWrite | None) -> bool:
 def _with_packages(
     records: Sequence[WriteRecord], held: Sequence[PlannedWrite], packages: Sequence[WriteRecord]
 ) -> tuple[WriteRecord, ...]:
-    """The records of a run whose last versions went with their packages, or stay with them."""
+    """Return the records with the outcomes of last versions, which follow from those of their packages."""
     ends = {record.write.package: _end_with(record) for record in packages}
     found = [
         replace(record, outcome=ends[record.write.package][0], message=ends[record.write.package][1])
@@ -108,7 +107,7 @@ def _with_packages(
 
 
 def _end_with(package: WriteRecord) -> tuple[Outcome, str]:
-    """What became of the last versions of a package that was to be deleted whole."""
+    """Return the outcome and message for the last versions of a package that was to be deleted whole."""
     if package.outcome in (Outcome.DONE, Outcome.ALREADY_GONE):
         return Outcome.DONE, "with its package"
     if package.outcome is Outcome.CHANGED_SINCE_PLAN:

@@ -1,4 +1,4 @@
-"""How a run ends: its result word and its exit status, the first that applies (docs/reference.md, "Exit status")."""
+"""The result word and the exit status of a run (docs/reference.md, "Exit status"). The first that applies counts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ _PERMISSION_KINDS = (ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED)
 
 @dataclass(frozen=True, kw_only=True)
 class ExitStatus:
-    """The result word, and the exit status."""
+    """The result word and the exit status."""
 
     result: str
     status: int
@@ -67,7 +67,7 @@ def reported(
 
 
 def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> ExitStatus:
-    """Judge a run that came to an end, well or not."""
+    """Return the exit status of a run that has ended."""
     status = _status(run, if_missing=if_missing, fail_on=fail_on)
     if not status and run.broken and not (writes and dry_run):
         status = 1
@@ -87,7 +87,7 @@ def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_
 
 
 def result_of(status: int) -> str:
-    """The result word of a non-zero exit status."""
+    """Return the result word of a non-zero exit status."""
     return {Cancelled.status: "cancelled", 3: "refused"}.get(status, "failed")
 
 

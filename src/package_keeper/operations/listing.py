@@ -1,4 +1,4 @@
-"""`list` and `conflicts`: show packages, or versions, or what a query over them gives."""
+"""`list` and `conflicts`: show packages, versions, or the result of a query."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ def list_packages(context: Context) -> Iterator[Run]:
 
 
 def list_versions(context: Context) -> Iterator[Run]:
-    """List the versions that the selection and the age accept, or explain every one of them."""
+    """List the versions that selection and age accept, or explain the decisions about all versions."""
     deleted = context.settings.deleted_state
     scope = find(context)
     yield Run(scope=scope)
@@ -39,7 +39,7 @@ def list_versions(context: Context) -> Iterator[Run]:
     evaluator = evaluator_for(context, inventory.found, context.rules if explains else context.rules.only_selecting)
     plan = Plan()
     if explains or (evaluator.rules.depend_on_health and not deleted):
-        # manifests are read only when a condition of images is asked for, or everything is explained
+        # read manifests only for rules on the condition of images, or to explain decisions
         evaluated = evaluate(inventory, evaluator)
         inventory, packages, stubs, listed = (
             evaluated.inventory,
@@ -65,7 +65,7 @@ def list_versions(context: Context) -> Iterator[Run]:
 def _list_alone(
     found: Found, evaluator: ImageEvaluator, *, deleted: bool
 ) -> tuple[tuple[Decision, ...], list[Version]]:
-    """What is listed when each version stands for itself, and the stubs among it."""
+    """List versions without looking at images. Return the decisions and the stubs."""
     decisions = [
         decision
         for _, versions in found
@@ -79,7 +79,7 @@ def _list_alone(
 
 
 def _listed(decisions: Iterable[Decision], stubs: Iterable[Version], evaluator: ImageEvaluator) -> tuple[Decision, ...]:
-    """The decisions about versions that the selection and the age accept. Stubs are always listed."""
+    """Return the decisions about versions that selection and age accept. Stubs are always listed."""
     ids = {stub.id for stub in stubs}
     return tuple(
         decision
@@ -95,7 +95,7 @@ def conflicts(context: Context) -> Iterator[Run]:
 
 
 def _rows(context: Context, found: Found) -> list[dict[str, Any]] | None:
-    """The answer to the query over what is listed, if there is a query. Raises `BadInput`."""
+    """Return the rows of the query, if there is one. Raises `BadInput`."""
     query = context.settings.query
     if not query:
         return None

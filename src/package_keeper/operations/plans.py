@@ -1,4 +1,4 @@
-"""Plans made from lists: of restorations, and of what is still wanted when packages are read again."""
+"""Plans restorations, and plans again after a refresh."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from package_keeper.policy.selection import Facts
 
 @dataclass(frozen=True, kw_only=True)
 class RestorationPlan:
-    """The restorations over all packages, the stubs that stay deleted, and what could not be read."""
+    """The planned restorations of all packages, the stubs that stay deleted, and what could not be read."""
 
     plan: Plan
     stubs: tuple[Version, ...]
@@ -32,7 +32,7 @@ class RestorationPlan:
 
 
 def plan_version_restorations(found: Found, reader: Reader, rules: Rules, facts: Facts) -> RestorationPlan:
-    """Plan the restorations over all packages. Active versions are read only where something is selected."""
+    """Plan the restorations of all packages. Read active versions only where a version is selected."""
     named = rules.inputs.selection.version_ids is not None
     writes: list[PlannedWrite] = []
     decisions: list[Decision] = []
@@ -67,14 +67,14 @@ def plan_version_restorations(found: Found, reader: Reader, rules: Rules, facts:
 
 @dataclass(frozen=True)
 class Rereader:
-    """Reads packages again. `found` is everything that was read at first: SQL sees all packages of the run."""
+    """Reads packages again and plans anew. `found` is what was read at first, since SQL sees all packages."""
 
     reader: Reader
     facts: FactGatherer
     found: Found
 
     def deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests) -> Replan:
-        """How to find out what the rules delete now. `seen` are the manifests that the first reading gave."""
+        """Return the function that plans deletions again. `seen` are the manifests that were read before."""
         evaluator = ImageEvaluator(rules=rules, registry=registry, reader=self.reader, log=self.facts.log, seen=seen)
         return partial(self._deletions, evaluator)
 
@@ -86,10 +86,10 @@ class Rereader:
         gone: Collection[int],
     ) -> FreshPlan:
         again, failed = self._read(packages, gone=gone)
-        back = self._still_active(again, packages, gone)
-        # a version that a list still shows and GitHub has no more is gone; when GitHub does not say, it is there
+        active = self._still_active(again, packages, gone)
+        # a listed version that GitHub no longer has is gone; if GitHub does not answer, it counts as active
         again = [
-            (package, [each for each in versions if each.id not in gone or back.get(each.id, False) is not False])
+            (package, [each for each in versions if each.id not in gone or active.get(each.id, False) is not False])
             for package, versions in again
         ]
         evaluator = replace(evaluator, facts=self.facts.gather(again), asked_about=frozenset(left_over))
@@ -101,7 +101,7 @@ class Rereader:
             evaluator.rules.timestamp,
             {each.package: each.graph for each in evaluated if each.graph is not None},
         )
-        # drop whole images that GitHub would refuse by now, since others have deleted what was to stay
+        # hold back images that GitHub would refuse to delete, since others have deleted what was to stay
         plan = hold_back(plan, last_images(plan))
         wanted = {write.version_id for write in plan.writes} | set(left_over)
         fresh = {each.version.id: (image.graph, each.version) for image in evaluated for each in image.decisions}
@@ -110,15 +110,15 @@ class Rereader:
             failed=failed | unreadable,
             holders={number: holders_of(*place) for number, place in fresh.items() if number in wanted},
             left_over={number: fresh[number][1] for number in left_over if number in fresh},
-            still_there=frozenset(number for number, is_active in back.items() if is_active is True),
-            seen_gone=frozenset(number for number in gone if back.get(number, False) is False),
+            still_there=frozenset(number for number, is_active in active.items() if is_active is True),
+            seen_gone=frozenset(number for number in gone if active.get(number, False) is False),
         )
 
     def restorations(self, rules: Rules) -> Replan:
-        """How to find out what is to be restored now."""
+        """Return the function that plans restorations again."""
 
         def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
-            del left_over, gone  # what is restored stands alone
+            del left_over, gone  # restorations do not depend on them
             again, failed = self._read(packages, deleted=True)
             wanted = [each for each in again if each[0].key in packages]
             fresh = plan_version_restorations(wanted, self.reader, rules, self.facts.gather(again))
@@ -130,7 +130,7 @@ class Rereader:
     def _read(
         self, packages: Collection[PackageName], *, deleted: bool = False, gone: Collection[int] = ()
     ) -> tuple[Found, dict[PackageName, ApiError]]:
-        """All versions, those of `packages` read again, and the packages that could not be read."""
+        """Return all versions, with those of `packages` read again, and the packages that could not be read."""
         self.facts.forget()
         seen = {
             package.key: {version.id for version in known}
@@ -148,7 +148,7 @@ class Rereader:
     def _still_active(
         self, found: Found, packages: Collection[PackageName], gone: Collection[int]
     ) -> dict[int, bool | ApiError]:
-        """Of the deleted versions that fresh lists still show, which are there, and not only in a list that lags."""
+        """Ask which deleted versions that a fresh list still shows are really active."""
         listed = {
             version.id: package.key
             for package, versions in found
@@ -160,7 +160,7 @@ class Rereader:
 
 
 def _evaluate(evaluator: ImageEvaluator, found: Found) -> tuple[list[PackageEvaluation], dict[PackageName, ApiError]]:
-    """The packages that can be evaluated, and why the others cannot. One unreadable manifest speaks for its package."""
+    """Evaluate packages. Return also why some cannot be evaluated: one unreadable manifest is enough."""
     evaluated: list[PackageEvaluation] = []
     failed: dict[PackageName, ApiError] = {}
     for package, versions in found:
@@ -173,7 +173,7 @@ def _evaluate(evaluator: ImageEvaluator, found: Found) -> tuple[list[PackageEval
 
 
 def _unreadable(manifests: Sequence[UnreadableManifest]) -> ApiError:
-    """What prevents the evaluation of a package. A registry that failed says more than lost content."""
+    """Return why a package cannot be evaluated. A registry error takes precedence over lost content."""
     failed = next((each for each in manifests if each.obstacle in OBSTACLE_KINDS), None)
     if failed is None:
         return ApiError(ApiErrorKind.UNREADABLE, "not all manifests can be read any more")

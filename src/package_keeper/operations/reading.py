@@ -18,7 +18,7 @@ from package_keeper.policy.rules import Rules
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """The packages of a run with the versions read of each. `references` are the places that protect their images."""
+    """The packages of a run with their versions. `references` are the places in files that protect their images."""
 
     scope: Scope
     found: Found
@@ -31,13 +31,13 @@ class Inventory:
 
     @property
     def run(self) -> Run:
-        """The run as far as it has come."""
+        """The run so far."""
         return Run(scope=self.scope, references=self.references)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """What the rules decide about an inventory."""
+    """An inventory with the decisions of the rules."""
 
     inventory: Inventory
     packages: tuple[PackageEvaluation, ...]
@@ -53,13 +53,13 @@ class Evaluated:
         return [image.root for package in self.packages for image in package.images if image.is_stub]
 
     def deletions(self, rules: Rules) -> Plan:
-        """The plan to delete what the decisions say."""
+        """Return the plan of the decisions."""
         graphs = {each.package: each.graph for each in self.packages if each.graph is not None}
         return plan_deletions(self.decisions, rules.timestamp, graphs)
 
 
 def find(context: Context, types: Sequence[PackageType] | None = None) -> Scope:
-    """Find the packages that are wanted, over all package types of the settings or over `types`."""
+    """Find the packages in scope, of all package types of the settings or of `types`."""
     return find_packages(
         context.reader,
         context.log,
@@ -85,7 +85,7 @@ def read(context: Context, scope: Scope, *, deleted: bool = False) -> Inventory:
 def _readable(
     lists: Iterable[tuple[Package, list[Version] | ApiError]], scope: Scope, context: Context
 ) -> tuple[Found, Scope]:
-    """The packages whose lists could be read, and the scope without the others."""
+    """Return the packages whose lists could be read, and the scope without the others."""
     found: list[tuple[Package, list[Version]]] = []
     for package, versions in lists:
         if isinstance(versions, ApiError):
@@ -96,7 +96,7 @@ def _readable(
 
 
 def _without(scope: Scope, package: Package, error: ApiError, context: Context) -> Scope:
-    """The scope with a note that the list of a package could not be read."""
+    """Return the scope with the error of a list as a problem or a missing name."""
     if error.kind is not ApiErrorKind.NOT_FOUND:
         return scope.adding(problems=[problem_with(f"the versions of {package.key}", error, package.key)])
     if package.key in scope.named:
@@ -106,7 +106,7 @@ def _without(scope: Scope, package: Package, error: ApiError, context: Context) 
 
 
 def evaluator_for(context: Context, found: Found, rules: Rules) -> ImageEvaluator:
-    """What evaluates packages under `rules`, with all facts about what was found."""
+    """Make the evaluator for `rules`, with all facts that they need."""
     return ImageEvaluator(
         rules=rules,
         registry=context.registry,
@@ -135,10 +135,10 @@ def _evaluate(found: Found, evaluator: ImageEvaluator) -> tuple[list[PackageEval
 
 
 def make_certain(context: Context, evaluated: Evaluated) -> Evaluated:
-    """Read long lists again until they are certain, where a version without a tag would go.
+    """Read long lists again until they are certain, if an untagged version would be deleted.
 
-    Between two pages a push and a deletion can hide an image, whose parts then look like leftovers. Packages whose
-    lists have changed are evaluated again.
+    A push and a deletion between two pages can hide an image. Its parts then look like leftovers. Packages whose lists
+    have changed are evaluated again.
     """
     certain: set[PackageName] = set()
     while True:
@@ -166,7 +166,7 @@ def _loses_untagged(package: PackageEvaluation) -> bool:
 def _take_fresh(
     context: Context, evaluated: Evaluated, lists: Mapping[PackageName, list[Version] | ApiError]
 ) -> Evaluated:
-    """Take the lists that were read again, and evaluate what has changed. Keep everything where a list failed."""
+    """Use the new lists, and evaluate changed packages again. Keep everything in a package whose list failed."""
     scope = evaluated.inventory.scope
     fresh: list[tuple[Package, list[Version]]] = []
     changed: list[tuple[Package, list[Version]]] = []
@@ -197,7 +197,7 @@ def _by_id(versions: Iterable[Version]) -> dict[int, Version]:
 def _keeping(
     packages: Iterable[PackageEvaluation], failed: Collection[PackageName], dropped: Collection[PackageName]
 ) -> list[PackageEvaluation]:
-    """The evaluations without those that are `dropped`; nothing goes of packages whose list `failed`."""
+    """Return the evaluations without the `dropped` ones, and keep everything in packages whose list `failed`."""
     return [
         replace(each, decisions=tuple(all_kept(each.decisions))) if each.package in failed else each
         for each in packages

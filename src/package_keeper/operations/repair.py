@@ -39,7 +39,7 @@ def repair(context: Context) -> Iterator[Run]:
         run = verified.added_to(run)
         yield run
         gone |= verified.gone
-        # a part that came back may be an index that lacks parts of its own
+        # a restored part may be an index that lacks parts itself
         writes = plan_repair(verified.images, _tags_in_use(inventory.versions, gone))
         writes = [write for write in writes if write.version_id not in tried]
         if not writes or run.ended_by is not None:
@@ -49,7 +49,7 @@ def repair(context: Context) -> Iterator[Run]:
 
 
 def _with_restored(context: Context, found: Found, records: Iterable[WriteRecord]) -> Found:
-    """The active versions read again, with the restored ones that a list does not show yet."""
+    """Read the active versions again, and add restored ones that a list does not show yet."""
     restored: dict[PackageName, list[Version]] = {}
     for record in records:
         if record.write.version is not None and record.is_back:
@@ -63,10 +63,9 @@ def _with_restored(context: Context, found: Found, records: Iterable[WriteRecord
 
 
 def _tags_in_use(versions: Iterable[Version], gone: frozenset[int]) -> dict[PackageName, set[str]]:
-    """The tags of the versions that are not gone, by package."""
+    """Return the tags of the versions that are not gone, by package."""
     found: dict[PackageName, set[str]] = {}
     for version in versions:
-        if version.id in gone:
-            continue
-        found.setdefault(version.package, set()).update(version.image_tags)
+        if version.id not in gone:
+            found.setdefault(version.package, set()).update(version.image_tags)
     return found

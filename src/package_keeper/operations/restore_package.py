@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from package_keeper.errors import ApiError
-from package_keeper.execution.ports import Reader
 from package_keeper.execution.restorations import package_or_none
 from package_keeper.execution.scope import problem_with, tell_entries
 from package_keeper.model.packages import PackageName
@@ -15,7 +14,7 @@ from package_keeper.operations.writing import execute_restorations, pass_guards,
 
 
 def restore_package(context: Context) -> Iterator[Run]:
-    """Restore packages. Each name is tried with each package type, since GitHub does not list deleted packages."""
+    """Restore packages. Try each name with each package type, since GitHub does not list deleted packages."""
     patterns = context.wanted.patterns
     entries = [pattern.text for pattern in (patterns.includes if patterns else ())]
     names = list({name.lower(): name for name in entries if context.wanted.accepts_name(name)}.values())
@@ -38,26 +37,23 @@ def restore_package(context: Context) -> Iterator[Run]:
 
 
 def _planned(context: Context, names: Iterable[str]) -> Run:
-    """The plan to restore packages of these names, of all types. A package that is active needs no request."""
+    """Plan to restore the packages of these names, of all types. An active package needs no write."""
     keys = [PackageName(type=each, name=name) for name in names for each in context.settings.package_types]
     writes: list[PlannedWrite] = []
     problems: list[Problem] = []
     for key in keys:
         try:
-            writes.append(package_restoration(context.reader, key, Reason.SELECTED))
+            is_active = package_or_none(context.reader, key) is not None
         except ApiError as error:
             problems.append(problem_with(str(key), error))
+            continue
+        expected = Outcome.ALREADY_ACTIVE if is_active else None
+        writes.append(PlannedWrite(action=Action.RESTORE, reason=Reason.SELECTED, package=key, expected=expected))
     return Run(scope=Scope(problems=tuple(problems)), plan=Plan.of_singles(writes))
 
 
-def package_restoration(reader: Reader, package: PackageName, reason: Reason) -> PlannedWrite:
-    """The write that restores a package, with its outcome if the package is active. May raise `ApiError`."""
-    expected = Outcome.ALREADY_ACTIVE if package_or_none(reader, package) is not None else None
-    return PlannedWrite(action=Action.RESTORE, reason=reason, package=package, expected=expected)
-
-
 def _without_owner(context: Context, names: Iterable[str]) -> dict[str, str]:
-    """The names that have the owner in front, each without it."""
+    """Map the names with the owner in front to the names without it."""
     prefix = f"{context.owner.login.lower()}/"
     return {
         name: rest
@@ -67,7 +63,7 @@ def _without_owner(context: Context, names: Iterable[str]) -> dict[str, str]:
 
 
 def _not_found(records: Iterable[WriteRecord], names: Iterable[str]) -> list[str]:
-    """The names that were tried, and stand for no package of any type."""
+    """Return the names that were tried and that no package of any type has."""
     tried: dict[str, bool] = {}
     for record in records:
         name = record.write.package.name

@@ -1,4 +1,4 @@
-"""What the log says about decisions, and about names and patterns that match nothing."""
+"""Logs decisions, and warns about names and patterns that match nothing."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ def tell_evaluation(
     stubs: Iterable[Version],
     packages: Iterable[PackageEvaluation] = (),
 ) -> None:
-    """Say what was decided, and what the user named that matches nothing."""
+    """Log the decisions, and warn about inputs that match nothing."""
     _warn_about_unseen(inventory, context.rules, context.log, packages)
     _warn_about_needed(decisions, context.rules.version_ids, context.log)
     tell_stubs(stubs, context.log)
@@ -30,7 +30,7 @@ def tell_evaluation(
 
 
 def _warn_about_unseen(inventory: Inventory, rules: Rules, log: Log, packages: Iterable[PackageEvaluation]) -> None:
-    """Say which patterns, ids and digests of the user were found nowhere."""
+    """Warn about patterns, ids and digests in the inputs that match nothing."""
     versions = inventory.versions
     if inventory.scope.packages:
         _warn_about_idle_patterns(versions, rules, log)
@@ -43,12 +43,12 @@ def _warn_about_unseen(inventory: Inventory, rules: Rules, log: Log, packages: I
 
 
 def _warn_about_idle_patterns(versions: Collection[Version], rules: Rules, log: Log) -> None:
-    """Say which entries match none of the tags or version names that were read, one line for each list."""
+    """Warn about entries that match no tag or version name, in one line for each list."""
     tags = [tag for version in versions for tag in version.image_tags]
     names = [version.name for version in versions]
-    for label, patterns, judges_tags in _pattern_lists(rules):
+    for label, patterns, is_about_tags in _pattern_lists(rules):
         _warn_about_idle(
-            label, patterns, tags if judges_tags else names, "tags" if judges_tags else "version names", log
+            label, patterns, tags if is_about_tags else names, "tags" if is_about_tags else "version names", log
         )
 
 
@@ -89,7 +89,7 @@ def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
 
 
 def _warn_about_needed(decisions: Iterable[Decision], ids: Collection[int], log: Log) -> None:
-    """Say which versions that the user named by id stay, since an image needs them."""
+    """Warn about versions in `version-ids` that stay because an image needs them."""
     needed = []
     for decision in decisions:
         if decision.version.id in ids and decision.reason is Reason.NEEDED_BY:
@@ -99,7 +99,7 @@ def _warn_about_needed(decisions: Iterable[Decision], ids: Collection[int], log:
 
 
 def _warn(log: Log, texts: Sequence[str]) -> None:
-    """Warn of several things of one kind: the first of them, and how many more there are."""
+    """Log the first warnings of one kind, and how many more there are."""
     for text in texts[:MOST_OF_A_KIND]:
         log.warning(text)
     if len(texts) > MOST_OF_A_KIND:
@@ -107,7 +107,7 @@ def _warn(log: Log, texts: Sequence[str]) -> None:
 
 
 def warn_about_unknown_tags(decisions: Iterable[Decision], log: Log) -> None:
-    """Say how many versions are not restored since tags are not known: their own, or those that are in use."""
+    """Warn about versions that are not restored because their tags, or the tags in use, are unknown."""
     left = sum(decision.reason is Reason.UNREADABLE for decision in decisions)
     if left:
         log.warning(
@@ -117,7 +117,7 @@ def warn_about_unknown_tags(decisions: Iterable[Decision], log: Log) -> None:
 
 
 def tell_stubs(stubs: Iterable[Version], log: Log) -> None:
-    """Say which versions are stubs, and so are no images."""
+    """Log which versions are stubs."""
     by_package: dict[PackageName, list[Version]] = {}
     for stub in stubs:
         by_package.setdefault(stub.package, []).append(stub)
@@ -126,7 +126,7 @@ def tell_stubs(stubs: Iterable[Version], log: Log) -> None:
 
 
 def _tell_decisions(decisions: Iterable[Decision], log: Log) -> None:
-    """Say for each package how many versions have which decision and why, and at `debug` each of them."""
+    """Log for each package how many versions got which decision and reason, and at `debug` each version."""
     counts: dict[PackageName, Counter[str]] = {}
     for decision in decisions:
         version = decision.version
@@ -143,7 +143,7 @@ def _tell_decisions(decisions: Iterable[Decision], log: Log) -> None:
 
 
 def tell_last_images(plan: Plan, log: Log) -> None:
-    """Say for each package what stays, since GitHub would refuse to delete the last version."""
+    """Warn for each package about the image that stays, since GitHub would refuse to delete the last version."""
     held: dict[PackageName, list[PlannedWrite]] = {}
     for write in plan.writes:
         if write.action is Action.DELETE and write.expected is not None:
@@ -159,7 +159,7 @@ def tell_last_images(plan: Plan, log: Log) -> None:
 
 
 def warn_about_torn_images(plan: Plan, gone: Collection[int], log: Log) -> None:
-    """Say which images are deleted while some of their parts are still there, without a tag."""
+    """Warn about deleted images with parts that still exist."""
     torn = [
         group[0]
         for group in plan.groups

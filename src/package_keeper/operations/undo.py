@@ -1,4 +1,4 @@
-"""`restore` with a receipt: take back everything that an earlier run deleted or untagged."""
+"""`restore` with a receipt: restore everything that an earlier run deleted or untagged."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from package_keeper.policy.planning import ActiveNames
 
 
 def undo(context: Context) -> Iterator[Run]:
-    """Restore everything in a receipt, then what images still lack of which it tells, then their tags."""
+    """Restore the versions in a receipt, then the parts that their images still lack, then their tags."""
     entries = _entries(context, context.receipt) if context.receipt is not None else []
     planned = plan_undo(context.reader, entries)
     run = Run(scope=planned.scope, plan=planned.plan)
@@ -46,14 +46,14 @@ def undo(context: Context) -> Iterator[Run]:
 
 
 def _execute(writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
-    """Execute a guarded plan; nothing is begun in a run that has ended."""
+    """Execute a guarded plan, unless the run has ended."""
     if run.ended_by is not None:
         return skipped(run, guarded)
     return with_records(run, writing.executor.execute(guarded, writing.restorations(guarded)))
 
 
 def _entries(context: Context, receipt: Receipt) -> list[ReceiptEntry]:
-    """The entries of the packages in scope. Stubs stay deleted."""
+    """Return the entries of packages in scope. Stubs stay deleted."""
     if receipt.damaged:
         context.log.warning(damage(receipt))
     settings, wanted = context.settings, context.wanted
@@ -73,7 +73,7 @@ def _entries(context: Context, receipt: Receipt) -> list[ReceiptEntry]:
 
 @dataclass(frozen=True, kw_only=True)
 class UndoPlan:
-    """What takes a receipt back. `deleted` are the deleted versions of the packages that exist, as far as known."""
+    """The plan to undo a receipt. `deleted` are the deleted versions of the existing packages that could be read."""
 
     plan: Plan
     scope: Scope
@@ -82,7 +82,7 @@ class UndoPlan:
 
 @dataclass(kw_only=True)
 class _Found:
-    """What is there of the packages of a receipt."""
+    """What exists of the packages of a receipt."""
 
     packages: dict[PackageName, Package | None] = field(default_factory=dict)
     active: dict[PackageName, list[Version]] = field(default_factory=dict)
@@ -91,10 +91,10 @@ class _Found:
 
 
 def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry]) -> UndoPlan:
-    """Plan to take back the entries of a receipt: packages first, then versions, last deleted first, then tags.
+    """Plan to undo the entries of a receipt: packages first, then versions, last deleted first, then tags.
 
-    In a receipt parts stand after their root, so they come back before it. A version that a list calls active is asked
-    for by its id: the list may lag behind the deletion, and a lone `started` says nothing.
+    Parts come after their root in a receipt, so they are restored before it. A version that is listed as active is
+    asked for by id: the list may be outdated, and a `started` line alone does not say whether it was deleted.
     """
     found = _look(reader, entries)
     entries = [entry for entry in entries if entry.package in found.packages]
@@ -138,14 +138,14 @@ def _look(reader: Reader, entries: Iterable[ReceiptEntry]) -> _Found:
 
 
 def _still_active(reader: Reader, package: PackageName, entries: Iterable[ReceiptEntry]) -> list[Version]:
-    """The active versions, without those that the entries name and that are gone. May raise `ApiError`."""
+    """Return the active versions. Versions that the entries name are asked for by id. Raises `ApiError`."""
     versions = [entry for entry in entries if entry.kind is WriteKind.VERSION]
     ids = {entry.version_id or 0 for entry in versions}
     return still_active(reader.versions(package), reader, ids=ids, names={entry.name for entry in versions})
 
 
 def _plan_versions(entries: Sequence[ReceiptEntry], found: _Found) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
-    """What restores the versions, and what gives tags of versions that stay deleted to the other of their name."""
+    """Plan to restore versions, and to move tags of versions that stay deleted to the active version of their name."""
     names = {key: ActiveNames.of(versions) for key, versions in found.active.items()}
     holders = {(each.package, each.name): each for versions in found.active.values() for each in versions}
     deleted = {version.id: version for versions in found.deleted.values() for version in versions}
@@ -155,8 +155,8 @@ def _plan_versions(entries: Sequence[ReceiptEntry], found: _Found) -> tuple[list
     tags: list[PlannedWrite] = []
     for entry in reversed(versions):
         name = (entry.package, entry.name)
-        there = names.get(entry.package, ActiveNames())
-        its_writes, its_tags = _plan_name(entry, twins[name], there, holders.get(name), deleted)
+        active = names.get(entry.package, ActiveNames())
+        its_writes, its_tags = _plan_name(entry, twins[name], active, holders.get(name), deleted)
         writes.append(replace(its_writes[0], after=first[id(entry)]))
         writes += its_writes[1:]
         tags += its_tags
@@ -166,31 +166,31 @@ def _plan_versions(entries: Sequence[ReceiptEntry], found: _Found) -> tuple[list
 def _plan_name(
     entry: ReceiptEntry,
     twins: Sequence[ReceiptEntry],
-    there: ActiveNames,
+    active: ActiveNames,
     holder: Version | None,
     deleted: Mapping[int, Version],
 ) -> tuple[list[PlannedWrite], list[PlannedWrite]]:
-    """What restores the versions of one name, `entry` first, and what gives their tags to the one that comes back.
+    """Plan to restore one of the versions of a name, `entry` first, and to give it the tags of the others.
 
-    `there` is what active versions of the package carry, and `holder` the active version of that name, if there is one.
+    `active` are the names of the package's active versions. `holder` is the active version of that name, if any.
     """
-    is_active = entry.version_id in there.ids
+    is_active = entry.version_id in active.ids
     expected = Outcome.ALREADY_ACTIVE if is_active or holder is not None else None
     waits = frozenset({entry.version_id or 0})
     writes = [_restoration(entry, deleted, expected=expected)]
     writes += [_restoration(twin, deleted, after=waits, expected=expected) for twin in twins]
-    tags = _tag_restorations(entry, holder.id, taken=there.tags) if holder is not None and not is_active else []
+    tags = _tag_restorations(entry, holder.id, taken=active.tags) if holder is not None and not is_active else []
     for twin in twins:
-        tags += _tag_restorations(twin, entry.version_id, taken={*entry.tags, *there.tags})
+        tags += _tag_restorations(twin, entry.version_id, taken={*entry.tags, *active.tags})
     return writes, tags
 
 
 def _restored_before(
     entries: Sequence[ReceiptEntry], twins: Mapping[tuple[PackageName, str], Sequence[ReceiptEntry]]
 ) -> dict[int, frozenset[int]]:
-    """For each entry, by its identity, the versions that come back before it.
+    """For each entry, by its identity, the versions to restore before it.
 
-    If the chosen version of a name is gone for good, another of the same name is tried: the entry waits for it too.
+    If the chosen version of a name is gone for good, another one of that name is tried. The entry waits for it too.
     """
     others = {
         entry.version_id: [twin.version_id or 0 for twin in twins[entry.package, entry.name]] for entry in entries
@@ -202,9 +202,9 @@ def _restored_before(
 
 
 def _refuse_another(package: Package, entries: Iterable[ReceiptEntry]) -> None:
-    """Raise `ApiError` when the package that is there came after the one that was deleted, which GitHub cannot restore.
+    """Raise `ApiError` when a new package has the name of the deleted one.
 
-    What was in the one is not in the other.
+    GitHub cannot restore the deleted package then, and its versions are not in the new one.
     """
     for entry in entries:
         if entry.kind is WriteKind.PACKAGE and entry.at and package.created_at and package.created_at > entry.at:
@@ -218,9 +218,9 @@ def _refuse_another(package: Package, entries: Iterable[ReceiptEntry]) -> None:
 def _without_twins(
     entries: Sequence[ReceiptEntry],
 ) -> tuple[list[ReceiptEntry], dict[tuple[PackageName, str], list[ReceiptEntry]]]:
-    """One entry for each name, rather one with tags, the last of them; and the others by their name.
+    """Choose one entry for each name: the last one, but one with tags first. Return the others by name.
 
-    GitHub restores one version of a name: an untagged one would keep the tags of the others away.
+    GitHub restores only one version of a name. If it were an untagged one, the tags of the others would be lost.
     """
     by_name: dict[tuple[PackageName, str], list[ReceiptEntry]] = {}
     for entry in entries:
@@ -236,10 +236,10 @@ def _without_twins(
 
 
 def _come_first(entries: Sequence[ReceiptEntry]) -> dict[int, frozenset[int]]:
-    """For each entry, by its identity, the versions of its package that come back before it: they may be its parts.
+    """For each entry, by its identity, the versions of its package to restore before it: they may be its parts.
 
-    They began to go after it was confirmed gone, or name it as their root. Of the former, the ones that went after
-    others of them need not be named: the others wait for them.
+    Their deletions began after its own was confirmed, or they name it as their root. Of the former, a version that was
+    deleted after another of them was confirmed is left out: the other one waits for it.
     """
     found: dict[int, frozenset[int]] = {}
     packages: dict[PackageName, list[ReceiptEntry]] = {}
@@ -250,7 +250,7 @@ def _come_first(entries: Sequence[ReceiptEntry]) -> dict[int, frozenset[int]]:
     for several in packages.values():
         by_begin = sorted(several, key=lambda entry: entry.began)
         begins = [entry.began for entry in by_begin]
-        # the first of an entry and all behind it that was confirmed
+        # for each entry, the first confirmation of it and all later entries
         first_end = list(accumulate((entry.ended for entry in reversed(by_begin)), min))[::-1]
         for entry in several:
             start = bisect_right(begins, entry.ended)
@@ -283,7 +283,7 @@ def _restoration(
 
 
 def _tag_restorations(entry: ReceiptEntry, version_id: int | None, taken: Iterable[str]) -> list[PlannedWrite]:
-    """What gives the tags of a version that stays deleted to another version of its name, unless they are `taken`."""
+    """Plan to give the tags of a version that stays deleted to another version of its name, except `taken` ones."""
     return [
         replace(_restoration(entry, {}), version_id=version_id, tag=tag, root=None)
         for tag in entry.tags

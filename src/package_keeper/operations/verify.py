@@ -15,7 +15,7 @@ from package_keeper.operations.reading import find, read
 
 
 def verify(context: Context) -> Iterator[Run]:
-    """Check the images of all container packages in scope, or those of them that `where` selects."""
+    """Verify the images of all container packages in scope, or only those that `where` selects."""
     scope = find_containers(context)
     yield Run(scope=scope)
     inventory = read(context, scope)
@@ -26,20 +26,20 @@ def verify(context: Context) -> Iterator[Run]:
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """The images of several packages, the ids of listed versions that are gone in truth, and what could not be read."""
+    """The verified images, the ids of listed versions that are deleted in fact, and what could not be read."""
 
     images: tuple[VerifiedImage, ...]
     gone: frozenset[int]
     problems: tuple[Problem, ...]
 
     def added_to(self, run: Run) -> Run:
-        """The run with these images as those that were verified last."""
+        """Return the run with these images as the result of the last verification."""
         scope = run.scope.adding(problems=self.problems)
         return replace(run, scope=scope, verified=self.images, broken=broken(self.images))
 
 
 def find_containers(context: Context) -> Scope:
-    """Find the container packages. Only their images can be checked."""
+    """Find the container packages. Only their images can be verified."""
     types = context.settings.package_types
     others = [package_type for package_type in types if package_type is not PackageType.CONTAINER]
     if others:
@@ -48,7 +48,7 @@ def find_containers(context: Context) -> Scope:
 
 
 def selected_roots(context: Context, found: Found) -> frozenset[int] | None:
-    """The ids of the versions that `where` selects, or `None` without it: then all images are checked."""
+    """Return the ids of the versions that `where` selects. Without it `None`: then all images are verified."""
     expression = context.rules.inputs.selection.where
     return None if expression is None else context.facts.gather(found).selected[expression]
 
@@ -61,7 +61,7 @@ def verify_images_of(
     repairs: bool = False,
     about_to_repair: bool = False,
 ) -> Verified:
-    """Check the images of every package. A package that cannot be read becomes a problem."""
+    """Verify the images of every package. A package that cannot be read becomes a problem."""
     verifier = ImageVerifier(reader=context.reader, registry=context.registry, log=context.log, repairs=repairs)
     named = context.rules.lists.digests | context.rules.lists.used.digests()
     images: list[VerifiedImage] = []

@@ -1,4 +1,4 @@
-"""After a restoration: restore what the images still lack, round by round, and say which are not whole."""
+"""After a restoration: restore the parts that images still lack, and report the images that are not whole."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ def completions_for(
     packages: Iterable[PackageName],
     deleted: Mapping[PackageName, Sequence[Version]],
 ) -> list[ImageCompletion]:
-    """What makes the images of each container package whole, with what is known of its `deleted` versions."""
+    """Make the `ImageCompletion` of each container package. `deleted` are its deleted versions, where known."""
     return [
         ImageCompletion(
             package=package,
@@ -42,9 +42,9 @@ def make_whole(
     completions: Iterable[ImageCompletion],
     tags: Sequence[PlannedWrite] = (),
 ) -> Run:
-    """Restore what restored images still lack, and the images that are to get one of `tags` back.
+    """Restore the parts that restored images still lack, and those of images that get one of `tags` back.
 
-    Images that stay broken are logged and counted.
+    Log and count the images that stay broken.
     """
     records: dict[PackageName, list[WriteRecord]] = {}
     for record in run.records:
@@ -92,7 +92,7 @@ def _complete(writing: Writing, run: Run, completion: ImageCompletion, tags: Ite
 
 
 def _add_other_images(run: Run, completion: ImageCompletion, tags: Iterable[PlannedWrite]) -> None:
-    """Complete the images that came back with their package, and those that are to get a tag back, too."""
+    """Also complete the images of a restored package, and those that get a tag back."""
     package = completion.package
     if any(
         each.is_back and each.write.kind is WriteKind.PACKAGE and each.write.package == package for each in run.records

@@ -1,4 +1,4 @@
-"""The last steps of an operation that writes: pass the guards, and execute what they let through."""
+"""The last steps of an operation that writes: pass the guards, and execute the guarded plan."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -65,24 +65,24 @@ def execute_restorations(context: Context, run: Run, guarded: GuardedPlan) -> Ru
 
 
 def restore_more(writing: Writing, run: Run, writes: Iterable[PlannedWrite]) -> Run:
-    """Restore what was found on the way, such as parts of images that are being restored. No limit cuts it short."""
+    """Restore more versions, such as parts of images that are being restored. `limit` does not apply."""
     guarded = guard(Plan.of_singles(writes), Guards())
     return add_plan(run, guarded, writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True))
 
 
 def add_plan(run: Run, guarded: GuardedPlan, executed: Executed) -> Run:
-    """The run with one more plan and its records."""
+    """Return the run with one more plan and its records."""
     run = replace(run, plan=replace(run.plan, groups=run.plan.groups + guarded.plan.groups))
     return with_records(run, executed)
 
 
 def with_records(run: Run, executed: Executed) -> Run:
-    """The run with the records of an executed plan."""
+    """Return the run with the records of an executed plan."""
     return replace(run, records=run.records + executed.records, ended_by=executed.ended_by)
 
 
 def skipped(run: Run, guarded: GuardedPlan) -> Run:
-    """The run with records for a plan that is not begun, since the run has ended."""
+    """Return the run with records for a plan that was not begun because the run has ended."""
     if run.ended_by is None:
         raise AssertionError("the run has not ended")
     now = tuple(not_tried(write, run.ended_by) for write in guarded.now)

@@ -1,4 +1,4 @@
-"""Decisions ─▶ plan: which writes, in which order. And which deleted versions can come back without harm."""
+"""Turns decisions into a plan: which writes to send, and in which order."""
 
 import heapq
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ from package_keeper.model.plan import NOTHING, Action, Decision, Outcome, Plan, 
 
 
 def plan_deletions(decisions: Iterable[Decision], timestamp: Timestamp, graphs: Mapping[PackageName, Graph]) -> Plan:
-    """Plan what the decisions delete or untag, oldest image first over all packages (docs/reference.md, "limit").
+    """Plan the deletions and untaggings, oldest image first over all packages (docs/reference.md, "limit").
 
-    A part that several images share stands with the last of them. `graphs` are those of container packages.
+    A part that several images share belongs to the group of the last of them. `graphs` are those of container packages.
     """
     decisions = tuple(decisions)
     roots = [each for each in decisions if each.action is not Action.KEEP and each.reason is not Reason.PART_OF]
@@ -29,7 +29,7 @@ def plan_deletions(decisions: Iterable[Decision], timestamp: Timestamp, graphs: 
             continue
         group = []
         for decision in (root, *images.in_order(root.version, parts.get(place, ()))):
-            # everything that points to it stands before it, except in a cycle, which no real image has
+            # its holders come before it, except in a cycle, which no real image has
             holders = images.needed_for(decision.version)
             group.append(planned(decision, after=(holders & behind) or NOTHING))
             behind.add(decision.version.id)
@@ -40,7 +40,7 @@ def plan_deletions(decisions: Iterable[Decision], timestamp: Timestamp, graphs: 
 def _parts_by_last_root(
     decisions: Iterable[Decision], roots: Iterable[Decision], images: "_Images"
 ) -> dict[int, list[Decision]]:
-    """The parts to delete, by the place of the last root whose image contains them."""
+    """Group the parts to delete by the place of the last root whose image contains them."""
     place_of = {decision.version.id: place for place, decision in enumerate(roots)}
     found: dict[int, list[Decision]] = {}
     for part in decisions:
@@ -50,7 +50,7 @@ def _parts_by_last_root(
 
 
 def _holders_first(roots: list[Decision], images: "_Images") -> list[Decision]:
-    """Put every root after the roots that contain it, and keep the order otherwise: `v1` goes before `v1-amd64`."""
+    """Move every root behind the roots that contain it, and keep the order otherwise: `v1` before `v1-amd64`."""
     places = {each.version.id: place for place, each in enumerate(roots) if each.action is Action.DELETE}
     holders = {root: _other_holders(roots[place].version, places, roots, images) for root, place in places.items()}
     held: dict[int, list[int]] = {}
@@ -67,12 +67,12 @@ def _holders_first(roots: list[Decision], images: "_Images") -> list[Decision]:
             holders[root].discard(decision.version.id)
             if not holders[root]:
                 heapq.heappush(ready, places[root])
-    # digests make a cycle of children impossible; if one appears all the same, nothing of it is lost
+    # digests make a cycle of children impossible; if there is one all the same, do not lose its roots
     return ordered + [each for each in roots if holders.get(each.version.id)]
 
 
 def _other_holders(version: Version, places: Mapping[int, int], roots: list[Decision], images: "_Images") -> set[int]:
-    """The other roots to delete whose images contain the root `version`."""
+    """Return the other roots to delete whose images contain the root `version`."""
     found = set()
     for owner in images.owners(version):
         if owner == version.id or owner not in places:
@@ -87,7 +87,7 @@ def _other_holders(version: Version, places: Mapping[int, int], roots: list[Deci
 def planned(
     decision: Decision, *, tag: str | None = None, after: frozenset[int] = NOTHING, expected: Outcome | None = None
 ) -> PlannedWrite:
-    """The write that a decision asks for."""
+    """Make the write that a decision asks for."""
     return PlannedWrite.of(
         decision.version,
         decision.action,
@@ -101,7 +101,7 @@ def planned(
 
 
 def holders_of(graph: Graph | None, version: Version) -> frozenset[int]:
-    """The ids of the versions that need `version` directly; none where nothing is known of images."""
+    """Return the ids of the versions that need `version` directly. None without a graph."""
     holders = graph.needed_for(version.name) if graph is not None else ()
     if graph is None or not holders:
         return NOTHING
@@ -109,7 +109,7 @@ def holders_of(graph: Graph | None, version: Version) -> frozenset[int]:
 
 
 class _Images:
-    """Answers about places in images, out of the graphs of all packages."""
+    """Looks up the places of versions in images, in the graphs of all packages."""
 
     def __init__(self, graphs: Mapping[PackageName, Graph]) -> None:
         self._graphs = graphs
@@ -117,7 +117,7 @@ class _Images:
         self._owners: dict[PackageName, dict[int, list[int]]] = {}
 
     def owners(self, part: Version) -> list[int]:
-        """The ids of the roots whose images hold `part`."""
+        """The ids of the roots whose images contain `part`."""
         if part.package not in self._owners:
             owners: dict[int, list[int]] = {}
             for root, places in self._of(part.package).items():
@@ -127,7 +127,7 @@ class _Images:
         return self._owners[part.package].get(part.id, [])
 
     def in_order(self, root: Version, parts: Iterable[Decision]) -> list[Decision]:
-        """Sort parts as they stand in the image of `root`, parents before children."""
+        """Sort parts by their place in the image of `root`, parents before children."""
         places = self._of(root.package).get(root.id, {})
         return sorted(parts, key=lambda part: (places.get(part.version.id, 0), part.version.id))
 
@@ -152,24 +152,24 @@ class _Images:
 
 @dataclass(kw_only=True)
 class ActiveNames:
-    """The ids, names and tags that active versions of one package carry."""
+    """The ids, names and tags of the active versions of one package."""
 
     ids: set[int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     tags_known: bool = True
-    """Whether these are all tags that are in use."""
+    """Whether `tags` are all tags that are in use."""
 
     @classmethod
     def of(cls, versions: Iterable[Version]) -> "ActiveNames":
-        """Collect what the active versions carry."""
+        """Collect the ids, names and tags of active versions."""
         active = cls()
         for version in versions:
             active.add(version)
         return active
 
     def add(self, version: Version) -> None:
-        """Count `version` as active too."""
+        """Add an active version."""
         self.ids.add(version.id)
         self.names.add(version.name)
         self.tags.update(version.image_tags)
@@ -205,7 +205,7 @@ def plan_restorations(
     decisions = tuple(decisions)
     chosen = [decision for decision in decisions if decision.action is Action.RESTORE]
     chosen.sort(key=lambda decision: age_order(decision.version, timestamp), reverse=True)
-    # GitHub restores one version of a name: an untagged one would keep the tags of the others away
+    # GitHub restores only one version of a name: prefer one with tags, or the tags would be lost
     chosen.sort(key=lambda decision: not decision.version.tags)
     writes: list[PlannedWrite] = []
     for decision in chosen:

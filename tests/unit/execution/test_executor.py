@@ -1,4 +1,4 @@
-"""One write after the other: what stops the rest, what does not, and what the receipt says of each."""
+"""Which results stop a run, and what the receipt says about each write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.unit.pool import WritePool
 
 @dataclass
 class Listener:
-    """A log that remembers."""
+    """A log that records its lines."""
 
     said: list[tuple[str, str]] = field(default_factory=list)
 
@@ -68,7 +68,7 @@ class Listener:
 
 @dataclass
 class Script(WriteStrategy):
-    """Ends each write as it is told: with nothing, or with what it raises."""
+    """Confirms each write, or raises its error in `endings`."""
 
     endings: dict[int, Exception]
 
@@ -106,7 +106,7 @@ def outcomes(executed: Executed) -> list[Outcome]:
     return [record.outcome for record in executed.records]
 
 
-def test_a_refused_write_never_stops_the_others() -> None:
+def test_a_failed_write_does_not_stop_the_others() -> None:
     executed, lines, script, _ = execute(
         {
             2: ApiError(ApiErrorKind.OTHER, "Something new", status=418),
@@ -129,7 +129,7 @@ def test_a_refused_write_never_stops_the_others() -> None:
     ]
 
 
-def test_a_token_that_is_no_longer_accepted_stops_the_rest() -> None:
+def test_a_token_that_is_no_longer_accepted_stops_the_run() -> None:
     executed, lines, script, _ = execute({2: ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)})
     assert outcomes(executed) == [Outcome.DONE, *[Outcome.NO_PERMISSION] * 3]
     assert isinstance(executed.ended_by, NotAuthorized)
@@ -137,7 +137,7 @@ def test_a_token_that_is_no_longer_accepted_stops_the_rest() -> None:
     assert len(lines) == 4
 
 
-def test_a_github_that_is_gone_stops_the_rest_after_three() -> None:
+def test_three_unreachable_writes_in_a_row_stop_the_run() -> None:
     gone: dict[int, Exception] = {n: ApiError(ApiErrorKind.UNREACHABLE, "no answer") for n in range(2, 9)}
     executed, _, script, _ = execute(gone, count=8)
     assert outcomes(executed) == [Outcome.DONE, *[Outcome.FAILED] * 7]
@@ -145,28 +145,28 @@ def test_a_github_that_is_gone_stops_the_rest_after_three() -> None:
     assert script.seen == [1, 2, 3, 4]
 
 
-def test_a_github_that_comes_back_goes_on() -> None:
+def test_two_unreachable_writes_in_a_row_do_not_stop_the_run() -> None:
     gone: dict[int, Exception] = {n: ApiError(ApiErrorKind.UNREACHABLE, "no answer") for n in (1, 2, 4, 5)}
     executed, _, _, _ = execute(gone, count=6)
     assert executed.ended_by is None
     assert outcomes(executed).count(Outcome.DONE) == 2
 
 
-def test_what_may_have_been_carried_out_is_left_open_for_undo() -> None:
+def test_an_uncertain_write_is_an_uncertain_entry_for_undo() -> None:
     lost = ApiError(ApiErrorKind.UNREACHABLE, "no answer", sent_before=True)
     _, _, _, paper = execute({2: lost}, count=3)
     entries = read_receipt(paper.data.decode()).entries
     assert [(one.version_id, one.certain) for one in entries] == [(1, True), (2, False), (3, True)]
 
 
-def test_what_certainly_did_not_happen_is_not_taken_back() -> None:
+def test_a_write_that_certainly_failed_is_no_entry_for_undo() -> None:
     refused = ApiError(ApiErrorKind.OTHER, "no", status=422)
     _, _, _, paper = execute({2: refused}, count=3)
     assert [one.version_id for one in read_receipt(paper.data.decode()).entries] == [1, 3]
 
 
 @pytest.mark.parametrize("in_flight", [True, False])
-def test_a_cancellation_leaves_a_record_for_everything(in_flight: bool) -> None:
+def test_a_cancelled_run_has_a_record_for_every_write(in_flight: bool) -> None:
     executed, lines, script, paper = execute({2: Cancelled(in_flight=in_flight)})
     assert isinstance(executed.ended_by, Cancelled)
     assert script.seen == [1, 2]
@@ -178,7 +178,7 @@ def test_a_cancellation_leaves_a_record_for_everything(in_flight: bool) -> None:
     assert undone == ([1, 2] if in_flight else [1])
 
 
-def test_what_is_over_the_limit_is_not_tried() -> None:
+def test_writes_over_the_limit_are_not_sent() -> None:
     executed, lines, script, _ = execute({}, limit=2)
     assert outcomes(executed) == [Outcome.DONE] * 2 + [Outcome.OVER_LIMIT] * 2
     assert script.seen == [1, 2]
@@ -200,7 +200,7 @@ def test_without_a_receipt_nothing_is_sent() -> None:
 
 @dataclass
 class Blind(Script):
-    """What was not found cannot be looked for again: the look is cut off."""
+    """Every second look is interrupted."""
 
     cut_off_by: PackageKeeperError = field(default_factory=OutOfTime)
 
@@ -210,7 +210,7 @@ class Blind(Script):
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("cut_off_by", [OutOfTime(), Cancelled()])
-def test_what_is_done_is_said_to_be_done_when_a_second_look_is_cut_off(
+def test_confirmed_writes_are_done_even_if_a_second_look_is_interrupted(
     cut_off_by: PackageKeeperError, seed: int
 ) -> None:
     missing = ApiError(ApiErrorKind.NOT_FOUND, "Package version not found.", status=404)
@@ -222,7 +222,7 @@ def test_what_is_done_is_said_to_be_done_when_a_second_look_is_cut_off(
     found = {record.write.version_id: record.outcome for record in executed.records}
     assert found[2] is Outcome.FAILED
     for number in set(script.seen) - {2}:
-        # a request that nobody took the answer of may have been carried out; it is never called left for the next run
+        # a request without an answer may have had its effect, so it is never left for the next run
         assert found[number] in (Outcome.DONE, Outcome.FAILED)
     done = {entry.version_id for entry in read_receipt(paper.data.decode()).entries}
     assert set(script.seen) - {2} <= done
@@ -230,7 +230,7 @@ def test_what_is_done_is_said_to_be_done_when_a_second_look_is_cut_off(
         assert [found[number] for number in (1, 3, 4, 5, 6)] == [Outcome.DONE] * 5
 
 
-def test_a_receipt_that_cannot_be_written_any_more_loses_nothing_that_is_under_way() -> None:
+def test_writes_in_flight_are_recorded_when_the_receipt_cannot_be_written() -> None:
     @dataclass
     class Full(Paper):
         def append(self, line: bytes) -> None:
@@ -244,7 +244,7 @@ def test_a_receipt_that_cannot_be_written_any_more_loses_nothing_that_is_under_w
     executed = Executor(book, Listener(), Interruption(), WritePool(width=3, seed=1)).execute(plan, script)
     assert isinstance(executed.ended_by, PackageKeeperError)
     done = {record.write.version_id for record in executed.records if record.outcome is Outcome.DONE}
-    assert done == set(script.seen), "all that was sent came back and is said to be done"
+    assert done == set(script.seen), "every write that was sent is recorded as done"
     assert len(done) < 8
 
 

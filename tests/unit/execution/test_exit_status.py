@@ -95,7 +95,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("ended", "how", "status", "result"), ENDS)
-def test_the_first_that_applies_is_the_exit_status(
+def test_the_first_exit_status_that_applies_counts(
     ended: Run, how: dict[str, object], status: int, result: str
 ) -> None:
     settings = {"writes": True, "dry_run": False, "if_missing": "fail", "fail_on": "error"} | how

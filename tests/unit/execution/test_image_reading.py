@@ -1,4 +1,4 @@
-"""How many manifests are read of leftovers: of each push the index, and not what it lists."""
+"""How many manifests of leftovers are read: the index of each push, but not its children."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Pushes:
 
 
 def cleaned(world: World, given: Rules = UNTAGGED) -> Hub:
-    """Decide, with the few manifests that are read; what goes is what should."""
+    """Evaluate, and check that exactly the unneeded untagged versions are deleted."""
     hub = Hub(world)
     gone = {each.version.id for each in evaluated(hub, given).decisions if each.action is Action.DELETE}
     assert torn(world, gone) == []
@@ -75,7 +75,7 @@ def cleaned(world: World, given: Rules = UNTAGGED) -> Hub:
 
 
 @pytest.mark.parametrize("within", [0, 1, 3])
-def test_of_pushes_whose_index_came_last_only_indexes_are_read_and_nothing_is_asked(within: float) -> None:
+def test_only_indexes_are_read_when_each_push_ends_with_its_index(within: float) -> None:
     hub = cleaned(Pushes(within=within).world(1))
     assert (hub.reads.total(), hub.asked.total()) == (NEEDED, 0)
 
@@ -95,14 +95,14 @@ def test_of_pushes_whose_index_came_last_only_indexes_are_read_and_nothing_is_as
         Pushes(tagged=False),
     ],
 )
-def test_whatever_the_order_of_times_and_ids_few_parts_are_read(pushes: Pushes, seed: int) -> None:
+def test_few_parts_are_read_in_any_order_of_times_and_ids(pushes: Pushes, seed: int) -> None:
     hub = cleaned(pushes.world(seed))
     assert hub.reads.total() <= MOST
     assert hub.asked.total() <= (PARTS + 1) * LEFTOVERS
 
 
 @pytest.mark.parametrize("apart", [0, 60])
-def test_where_nothing_has_parts_nothing_is_asked(apart: float) -> None:
+def test_without_parts_no_index_is_asked_for(apart: float) -> None:
     moments = [NOW - timedelta(days=40) + timedelta(seconds=number * apart) for number in range(IMAGES)]
     versions = [
         replace(container(number + 1, digest(number), *([f"v{number}"] if number % 2 else [])), created_at=moment)
@@ -113,7 +113,7 @@ def test_where_nothing_has_parts_nothing_is_asked(apart: float) -> None:
     assert (hub.reads.total(), hub.asked.total()) == (IMAGES, 0)
 
 
-def test_what_was_pushed_together_without_an_index_is_read_whole() -> None:
+def test_a_push_without_an_index_is_read_completely() -> None:
     world = Pushes().world(1)
     indexes = {name for name, manifest in world.manifests.items() if manifest.is_index}
     left = replace(world, versions=tuple(each for each in world.versions if each.tags or each.name not in indexes))

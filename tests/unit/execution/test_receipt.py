@@ -1,4 +1,4 @@
-"""A receipt tells the truth wherever it breaks off, and what reads it back is never surprised."""
+"""A receipt is true wherever it is truncated, and no text crashes its reader."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def deletion(number: int, name: str = "1.0.0", package: str = "app", tags: tuple
     )
 
 
-def test_a_line_holds_what_the_contract_promises() -> None:
+def test_a_line_has_the_documented_fields() -> None:
     paper = Paper()
     book = writer(paper)
     write = deletion(7, tags=("v1",))
@@ -85,9 +85,9 @@ def test_a_line_holds_what_the_contract_promises() -> None:
     assert ended == started | {"outcome": "failed", "message": "GitHub says no"}
 
 
-def test_nothing_written_is_no_file() -> None:
+def test_without_writes_no_file_is_created() -> None:
     def never() -> Append:
-        raise AssertionError("a file was made")
+        raise AssertionError("a file was created")
 
     ReceiptWriter(never, ACME, {}, Noon())
 
@@ -101,7 +101,7 @@ WRITES = st.lists(
 )
 
 
-def test_what_a_limit_refused_goes_on_under_its_number_and_ends_once() -> None:
+def test_a_rate_limited_write_keeps_its_number_and_ends_once() -> None:
     paper = Paper()
     book = writer(paper)
     first, second = deletion(1), deletion(2)
@@ -127,7 +127,7 @@ def filled(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> Pap
 
 
 @given(WRITES)
-def test_what_is_written_is_read_back(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> None:
+def test_a_written_receipt_is_read_back(writes: list[tuple[int, str, str, list[str], Outcome | None]]) -> None:
     receipt = read_receipt(filled(writes).data.decode())
     assert receipt.owner == "Acme"
     wanted = [
@@ -140,7 +140,7 @@ def test_what_is_written_is_read_back(writes: list[tuple[int, str, str, list[str
 
 
 @given(WRITES, st.data())
-def test_a_receipt_that_breaks_off_at_any_byte_is_a_prefix_of_the_truth(
+def test_a_receipt_that_is_truncated_at_any_byte_is_a_true_prefix(
     writes: list[tuple[int, str, str, list[str], Outcome | None]], data: st.DataObject
 ) -> None:
     paper = filled(writes)
@@ -161,7 +161,7 @@ def test_a_receipt_that_breaks_off_at_any_byte_is_a_prefix_of_the_truth(
 
 
 @given(WRITES)
-def test_a_receipt_is_read_from_a_workspace_wherever_it_breaks_off(
+def test_a_truncated_receipt_is_read_from_a_workspace(
     tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[int, str, str, list[str], Outcome | None]]
 ) -> None:
     paper = filled(writes)
@@ -172,7 +172,7 @@ def test_a_receipt_is_read_from_a_workspace_wherever_it_breaks_off(
         assert read_receipt(Workspace(folder).read("receipt")).owner == "Acme"
 
 
-def test_one_line_cut_inside_a_character_does_no_harm(tmp_path: Path) -> None:
+def test_a_line_cut_inside_a_character_does_no_harm(tmp_path: Path) -> None:
     paper = Paper()
     writer(paper).started([deletion(1, name="ä" * 20)])
     broken = paper.data + '{"schema":1,"name":"ä'.encode()[:-1]
@@ -199,20 +199,20 @@ GOOD = json.loads(filled([(7, "1.0.0", "app", ["v1"], None)]).lines[0])
         ({"tags": 7}, "line 1"),
     ],
 )
-def test_a_line_that_says_something_else_is_a_problem(change: dict[str, object], problem: str) -> None:
+def test_a_line_with_an_invalid_field_is_a_problem(change: dict[str, object], problem: str) -> None:
     with pytest.raises(ReceiptProblem, match="line 1") as caught:
         read_receipt(json.dumps(GOOD | change) + "\n")
     assert problem in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(set(GOOD) - {"at", "root", "reason", "run", "owner-type"}))
-def test_a_line_that_lacks_something_is_a_problem(name: str) -> None:
+def test_a_line_without_a_required_field_is_a_problem(name: str) -> None:
     with pytest.raises(ReceiptProblem, match="line 1"):
         read_receipt(json.dumps({key: value for key, value in GOOD.items() if key != name}) + "\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "hello\n", "[]\n", "7\n", "null\n", "{}\n", "{\n", "[" * 100_000 + "\n"])
-def test_what_is_no_receipt_is_a_problem(text: str) -> None:
+def test_a_file_that_is_not_a_receipt_is_a_problem(text: str) -> None:
     with pytest.raises(ReceiptProblem):
         read_receipt(text)
 

@@ -1,4 +1,4 @@
-"""A fresh look at a plan that has become old: what is still to be done, what stays, and when nothing can be said."""
+"""Refreshing an old plan: which writes are still sent, which are dropped, and which errors end the run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ APP, LIB = key("container"), key("container", "lib")
 
 @dataclass
 class Watch:
-    """A clock that somebody else moves on."""
+    """A clock that tests set."""
 
     seconds: float = 0.0
 
@@ -44,7 +44,7 @@ class Watch:
 
 @dataclass
 class Looks:
-    """Gives one fresh plan after the other, the last one for ever; a look may take a while."""
+    """Returns the plans one after the other, then always the last. `takes` are the seconds of each call."""
 
     plans: list[FreshPlan]
     takes: list[float] = field(default_factory=list)
@@ -75,10 +75,10 @@ def holding(**holders: Iterable[int]) -> dict[int, frozenset[int]]:
     return {int(held.removeprefix("_")): frozenset(several) for held, several in holders.items()}
 
 
-# what is the same, and what is not
+# comparing the plans
 
 
-def test_what_the_fresh_plan_names_too_goes() -> None:
+def test_a_write_in_both_plans_is_sent() -> None:
     writes = [deletion(1, tags=("a", "b")), deletion(2), deletion(3)]
     fresh = FreshPlan(writes=[deletion(3), replace(writes[0], tags=("b", "a")), deletion(4)])
     assert objections(writes, fresh) == [None, CHANGED, None]
@@ -94,34 +94,34 @@ def test_what_the_fresh_plan_names_too_goes() -> None:
         replace(deletion(1), package=LIB),
     ],
 )
-def test_what_is_another_write_by_now_stays(now: PlannedWrite) -> None:
+def test_a_write_that_differs_in_the_new_plan_is_dropped(now: PlannedWrite) -> None:
     assert objections([deletion(1)], FreshPlan(writes=[now])) == [CHANGED]
 
 
-def test_of_several_tags_that_go_each_goes_whatever_became_of_the_others() -> None:
+def test_a_tag_is_removed_although_other_tags_were_removed_before() -> None:
     untag = replace(deletion(1, tags=("v1", "pr-1", "pr-2")), action=Action.UNTAG, tag="pr-2")
     assert objections([untag], FreshPlan(writes=[replace(untag, tags=("v1", "pr-2"))])) == [None]
     assert objections([untag], FreshPlan(writes=[replace(untag, tag="pr-3")])) == [CHANGED]
 
 
-def test_parts_of_images_that_are_gone_go_without_a_rule_that_selects_them() -> None:
+def test_unchanged_parts_of_deleted_images_are_deleted_without_a_rule() -> None:
     writes = [deletion(number) for number in range(1, 6)]
     still = {1: version(1), 2: version(2, tags=("latest",)), 4: version(4)}
     found = objections(writes, FreshPlan(left_over=still, holders=holding(_4=[9])), {1, 2, 3, 4})
-    # the third is gone, which its deletion will find out; of the fifth nobody said that its image is gone
+    # the third is gone, which its deletion will find out; the fifth is not left over
     assert found == [None, CHANGED, None, CHANGED, CHANGED]
 
 
-# who needs what
+# holders
 
 
-def test_what_a_new_image_needs_stays_with_all_that_it_needs_itself() -> None:
+def test_a_version_that_a_new_image_needs_is_kept_with_its_parts() -> None:
     writes = [deletion(number) for number in range(1, 5)]
     fresh = FreshPlan(writes=[*writes, deletion(9)], holders=holding(_1=[9], _2=[1], _3=[2], _4=[]))
     assert objections(writes, fresh) == [CHANGED, CHANGED, CHANGED, None]
 
 
-def test_what_an_image_needs_that_can_no_longer_go_stays() -> None:
+def test_parts_of_an_image_that_is_no_longer_deleted_are_kept() -> None:
     writes = [deletion(1), deletion(2), replace(deletion(3), package=LIB)]
     fresh = FreshPlan(
         writes=[deletion(2)], holders=holding(_2=[1, 2]), failed={LIB: ApiError(ApiErrorKind.OTHER, "no")}
@@ -140,10 +140,10 @@ def subsets(of: Collection[int]) -> Iterable[frozenset[int]]:
     holders=st.dictionaries(st.integers(1, 7), st.frozensets(st.integers(1, 10), max_size=3)),
     others=st.sets(st.integers(1, 7), max_size=2),
 )
-def test_nothing_that_goes_is_needed_by_something_that_stays_and_no_more_stays_than_must(
+def test_exactly_the_versions_that_kept_versions_need_are_kept(
     planned: set[int], again: set[int], left_over: set[int], holders: Mapping[int, frozenset[int]], others: set[int]
 ) -> None:
-    # versions beyond seven are none of the plan; of `others` nothing is to be deleted but a tag
+    # versions above seven are not in the plan; of `others` only a tag is removed
     def write(number: int) -> PlannedWrite:
         untag = replace(deletion(number), action=Action.UNTAG, tag="v1")
         return untag if number in others else deletion(number)
@@ -157,7 +157,7 @@ def test_nothing_that_goes_is_needed_by_something_that_stays_and_no_more_stays_t
     assert going == frozenset().union(*whole)
 
 
-def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
+def test_a_write_that_was_dropped_once_stays_dropped() -> None:
     writes = [deletion(1), deletion(2)]
     looks = Looks([FreshPlan(writes=writes[1:]), FreshPlan(writes=writes, holders=holding(_2=[1]))])
     ours = refresh_with(looks)
@@ -165,7 +165,7 @@ def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
     assert [each is None for each in ours.look(writes).objections] == [False, False]
 
 
-# looks that fail
+# errors
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_what_was_objected_to_once_is_not_counted_on_later() -> None:
         (ApiErrorKind.UNREACHABLE, FAILED),
     ],
 )
-def test_what_could_not_be_looked_at_stays_and_says_so(kind: ApiErrorKind, outcome: Outcome) -> None:
+def test_writes_to_a_package_that_cannot_be_read_again_are_dropped(kind: ApiErrorKind, outcome: Outcome) -> None:
     other = replace(deletion(2), package=LIB)
     fresh = FreshPlan(writes=[deletion(1), other], failed={APP: ApiError(kind, "no")})
     assert objections([deletion(1), other], fresh) == [outcome, None]
 
 
-def test_a_token_that_is_over_and_a_github_that_is_gone_end_the_run() -> None:
+def test_a_rejected_token_or_an_unreachable_github_ends_the_run() -> None:
     over = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
     writes = [deletion(1), replace(deletion(2), package=LIB)]
     with pytest.raises(NotAuthorized, match="Bad credentials"):
@@ -194,10 +194,10 @@ def test_a_token_that_is_over_and_a_github_that_is_gone_end_the_run() -> None:
         objections(writes, FreshPlan(failed={APP: gone, LIB: gone}))
 
 
-# when
+# freshness
 
 
-def test_lists_are_fresh_for_five_minutes_or_as_long_as_they_took_again() -> None:
+def test_lists_are_fresh_for_five_minutes_or_as_long_as_reading_them_again_took() -> None:
     looks = Looks([FreshPlan()], takes=[1, 500, 400])
     ours = refresh_with(looks)
     due: Callable[[], bool] = ours.is_due
@@ -212,7 +212,7 @@ def test_lists_are_fresh_for_five_minutes_or_as_long_as_they_took_again() -> Non
     looks.watch.seconds += 1
     assert due()
     ours.look([deletion(1)])
-    assert len(looks.asked) == 3, "what took longer is read once more, since a wait may have been the reason"
+    assert len(looks.asked) == 3, "lists that took long are read once more, since a wait may be the reason"
     looks.watch.seconds += 400
     assert not due()
     looks.watch.seconds += 1
@@ -220,10 +220,10 @@ def test_lists_are_fresh_for_five_minutes_or_as_long_as_they_took_again() -> Non
 
 
 @pytest.mark.parametrize(("age", "looked"), [(FRESH_SECONDS, 0), (FRESH_SECONDS + 1, 1)])
-def test_after_the_time_limit_what_is_begun_is_not_finished_on_old_lists(age: float, looked: int) -> None:
+def test_after_the_time_limit_old_lists_are_read_again_before_images_are_finished(age: float, looked: int) -> None:
     @dataclass
     class Slow(Script):
-        """The time is over, and the lists are as old as this, when the first write comes back."""
+        """When the first write ends, `time-limit` is over and the lists are `age` seconds old."""
 
         def attempt(self, write: PlannedWrite, permit: object = None) -> None:
             looks.watch.seconds = age

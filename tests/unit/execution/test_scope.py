@@ -23,7 +23,7 @@ LISTING = ApiError(ApiErrorKind.LISTING_REFUSED, "Invalid argument.", status=400
 
 @dataclass
 class Shelf:
-    """A reader of packages in memory; `refused` are names, or types for lists, that are refused."""
+    """Packages in memory. `refused` maps names, or types of lists, to errors."""
 
     packages_there: list[Package]
     refused: dict[str, ApiError] = field(default_factory=dict)
@@ -43,8 +43,8 @@ class Shelf:
         for named in packages:
             try:
                 found[named] = self.package(named)
-            except ApiError as refused:
-                found[named] = refused
+            except ApiError as error:
+                found[named] = error
         return found
 
     def package(self, package: PackageName) -> Package:
@@ -71,7 +71,7 @@ class Shelf:
         raise NotImplementedError
 
     def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
-        raise AssertionError("nobody asks for versions")
+        raise AssertionError("no test asks for versions")
 
     def is_long(self, package: PackageName) -> bool:
         return False
@@ -134,33 +134,33 @@ def test_exact_names_need_no_list() -> None:
     assert scope.problems == ()
 
 
-def test_what_is_named_and_nowhere_is_missing_of_all_types_only() -> None:
+def test_a_name_is_missing_only_if_no_type_has_it() -> None:
     scope, _ = find(Shelf([APP, OTHER, LIB]), "lib,nowhere,acme/nobody", "npm maven")
     assert [str(one.key) for one in scope.packages] == ["npm/lib"]
     assert [str(one) for one in scope.missing] == ["nowhere", "acme/nobody"]
 
 
-def test_a_name_without_its_owner_is_said() -> None:
+def test_a_name_taken_without_its_owner_is_logged() -> None:
     _, log = find(Shelf([APP]), "acme/app")
     assert [text for kind, text in log.said if kind == "notice" and "'acme/app'" in text]
     _, log = find(Shelf([TOOL, package("tool", number=9)]), "acme/tool")
     assert [text for kind, text in log.said if kind == "notice"] == []
 
 
-def test_a_refusal_is_a_problem_of_its_package_alone() -> None:
+def test_an_error_is_a_problem_of_its_package_only() -> None:
     scope, _ = find(Shelf([APP, LIB], refused={"app": FORBIDDEN}), "app,lib")
     assert [str(one.key) for one in scope.packages] == ["npm/lib"]
     assert [one.what for one in scope.problems] == ["npm/app"]
     assert scope.missing == ()
 
 
-def test_a_refused_list_of_one_type_leaves_the_others() -> None:
+def test_a_list_that_cannot_be_read_leaves_the_other_types() -> None:
     scope, _ = find(Shelf([APP, OTHER], refused={"npm": LISTING}), "*", "npm maven")
     assert [str(one.key) for one in scope.packages] == ["maven/app"]
     assert len(scope.problems) == 1
 
 
-def test_a_token_that_is_refused_ends_the_run() -> None:
+def test_a_rejected_token_ends_the_run() -> None:
     unauthorized = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
     for text in ("app", "*"):
         with pytest.raises(NotAuthorized):

@@ -1,4 +1,4 @@
-"""An exclusion means what the user meant, with the owner in front or without; one that means nothing is said."""
+"""An exclusion matches with or without the owner in front. One that matches nothing gives a warning."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ def test_an_exclusion_with_the_owner_in_front_excludes(entry: str) -> None:
         ("team/*", ["acme-web", "app", "base", "base-2"]),
     ],
 )
-def test_the_owner_in_front_counts_only_where_it_is_meant(entry: str, left: list[str]) -> None:
+def test_the_owner_in_front_counts_only_in_entries_that_name_it(entry: str, left: list[str]) -> None:
     assert names(f"*\n!{entry}")[0] == left
 
 
-def test_both_readings_are_excluded() -> None:
+def test_names_with_and_without_the_owner_are_excluded() -> None:
     found, log = names("*,!acme/base", there=["acme/base", "base", "app"])
     assert found == ["app"]
     assert len(said(log, "notice")) == 1
 
 
 @pytest.mark.parametrize("entry", ["nothing", "acme/nothing", "other/base", "bases", "/^x/"])
-def test_an_exclusion_that_matches_nothing_is_warned_about(entry: str) -> None:
+def test_an_exclusion_that_matches_nothing_gives_a_warning(entry: str) -> None:
     for text, policy in ((f"*\n!{entry}", ""), ("*", f"!{entry}")):
         found, log = names(text, policy)
         assert found == NAMES
@@ -100,13 +100,13 @@ def test_an_exclusion_that_matches_nothing_is_warned_about(entry: str) -> None:
         assert f"'!{entry}' excludes nothing" in warning
 
 
-def test_a_policy_that_excludes_what_is_not_asked_about_is_not_warned_about() -> None:
+def test_an_exclusion_of_a_policy_that_is_not_searched_gives_no_warning() -> None:
     found, log = names("app", "*,!base")
     assert found == ["app"]
     assert log.said == []
 
 
-def test_without_a_list_nothing_is_said_about_exclusions() -> None:
+def test_without_a_list_exclusions_give_no_warning() -> None:
     log = Listener()
     patterns, _ = parse_patterns("*,!nothing")
     wanted = PackageFilter(patterns=patterns, owners=OWNERS)
@@ -114,8 +114,8 @@ def test_without_a_list_nothing_is_said_about_exclusions() -> None:
     assert log.said == []
 
 
-def test_a_glob_that_includes_is_not_taken_without_the_owner() -> None:
-    """It would become more than was written: `acme/*` is no `*`."""
+def test_an_including_glob_is_not_matched_without_the_owner() -> None:
+    """It would match more than the user wrote: `acme/*` is not `*`."""
     found, log = names("acme/b*")
     assert found == []
     assert len(said(log, "warning")) == 1
@@ -130,7 +130,7 @@ PACKAGES = st.from_regex(r"[a-d]([-/]?[a-d]){0,4}", fullmatch=True)
     st.sampled_from(["acme/", "ACME/", "@acme/", "ghcr.io/acme/", ""]),
     st.sampled_from(["{}", "{}*", "*{}", "/^{}$/", "/{}$/"]),
 )
-def test_what_is_excluded_is_never_in_scope(there: list[str], data: st.DataObject, prefix: str, form: str) -> None:
+def test_an_excluded_package_is_never_in_scope(there: list[str], data: st.DataObject, prefix: str, form: str) -> None:
     name = data.draw(st.sampled_from(there))
     entry = form.format(prefix + name)
     assert name not in names(f"*\n!{entry}", there=there)[0]

@@ -1,6 +1,6 @@
-"""What a limit refused is sent again under its number or not at all, and what time cuts off leaves no torn image.
+"""Rate limits and `time-limit`: rate-limited writes keep their number, and no image is left half deleted.
 
-The real machinery, with writes that come back in an order that a seed chooses.
+These tests run the real executor. A seed chooses the order in which writes complete.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARTS = 2
 
 @dataclass
 class Github(WriteStrategy):
-    """Deletes versions; `trouble` holds what each is answered first, and whether it is carried out all the same."""
+    """Deletes versions. `trouble` holds errors for each version, and whether the deletion happens all the same."""
 
     trouble: dict[int, list[tuple[Exception, bool]]] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Github(WriteStrategy):
 
 @dataclass
 class Hour(WritePool):
-    """A pool whose hour is used up after so many writes; what is wound up may use a share of others of so many."""
+    """A pool whose hourly limit allows `used_up_after` writes, and `share` more to finish images."""
 
     used_up_after: int = 0
     share: int = 0
@@ -116,7 +116,7 @@ class Done:
 
 
 def execute(github: Github, plan: Plan, pool: WritePool, refresh: Refresh | None = None) -> Done:
-    """Carry out a plan; whatever happens, the receipt has two lines a write, and undo brings back what is gone."""
+    """Execute a plan. In any case, the receipt has two lines for each write, and covers all deletions."""
     paper = Paper()
     book = ReceiptWriter(lambda: paper.append, Owner(login="acme", type=OwnerType.USER), {}, Noon())
     guarded = guard(plan, Guards())
@@ -127,16 +127,16 @@ def execute(github: Github, plan: Plan, pool: WritePool, refresh: Refresh | None
     assert len({(line["seq"], line["outcome"] == "started") for line in lines}) == len(lines)
     entries = read_receipt(paper.data.decode()).entries if lines else ()
     undone = {entry.version_id for entry in entries}
-    assert set(github.gone) <= undone, "undo brings back all that is gone"
+    assert set(github.gone) <= undone, "undo restores everything that was deleted"
     return Done(executed, lines, undone)
 
 
-# refused by a limit
+# rate limits
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("width", [1, 3, 8])
-def test_what_a_limit_refused_is_sent_again_under_the_same_number(width: int, seed: int) -> None:
+def test_a_rate_limited_write_is_sent_again_under_the_same_number(width: int, seed: int) -> None:
     github = Github({1: [(limited(), False)], 4: [(limited(), False)] * 3, 8: [(limited(), False)]})
     done = execute(github, singles(8), WritePool(width=width, seed=seed))
     assert done.executed.ended_by is None
@@ -147,17 +147,17 @@ def test_what_a_limit_refused_is_sent_again_under_the_same_number(width: int, se
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("width", [1, 3, 8])
-def test_what_is_not_sent_again_before_the_time_is_over_ends_as_out_of_time(width: int, seed: int) -> None:
+def test_a_rate_limited_write_that_is_not_sent_again_is_out_of_time(width: int, seed: int) -> None:
     github = Github({number: [(limited(), False)] * 99 for number in (2, 3, 5)})
     done = execute(github, singles(8), Hour(width=width, seed=seed, used_up_after=12))
-    assert done.executed.ended_by is None, "the end of the time is no failure"
+    assert done.executed.ended_by is None, "running out of time is not a failure"
     assert done.of(Outcome.OUT_OF_TIME) | done.of(Outcome.DONE) == set(range(1, 9))
     assert done.of(Outcome.DONE) == done.undone == set(github.gone)
     ends = {line["id"]: line["outcome"] for line in done.lines}
     assert {ends[number] for number in (2, 3, 5) if number in ends} <= {"out-of-time"}
 
 
-def test_a_wait_that_ends_past_the_time_leaves_it_for_the_next_run() -> None:
+def test_a_wait_past_the_time_limit_leaves_writes_for_the_next_run() -> None:
     github = Github({1: [(limited(), False)]})
     done = execute(github, singles(3), Hour(used_up_after=1))
     assert done.of(Outcome.OUT_OF_TIME) == {1, 2, 3}
@@ -166,14 +166,14 @@ def test_a_wait_that_ends_past_the_time_leaves_it_for_the_next_run() -> None:
 
 
 @pytest.mark.parametrize("happened", [True, False])
-def test_a_lost_answer_before_the_refusal_is_looked_into(happened: bool) -> None:
+def test_a_lost_answer_before_a_rate_limit_gets_a_second_look(happened: bool) -> None:
     github = Github({2: [(limited(lost=True), happened)]})
     done = execute(github, singles(3), WritePool())
     assert done.of(Outcome.DONE) == {1, 2, 3}
-    assert github.tries[2] == (1 if happened else 2), "what is gone is not sent again"
+    assert github.tries[2] == (1 if happened else 2), "a deletion that happened is not sent again"
 
 
-def test_what_nobody_can_look_into_is_not_sent_again_and_may_be_undone() -> None:
+def test_an_uncertain_write_is_not_sent_again_and_can_be_undone() -> None:
     github = Github({2: [(limited(lost=True), True)]}, looks=False)
     done = execute(github, singles(3), WritePool())
     assert done.outcome(2) is Outcome.FAILED
@@ -181,7 +181,7 @@ def test_what_nobody_can_look_into_is_not_sent_again_and_may_be_undone() -> None
     assert done.undone == {1, 2, 3}
 
 
-def test_a_run_that_is_cancelled_leaves_no_refused_write_open() -> None:
+def test_a_cancelled_run_leaves_no_rate_limited_write_open() -> None:
     github = Github({1: [(limited(), False)] * 99, 2: [(Cancelled(), False)]})
     done = execute(github, singles(4), WritePool(width=2, seed=1))
     assert isinstance(done.executed.ended_by, Cancelled)
@@ -190,7 +190,7 @@ def test_a_run_that_is_cancelled_leaves_no_refused_write_open() -> None:
 
 
 @pytest.mark.parametrize("happened", [True, False])
-def test_an_answer_that_was_lost_at_the_end_of_the_time_is_no_failure(happened: bool) -> None:
+def test_an_answer_lost_at_the_time_limit_is_no_failure(happened: bool) -> None:
     github = Github({2: [(unanswered(out_of_time=True), happened)]})
     done = execute(github, singles(3), WritePool())
     assert done.outcome(2) is (Outcome.DONE if happened else Outcome.OUT_OF_TIME)
@@ -198,7 +198,7 @@ def test_an_answer_that_was_lost_at_the_end_of_the_time_is_no_failure(happened: 
 
 
 @pytest.mark.parametrize("happened", [True, False])
-def test_an_answer_that_was_lost_for_good_is_looked_into(happened: bool) -> None:
+def test_a_lost_answer_gets_a_second_look(happened: bool) -> None:
     github = Github({2: [(unanswered(out_of_time=False), happened)]})
     done = execute(github, singles(3), WritePool())
     assert done.outcome(2) is (Outcome.DONE if happened else Outcome.FAILED)
@@ -208,7 +208,7 @@ def test_an_answer_that_was_lost_for_good_is_looked_into(happened: bool) -> None
 
 
 def whole(github: Github, number: int) -> bool:
-    """Whether each image is there or gone, with all its parts."""
+    """Whether each image exists whole, or is deleted with all its parts."""
     gone = set(github.gone)
     return all(
         len(gone & set(range(root, root + PARTS + 1))) in (0, PARTS + 1) for root in range(10, 10 * number + 10, 10)
@@ -218,7 +218,7 @@ def whole(github: Github, number: int) -> bool:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("width", [1, 2, 5])
-def test_images_that_are_begun_are_finished_and_no_others_begun(width: int, most: int, seed: int) -> None:
+def test_after_the_time_limit_begun_images_are_finished_and_no_others_begin(width: int, most: int, seed: int) -> None:
     github = Github()
     done = execute(github, images(8), WritePool(width=width, seed=seed, most=most))
     assert whole(github, 8)
@@ -231,7 +231,7 @@ def test_images_that_are_begun_are_finished_and_no_others_begun(width: int, most
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("after", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("width", [1, 2, 5])
-def test_where_there_is_no_time_to_wait_for_the_hour_images_are_finished_too(width: int, after: int, seed: int) -> None:
+def test_begun_images_are_finished_when_the_hourly_limit_is_used_up(width: int, after: int, seed: int) -> None:
     github = Github()
     execute(github, images(8), Hour(width=width, seed=seed, used_up_after=after, share=99))
     assert whole(github, 8)
@@ -239,7 +239,7 @@ def test_where_there_is_no_time_to_wait_for_the_hour_images_are_finished_too(wid
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_cannot_be_finished_without_a_wait_is_left_and_the_run_ends(seed: int) -> None:
+def test_the_run_ends_when_finishing_an_image_needs_a_wait(seed: int) -> None:
     github = Github()
     done = execute(github, images(8), Hour(width=3, seed=seed, used_up_after=4, share=1))
     assert len(github.gone) == 5
@@ -248,7 +248,7 @@ def test_what_cannot_be_finished_without_a_wait_is_left_and_the_run_ends(seed: i
 
 @dataclass
 class Moments:
-    """A clock that stands still, unless a test moves it."""
+    """A clock that tests set."""
 
     seconds: float = 0.0
 
@@ -261,8 +261,8 @@ class Moments:
 
 @pytest.mark.parametrize("needed", [True, False])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_old_is_looked_at_again_before_a_begun_image_is_finished(seed: int, needed: bool) -> None:
-    """Somebody pushed an image that shares a part, in the minutes that the last answers took."""
+def test_old_lists_are_read_again_before_a_begun_image_is_finished(seed: int, needed: bool) -> None:
+    """Somebody pushes an image that shares a part while the last answers are pending."""
     plan, moments = images(3), Moments()
 
     def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:

@@ -1,4 +1,4 @@
-"""Undo of clean-ups that took each other's parts: random packages against a naive oracle, lists that lag included."""
+"""Undo of two clean-ups of the same images: random packages and outdated lists, against a naive oracle."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SIZES = st.integers(0, 40)
 
 
 class GitHub(Hub):
-    """As GitHub is: one version of a digest comes back, and lists do not show what was done to some versions."""
+    """Like GitHub: only one version of a digest can be active, and lists are outdated for `late` versions."""
 
     late: frozenset[int] = frozenset()
 
@@ -70,7 +70,7 @@ class GitHub(Hub):
 
 @dataclass
 class Scene:
-    """What two clean-ups left behind: the receipt of each."""
+    """The result of two clean-ups, with the receipt of each."""
 
     hub: GitHub
     receipts: tuple[Paper, Paper]
@@ -81,7 +81,7 @@ class Scene:
 
 
 def two_clean_ups(seed: int, size: int) -> Scene:
-    """One plan, of which the second clean-up is faster with some versions. Some of what went is gone for good."""
+    """Two clean-ups share one plan. Each deletes some versions, and some of these cannot be restored."""
     case, random = draw_case(seed, size, WHOLE), Random(seed)
     hub = GitHub(case.world)
     plan: Plan = planned(evaluated(hub, case.rules), case.rules)
@@ -131,7 +131,7 @@ def take_back(hub: GitHub, receipt: Paper) -> Run:
 
 
 def walked(hub: GitHub, start: str, told: dict[str, set[str]]) -> tuple[set[str], set[str]]:
-    """What an image holds and what it needs and is not active, slowly and plainly."""
+    """The active parts and the missing parts of an image, found in the simplest way."""
     missing: set[str] = set()
     held: set[str] = set()
     waiting = [start]
@@ -150,7 +150,7 @@ def walked(hub: GitHub, start: str, told: dict[str, set[str]]) -> tuple[set[str]
 
 
 def told_parts(run: Run) -> dict[str, set[str]]:
-    """The parts that the run tried to bring back, by their roots."""
+    """The parts that the run tried to restore, by their roots."""
     told: dict[str, set[str]] = {}
     for record in run.records:
         if record.write.root not in (None, record.write.version_name):
@@ -160,7 +160,7 @@ def told_parts(run: Run) -> dict[str, set[str]]:
 
 @given(SEEDS, SIZES, st.booleans())
 @example(seed=39916801, size=14, second_first=False)
-def test_what_can_be_restored_is_whole_and_the_rest_counts_as_broken(seed: int, size: int, second_first: bool) -> None:
+def test_restorable_images_are_whole_and_the_rest_counts_as_broken(seed: int, size: int, second_first: bool) -> None:
     scene = two_clean_ups(seed, size)
     hub = scene.hub
     for which in (1, 0) if second_first else (0, 1):
@@ -182,7 +182,7 @@ def test_what_can_be_restored_is_whole_and_the_rest_counts_as_broken(seed: int, 
 
 
 @given(SEEDS, SIZES)
-def test_a_root_comes_after_the_parts_that_its_receipt_tells_of(seed: int, size: int) -> None:
+def test_a_root_is_restored_after_the_parts_in_its_receipt(seed: int, size: int) -> None:
     scene = two_clean_ups(seed, size)
     scene.hub.writes.clear()
     take_back(scene.hub, scene.receipts[0])

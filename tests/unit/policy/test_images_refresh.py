@@ -36,7 +36,7 @@ ANEW = 1_000_000
 
 
 class NoRepository:
-    """No rule here asks for repositories."""
+    """No rule in these tests needs repositories."""
 
     def state(self, full_name: str) -> RepositoryState:
         raise AssertionError(full_name)
@@ -44,7 +44,7 @@ class NoRepository:
 
 @dataclass
 class Watch:
-    """A clock that others move on."""
+    """A clock that tests set."""
 
     seconds: float = 0.0
 
@@ -111,7 +111,7 @@ class Busy(Hub):
 
 
 def clean(hub: Busy, case: Case, pool: WritePool) -> Executed:
-    """Carry out what the rules ask for, with a look whenever the lists are old."""
+    """Execute what the rules ask for, with a refresh whenever the lists are old."""
     log = Quiet()
     versions = list(hub.active.values())
     facts = FactGatherer(
