@@ -4,16 +4,20 @@ Packages with exact names are read by name, since `GITHUB_TOKEN` cannot list con
 need the list. An error does not stop the search.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
+from typing import Generic, TypeVar
 
-from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
+from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, PackageKeeperError
 from package_keeper.execution.ports import Log, Reader
 from package_keeper.execution.wording import few
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage
 from package_keeper.model.run import Problem, Scope
 from package_keeper.policy.patterns import Pattern, Patterns
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 TOMBSTONE = "deleted_"
 """The prefix under which lists may show deleted packages (docs/github-behaviour.md, "Endpoints")."""
@@ -109,6 +113,37 @@ def problem_with(what: str, error: ApiError, package: PackageName | None = None)
     if error.kind is ApiErrorKind.UNAUTHORIZED:
         raise NotAuthorized(f"GitHub: {error}\n{error.remedy}") from None
     return Problem(what=what, error=error, package=package)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempts(Generic[_R]):
+    """The results of a step that was tried for several packages, what failed, and what ended the run, if anything."""
+
+    results: tuple[_R, ...]
+    problems: tuple[Problem, ...]
+    ended_by: PackageKeeperError | None = None
+
+
+def attempt_each(
+    items: Iterable[_T], step: Callable[[_T], _R], name: Callable[[_T], tuple[str, PackageName | None]]
+) -> Attempts[_R]:
+    """Call `step` for each item, and go on after an `ApiError`, which becomes a problem.
+
+    `name` says what a problem is about. An error that ends the run loses nothing of what was found before it.
+    """
+    results: list[_R] = []
+    problems: list[Problem] = []
+    ended_by: PackageKeeperError | None = None
+    try:
+        for item in items:
+            try:
+                results.append(step(item))
+            except ApiError as error:
+                what, package = name(item)
+                problems.append(problem_with(what, error, package))
+    except PackageKeeperError as error:
+        ended_by = error
+    return Attempts(results=tuple(results), problems=tuple(problems), ended_by=ended_by)
 
 
 def find_packages(

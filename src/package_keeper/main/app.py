@@ -233,6 +233,8 @@ class App:
             for run in _operation(settings, receipt)(context):
                 # the last run that an operation gives is what is reported, also when an error ends it early
                 self._run = run
+                if run.scope.ended_by is not None:
+                    raise run.scope.ended_by
                 self._write_plan(settings, owner)
             self._tell_empty_scope(settings)
             self._tell_idle_globs(used)

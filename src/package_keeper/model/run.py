@@ -30,16 +30,29 @@ class Scope:
     """The packages of a run, sorted by type and name.
 
     `named` are those that were asked for by their exact name. `missing` are names of packages that do not exist.
+    `ended_by` is the error that ends the run because of what was read. An operation that yields it goes no further.
     """
 
     packages: tuple[Package, ...] = ()
     named: frozenset[PackageName] = frozenset()
     missing: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    ended_by: PackageKeeperError | None = None
 
-    def adding(self, *, missing: Iterable[str] = (), problems: Iterable[Problem] = ()) -> "Scope":
-        """Return the scope with more missing names and problems."""
-        return replace(self, missing=(*self.missing, *missing), problems=(*self.problems, *problems))
+    def adding(
+        self,
+        *,
+        missing: Iterable[str] = (),
+        problems: Iterable[Problem] = (),
+        ended_by: PackageKeeperError | None = None,
+    ) -> "Scope":
+        """Return the scope with more missing names and problems, and with what ended the run, if anything did."""
+        return replace(
+            self,
+            missing=(*self.missing, *missing),
+            problems=(*self.problems, *problems),
+            ended_by=self.ended_by or ended_by,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

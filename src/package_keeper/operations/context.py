@@ -14,6 +14,7 @@ from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import Owner
 from package_keeper.model.plan import GuardedPlan
 from package_keeper.model.run import Run
+from package_keeper.policy.guards import OnLastVersion
 from package_keeper.policy.rules import Rules
 from package_keeper.settings import Settings
 
@@ -28,11 +29,11 @@ class Writing:
     executor: Executor
     pause: Pause
 
-    def deletions(self, plan: GuardedPlan, settings: Settings) -> Deletions:
+    def deletion_strategy(self, plan: GuardedPlan, on_last_version: OnLastVersion) -> Deletions:
         """Return the strategy to send the deletions of a plan."""
-        return Deletions(plan, self.reader, self.writer, self.untagger, settings.guards.on_last_version)
+        return Deletions(plan, self.reader, self.writer, self.untagger, on_last_version)
 
-    def restorations(self, plan: GuardedPlan) -> Restorations:
+    def restoration_strategy(self, plan: GuardedPlan) -> Restorations:
         """Return the strategy to send the restorations of a plan."""
         return Restorations(plan, self.reader, self.writer, self.untagger)
 
@@ -61,4 +62,6 @@ class Context:
 
 
 Operation = Callable[[Context], Iterator[Run]]
-"""An operation yields the run after each step. The last one counts, even if an error ends the operation early."""
+"""An operation yields the run after each step. The last one counts, even if an error ends the operation early.
+
+Who drives an operation raises `run.scope.ended_by`: what was found before that error is then in the run."""

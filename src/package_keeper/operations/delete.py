@@ -34,8 +34,9 @@ def delete(context: Context) -> Iterator[Run]:
     yield evaluated.inventory.run
     if context.writing is not None:
         evaluated = make_certain(context, evaluated)
+        yield evaluated.inventory.run
     refresh = Refresh(
-        replan=Rereader(context.reader, context.facts, evaluated.inventory.found).deletions(
+        replan=Rereader(context.reader, context.facts, evaluated.inventory.found).replan_deletions(
             context.rules, context.registry, evaluator.seen
         ),
         clock=context.clock,
@@ -43,7 +44,7 @@ def delete(context: Context) -> Iterator[Run]:
         read_from=began,
         read_until=context.clock.monotonic(),
     )
-    run = replace(evaluated.inventory.run, plan=evaluated.deletions(context.rules))
+    run = replace(evaluated.inventory.run, plan=evaluated.plan(context.rules))
     yield run
     tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
     run, guarded = pass_guards(context, run, evaluated.packages)
@@ -52,7 +53,14 @@ def delete(context: Context) -> Iterator[Run]:
     writing = context.writing
     if writing is None:
         return
-    run = execute(context, writing, run, guarded, writing.deletions(guarded, context.settings), refresh=refresh)
+    run = execute(
+        context,
+        writing,
+        run,
+        guarded,
+        writing.deletion_strategy(guarded, context.settings.guards.on_last_version),
+        refresh=refresh,
+    )
     yield run
     run = delete_empty_packages(context, writing, run, guarded)
     yield run
@@ -105,7 +113,7 @@ def _give_back(context: Context, writing: Writing, run: Run, broken: _Broken) ->
         for write in deletions.values()
     )
     guarded = guard(plan, Guards())
-    executed = writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True)
+    executed = writing.executor.execute(guarded, writing.restoration_strategy(guarded), to_the_end=True)
     records = list(run.records)
     restored: set[tuple[PackageName, str]] = set()
     for place, record in zip(deletions, executed.records, strict=True):

@@ -24,7 +24,9 @@ def delete_package(context: Context) -> Iterator[Run]:
     run, guarded = pass_guards(context, run)
     yield run
     if (writing := context.writing) is not None:
-        yield execute(context, writing, run, guarded, writing.deletions(guarded, context.settings))
+        yield execute(
+            context, writing, run, guarded, writing.deletion_strategy(guarded, context.settings.guards.on_last_version)
+        )
 
 
 def _refuse_ambiguous_names(scope: Scope) -> None:

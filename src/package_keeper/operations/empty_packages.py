@@ -47,7 +47,9 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
         fresh_for=0.0,
     )
     packages = guard(plan, Guards())
-    executed = writing.executor.execute(packages, writing.deletions(packages, context.settings), refresh)
+    executed = writing.executor.execute(
+        packages, writing.deletion_strategy(packages, context.settings.guards.on_last_version), refresh
+    )
     records = _with_packages(run.records, held, executed.records)
     return replace(run, records=records, ended_by=executed.ended_by)
 

@@ -4,16 +4,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.errors import ApiError, ApiErrorKind, PackageKeeperError
 from package_keeper.execution.facts import FactGatherer, Found
 from package_keeper.execution.images import OBSTACLE_KINDS, ImageEvaluator, SeenManifests
 from package_keeper.execution.ports import ManifestReader, Reader
 from package_keeper.execution.refresh import FreshPlan, Replan
 from package_keeper.execution.restorations import still_active
-from package_keeper.execution.scope import problem_with
+from package_keeper.execution.scope import attempt_each
 from package_keeper.model.manifest import UnreadableManifest
-from package_keeper.model.packages import PackageName, PackageType, Version, age_order
-from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite
+from package_keeper.model.packages import Package, PackageName, PackageType, Version, age_order
+from package_keeper.model.plan import Action, Decision, Plan
 from package_keeper.model.run import PackageEvaluation, Problem
 from package_keeper.policy.evaluation import evaluate_restorations
 from package_keeper.policy.guards import hold_back, last_images
@@ -29,40 +29,43 @@ class RestorationPlan:
     plan: Plan
     stubs: tuple[Version, ...]
     problems: tuple[Problem, ...]
+    ended_by: PackageKeeperError | None = None
 
 
 def plan_version_restorations(found: Found, reader: Reader, rules: Rules, facts: Facts) -> RestorationPlan:
     """Plan the restorations of all packages. Read active versions only where a version is selected."""
-    named = rules.inputs.selection.version_ids is not None
-    writes: list[PlannedWrite] = []
-    decisions: list[Decision] = []
-    stubs: list[Version] = []
-    problems: list[Problem] = []
-    for package, versions in found:
-        decided, its_stubs = without_stubs(evaluate_restorations(versions, rules, facts))
-        stubs += its_stubs
-        chosen = [decision.version for decision in decided if decision.action is Action.RESTORE]
-        if not chosen:
-            decisions += decided
-            continue
-        try:
-            active = still_active(
-                reader.versions(package.key),
-                reader,
-                ids={version.id for version in chosen},
-                names={version.name for version in chosen},
-                tags={tag for version in chosen for tag in version.image_tags},
-            )
-        except ApiError as error:
-            problems.append(problem_with(f"the active versions of {package.key}", error, package.key))
-            continue
-        names = ActiveNames.of(active)
-        names.tags_known = names.tags_known and not reader.is_incomplete(package.key)
-        plan = plan_restorations(decided, names, rules.timestamp, tags_may_move=named)
-        writes += plan.writes
-        decisions += plan.decisions
+    evaluated = [without_stubs(evaluate_restorations(versions, rules, facts)) for _, versions in found]
+    tried = attempt_each(
+        [(package, decided) for (package, _), (decided, _) in zip(found, evaluated, strict=True)],
+        lambda each: _plan_restorations(each[0], each[1], reader, rules),
+        lambda each: (f"the active versions of {each[0].key}", each[0].key),
+    )
+    writes = [write for plan in tried.results for write in plan.writes]
     writes.sort(key=lambda write: age_order(write.version, rules.timestamp) if write.version else (True, 0.0, 0))
-    return RestorationPlan(plan=Plan.of_singles(writes, decisions), stubs=tuple(stubs), problems=tuple(problems))
+    return RestorationPlan(
+        plan=Plan.of_singles(writes, [decision for plan in tried.results for decision in plan.decisions]),
+        stubs=tuple(stub for _, stubs in evaluated for stub in stubs),
+        problems=tried.problems,
+        ended_by=tried.ended_by,
+    )
+
+
+def _plan_restorations(package: Package, decisions: list[Decision], reader: Reader, rules: Rules) -> Plan:
+    """Plan the restorations of one package. Raises `ApiError`."""
+    chosen = [decision.version for decision in decisions if decision.action is Action.RESTORE]
+    if not chosen:
+        return Plan(decisions=tuple(decisions))
+    active = still_active(
+        reader.versions(package.key),
+        reader,
+        ids={version.id for version in chosen},
+        names={version.name for version in chosen},
+        tags={tag for version in chosen for tag in version.image_tags},
+    )
+    names = ActiveNames.of(active)
+    names.tags_known = names.tags_known and not reader.is_incomplete(package.key)
+    named = rules.inputs.selection.version_ids is not None
+    return plan_restorations(decisions, names, rules.timestamp, tags_may_move=named)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Rereader:
     facts: FactGatherer
     found: Found
 
-    def deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests) -> Replan:
+    def replan_deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests) -> Replan:
         """Return the function that plans deletions again. `seen` are the manifests that were read before."""
         evaluator = ImageEvaluator(rules=rules, registry=registry, reader=self.reader, log=self.facts.log, seen=seen)
         return partial(self._deletions, evaluator)
@@ -114,7 +117,7 @@ class Rereader:
             seen_gone=frozenset(number for number in gone if active.get(number, False) is False),
         )
 
-    def restorations(self, rules: Rules) -> Replan:
+    def replan_restorations(self, rules: Rules) -> Replan:
         """Return the function that plans restorations again."""
 
         def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
@@ -122,6 +125,8 @@ class Rereader:
             again, failed = self._read(packages, deleted=True)
             wanted = [each for each in again if each[0].key in packages]
             fresh = plan_version_restorations(wanted, self.reader, rules, self.facts.gather(again))
+            if fresh.ended_by is not None:
+                raise fresh.ended_by
             failed |= {each.package: each.error for each in fresh.problems if each.package is not None}
             return FreshPlan(writes=fresh.plan.writes, failed=failed)
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.facts import Found, references_here, tell_references
 from package_keeper.execution.images import ImageEvaluator, all_kept
-from package_keeper.execution.scope import find_packages, problem_with
+from package_keeper.execution.scope import attempt_each, find_packages, problem_with
 from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, PackageType, Version
 from package_keeper.model.plan import Action, Decision, Plan
-from package_keeper.model.run import PackageEvaluation, Problem, Run, Scope
+from package_keeper.model.run import PackageEvaluation, Run, Scope
 from package_keeper.operations.context import Context
 from package_keeper.policy.planning import plan_deletions
 from package_keeper.policy.rules import Rules
@@ -52,7 +52,7 @@ class Evaluated:
         """The versions that are stubs."""
         return [image.root for package in self.packages for image in package.images if image.is_stub]
 
-    def deletions(self, rules: Rules) -> Plan:
+    def plan(self, rules: Rules) -> Plan:
         """Return the plan of the decisions."""
         graphs = {each.package: each.graph for each in self.packages if each.graph is not None}
         return plan_deletions(self.decisions, rules.timestamp, graphs)
@@ -73,6 +73,8 @@ def read(context: Context, scope: Scope, *, deleted: bool = False) -> Inventory:
     """Read the versions of every package in scope. A package that cannot be read becomes a problem of the scope."""
     lists = context.reader.versions_of([package.key for package in scope.packages], deleted=deleted)
     found, scope = _readable([(package, lists[package.key]) for package in scope.packages], scope, context)
+    if scope.ended_by is not None:
+        return Inventory(scope=scope, found=found)
     for package, versions in found:
         context.log.debug(f"{package.key}: {len(versions)} {'deleted' if deleted else 'active'} versions")
     references: tuple[ImageReference, ...] = ()
@@ -92,13 +94,18 @@ def _readable(
             scope = _without(scope, package, versions, context)
         else:
             found.append((package, versions))
+    if scope.ended_by is not None:
+        return found, scope
     return found, replace(scope, packages=tuple(package for package, _ in found))
 
 
 def _without(scope: Scope, package: Package, error: ApiError, context: Context) -> Scope:
     """Return the scope with the error of a list as a problem or a missing name."""
     if error.kind is not ApiErrorKind.NOT_FOUND:
-        return scope.adding(problems=[problem_with(f"the versions of {package.key}", error, package.key)])
+        try:
+            return scope.adding(problems=[problem_with(f"the versions of {package.key}", error, package.key)])
+        except NotAuthorized as ended_by:
+            return scope.adding(ended_by=ended_by)
     if package.key in scope.named:
         return scope.adding(missing=[str(package.key)])
     context.log.warning(f"{package.key} went away, or was hidden, while its versions were about to be read")
@@ -118,20 +125,15 @@ def evaluator_for(context: Context, found: Found, rules: Rules) -> ImageEvaluato
 
 def evaluate(inventory: Inventory, evaluator: ImageEvaluator) -> Evaluated:
     """Decide about every version. A package that cannot be evaluated becomes a problem of the scope."""
-    packages, problems = _evaluate(inventory.found, evaluator)
-    scope = inventory.scope.adding(problems=problems)
-    return Evaluated(inventory=replace(inventory, scope=scope), packages=tuple(packages))
+    packages, scope = _evaluate(inventory.found, evaluator, inventory.scope)
+    return Evaluated(inventory=replace(inventory, scope=scope), packages=packages)
 
 
-def _evaluate(found: Found, evaluator: ImageEvaluator) -> tuple[list[PackageEvaluation], list[Problem]]:
-    packages: list[PackageEvaluation] = []
-    problems: list[Problem] = []
-    for package, versions in found:
-        try:
-            packages.append(evaluator.evaluate(package, versions))
-        except ApiError as error:
-            problems.append(problem_with(str(package.key), error, package.key))
-    return packages, problems + [problem for each in packages for problem in each.problems]
+def _evaluate(found: Found, evaluator: ImageEvaluator, scope: Scope) -> tuple[tuple[PackageEvaluation, ...], Scope]:
+    """Evaluate packages. Return the scope with the problems, too."""
+    tried = attempt_each(found, lambda each: evaluator.evaluate(*each), lambda each: (str(each[0].key), each[0].key))
+    problems = [*tried.problems, *(problem for each in tried.results for problem in each.problems)]
+    return tried.results, scope.adding(problems=problems, ended_by=tried.ended_by)
 
 
 def make_certain(context: Context, evaluated: Evaluated) -> Evaluated:
@@ -147,7 +149,7 @@ def make_certain(context: Context, evaluated: Evaluated) -> Evaluated:
             for each in evaluated.packages
             if _loses_untagged(each) and each.package not in certain and context.reader.is_long(each.package)
         ]
-        if not keys:
+        if not keys or evaluated.inventory.scope.ended_by is not None:
             return evaluated
         certain.update(keys)
         inventory = evaluated.inventory
@@ -184,9 +186,8 @@ def _take_fresh(
     scope = replace(scope, problems=tuple(each for each in scope.problems if each.package not in dropped))
     packages = _keeping(evaluated.packages, failed, dropped)
     if changed:
-        again, problems = _evaluate(changed, evaluator_for(context, fresh, context.rules))
+        again, scope = _evaluate(changed, evaluator_for(context, fresh, context.rules), scope)
         packages += again
-        scope = scope.adding(problems=problems)
     return Evaluated(inventory=replace(evaluated.inventory, scope=scope, found=fresh), packages=tuple(packages))
 
 

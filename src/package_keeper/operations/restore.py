@@ -21,7 +21,7 @@ def restore(context: Context) -> Iterator[Run]:
     inventory = read(context, scope, deleted=True)
     yield inventory.run
     refresh = Refresh(
-        replan=Rereader(context.reader, context.facts, inventory.found).restorations(context.rules),
+        replan=Rereader(context.reader, context.facts, inventory.found).replan_restorations(context.rules),
         clock=context.clock,
         log=context.log,
         read_from=began,
@@ -29,7 +29,7 @@ def restore(context: Context) -> Iterator[Run]:
     )
     facts = context.facts.gather(inventory.found)
     planned = plan_version_restorations(inventory.found, context.reader, context.rules, facts)
-    inventory = replace(inventory, scope=inventory.scope.adding(problems=planned.problems))
+    inventory = replace(inventory, scope=inventory.scope.adding(problems=planned.problems, ended_by=planned.ended_by))
     run = replace(inventory.run, plan=planned.plan)
     yield run
     tell_evaluation(context, inventory, run.plan.decisions, planned.stubs)
@@ -39,7 +39,7 @@ def restore(context: Context) -> Iterator[Run]:
     writing = context.writing
     if writing is None:
         return
-    run = execute(context, writing, run, guarded, writing.restorations(guarded), refresh=refresh)
+    run = execute(context, writing, run, guarded, writing.restoration_strategy(guarded), refresh=refresh)
     yield run
     if not context.rules.raw:
         deleted = {package.key: versions for package, versions in inventory.found}

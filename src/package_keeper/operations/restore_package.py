@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from package_keeper.errors import ApiError
 from package_keeper.execution.restorations import package_or_none
-from package_keeper.execution.scope import problem_with, tell_entries
+from package_keeper.execution.scope import attempt_each, tell_entries
 from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteRecord
-from package_keeper.model.run import Problem, Run, Scope
+from package_keeper.model.run import Run, Scope
 from package_keeper.operations.context import Context
 from package_keeper.operations.writing import execute_restorations, pass_guards, restore_more
 
@@ -30,7 +29,8 @@ def restore_package(context: Context) -> Iterator[Run]:
     if bare and context.writing is not None:
         context.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")
         more = _planned(context, bare.values())
-        run = replace(run, scope=run.scope.adding(problems=more.scope.problems))
+        run = replace(run, scope=run.scope.adding(problems=more.scope.problems, ended_by=more.scope.ended_by))
+        yield run
         run = restore_more(context.writing, run, more.plan.writes)
         missing = [name for name in missing if _not_found(run.records, [bare.get(name, name)])]
     yield replace(run, scope=run.scope.adding(missing=missing))
@@ -39,17 +39,14 @@ def restore_package(context: Context) -> Iterator[Run]:
 def _planned(context: Context, names: Iterable[str]) -> Run:
     """Plan to restore the packages of these names, of all types. An active package needs no write."""
     keys = [PackageName(type=each, name=name) for name in names for each in context.settings.package_types]
-    writes: list[PlannedWrite] = []
-    problems: list[Problem] = []
-    for key in keys:
-        try:
-            is_active = package_or_none(context.reader, key) is not None
-        except ApiError as error:
-            problems.append(problem_with(str(key), error))
-            continue
-        expected = Outcome.ALREADY_ACTIVE if is_active else None
-        writes.append(PlannedWrite(action=Action.RESTORE, reason=Reason.SELECTED, package=key, expected=expected))
-    return Run(scope=Scope(problems=tuple(problems)), plan=Plan.of_singles(writes))
+
+    def plan(key: PackageName) -> PlannedWrite:
+        expected = Outcome.ALREADY_ACTIVE if package_or_none(context.reader, key) is not None else None
+        return PlannedWrite(action=Action.RESTORE, reason=Reason.SELECTED, package=key, expected=expected)
+
+    tried = attempt_each(keys, plan, lambda key: (str(key), None))
+    scope = Scope(problems=tried.problems, ended_by=tried.ended_by)
+    return Run(scope=scope, plan=Plan.of_singles(tried.results))
 
 
 def _without_owner(context: Context, names: Iterable[str]) -> dict[str, str]:

@@ -9,11 +9,11 @@ from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.receipt import Receipt, ReceiptEntry, damage
 from package_keeper.execution.restorations import package_or_none, still_active
-from package_keeper.execution.scope import problem_with, tell_entries
+from package_keeper.execution.scope import attempt_each, tell_entries
 from package_keeper.model.manifest import is_stub
 from package_keeper.model.packages import Package, PackageName, PackageType, Version
 from package_keeper.model.plan import NOTHING, Action, GuardedPlan, Outcome, Plan, PlannedWrite, Reason, WriteKind
-from package_keeper.model.run import Problem, Run, Scope
+from package_keeper.model.run import Run, Scope
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.whole_images import completions_for, make_whole, take_stubs_back
 from package_keeper.operations.writing import pass_guards, skipped, with_records
@@ -49,7 +49,7 @@ def _execute(writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
     """Execute a guarded plan, unless the run has ended."""
     if run.ended_by is not None:
         return skipped(run, guarded)
-    return with_records(run, writing.executor.execute(guarded, writing.restorations(guarded)))
+    return with_records(run, writing.executor.execute(guarded, writing.restoration_strategy(guarded)))
 
 
 def _entries(context: Context, receipt: Receipt) -> list[ReceiptEntry]:
@@ -87,7 +87,7 @@ class _Found:
     packages: dict[PackageName, Package | None] = field(default_factory=dict)
     active: dict[PackageName, list[Version]] = field(default_factory=dict)
     deleted: dict[PackageName, list[Version]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    scope: Scope = field(default_factory=Scope)
 
 
 def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry]) -> UndoPlan:
@@ -110,10 +110,9 @@ def plan_undo(reader: Reader, entries: Sequence[ReceiptEntry]) -> UndoPlan:
     ]
     versions, tags = _plan_versions(entries, found)
     tags += [_restoration(entry, {}) for entry in reversed(entries) if entry.kind is WriteKind.TAG]
-    packages = tuple(package for package in found.packages.values() if package is not None)
     return UndoPlan(
         plan=Plan.of_singles([*writes, *versions, *tags]),
-        scope=Scope(packages=packages, problems=tuple(found.problems)),
+        scope=found.scope,
         deleted=found.deleted,
     )
 
@@ -124,16 +123,21 @@ def _look(reader: Reader, entries: Iterable[ReceiptEntry]) -> _Found:
     by_package: dict[PackageName, list[ReceiptEntry]] = {}
     for entry in entries:
         by_package.setdefault(entry.package, []).append(entry)
-    for key, several in by_package.items():
-        try:
-            package = package_or_none(reader, key)
-            if package is not None:
-                _refuse_another(package, several)
-                found.active[key] = _still_active(reader, key, several)
-                found.deleted[key] = reader.versions(key, deleted=True)
-            found.packages[key] = package
-        except ApiError as error:
-            found.problems.append(problem_with(str(key), error))
+
+    def look(key: PackageName) -> None:
+        package = package_or_none(reader, key)
+        if package is not None:
+            _refuse_another(package, by_package[key])
+            found.active[key] = _still_active(reader, key, by_package[key])
+            found.deleted[key] = reader.versions(key, deleted=True)
+        found.packages[key] = package
+
+    tried = attempt_each(by_package, look, lambda key: (str(key), None))
+    found.scope = Scope(
+        packages=tuple(package for package in found.packages.values() if package is not None),
+        problems=tried.problems,
+        ended_by=tried.ended_by,
+    )
     return found
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from package_keeper.errors import ApiError
+from package_keeper.errors import PackageKeeperError
 from package_keeper.execution.facts import Found
-from package_keeper.execution.scope import problem_with
+from package_keeper.execution.scope import attempt_each
 from package_keeper.execution.verify import ImageVerifier, broken
 from package_keeper.model.images import VerifiedImage
 from package_keeper.model.packages import PackageType
@@ -31,10 +31,11 @@ class Verified:
     images: tuple[VerifiedImage, ...]
     gone: frozenset[int]
     problems: tuple[Problem, ...]
+    ended_by: PackageKeeperError | None = None
 
     def added_to(self, run: Run) -> Run:
         """Return the run with these images as the result of the last verification."""
-        scope = run.scope.adding(problems=self.problems)
+        scope = run.scope.adding(problems=self.problems, ended_by=self.ended_by)
         return replace(run, scope=scope, verified=self.images, broken=broken(self.images))
 
 
@@ -64,11 +65,14 @@ def verify_images_of(
     """Verify the images of every package. A package that cannot be read becomes a problem."""
     verifier = ImageVerifier(reader=context.reader, registry=context.registry, log=context.log, repairs=repairs)
     named = context.rules.lists.digests | context.rules.lists.used.digests()
-    images: list[VerifiedImage] = []
-    problems: list[Problem] = []
-    for package, versions in found:
-        try:
-            images += verifier.verify(package, versions, named, roots, about_to_repair=about_to_repair)
-        except ApiError as error:
-            problems.append(problem_with(str(package.key), error, package.key))
-    return Verified(images=tuple(images), gone=frozenset(verifier.gone), problems=tuple(problems))
+    tried = attempt_each(
+        found,
+        lambda each: verifier.verify(*each, named, roots, about_to_repair=about_to_repair),
+        lambda each: (str(each[0].key), each[0].key),
+    )
+    return Verified(
+        images=tuple(image for images in tried.results for image in images),
+        gone=frozenset(verifier.gone),
+        problems=tried.problems,
+        ended_by=tried.ended_by,
+    )

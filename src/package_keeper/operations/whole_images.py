@@ -12,7 +12,7 @@ from package_keeper.model.plan import PlannedWrite, WriteKind, WriteRecord
 from package_keeper.model.run import Run
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.writing import add_plan, restore_more
-from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.guards import Guards, OnLastVersion, guard
 
 
 def completions_for(
@@ -108,6 +108,6 @@ def take_stubs_back(context: Context, writing: Writing, run: Run, completions: I
         if stubs := completion.stubs:
             context.log.warning(f"{completion.package}: what was restored is deleted again: {describe_stubs(stubs)}")
             guarded = guard(plan_stub_deletions(stubs), Guards())
-            deletions = writing.deletions(guarded, context.settings)
+            deletions = writing.deletion_strategy(guarded, OnLastVersion.KEEP)
             run = add_plan(run, guarded, writing.executor.execute(guarded, deletions, to_the_end=True))
     return run

@@ -61,13 +61,15 @@ def execute_restorations(context: Context, run: Run, guarded: GuardedPlan) -> Ru
     """Restore what the guards let through, if there is something to write with."""
     if context.writing is None:
         return run
-    return execute(context, context.writing, run, guarded, context.writing.restorations(guarded))
+    return execute(context, context.writing, run, guarded, context.writing.restoration_strategy(guarded))
 
 
 def restore_more(writing: Writing, run: Run, writes: Iterable[PlannedWrite]) -> Run:
     """Restore more versions, such as parts of images that are being restored. `limit` does not apply."""
     guarded = guard(Plan.of_singles(writes), Guards())
-    return add_plan(run, guarded, writing.executor.execute(guarded, writing.restorations(guarded), to_the_end=True))
+    return add_plan(
+        run, guarded, writing.executor.execute(guarded, writing.restoration_strategy(guarded), to_the_end=True)
+    )
 
 
 def add_plan(run: Run, guarded: GuardedPlan, executed: Executed) -> Run:

@@ -124,7 +124,7 @@ def clean(hub: Busy, case: Case, pool: WritePool) -> Executed:
         log=log,
     )
     plan = guard(planned(evaluated(hub, case.rules), case.rules), Guards())
-    replan = Rereader(hub, facts, [(PACKAGE, versions)]).deletions(case.rules, hub, {})
+    replan = Rereader(hub, facts, [(PACKAGE, versions)]).replan_deletions(case.rules, hub, {})
     refresh = Refresh(replan=replan, clock=hub.watch, log=log, read_from=0.0, read_until=0.0)
     operation = Deletions(plan, hub, hub, Untagger(hub, hub, hub, hub, log), OnLastVersion.KEEP)
     return executor(Paper(), log, pool).execute(plan, operation, refresh)
