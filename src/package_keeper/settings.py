@@ -4,12 +4,15 @@
 reads the text of an input.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from package_keeper.errors import SHORTEST_SECRET
-from package_keeper.model.packages import PackageType
-from package_keeper.policy.guards import Guards
+from package_keeper.model.packages import PackageName, PackageType
+from package_keeper.model.plan import PlannedWrite
+from package_keeper.policy.guards import Guards, OnLastVersion
 from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.rules import Rules
 
@@ -25,6 +28,7 @@ class Operation(StrEnum):
     REPAIR = "repair"
     DELETE_PACKAGE = "delete-package"
     RESTORE_PACKAGE = "restore-package"
+    APPLY = "apply"
 
     @property
     def writes(self) -> bool:
@@ -136,13 +140,45 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SavedPlan:
+    """A plan that an earlier run wrote to a file, as `inputs/plan_file.py` reads it.
+
+    `made_at` is the time right before the packages were read. `is_raw` is `images: raw`. With `tags_may_move`, a
+    version is restored even when its tags are in use. `package_ids` are the packages that existed. `emptied` are those
+    of which the plan deletes every version. `groups` are the writes, image by image in the order of the plan, with the
+    reason `plan`. Their versions have only what the file holds: id, name, tags and timestamps.
+    """
+
+    operation: Operation
+    owner: str
+    made_at: datetime
+    on_last_version: OnLastVersion
+    is_raw: bool
+    tags_may_move: bool
+    package_ids: Mapping[PackageName, int]
+    emptied: frozenset[PackageName]
+    groups: tuple[tuple[PlannedWrite, ...], ...]
+
+    @property
+    def writes(self) -> tuple[PlannedWrite, ...]:
+        """All writes in order."""
+        return tuple(write for group in self.groups for write in group)
+
+    @property
+    def packages(self) -> tuple[PackageName, ...]:
+        """The packages with at least one write."""
+        return tuple(dict.fromkeys(group[0].package for group in self.groups))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The run as asked for, made only by `inputs.parser.parse_settings`.
 
     `packages` and `policy_packages` are `None` when no pattern was given; a package must match both. `repository` is
     as written. Ages in `rules` are points in time. `rules` do not contain images in use, because these depend on the
     owner's login, which GitHub has to confirm first. `query_tables` are the tables that `query` reads. `time_limit` is
-    in seconds from the start. Paths are as written, relative to the workspace.
+    in seconds from the start, `plan_max_age` in seconds before it. `plan` is the plan to apply. Paths are as written,
+    relative to the workspace.
     """
 
     operation: Operation
@@ -170,6 +206,10 @@ class Settings:
     if_missing: IfMissing
     fail_on: FailOn
     plan_out: str
+    plan: SavedPlan | None
+    plan_file: str
+    plan_sha256: str
+    plan_max_age: float
     receipt: str
     undo: str
     manifest_cache: str
@@ -195,4 +235,8 @@ class Settings:
     def concerns_packages(self) -> bool:
         """Whether the counts are packages."""
         whole = (Operation.CONFLICTS, Operation.DELETE_PACKAGE, Operation.RESTORE_PACKAGE)
-        return self.operation in whole or (self.operation is Operation.LIST and not self.lists_versions)
+        return (
+            self.operation in whole
+            or (self.operation is Operation.LIST and not self.lists_versions)
+            or (self.plan is not None and self.plan.operation in whole)
+        )

@@ -99,6 +99,7 @@ def _run(world: World, place: Place, run: Tree, *, starts: bool, scaled: bool) -
     check_always(world, ended, requests, action="command" not in run)
     check(world, ended, run["expect"], requests)
     world.receipt = ended.outputs.get("receipt") or world.receipt
+    world.plan_sha256 = ended.outputs.get("plan-sha256") or world.plan_sha256
 
 
 def _beginning(world: World, place: Place, run: Tree) -> tuple[list[str], dict[str, str]]:

@@ -17,7 +17,7 @@ Tree = dict[str, Any]
 
 AGO = re.compile(r"(\d+)(s|min|h|d) ago")
 UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
-PLACEHOLDER = re.compile(r"\{(id|digest|date|url|receipt)(?::([^}]*))?\}")
+PLACEHOLDER = re.compile(r"\{(id|digest|date|url|receipt|plan-sha256)(?::([^}]*))?\}")
 WORLD_KEYS = {
     "owners",
     "tokens",
@@ -89,6 +89,7 @@ class World:
     token: str = "tok-of-a-test"
     api_url: str = ""
     receipt: str = ""
+    plan_sha256: str = ""
 
     def filled(self, text: str) -> str:
         """Fill in what a case can know only when its world exists: `{id:1.0.0}`, `{digest:a}`, `{receipt}`."""
@@ -99,6 +100,8 @@ class World:
                 return self.api_url
             if kind == "receipt":
                 return self.receipt
+            if kind == "plan-sha256":
+                return self.plan_sha256
             if kind == "date":
                 return moment(name).date().isoformat()
             return str(self.versions[name].id) if kind == "id" else self.versions[name].name
@@ -138,10 +141,12 @@ class World:
                 self._do_more(words)
 
     def _do_more(self, words: list[str]) -> None:
-        """`purge 1.0.0`, `copy a as b` (push its digest again), `make npm/app` (again)."""
+        """`purge 1.0.0`, `copy a as b` (push its digest again), `make npm/app` (again), push an index."""
         match words:
             case ["purge", *name]:
                 self._purge(self.versions[" ".join(name)])
+            case ["push", name, "to", package, "holding", *parts, "as", tag]:
+                self.add_version(package, name, {"tags": tag, "holds": " ".join(parts)})
             case ["copy", name, "as", other]:
                 version = self.versions[name]
                 self.versions[other] = version.package.push(*version.package.manifests[version.name])

@@ -49,7 +49,7 @@ LIBRARIES = {
     "requests": frozenset({"github"}),
     "urllib3": frozenset({"github"}),
     "github": frozenset({"github"}),
-    "msgspec": frozenset({"github"}),
+    "msgspec": frozenset({"github", "inputs"}),
     "actions_toolkit": frozenset({"runner"}),
     "re2": frozenset({"inputs"}),
     "isodate": frozenset({"inputs"}),

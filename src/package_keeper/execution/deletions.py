@@ -22,6 +22,13 @@ LAST_VERSION = "GitHub refuses to delete the last version of a package, and the 
 
 MISSING_PERMISSION = f"it is still there, so the token may read but not delete. {ADMIN_ROLE}"
 
+_WHY_NOT_SENT = {
+    Outcome.LAST_VERSION: LAST_VERSION,
+    Outcome.FAILED: LAST_VERSION,
+    Outcome.CHANGED_SINCE_PLAN: "it, or the image that it belongs to, is no longer as it was planned",
+}
+"""Why a deletion is not sent, by the outcome that is expected."""
+
 _OUTCOMES = {
     ApiErrorKind.PROTECTED_BY_DOWNLOADS: Outcome.PROTECTED_BY_DOWNLOADS,
     ApiErrorKind.LAST_VERSION: Outcome.LAST_VERSION,
@@ -70,7 +77,7 @@ class Deletions(WriteStrategy):
     def settled(self, write: PlannedWrite, records: Mapping[int, WriteRecord]) -> Answer | None:
         """Do not send a write that GitHub would refuse, nor delete a part of an image that still exists."""
         if write.expected is not None:
-            return Answer(write.expected, LAST_VERSION)
+            return Answer(write.expected, _WHY_NOT_SENT.get(write.expected, ""))
         staying = [holder for holder in sorted(write.after) if holder not in records or not records[holder].is_gone]
         if not staying:
             return None

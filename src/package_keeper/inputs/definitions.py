@@ -33,6 +33,7 @@ OPERATION_MEANINGS = {
     Operation.REPAIR: "restore the deleted parts that tagged container images still need",
     Operation.DELETE_PACKAGE: "delete whole packages",
     Operation.RESTORE_PACKAGE: "restore whole deleted packages",
+    Operation.APPLY: "carry out a saved plan, and nothing that is not in it",
 }
 
 COMMAND_MEANINGS = {
@@ -45,7 +46,9 @@ ALL = frozenset(Operation)
 VERSIONS = frozenset({Operation.LIST, Operation.DELETE, Operation.RESTORE})
 WRITING = frozenset(operation for operation in Operation if operation.writes)
 DELETE_OR_LIST = frozenset({Operation.LIST, Operation.DELETE})
-READS_MANIFESTS = frozenset({Operation.LIST, Operation.VERIFY, Operation.DELETE, Operation.RESTORE, Operation.REPAIR})
+KEEPS = DELETE_OR_LIST | {Operation.APPLY}
+KEEPS_OR_VERIFIES = KEEPS | {Operation.VERIFY, Operation.REPAIR}
+READS_MANIFESTS = KEEPS_OR_VERIFIES | {Operation.RESTORE}
 
 
 class Kind(StrEnum):
@@ -452,7 +455,7 @@ INPUTS: tuple[Input, ...] = (
         name="keep-tags",
         section=KEEP,
         kind=Kind.PATTERNS,
-        operations=DELETE_OR_LIST,
+        operations=KEEPS,
         narrows=True,
         needs_tags=True,
         example="v*,latest",
@@ -462,7 +465,7 @@ INPUTS: tuple[Input, ...] = (
         name="keep-versions",
         section=KEEP,
         kind=Kind.PATTERNS,
-        operations=DELETE_OR_LIST,
+        operations=KEEPS,
         narrows=True,
         example="2.*",
         meaning="Patterns for version names. A matching version stays, whatever selects it.",
@@ -471,7 +474,7 @@ INPUTS: tuple[Input, ...] = (
         name="keep-digests",
         section=KEEP,
         kind=Kind.DIGESTS,
-        operations=frozenset({Operation.LIST, Operation.DELETE, Operation.VERIFY, Operation.REPAIR}),
+        operations=KEEPS_OR_VERIFIES,
         narrows=True,
         needs_tags=True,
         meaning=(
@@ -484,7 +487,7 @@ INPUTS: tuple[Input, ...] = (
         name="keep-used-in",
         section=KEEP,
         kind=Kind.GLOBS,
-        operations=frozenset({Operation.LIST, Operation.DELETE, Operation.VERIFY, Operation.REPAIR}),
+        operations=KEEPS_OR_VERIFIES,
         narrows=True,
         needs_tags=True,
         example="deploy/**/*.yaml",
@@ -544,12 +547,12 @@ INPUTS: tuple[Input, ...] = (
         section=SAFETY,
         kind=Kind.NUMBER,
         default="100",
-        operations=frozenset({Operation.DELETE}),
+        operations=frozenset({Operation.DELETE, Operation.APPLY}),
         narrows=True,
         example="50",
         meaning=(
             "Refuse the whole run, dry runs too, when it would delete more than this percentage of a package's"
-            " versions."
+            " versions. `apply` counts those that exist now."
         ),
     ),
     Input(
@@ -557,7 +560,7 @@ INPUTS: tuple[Input, ...] = (
         section=SAFETY,
         kind=Kind.NUMBER,
         default="0",
-        operations=frozenset({Operation.DELETE, Operation.RESTORE}),
+        operations=frozenset({Operation.DELETE, Operation.RESTORE, Operation.APPLY}),
         narrows=True,
         example="500",
         meaning=(
@@ -578,6 +581,7 @@ INPUTS: tuple[Input, ...] = (
         name="if-missing",
         section=SAFETY,
         kind=Kind.CHOICE,
+        operations=ALL - {Operation.APPLY},
         default="fail",
         choices=tuple(IfMissing),
         meaning="When a named package does not exist: `fail` after the others are done, `warn`, or `ignore`.",
@@ -609,9 +613,38 @@ INPUTS: tuple[Input, ...] = (
         name="plan-out",
         section=FILES,
         kind=Kind.PATH,
-        operations=WRITING,
+        operations=WRITING - {Operation.APPLY},
         example="plan.json",
         meaning="File to write the plan to, before the first write. A dry run writes it too.",
+    ),
+    Input(
+        name="plan",
+        section=FILES,
+        kind=Kind.PATH,
+        operations=frozenset({Operation.APPLY}),
+        narrows=True,
+        example="plan.json",
+        meaning="For `apply`: the plan to carry out.",
+    ),
+    Input(
+        name="plan-sha256",
+        section=FILES,
+        kind=Kind.TEXT,
+        operations=frozenset({Operation.APPLY}),
+        narrows=True,
+        meaning=(
+            "For `apply`: the SHA-256 of the plan that was approved, as the output `plan-sha256` has it. A plan with"
+            " another one is refused."
+        ),
+    ),
+    Input(
+        name="plan-max-age",
+        section=FILES,
+        kind=Kind.DURATION,
+        default="7d",
+        operations=frozenset({Operation.APPLY}),
+        narrows=True,
+        meaning="For `apply`: an older plan is refused.",
     ),
     Input(
         name="receipt",

@@ -27,6 +27,7 @@ from package_keeper.settings import (
     OutputFormat,
     Pace,
     ReportOptions,
+    SavedPlan,
     Secret,
     Settings,
     VersionState,
@@ -58,6 +59,11 @@ _SELECTING = frozenset((*_CHOOSING, *_KEEP_LISTS, "policy"))
 _DECIDING = frozenset((*COUNT_INPUTS, "partial-match", "keep-tags", "keep-versions", "keep-digests"))
 """The inputs that decide what a deletion keeps; `list` without a policy decides nothing."""
 
+_PLANNED = frozenset((*RULE_INPUTS, "policy", "images", "on-last-version", "state", "undo"))
+"""The inputs that made a plan. `apply` cannot change them."""
+
+_NARROWS_DELETIONS = (*_KEEP_LISTS, "max-delete-percent")
+
 
 def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[list[str], list[str]]:
     """Find the problems and warnings that concern more than one input.
@@ -71,6 +77,8 @@ def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[
         if name == "dry-run" and not settings.operation.writes:
             # a wrong operation is a problem already
             problems += [] if "operation" in wrong else [_dry_run_problem(settings, given)]
+        elif settings.operation is Operation.APPLY and name in _PLANNED:
+            problems.append(f"{name}: the plan has decided this already; remove it, or make a new plan with it")
         elif settings.operation not in INPUTS_BY_NAME[name].operations:
             text = _no_effect_on_operation(settings.operation, name)
             (problems if _is_refused(settings.operation, name) else warnings).append(text)
@@ -79,6 +87,7 @@ def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[
     problems += _owner_problems(settings)
     problems += _package_problems(settings)
     problems += _selection_problems(settings, given, wrong)
+    problems += _plan_problems(settings, given, wrong)
     kept, types = settings.rules.lists.versions, set(settings.package_types)
     problems += version_problems("keep-versions", kept, types, tags="keep-tags")
     warnings += _warnings(settings, given)
@@ -124,8 +133,8 @@ def _owner_problems(settings: Settings) -> Iterator[str]:
 
 def _package_problems(settings: Settings) -> Iterator[str]:
     operation, packages = settings.operation, settings.packages
-    if settings.undo:
-        # the receipt names the packages
+    if settings.undo or operation is Operation.APPLY:
+        # the receipt or the plan names the packages
         return
     lists = [patterns for patterns in (packages, settings.policy_packages) if patterns is not None]
     if operation.writes and not any(patterns.includes for patterns in lists):
@@ -144,6 +153,21 @@ def _package_problems(settings: Settings) -> Iterator[str]:
             f"package: '{pattern.text}': restore-package takes exact names, as deleted packages have no list"
             for pattern in packages.entries
             if not pattern.is_exact
+        )
+
+
+def _plan_problems(settings: Settings, given: set[str], wrong: set[str]) -> Iterator[str]:
+    """The problems of `apply` with its plan. `settings.plan` is `None` when the file cannot be used."""
+    if settings.operation is not Operation.APPLY:
+        return
+    if not settings.plan_file and "plan" not in wrong:
+        yield "plan: empty; apply needs the path of the plan that a run wrote with plan-out"
+    deletes = (Operation.DELETE, Operation.DELETE_PACKAGE)
+    idle = [name for name in _NARROWS_DELETIONS if name in given]
+    if settings.plan is not None and settings.plan.operation not in deletes and idle:
+        yield (
+            f"{', '.join(idle)}: has no effect on this plan, since it was made by {settings.plan.operation} and deletes"
+            " nothing; remove it"
         )
 
 
@@ -199,6 +223,11 @@ def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
         yield "age-of: has no effect without an age, a count, where or a limit"
     if settings.rules.raw and not settings.undo and operation is Operation.DELETE:
         yield _raw_warning(settings.package_types)
+    if operation is Operation.APPLY and not settings.dry_run and not settings.plan_sha256:
+        yield (
+            "plan-sha256: empty, so nothing proves that this plan is the one that was approved; give the output"
+            " plan-sha256 of the run that made the plan"
+        )
 
 
 def _raw_warning(types: tuple[PackageType, ...]) -> str:
@@ -210,15 +239,18 @@ def _raw_warning(types: tuple[PackageType, ...]) -> str:
     )
 
 
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+
 _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
 _REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?(?!\.\.?$)[A-Za-z0-9_.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """The text of the policy file; `None` when there is none, or when it could not be read."""
+    """The text of the policy file, and the plan to apply; `None` when there is none, or when it could not be read."""
 
     policy: str | None = None
+    plan: SavedPlan | None = None
 
 
 def parse_settings(
@@ -264,6 +296,8 @@ class _Parser(Values):
         report = _report_options(self, OutputFormat.TABLE)
         operation = self.choice("operation", Operation)
         types = tuple(PackageType(word) for word in self.words("package-type")) or (PackageType.CONTAINER,)
+        if files.plan is not None and not self.is_given("package-type"):
+            types = tuple(dict.fromkeys(package.type for package in files.plan.packages)) or types
         owner = self.text("owner")
         restoring = operation is Operation.RESTORE
         policy = self.policy(files, types, now)
@@ -299,6 +333,10 @@ class _Parser(Values):
             if_missing=self.choice("if-missing", IfMissing),
             fail_on=self.choice("fail-on", FailOn),
             plan_out=self.text("plan-out"),
+            plan=files.plan,
+            plan_file=self.text("plan"),
+            plan_sha256=self.sha256("plan-sha256"),
+            plan_max_age=self.seconds("plan-max-age", now) or 0.0,
             receipt=self.text("receipt"),
             undo=self.text("undo"),
             manifest_cache=self.text("manifest-cache"),
@@ -332,6 +370,13 @@ class _Parser(Values):
             self.problem(name, shown, "is not a URL such as https://api.github.com or https://HOST/api/v3")
         return text
 
+    def sha256(self, name: str) -> str:
+        text = self.text(name).lower()
+        found = _SHA256.fullmatch(text)
+        if text and found is None:
+            self.problem(name, text, "is not a SHA-256; accepted are its 64 hex digits")
+        return found[1] if found else ""
+
     def registry_url(self) -> str:
         text = self.url("registry-url")
         if _is_base_url(text) and urlsplit(text).path:
@@ -339,8 +384,9 @@ class _Parser(Values):
         return text
 
     def types_of_packages(self, types: tuple[PackageType, ...]) -> tuple[PackageType, ...]:
-        """The package types that names are checked against: with `undo` all, unless types are given."""
-        return tuple(PackageType) if self.text("undo") and not self.is_given("package-type") else types
+        """The package types that names are checked against: with `undo` or `plan` all, unless types are given."""
+        brings_its_own = self.text("undo") or self.text("plan")
+        return tuple(PackageType) if brings_its_own and not self.is_given("package-type") else types
 
     def packages(self, text: str, label: str, owner: str, types: tuple[PackageType, ...]) -> Patterns | None:
         entries = []

@@ -15,6 +15,7 @@ from package_keeper.errors import (
     ApiErrorKind,
     BadInput,
     Cancelled,
+    GuardRefused,
     NotAuthorized,
     OutOfTime,
     PackageKeeperError,
@@ -42,6 +43,7 @@ from package_keeper.main.reporting import Reporter
 from package_keeper.model.packages import Owner
 from package_keeper.model.plan import Outcome
 from package_keeper.model.run import Run
+from package_keeper.operations.apply import apply
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.context import Operation as RunOperation
 from package_keeper.operations.delete import delete
@@ -127,6 +129,7 @@ class App:
         try:
             settings, receipt = self._read_inputs()
             self._settings = settings
+            self._files.check_plan(settings, self._clock.now())
             self._run_limits.polite = settings.polite
             self._run_limits.deadline = None if settings.time_limit is None else self._began + settings.time_limit
             for warning in (*settings.warnings, *self._files.warnings):
@@ -186,7 +189,10 @@ class App:
         self._owner = owner
         if receipt is not None and receipt.owner.lower() != owner.login.lower():
             raise BadInput([f"undo: the receipt is about packages of {receipt.owner}, the owner is {owner.login}"])
-        about = f"what {settings.undo} tells" if settings.undo else ", ".join(settings.package_types)
+        if settings.plan is not None and settings.plan.owner.lower() != owner.login.lower():
+            raise GuardRefused(f"plan: it is about packages of {settings.plan.owner}, the owner is {owner.login}")
+        file = settings.undo or settings.plan_file
+        about = f"what {file} tells" if file else ", ".join(settings.package_types)
         self._log.info(f"{settings.operation} for {owner.login} ({owner.type}): {about}")
         return owner
 
@@ -319,7 +325,7 @@ class App:
 
     def _tell_empty_scope(self, settings: Settings) -> None:
         run = self._run
-        named = settings.undo or settings.operation is Operation.RESTORE_PACKAGE
+        named = settings.undo or settings.plan or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
             self._log.notice("no package matches")
 
@@ -367,6 +373,8 @@ def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:
             return delete_package
         case Operation.RESTORE_PACKAGE:
             return restore_package
+        case Operation.APPLY:
+            return apply
 
 
 def _ending(error: ApiError) -> PackageKeeperError:

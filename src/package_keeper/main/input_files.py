@@ -1,10 +1,12 @@
 """Reads the files that inputs name: the receipt to undo, the policy, and the files of `keep-used-in`."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
-from package_keeper.errors import BadInput
+from package_keeper.errors import BadInput, GuardRefused
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
 from package_keeper.execution.wording import few
 from package_keeper.inputs.file_globs import Picked, parse_globs
@@ -15,7 +17,12 @@ from package_keeper.inputs.values import readable
 from package_keeper.model.packages import OwnerType
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.patterns import Pattern
+from package_keeper.report.plan_file import is_sealed
 from package_keeper.runner.workspace import PathProblem, Tree, Workspace, read_tree
+from package_keeper.settings import Operation, SavedPlan, Settings
+
+MOST_CLOCK_SKEW = 300.0
+"""How many seconds the clock of another machine may be ahead."""
 
 _WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 _REMOTE = re.compile(r"^\s*url\s*=\s*(?:\S*[/:])?([^/:\s]+/[^/\s]+?)(?:\.git)?/?\s*$", re.MULTILINE)
@@ -132,6 +139,10 @@ class NamedFiles:
     """The content of all files that inputs name, and the problems of those that cannot be read."""
 
     receipt: Receipt | None = None
+    plan: SavedPlan | None = None
+    plan_sha256: str = ""
+    plan_problem: str = ""
+    """Why the plan is refused."""
     inputs: InputFiles = field(default_factory=InputFiles)
     used: FilesInUse | None = None
     problems: list[str] = field(default_factory=list)
@@ -149,7 +160,9 @@ class NamedFiles:
                 policy = workspace.read_strictly(path)
             except PathProblem as problem:
                 files.problems.append(f"policy: '{path}' {problem}")
-        files.inputs = InputFiles(policy=policy)
+        if path := request.text("plan"):
+            files._read_plan(path, workspace)
+        files.inputs = InputFiles(policy=policy, plan=files.plan)
         if globs := request.text("keep-used-in"):
             files.used = FilesInUse(globs, workspace, repository)
             files.problems += files.used.problems
@@ -161,8 +174,49 @@ class NamedFiles:
     @staticmethod
     def paths(request: Request) -> dict[str, str]:
         """The paths in the inputs that name a single file or folder, by input name."""
-        names = ("plan-out", "receipt", "undo", "policy", "output-file", "summary-file", "manifest-cache")
+        names = ("plan-out", "plan", "receipt", "undo", "policy", "output-file", "summary-file", "manifest-cache")
         return {name: request.text(name) for name in names}
+
+    def check_plan(self, settings: Settings, now: datetime) -> None:
+        """Refuse a plan that was edited, that is not the one that was approved, or that is too old.
+
+        Raises `GuardRefused`.
+        """
+        if settings.operation is not Operation.APPLY:
+            return
+        file, problem = settings.plan_file, self.plan_problem
+        if settings.plan_sha256 and settings.plan_sha256 != self.plan_sha256:
+            problem = (
+                f"its SHA-256 is {self.plan_sha256}, not that of plan-sha256: it is not the plan that was approved"
+            )
+        elif settings.plan is not None and not problem:
+            age = (now - settings.plan.made_at).total_seconds()
+            if age > settings.plan_max_age:
+                problem = f"it was made {settings.plan.made_at:%Y-%m-%d %H:%M} UTC, longer ago than plan-max-age"
+            elif age < -MOST_CLOCK_SKEW:
+                problem = f"it was made {settings.plan.made_at:%Y-%m-%d %H:%M} UTC, which lies in the future"
+            elif settings.owner and settings.owner.lower() != settings.plan.owner.lower():
+                problem = f"it is about packages of {settings.plan.owner}, the owner is {settings.owner}"
+        if problem:
+            raise GuardRefused(f"plan: '{file}' is refused: {problem}. Nothing was written; make a new plan")
+
+    def _read_plan(self, path: str, workspace: Workspace) -> None:
+        try:
+            text = workspace.read_exactly(path)
+        except PathProblem as problem:
+            self.problems.append(f"plan: '{path}' {problem}")
+            return
+        self.plan_sha256 = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        if not is_sealed(text):
+            self.plan_problem = "it is no plan, or it was edited or truncated after it was made"
+            return
+        # imported only when needed, so that other runs start faster
+        from package_keeper.inputs.plan_file import PlanProblem, read_plan  # noqa: PLC0415  # reason: start-up time
+
+        try:
+            self.plan = read_plan(text)
+        except PlanProblem as problem:
+            self.plan_problem = str(problem)
 
     def _read_receipt(self, undo: str, request: Request, workspace: Workspace) -> None:
         try:

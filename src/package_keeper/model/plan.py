@@ -49,6 +49,7 @@ class Reason(StrEnum):
     GHOST = "ghost"
     PARTIAL = "partial"
     RECEIPT = "receipt"
+    PLAN = "plan"
 
 
 class Outcome(StrEnum):
@@ -141,7 +142,8 @@ class PlannedWrite:
     the policy rule that asks for it. `version` is `None` for whole packages, and for versions that only a receipt
     names; use id, name and tags instead. `tag` is the tag to remove or give back. `root` is the name of the root of the
     image that a part belongs to. `after` are the ids of versions that must be written first: a part is deleted after
-    everything that points to it, and restored before it.
+    everything that points to it, and restored before it. `contains` are the versions of a whole package, where they
+    were read.
     """
 
     action: Action
@@ -156,6 +158,7 @@ class PlannedWrite:
     root: str | None = None
     after: frozenset[int] = NOTHING
     expected: Outcome | None = None
+    contains: tuple[Version, ...] = ()
 
     @classmethod
     def of(

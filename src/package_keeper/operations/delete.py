@@ -1,7 +1,8 @@
 """`delete`: delete the versions that the rules select, images with all their parts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from package_keeper.errors import ApiError, OutOfTime
 from package_keeper.execution.images import look_after
@@ -9,11 +10,11 @@ from package_keeper.execution.refresh import Refresh
 from package_keeper.execution.scope import problem_with
 from package_keeper.model.packages import PackageName, display_name
 from package_keeper.model.plan import NOTHING, Action, Outcome, Plan, Reason, WriteKind, gone_versions
-from package_keeper.model.run import PackageEvaluation, Run
+from package_keeper.model.run import PackageEvaluation, Run, Scope
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.empty_packages import delete_empty_packages
-from package_keeper.operations.plans import Rereader
-from package_keeper.operations.reading import evaluate, evaluator_for, find, make_certain, read
+from package_keeper.operations.plans import PlanOf, Rereader, plan_images
+from package_keeper.operations.reading import Evaluated, evaluate, evaluator_for, find, make_certain, read
 from package_keeper.operations.telling import tell_evaluation, tell_last_images, warn_about_torn_images
 from package_keeper.operations.writing import execute, pass_guards
 from package_keeper.policy.guards import Guards, guard
@@ -27,6 +28,14 @@ def delete(context: Context) -> Iterator[Run]:
     began = context.clock.monotonic()
     scope = find(context)
     yield Run(scope=scope)
+    yield from delete_from(context, scope, began, lambda _: partial(plan_images, rules=context.rules))
+
+
+def delete_from(context: Context, scope: Scope, began: float, planner: Callable[[Evaluated], PlanOf]) -> Iterator[Run]:
+    """Delete versions of the packages in `scope`, which were found since `began`, in monotonic seconds.
+
+    `planner` returns the function that makes a plan of evaluations, when the packages are read again, too.
+    """
     inventory = read(context, scope)
     yield inventory.run
     evaluator = evaluator_for(context, inventory.found, context.rules)
@@ -35,16 +44,17 @@ def delete(context: Context) -> Iterator[Run]:
     if context.writing is not None:
         evaluated = make_certain(context, evaluated)
         yield evaluated.inventory.run
+    plan_of = planner(evaluated)
     refresh = Refresh(
         replan=Rereader(context.reader, context.facts, evaluated.inventory.found).replan_deletions(
-            context.rules, context.registry, evaluator.seen
+            context.rules, context.registry, evaluator.seen, plan_of
         ),
         clock=context.clock,
         log=context.log,
         read_from=began,
         read_until=context.clock.monotonic(),
     )
-    run = replace(evaluated.inventory.run, plan=evaluated.plan(context.rules))
+    run = replace(evaluated.inventory.run, plan=plan_of(evaluated.packages))
     yield run
     tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
     run, guarded = pass_guards(context, run, evaluated.packages)

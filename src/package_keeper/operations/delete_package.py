@@ -1,13 +1,13 @@
 """`delete-package`: delete whole packages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from package_keeper.errors import BadInput
-from package_keeper.model.packages import PackageName
+from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import Action, Plan, PlannedWrite, Reason
 from package_keeper.model.run import Run, Scope
 from package_keeper.operations.context import Context
-from package_keeper.operations.reading import find
+from package_keeper.operations.reading import find, read
 from package_keeper.operations.writing import execute, pass_guards
 
 
@@ -16,8 +16,20 @@ def delete_package(context: Context) -> Iterator[Run]:
     scope = find(context)
     yield Run(scope=scope)
     _refuse_ambiguous_names(scope)
+    contents: Mapping[PackageName, Sequence[Version]] = {}
+    if context.settings.plan_out:
+        # a plan says what it saw, so that apply can find out whether anything was added
+        inventory = read(context, scope)
+        scope, contents = inventory.scope, {package.key: versions for package, versions in inventory.found}
+        yield inventory.run
     plan = Plan.of_singles(
-        PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=package.key) for package in scope.packages
+        PlannedWrite(
+            action=Action.DELETE,
+            reason=Reason.SELECTED,
+            package=package.key,
+            contains=tuple(contents.get(package.key, ())),
+        )
+        for package in scope.packages
     )
     run = Run(scope=scope, plan=plan)
     yield run

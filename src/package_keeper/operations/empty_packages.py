@@ -24,10 +24,15 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
 
     Their lists are read again right before. A package stays when it contains anything that this run does not delete.
     """
-    if context.settings.guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
+    guards = context.settings.guards
+    if guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
         return run
     held = guarded.with_package
-    refused = [each.write for each in run.records if each.outcome is Outcome.LAST_VERSION and not each.write.expected]
+    refused = [
+        each.write
+        for each in run.records
+        if each.outcome is Outcome.LAST_VERSION and not each.write.expected and guards.deletes_whole(each.write.package)
+    ]
     last = {write.package: write for write in reversed((*refused, *held))}
     if run.ended_by is not None or not last:
         because = run.ended_by or OutOfTime()
@@ -47,9 +52,7 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
         fresh_for=0.0,
     )
     packages = guard(plan, Guards())
-    executed = writing.executor.execute(
-        packages, writing.deletion_strategy(packages, context.settings.guards.on_last_version), refresh
-    )
+    executed = writing.executor.execute(packages, writing.deletion_strategy(packages, guards.on_last_version), refresh)
     records = _with_packages(run.records, held, executed.records)
     return replace(run, records=records, ended_by=executed.ended_by)
 

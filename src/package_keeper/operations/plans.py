@@ -1,6 +1,6 @@
 """Plans restorations, and plans again after a refresh."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,6 +68,19 @@ def _plan_restorations(package: Package, decisions: list[Decision], reader: Read
     return plan_restorations(decisions, names, rules.timestamp, tags_may_move=named)
 
 
+PlanOf = Callable[[Sequence[PackageEvaluation]], Plan]
+"""Makes the plan of the decisions about packages."""
+
+
+def plan_images(packages: Sequence[PackageEvaluation], rules: Rules) -> Plan:
+    """Plan the deletions that rules ask for."""
+    return plan_deletions(
+        [decision for package in packages for decision in package.decisions],
+        rules.timestamp,
+        {package.package: package.graph for package in packages if package.graph is not None},
+    )
+
+
 @dataclass(frozen=True)
 class Rereader:
     """Reads packages again and plans anew. `found` is what was read at first, since SQL sees all packages."""
@@ -76,14 +89,15 @@ class Rereader:
     facts: FactGatherer
     found: Found
 
-    def replan_deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests) -> Replan:
+    def replan_deletions(self, rules: Rules, registry: ManifestReader, seen: SeenManifests, plan_of: PlanOf) -> Replan:
         """Return the function that plans deletions again. `seen` are the manifests that were read before."""
         evaluator = ImageEvaluator(rules=rules, registry=registry, reader=self.reader, log=self.facts.log, seen=seen)
-        return partial(self._deletions, evaluator)
+        return partial(self._deletions, evaluator, plan_of)
 
     def _deletions(
         self,
         evaluator: ImageEvaluator,
+        plan_of: PlanOf,
         packages: Collection[PackageName],
         left_over: Collection[int],
         gone: Collection[int],
@@ -99,11 +113,7 @@ class Rereader:
         evaluated, unreadable = _evaluate(
             evaluator, [each for each in again if each[0].key in packages and each[0].key not in failed]
         )
-        plan = plan_deletions(
-            [decision for each in evaluated for decision in each.decisions],
-            evaluator.rules.timestamp,
-            {each.package: each.graph for each in evaluated if each.graph is not None},
-        )
+        plan = plan_of(evaluated)
         # hold back images that GitHub would refuse to delete, since others have deleted what was to stay
         plan = hold_back(plan, last_images(plan))
         wanted = {write.version_id for write in plan.writes} | set(left_over)

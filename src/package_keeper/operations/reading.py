@@ -9,10 +9,9 @@ from package_keeper.execution.images import ImageEvaluator, all_kept
 from package_keeper.execution.scope import attempt_each, find_packages, problem_with
 from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, PackageType, Version
-from package_keeper.model.plan import Action, Decision, Plan
+from package_keeper.model.plan import Action, Decision
 from package_keeper.model.run import PackageEvaluation, Run, Scope
 from package_keeper.operations.context import Context
-from package_keeper.policy.planning import plan_deletions
 from package_keeper.policy.rules import Rules
 
 
@@ -51,11 +50,6 @@ class Evaluated:
     def stubs(self) -> list[Version]:
         """The versions that are stubs."""
         return [image.root for package in self.packages for image in package.images if image.is_stub]
-
-    def plan(self, rules: Rules) -> Plan:
-        """Return the plan of the decisions."""
-        graphs = {each.package: each.graph for each in self.packages if each.graph is not None}
-        return plan_deletions(self.decisions, rules.timestamp, graphs)
 
 
 def find(context: Context, types: Sequence[PackageType] | None = None) -> Scope:

@@ -29,15 +29,29 @@ def undo(context: Context) -> Iterator[Run]:
     yield run
     run, guarded = pass_guards(context, run)
     yield run
-    writing = context.writing
-    if writing is None or not run.plan.writes:
-        return
+    if context.writing is not None and run.plan.writes:
+        yield from execute_restorations_of(context, context.writing, run, guarded, planned.deleted)
+
+
+def execute_restorations_of(
+    context: Context,
+    writing: Writing,
+    run: Run,
+    guarded: GuardedPlan,
+    deleted: Mapping[PackageName, list[Version]],
+    *,
+    completes: bool = True,
+) -> Iterator[Run]:
+    """Restore packages and versions, then the parts that their images still lack, then tags.
+
+    `deleted` are the deleted versions of the packages that could be read. Without `completes`, no parts are looked for.
+    """
     rest, tags = split_tags(guarded)
     with context.log.group(f"{len(guarded.now)} of {len(run.plan.writes)} planned writes in this run"):
         run = _execute(writing, run, rest)
         yield run
-        packages = dict.fromkeys(write.package for write in guarded.now)
-        completions = completions_for(context, writing, packages, planned.deleted)
+        packages = dict.fromkeys(write.package for write in guarded.now) if completes else ()
+        completions = completions_for(context, writing, packages, deleted)
         run = make_whole(context, writing, run, completions, tags.now)
         yield run
         run = take_stubs_back(context, writing, run, completions)

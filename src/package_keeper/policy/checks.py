@@ -6,7 +6,7 @@ The plan was made so that all of it holds. A check that fails is a defect of thi
 from collections.abc import Iterator, Sequence
 
 from package_keeper.model.packages import display_name
-from package_keeper.model.plan import Action, GuardedPlan, PlannedWrite, Reason, WriteKind
+from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, Reason, WriteKind
 from package_keeper.model.run import Check, PackageEvaluation
 from package_keeper.policy.retention import KeepLists
 
@@ -71,10 +71,15 @@ def _every_part_follows_its_root(writes: Sequence[PlannedWrite]) -> Check:
 
 
 def _writes_are_the_decisions(guarded: GuardedPlan) -> Check:
-    """The writes are those that the decisions ask for; each is sent now, later or with its package."""
+    """The writes are those that the decisions ask for; each is sent now, later or with its package.
+
+    What a saved plan deletes and is gone already has no decision any more.
+    """
     plan = guarded.plan
     decided = sorted(_decided(guarded))
-    planned = sorted((write.version_id or 0, write.tag or "") for write in plan.writes)
+    planned = sorted(
+        (write.version_id or 0, write.tag or "") for write in plan.writes if write.expected is not Outcome.ALREADY_GONE
+    )
     sent = [*guarded.now, *guarded.later, *guarded.with_package]
     problems: list[str] = []
     if plan.decisions and decided != planned:

@@ -225,7 +225,7 @@ def _kept_by_age(image: Image, rule: Rule, rules: Rules) -> Reason | None:
     """Why an image stays by step 4, or `None`."""
     if rule.age.is_given:
         return rule.age.reason_to_keep(image.root)
-    named = rules.raw and rule.selection.names_exactly
+    named = (rules.raw or rules.from_plan) and rule.selection.names_exactly
     if image.is_tagged or named or not rules.writing or image.root.package.type is not PackageType.CONTAINER:
         return None
     moment = image.root.at(rule.age.timestamp)

@@ -1,7 +1,7 @@
 """Guards and limits: what of a plan may be written. Only `guard` makes a `GuardedPlan`."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -25,12 +25,19 @@ class Guards:
     """The guards of one run.
 
     `limit` counts the versions of the whole run; 0 means no limit. `max_delete_percent` is a percentage of the versions
-    of each package.
+    of each package. `may_go_whole` are the packages that `on_last_version` may delete; `None` means all.
     """
 
     limit: int = 0
     max_delete_percent: int = 100
     on_last_version: OnLastVersion = OnLastVersion.KEEP
+    may_go_whole: frozenset[PackageName] | None = None
+
+    def deletes_whole(self, package: PackageName) -> bool:
+        """Whether a package goes with its last version."""
+        return self.on_last_version is OnLastVersion.DELETE_PACKAGE and (
+            self.may_go_whole is None or package in self.may_go_whole
+        )
 
 
 class TooMuch(Exception):
@@ -45,10 +52,8 @@ def guard(plan: Plan, guards: Guards) -> GuardedPlan:
     """
     _check_share(plan, guards.max_delete_percent)
     last = last_images(plan)
-    whole: dict[PackageName, frozenset[int]] = {}
-    if guards.on_last_version is OnLastVersion.DELETE_PACKAGE:
-        staying = {decision.version.package for decision in plan.decisions if decision.action is not Action.DELETE}
-        whole = {package: ids for package, ids in last.items() if package not in staying}
+    staying = {version.package for version in _staying(plan)}
+    whole = {package: ids for package, ids in last.items() if package not in staying and guards.deletes_whole(package)}
     expected = Outcome.FAILED if guards.on_last_version is OnLastVersion.FAIL else Outcome.LAST_VERSION
     plan = hold_back(plan, {package: ids for package, ids in last.items() if package not in whole}, expected)
     now, later = _within_limit(plan, guards.limit)
@@ -79,8 +84,12 @@ def split_tags(guarded: GuardedPlan) -> tuple[GuardedPlan, GuardedPlan]:
 def _check_share(plan: Plan, percent: int) -> None:
     if percent >= 100:
         return
+    deletions = [each for each in plan.writes if each.action is Action.DELETE and each.expected is None]
     total = Counter(decision.version.package for decision in plan.decisions)
-    going = Counter(each.version.package for each in plan.decisions if each.action is Action.DELETE)
+    going = Counter(write.package for write in deletions if write.kind is WriteKind.VERSION)
+    for write in deletions:
+        if write.kind is WriteKind.PACKAGE:
+            going[write.package] = total[write.package] = max(len(write.contains), 1)
     over = [
         f"{package}: {number} of {total[package]} versions ({100 * number / total[package]:.1f} %)"
         for package, number in going.items()
@@ -141,14 +150,21 @@ def last_images(plan: Plan) -> dict[PackageName, frozenset[int]]:
     with everything that belongs to it: a signature alone would be useless.
     """
     staying: dict[PackageName, list[Version]] = defaultdict(list)
-    for decision in plan.decisions:
-        if decision.action is not Action.DELETE:
-            staying[decision.version.package].append(decision.version)
+    for version in _staying(plan):
+        staying[version.package].append(version)
     found: dict[PackageName, frozenset[int]] = {}
     for package, groups in _deleted_images(plan).items():
         if last := _never_all(package, groups, staying[package]):
             found[package] = _image_of(_newest(last, plan.timestamp), groups)
     return found
+
+
+def _staying(plan: Plan) -> Iterator[Version]:
+    """The versions that the plan does not delete: those that it keeps, and those whose deletion is not sent."""
+    not_sent = {write.version_id for write in plan.writes if write.expected is not None}
+    for decision in plan.decisions:
+        if decision.action is not Action.DELETE or decision.version.id in not_sent:
+            yield decision.version
 
 
 def _never_all(package: PackageName, groups: _Groups, staying: Sequence[Version]) -> _Groups:

@@ -68,7 +68,7 @@ class Rules:
 
     `rules` are those of a policy, or the one of the inputs. Ages are counted from `now`. `raw` is `images: raw`: each
     version is an image of its own. `writing` is false for operations that never delete, which need not protect a push
-    that may be under way.
+    that may be under way. `from_plan`: the selection is that of a saved plan, whose ages were checked when it was made.
     """
 
     rules: tuple[Rule, ...]
@@ -77,6 +77,7 @@ class Rules:
     is_policy: bool = False
     raw: bool = False
     writing: bool = True
+    from_plan: bool = False
 
     @property
     def inputs(self) -> Rule:
@@ -106,7 +107,9 @@ class Rules:
 
     @cached_property
     def version_ids(self) -> frozenset[int]:
-        """The ids that any rule selects."""
+        """The ids that the user named to select them."""
+        if self.from_plan:
+            return frozenset()
         return frozenset(found for rule in self.rules for found in rule.selection.version_ids or ())
 
     @property

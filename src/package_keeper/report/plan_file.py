@@ -47,7 +47,8 @@ def plan_document(run: Run, settings: Settings, owner: Owner, inputs: Mapping[st
 
 def sealed(text: str) -> str:
     """The text of a plan with the digest of itself. `text` is one JSON object on one line."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    # a file that is no UTF-8 has surrogates in its text, and is no plan of ours
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
     return f'{text[:-1]},"digest":"sha256:{digest}"}}\n'
 
 
@@ -71,6 +72,7 @@ def _writes(run: Run) -> Iterator[dict[str, Any]]:
                 "after": sorted(write.after),
                 "expected": write.expected,
                 "image": number,
+                **({"versions": list(map(_version, write.contains))} if write.contains else {}),
             }
 
 

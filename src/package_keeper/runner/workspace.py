@@ -185,6 +185,10 @@ class Workspace:
         except UnicodeDecodeError:
             raise PathProblem("is no UTF-8 text") from None
 
+    def read_exactly(self, text: str) -> str:
+        """Read a file with every byte: those that are no UTF-8 become surrogates. Raises `PathProblem`."""
+        return self._read(text).decode(errors="surrogateescape")
+
     def readings(self, text: str) -> list[str]:
         """Read a file for a search, in every encoding that it may have. Raises `PathProblem`.
 

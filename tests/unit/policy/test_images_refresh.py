@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import Outcome
 from package_keeper.model.repository import RepositoryState
-from package_keeper.operations.plans import Rereader
+from package_keeper.operations.plans import Rereader, plan_images
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
 from tests.unit.model.cases import Case, draw_case
 from tests.unit.model.memory import PACKAGE, Hub, Paper, Quiet, evaluated, executor, planned
@@ -124,7 +125,9 @@ def clean(hub: Busy, case: Case, pool: WritePool) -> Executed:
         log=log,
     )
     plan = guard(planned(evaluated(hub, case.rules), case.rules), Guards())
-    replan = Rereader(hub, facts, [(PACKAGE, versions)]).replan_deletions(case.rules, hub, {})
+    replan = Rereader(hub, facts, [(PACKAGE, versions)]).replan_deletions(
+        case.rules, hub, {}, partial(plan_images, rules=case.rules)
+    )
     refresh = Refresh(replan=replan, clock=hub.watch, log=log, read_from=0.0, read_until=0.0)
     operation = Deletions(plan, hub, hub, Untagger(hub, hub, hub, hub, log), OnLastVersion.KEEP)
     return executor(Paper(), log, pool).execute(plan, operation, refresh)
