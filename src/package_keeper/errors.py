@@ -99,18 +99,6 @@ def defect(error: Exception) -> PackageKeeperError:
     )
 
 
-PERMISSIONS_BLOCK = "permissions:\n  contents: read\n  packages: write"
-
-CLASSIC_SCOPES = (
-    "a classic token needs the scopes read:packages, delete:packages (to delete) and write:packages (to restore);"
-    " for maven, rubygems, npm, nuget and docker packages that belong to a repository also repo"
-)
-
-ADMIN_ROLE = (
-    "The repository needs the Admin role on the package (package settings, Manage Actions access), and the workflow"
-    f" needs:\n{PERMISSIONS_BLOCK}\nA personal account needs Admin on the package; {CLASSIC_SCOPES}."
-)
-
 SHORTEST_SECRET = 6
 """Shorter texts are not treated as secrets: they occur in ordinary text."""
 

@@ -32,6 +32,7 @@ from package_keeper.github import decode
 from package_keeper.inputs.parser import InputFiles, parse_settings
 from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
+from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.repository import RepositoryState
 from package_keeper.operations.context import Context
 from package_keeper.operations.delete import delete
@@ -109,6 +110,8 @@ def state() -> RepositoryState:
 
 class Hub:
     """GitHub, the registry and the repository in memory; the lists are decoded from GitHub's JSON, as in a run."""
+
+    token_facts = TokenFacts()
 
     def __init__(self, form: Form) -> None:
         self.lists: dict[PackageName, list[Version]] = {}

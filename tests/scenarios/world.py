@@ -141,7 +141,7 @@ class World:
                 self._do_more(words)
 
     def _do_more(self, words: list[str]) -> None:
-        """`purge 1.0.0`, `copy a as b` (push its digest again), `make npm/app` (again), push an index."""
+        """`purge 1.0.0`, `copy a as b` (push its digest again), `make npm/app` (again), `grant repo` to the token."""
         match words:
             case ["purge", *name]:
                 self._purge(self.versions[" ".join(name)])
@@ -151,6 +151,8 @@ class World:
                 version = self.versions[name]
                 self.versions[other] = version.package.push(*version.package.manifests[version.name])
                 self.names[self.versions[other].id] = other
+            case ["grant", scope]:
+                self.simulator.tokens.grant(self.token, scope)
             case ["make", package]:
                 kind, _, name = package.partition("/")
                 self.simulator.add_package("acme", kind, name).add_version("9.9.9")

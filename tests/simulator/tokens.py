@@ -113,6 +113,12 @@ class TokenBook:
         self._tokens[value] = token
         return token
 
+    def grant(self, value: str, scope: str) -> None:
+        """Give a classic token one more scope."""
+        token = self._tokens[value]
+        token.scopes += (scope,)
+        token.granted |= {scope, *IMPLIED.get(scope, ())}
+
     def revoke(self, value: str) -> None:
         """Forget a token: it gets 401 from now on."""
         self._tokens.pop(value, None)

@@ -6,6 +6,7 @@ Everything goes over real sockets; only time is made up.
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -15,6 +16,7 @@ from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import rate_limit
 from package_keeper.github.rate_limit import limit_wait
 from package_keeper.github.retries import RETRY_SECONDS
+from package_keeper.model.permissions import TokenFacts
 from tests.wire.machinery import CLOSE, START, TRICKLE, Scripted, answer, client
 from tests.wire.world import TOKEN
 
@@ -33,6 +35,26 @@ def test_every_request_has_the_token_and_the_api_version() -> None:
     assert "accept: application/vnd.github+json\r\n" in head
     assert "x-github-api-version: 2022-11-28\r\n" in head
     assert "user-agent: package-keeper\r\n" in head
+
+
+def test_the_last_successful_answer_shows_what_the_token_may_do() -> None:
+    """Errors, often a proxy's, and 304 lack the header."""
+    answers = [
+        answer(200, b"[]", "X-OAuth-Scopes: repo"),
+        answer(200, b"[]", "X-OAuth-Scopes: read:packages, delete:packages"),
+        answer(304),
+        answer(404, b"{}", "X-OAuth-Scopes: admin:org"),
+        answer(200, b"[]", "X-RateLimit-Limit: 1000"),
+    ]
+    shown = []
+    with Scripted(answers) as server, client(server.url) as ours:
+        assert ours.http_client.token_facts == TokenFacts()
+        for _ in answers:
+            with suppress(ApiError):
+                ours.http_client.send("GET", "/x", headers={"If-None-Match": "x"})
+            shown.append(ours.http_client.token_facts)
+    classic = TokenFacts(scopes=frozenset({"read:packages", "delete:packages"}))
+    assert shown == [TokenFacts(scopes=frozenset({"repo"})), classic, classic, classic, TokenFacts(is_workflows=True)]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from package_keeper.errors import ADMIN_ROLE, ApiError, ApiErrorKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.batches import Batch, WriteStrategy, in_rounds
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.results import Answer
 from package_keeper.execution.untag import Untagger
+from package_keeper.model.permissions import ADMIN_ROLE
 from package_keeper.model.plan import GuardedPlan, Outcome, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.policy.guards import OnLastVersion
 

@@ -13,11 +13,17 @@ from package_keeper.errors import ApiError
 from package_keeper.execution.results import SendResult
 from package_keeper.model.manifest import Manifest, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
+from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.repository import RepositoryState
 
 
 class Reader(Protocol):
     """Reads the packages and versions of one owner. A method that does not return errors raises `ApiError`."""
+
+    @property
+    def token_facts(self) -> TokenFacts:
+        """What GitHub's last answer shows about the token."""
+        ...
 
     def conflicts(self) -> list[Package]:
         """List packages with a conflict from the Docker migration."""

@@ -239,6 +239,19 @@ def read_receipt(text: str) -> Receipt:
     )
 
 
+def refused_for_downloads(text: str, owner: str) -> Iterator[tuple[PackageName, int | None]]:
+    """Yield the versions of an owner that GitHub refused to delete for their downloads, and packages with `None`.
+
+    Lines that cannot be read are passed over. A file that is no receipt has none.
+    """
+    # most lines tell of something else, and are not worth parsing
+    told = "\n".join(line for line in text.split("\n") if Outcome.PROTECTED_BY_DOWNLOADS in line)
+    for line in _lines(told, {}):
+        refused = line.outcome == Outcome.PROTECTED_BY_DOWNLOADS and line.owner.lower() == owner.lower()
+        if refused and line.entry is not None and line.entry.kind is not WriteKind.TAG:
+            yield line.entry.package, line.entry.version_id
+
+
 def _lines(text: str, damaged: dict[int, str]) -> Iterator[_Line]:
     """Yield the readable lines. Add the problems of the others to `damaged`, by line number."""
     for number, line in enumerate(text.split("\n"), start=1):

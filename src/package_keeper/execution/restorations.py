@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from package_keeper.errors import ADMIN_ROLE, ApiError, ApiErrorKind
+from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.batches import WriteStrategy
 from package_keeper.execution.deletions import outcome_of
 from package_keeper.execution.ports import Reader, Writer
 from package_keeper.execution.results import Answer
 from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import Package, PackageName, Version
+from package_keeper.model.permissions import ADMIN_ROLE
 from package_keeper.model.plan import GuardedPlan, Outcome, PlannedWrite, WriteKind, WriteRecord
 
 MISSING_PERMISSION = f"it is listed as deleted, so the token may read but not restore. {ADMIN_ROLE}"

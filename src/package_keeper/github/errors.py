@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from package_keeper.errors import ADMIN_ROLE, CLASSIC_SCOPES, ApiError, ApiErrorKind, without_secret
+from package_keeper.errors import ApiError, ApiErrorKind, without_secret
+from package_keeper.model.permissions import ADMIN_ROLE, CLASSIC_SCOPES
 
 LISTING = (
     "GITHUB_TOKEN and app tokens cannot list container packages: name them in `package`, or use a classic token with"

@@ -27,6 +27,7 @@ from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import errors
 from package_keeper.github.rate_limit import MOST_IN_FLIGHT, Permit, RateLimiter, Use
 from package_keeper.github.retries import Retries, RetryableError, RetryReason
+from package_keeper.model.permissions import TokenFacts
 
 CONNECT_SECONDS = 10.0
 """Seconds to connect."""
@@ -205,6 +206,7 @@ class HttpClient:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._retries = retries
+        self._last_headers: Mapping[str, str] = {}
         self._session = pooled_session(self._base_url, retries.rate_limiter, LARGEST_ANSWER)
         self._session.headers.update(
             {
@@ -219,6 +221,11 @@ class HttpClient:
     def rate_limiter(self) -> RateLimiter:
         """What decides when requests are sent."""
         return self._retries.rate_limiter
+
+    @property
+    def token_facts(self) -> TokenFacts:
+        """What the last successful answer shows about the token."""
+        return TokenFacts.of(self._last_headers)
 
     def close(self) -> None:
         """Close the connections."""
@@ -285,7 +292,10 @@ class HttpClient:
         except requests.RequestException as failure:
             raise RetryableError(RetryReason.LOST, lost_answer(failure)) from None
         self._retries.rate_limiter.note_headers(answer.headers)
-        if 200 <= answer.status < 300 or (answer.status == UNCHANGED and headers):
+        if 200 <= answer.status < 300:
+            self._last_headers = answer.headers
+            return answer
+        if answer.status == UNCHANGED and headers:
             return answer
         error = errors.api_error(method, answer.status, answer.headers, answer.body, secret=self._token)
         if errors.is_rate_limit(answer.status, answer.headers, answer.body):

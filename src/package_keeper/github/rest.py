@@ -26,6 +26,7 @@ from package_keeper.model.packages import (
     UnreadablePackage,
     Version,
 )
+from package_keeper.model.permissions import TokenFacts
 
 _T = TypeVar("_T")
 
@@ -86,6 +87,11 @@ class PackagesReader(_Family):
     def remarks(self) -> list[str]:
         """Warnings about lists in which GitHub left something out without an error."""
         return [*self._remarks, *self._incomplete_remarks()]
+
+    @property
+    def token_facts(self) -> TokenFacts:
+        """What GitHub's last answer shows about the token."""
+        return self._http.token_facts
 
     def is_long(self, package: PackageName) -> bool:
         """Whether the list of its active versions had several pages when it was last read."""

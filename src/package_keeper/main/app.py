@@ -24,7 +24,7 @@ from package_keeper.errors import (
 )
 from package_keeper.execution.executor import Executor
 from package_keeper.execution.facts import FactGatherer
-from package_keeper.execution.receipt import Append, Receipt, ReceiptWriter
+from package_keeper.execution.receipt import Append, Receipt, ReceiptWriter, refused_for_downloads
 from package_keeper.execution.results import SendResult
 from package_keeper.execution.scope import PackageFilter, owners_in_front
 from package_keeper.execution.untag import Untagger
@@ -55,6 +55,7 @@ from package_keeper.operations.restore import restore
 from package_keeper.operations.restore_package import restore_package
 from package_keeper.operations.undo import undo
 from package_keeper.operations.verify import verify
+from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.report.plan_file import plan_document, sealed
 from package_keeper.runner.logs import ActionsLog, Log, TerminalLog, run_identity
@@ -226,6 +227,8 @@ class App:
                 log=self._log,
             ),
             searches_files=self._files.used is not None,
+            workflow_repository=self._environ.get("GITHUB_REPOSITORY", ""),
+            refused_for_downloads=self._refused_for_downloads(settings, owner),
             reader=reader,
             registry=registry,
             # the only place that gives a run the means to write
@@ -264,6 +267,12 @@ class App:
         text = sealed(self._options.masked(json.dumps(document, separators=(",", ":"))))
         path = self._workspace.write(settings.plan_out, text)
         self._plan = (path, hashlib.sha256(text.encode()).hexdigest())
+
+    def _refused_for_downloads(self, settings: Settings, owner: Owner) -> Refused:
+        if not settings.operation.writes:
+            return frozenset()
+        receipts = self._workspace.receipts(settings.receipt)
+        return frozenset(refused for text in receipts for refused in refused_for_downloads(text, owner.login))
 
     def _writing(
         self, settings: Settings, owner: Owner, http: HttpClient, reader: PackagesReader, tags: RegistryWriter

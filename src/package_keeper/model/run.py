@@ -81,10 +81,32 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForecastPackage:
+    """A package that a forecast is about. `detail` and `settings_url` may be empty."""
+
+    package: PackageName
+    detail: str = ""
+    settings_url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Something that users should know before the first write: one cause, with all packages that it concerns.
+
+    A forecast never changes a plan, since it may be wrong (docs/decisions/0028).
+    """
+
+    what: str
+    packages: tuple[ForecastPackage, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """The state of one run. An operation yields it after each step, so that nothing is lost when the run ends early.
 
-    `checks` are those that the plan passed, once the guards let it through. `listed` is what `list` shows. `rows` is
+    `checks` are those that the plan passed, once the guards let it through. `forecasts` are what GitHub will probably
+    refuse of it, and what users may not have meant. `listed` is what `list` shows. `rows` is
     the result of a query. `references` are the places in files that protect images in scope. `verified` is what
     `verify` and `repair` found. `broken` is the number of images that are known to be broken at the end. `ended_by` is
     the error that ended the run early.
@@ -96,6 +118,7 @@ class Run:
     scope: Scope = field(default_factory=Scope)
     plan: Plan = field(default_factory=Plan)
     checks: tuple[Check, ...] | None = None
+    forecasts: tuple[Forecast, ...] = ()
     listed: tuple[Decision, ...] = ()
     rows: list[dict[str, Any]] | None = None
     references: tuple[ImageReference, ...] = ()

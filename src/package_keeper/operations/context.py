@@ -14,6 +14,7 @@ from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import Owner
 from package_keeper.model.plan import GuardedPlan
 from package_keeper.model.run import Run
+from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.guards import OnLastVersion
 from package_keeper.policy.rules import Rules
 from package_keeper.settings import Settings
@@ -43,8 +44,9 @@ class Context:
     """Everything that one run needs.
 
     `receipt` is the receipt to take back, if any. `rules` are those of the settings, with the images in use.
-    `searches_files` says whether files were searched for images in use. `writing` is `None` in a dry run, which
-    therefore cannot write.
+    `searches_files` says whether files were searched for images in use. `workflow_repository` is the repository of the
+    workflow as `owner/name`, or empty. `refused_for_downloads` is what receipts of earlier runs show. `writing` is
+    `None` in a dry run, which therefore cannot write.
     """
 
     settings: Settings
@@ -59,6 +61,8 @@ class Context:
     writing: Writing | None
     clock: Clock
     log: Log
+    workflow_repository: str = ""
+    refused_for_downloads: Refused = frozenset()
 
 
 Operation = Callable[[Context], Iterator[Run]]

@@ -15,7 +15,7 @@ from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.empty_packages import delete_empty_packages
 from package_keeper.operations.plans import PlanOf, Rereader, plan_images
 from package_keeper.operations.reading import Evaluated, evaluate, evaluator_for, find, make_certain, read
-from package_keeper.operations.telling import tell_evaluation, tell_last_images, warn_about_torn_images
+from package_keeper.operations.telling import tell_evaluation, warn_about_torn_images
 from package_keeper.operations.writing import execute, pass_guards
 from package_keeper.policy.guards import Guards, guard
 
@@ -59,7 +59,6 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
     tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
     run, guarded = pass_guards(context, run, evaluated.packages)
     yield run
-    tell_last_images(run.plan, context.log)
     writing = context.writing
     if writing is None:
         return

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from package_keeper.errors import MOST_OF_A_KIND
 from package_keeper.execution.ports import Log
-from package_keeper.execution.wording import few, in_brackets, stubs_and_what_to_do
+from package_keeper.execution.wording import FEW, few, stubs_and_what_to_do
 from package_keeper.model.packages import PackageName, Version, display_name
-from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite, Reason
-from package_keeper.model.run import PackageEvaluation
+from package_keeper.model.plan import Decision, Plan, Reason
+from package_keeper.model.run import Forecast, PackageEvaluation
 from package_keeper.operations.context import Context
 from package_keeper.operations.reading import Inventory
 from package_keeper.policy.patterns import Pattern, Patterns
@@ -142,20 +142,16 @@ def _tell_decisions(decisions: Iterable[Decision], log: Log) -> None:
         log.info(f"{package}: {shown}")
 
 
-def tell_last_images(plan: Plan, log: Log) -> None:
-    """Warn for each package about the image that stays, since GitHub would refuse to delete the last version."""
-    held: dict[PackageName, list[PlannedWrite]] = {}
-    for write in plan.writes:
-        if write.action is Action.DELETE and write.expected is not None:
-            held.setdefault(write.package, []).append(write)
-    for package, writes in held.items():
-        name = display_name(writes[0].version_name)
-        tags = in_brackets(writes[0].tags)
-        log.warning(
-            f"{package}: all would go, and GitHub refuses to delete the last version of a package, and the last tagged"
-            f" one of a container package. The newest stays: {name}{tags} ({len(writes)} versions). To let the package"
-            " go with it, use on-last-version: delete-package"
-        )
+def tell_forecasts(forecasts: Iterable[Forecast], log: Log) -> None:
+    """Warn about each cause once, with the first packages that it concerns."""
+    for forecast in forecasts:
+        shown = [
+            f"- {each.package}{f' ({each.detail})' if each.detail else ''} {each.settings_url}".rstrip()
+            for each in forecast.packages[:FEW]
+        ]
+        if len(forecast.packages) > FEW:
+            shown.append(f"- and {len(forecast.packages) - FEW} more")
+        log.warning("\n".join([f"{forecast.what}:", *shown, forecast.remedy]))
 
 
 def warn_about_torn_images(plan: Plan, gone: Collection[int], log: Log) -> None:

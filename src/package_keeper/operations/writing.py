@@ -12,12 +12,14 @@ from package_keeper.model.packages import display_name
 from package_keeper.model.plan import GuardedPlan, Outcome, Plan, PlannedWrite, WriteRecord
 from package_keeper.model.run import PackageEvaluation, Run
 from package_keeper.operations.context import Context, Writing
+from package_keeper.operations.telling import tell_forecasts
 from package_keeper.policy.checks import check_plan
+from package_keeper.policy.forecasts import Evidence, forecasts
 from package_keeper.policy.guards import Guards, TooMuch, guard
 
 
 def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation] = ()) -> tuple[Run, GuardedPlan]:
-    """Pass the guards with the plan of a run, then check what they let through.
+    """Pass the guards with the plan of a run, check what they let through, and warn about what may go wrong.
 
     `packages` are the evaluations from which deletions were planned. Raises `GuardRefused`, and `PackageKeeperError`
     when a check fails, which is a defect of this program.
@@ -33,7 +35,15 @@ def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation
             f"nothing was written, since the plan does not pass its checks: {'; '.join(problems)}. This is a defect of"
             " Package Keeper; please report it with what log-level: debug says"
         )
-    return replace(run, plan=guarded.plan, checks=checks), guarded
+    evidence = Evidence(
+        packages={package.key: package for package in run.scope.packages},
+        token=context.reader.token_facts,
+        repository=context.workflow_repository,
+        refused_for_downloads=context.refused_for_downloads,
+    )
+    found = forecasts(guarded, context.settings.guards.on_last_version, evidence)
+    tell_forecasts(found, context.log)
+    return replace(run, plan=guarded.plan, checks=checks, forecasts=found), guarded
 
 
 def execute(

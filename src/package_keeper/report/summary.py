@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Version, display_name
 from package_keeper.model.plan import Action, PlannedWrite, WriteKind
-from package_keeper.model.run import Run
+from package_keeper.model.run import ForecastPackage, Run
 from package_keeper.report.counts import count
 from package_keeper.settings import Settings
 
@@ -23,6 +23,9 @@ ROWS = 500
 _CUT = "\n\n… cut to GitHub's size limit; `output-file` has everything.\n"
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~&@$]|:(?=//)")
+
+_ADDRESS = re.compile(r"https?://[\w.:-]+(/[\w.%~@+-]+)+", re.ASCII)
+"""An address without a character that means something in Markdown."""
 
 _HEADLINES = {
     "done": "✅ Done",
@@ -55,7 +58,8 @@ def _text(run: Run, settings: Settings | None) -> str:
         f"## Package Keeper{f': {settings.operation}' if settings is not None else ''}{owner}",
         f"**{_HEADLINES.get(run.result, run.result)}**",
         _table([name.removesuffix("-count") for name in counts], [[str(number) for number in counts.values()]]),
-        _messages(run.messages),
+        _messages(run),
+        _forecasts(run),
         _writes(run),
         _packages(run, settings),
         _listed(run, settings),
@@ -85,11 +89,32 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def _messages(messages: Sequence[str]) -> str:
+def _messages(run: Run) -> str:
+    # forecasts have a block of their own, which names every package
+    forecasts = tuple(forecast.what for forecast in run.forecasts)
+    messages = [message for message in run.messages if not message.startswith(forecasts)]
     shown = [f"> {'<br>'.join(escape(line) for line in message.splitlines())}" for message in messages[:50]]
     if len(messages) > len(shown):
         shown.append(f"> … and {len(messages) - len(shown)} more, in the log")
     return "\n>\n".join(shown)
+
+
+def _forecasts(run: Run) -> str:
+    """A line for each cause, which names every package."""
+    lines = []
+    for forecast in run.forecasts:
+        names = [_forecast_package(each) for each in forecast.packages[:ROWS]]
+        if len(forecast.packages) > ROWS:
+            names.append(f"… and {len(forecast.packages) - ROWS} more")
+        lines.append(f"- **{escape(forecast.what)}**: {', '.join(names)}. {escape(forecast.remedy)}.")
+    return "\n".join(["### Known beforehand", "", *lines]) if lines else ""
+
+
+def _forecast_package(about: ForecastPackage) -> str:
+    name = code(str(about.package))
+    # without an address that could break the Markdown around it
+    linked = f"[{name}]({about.settings_url})" if _ADDRESS.fullmatch(about.settings_url) else name
+    return f"{linked} ({escape(about.detail)})" if about.detail else linked
 
 
 def _writes(run: Run) -> str:

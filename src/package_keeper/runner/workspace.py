@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -244,6 +245,19 @@ class Workspace:
         except (OSError, PathProblem) as error:
             raise FileUnwritable(f"the receipt {text} cannot be written, so nothing is: {error}") from None
         raise FileUnwritable(f"there are too many receipts named like {text}")
+
+    def receipts(self, text: str) -> Iterator[str]:
+        """Read the receipts that earlier runs left under a name, with and without a number.
+
+        Files that cannot be read are passed over, since nothing depends on them.
+        """
+        with contextlib.suppress(OSError, PathProblem):
+            wanted = self.resolve(text)
+            numbered = re.compile(rf"{re.escape(wanted.stem)}(-\d+)?{re.escape(wanted.suffix)}")
+            for place in sorted(wanted.parent.iterdir()):
+                if numbered.fullmatch(place.name):
+                    with contextlib.suppress(PathProblem):
+                        yield self.read(str(place))
 
     def _make_parents(self, place: Path) -> None:
         missing = [parent for parent in place.parents if not parent.exists()]

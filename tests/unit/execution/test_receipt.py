@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.execution.receipt import Append, Ending, ReceiptProblem, ReceiptWriter, read_receipt
+from package_keeper.execution.receipt import (
+    Append,
+    Ending,
+    ReceiptProblem,
+    ReceiptWriter,
+    read_receipt,
+    refused_for_downloads,
+)
 from package_keeper.model.packages import Owner, OwnerType
 from package_keeper.model.plan import Action, Outcome, PlannedWrite, Reason, WriteKind
 from package_keeper.runner.workspace import Workspace
@@ -244,3 +251,38 @@ def test_restorations_in_a_receipt_are_not_taken_back() -> None:
 def test_no_text_crashes_the_reader(text: str) -> None:
     with pytest.raises(ReceiptProblem):
         read_receipt(text)
+
+
+def test_refusals_for_downloads_are_found_by_owner() -> None:
+    paper = Paper()
+    book = writer(paper)
+    for number, outcome in ((7, Outcome.PROTECTED_BY_DOWNLOADS), (8, Outcome.DONE), (9, Outcome.LAST_VERSION)):
+        write = deletion(number)
+        (sequence,) = book.started([write])
+        book.ended([Ending(sequence, write, outcome, "protected-by-downloads, says a message")])
+    package = PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=key("npm", "lib"))
+    book.ended([Ending(10, package, Outcome.PROTECTED_BY_DOWNLOADS)])
+    text = paper.data.decode()
+    assert list(refused_for_downloads(text, "ACME")) == [(key("container", "app"), 7), (key("npm", "lib"), None)]
+    assert list(refused_for_downloads(text, "other")) == []
+
+
+@given(st.text() | st.binary().map(lambda data: data.decode("latin-1")), st.integers(0, 400))
+def test_no_text_crashes_the_search_for_refusals(noise: str, cut: int) -> None:
+    paper = Paper()
+    write = deletion(7)
+    writer(paper).ended([Ending(1, write, Outcome.PROTECTED_BY_DOWNLOADS)])
+    line = paper.data.decode()
+    text = f"{noise}protected-by-downloads\n{line[:cut]}\n{line}{{protected-by-downloads"
+    assert set(refused_for_downloads(text, "acme")) == {(key("container", "app"), 7)}
+
+
+def test_receipts_of_earlier_runs_are_found_with_their_numbers(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for name in ("day.jsonl", "day-2.jsonl", "day-13.jsonl", "day-x.jsonl", "day.json", "yesterday.jsonl"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    (tmp_path / "day-3.jsonl").mkdir()
+    (tmp_path / "day-4.jsonl").symlink_to("/etc/hostname")
+    assert sorted(workspace.receipts("day.jsonl")) == ["day-13.jsonl", "day-2.jsonl", "day.jsonl"]
+    assert list(workspace.receipts("nowhere/day.jsonl")) == []
+    assert list(workspace.receipts("../day.jsonl")) == []

@@ -12,6 +12,7 @@ from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.scope import PackageFilter, find_packages
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.model.packages import Package, PackageName, PackageType, Version
+from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.run import Scope
 from tests.unit.execution.test_executor import Listener
 from tests.unit.making import package
@@ -29,6 +30,7 @@ class Shelf:
     refused: dict[str, ApiError] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     case_matters: bool = True
+    token_facts: TokenFacts = field(default_factory=TokenFacts)
 
     def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | ApiError]:
         self.asked += [f"list {package_type}" for package_type in package_types]

@@ -18,6 +18,7 @@ from package_keeper.execution.restorations import Restorations
 from package_keeper.execution.untag import Untagger
 from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
+from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.plan import GuardedPlan, Plan
 from package_keeper.model.run import PackageEvaluation
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
@@ -82,6 +83,8 @@ Refuse = Callable[[int], ApiError | None]
 
 class Hub:
     """One container package in memory: lists, deletions, restorations, manifests. Counts everything."""
+
+    token_facts = TokenFacts()
 
     def __init__(self, world: World, *, refuse: Refuse | None = None, unreadable: Iterable[str] = ()) -> None:
         self.world = world

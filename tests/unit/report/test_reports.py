@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from package_keeper.inputs.parser import parse_settings
 from package_keeper.model.packages import Owner, OwnerType
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason, WriteRecord
-from package_keeper.model.run import Run, Scope
+from package_keeper.model.run import Forecast, ForecastPackage, Run, Scope
 from package_keeper.report.counts import count
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
 from package_keeper.report.summary import COMMENT_LIMIT, SUMMARY_LIMIT, code, comment, escape, summary
@@ -252,3 +252,17 @@ def test_a_comment_fits_and_ends_with_a_whole_line(number: int, letter: str, wid
         assert said.startswith("cut to GitHub's size limit")
         assert whole.startswith(kept)
         assert whole[len(kept)] == "\n"
+
+
+def test_a_forecast_stands_in_the_summary_once_and_names_every_package() -> None:
+    hostile = key("npm", "a`b|[c](https://evil.example)")
+    packages = [ForecastPackage(package=key("npm", f"p{n}"), settings_url=f"https://x.example/p{n}") for n in range(9)]
+    packages.append(ForecastPackage(package=hostile, detail="<b>", settings_url="https://x.example/a)[b](c"))
+    forecast = Forecast(what="the token lacks *x*", packages=tuple(packages), remedy="Do this")
+    run, settings = reported([], forecasts=(forecast,), messages=("the token lacks *x*: npm/p0", "another"))
+    text = summary(run, settings)
+    assert text.count("the token lacks &#42;x&#42;") == 1
+    assert "> another" in text
+    assert all(f"[`npm/p{n}`](https://x.example/p{n})" in text for n in range(9))
+    assert "x.example/a)" not in text
+    assert "&#60;b&#62;" in text
