@@ -34,6 +34,7 @@ from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, M
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
 from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.repository import RepositoryState
+from package_keeper.model.sizes import pack
 from package_keeper.operations.context import Context
 from package_keeper.operations.delete import delete
 from package_keeper.runner.process import tune_gc
@@ -45,6 +46,8 @@ VERSIONS = 100_000
 PLATFORMS = 2
 """Each with an attestation: an image of five versions, as BuildKit pushes it for two platforms."""
 PULLS = 20_000
+OWN_BLOBS, SHARED_BLOBS = 4, 6
+"""Of an image: a configuration and three layers of its own, and six layers that all images share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +123,7 @@ class Hub:
         self.seconds = 0.0
         """CPU time spent in here to make manifests, which a run gets from the registry."""
         self._has_parts = form.has_parts
+        self._shared = [digest(f"shared {place}") for place in range(SHARED_BLOBS)]
         each = VERSIONS // form.packages
         for number in range(form.packages):
             key = PackageName(type=PackageType.CONTAINER, name=f"app/{number}" if number else "app")
@@ -229,7 +233,10 @@ class Hub:
     def _manifest(self, name: str) -> Manifest:
         below = self.children.get(name, ())
         children = tuple(Descriptor(digest=child, media_type=OCI_MANIFEST, has_platform=True) for child in below)
-        return Manifest(digest=name, media_type=OCI_INDEX if below else OCI_MANIFEST, children=children)
+        blobs = [] if below else [digest(f"{name} {place}") for place in range(OWN_BLOBS)] + self._shared
+        content = pack((blob, 2_000) for blob in (name, *blobs))
+        media_type = OCI_INDEX if below else OCI_MANIFEST
+        return Manifest(digest=name, media_type=media_type, children=children, content=content)
 
     def at_hand(self, package: PackageName, digests: Iterable[str]) -> Sequence[str]:
         return ()

@@ -13,6 +13,13 @@ it; where it begins with a number, it has every line:
     receipt: [delete npm/app 1.0.0 done, delete npm/app 1.1.0 failed]
     receipt: [1 delete 1.0.0 started, 1 delete 1.0.0 done]
 
+`freed: all` means that `bytes-freed` is all that the registry need no longer keep.
+Otherwise it is the output itself, or `unknown` where that is empty.
+
+`sizes` has `bytes` of the listed images: the versions that make up each image, or `unknown`:
+
+    sizes: {app: app, signed: signed signature, multi: unknown}
+
 `texts` has texts that stand in files of the workspace, by the path of each.
 """
 
@@ -52,6 +59,8 @@ RUN_KEYS = {
     "rows",
     "schema",
     "texts",
+    "freed",
+    "sizes",
 }
 COUNTS = (
     "selected",
@@ -103,6 +112,11 @@ def check(world: World, ended: Ended, expected: Tree, requests: list[Request]) -
     _receipt(world, ended, expected)
     _texts(world, ended, expected)
     _requests(world, expected, requests)
+    if "freed" in expected:
+        wanted = {"all": str(world.shrunk()), "unknown": ""}.get(expected["freed"], expected["freed"])
+        assert ended.outputs["bytes-freed"] == wanted
+    if "sizes" in expected:
+        _sizes(world, ended, expected["sizes"])
     if "reads" in expected:
         _reads(world, expected["reads"], requests)
 
@@ -197,6 +211,16 @@ def _versions(world: World, ended: Ended, expected: Tree) -> None:
         for version in ended.array("versions")
     }
     assert found == (expected["versions"] or {})
+
+
+def _sizes(world: World, ended: Ended, wanted: dict[str, str]) -> None:
+    found = {world.names[version["id"]]: version["bytes"] for version in ended.array("versions")}
+    assert found == {name: None if text == "unknown" else _size(world, text.split()) for name, text in wanted.items()}
+
+
+def _size(world: World, names: list[str]) -> int:
+    versions = [world.versions[name] for name in names]
+    return sum(versions[0].package.stored(version.name for version in versions).values())
 
 
 def _rules(world: World, ended: Ended, expected: Tree) -> None:
@@ -298,6 +322,7 @@ def check_always(world: World, ended: Ended, requests: list[Request], *, action:
         if line.lstrip().startswith("::"):
             assert line.removeprefix("::").partition("::")[0] in COMMANDS, line
     assert ended.outputs["result"] in RESULTS[ended.status], about
+    assert int(ended.outputs["bytes-freed"] or 0) <= world.shrunk(), "more was freed than the registry shrank"
     _check_counts(ended)
     _check_receipt(world, ended, requests)
 

@@ -88,6 +88,7 @@ def _run(world: World, place: Place, run: Tree, *, starts: bool, scaled: bool) -
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target)
     world.simulator.forget_requests()
+    world.before = world.stored()
     arguments, environment = _beginning(world, place, run)
     if scaled:
         ended = place.run(time_of(world.simulator), environment, SCALED)

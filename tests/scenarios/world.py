@@ -11,7 +11,16 @@ from typing import Any
 
 from tests.scenarios import repositories
 from tests.simulator import Package, Simulator, Version
-from tests.simulator.images import INDEX, MANIFEST, descriptor, image_manifest, index, push_image, push_referrer
+from tests.simulator.images import (
+    EMPTY_LAYER,
+    INDEX,
+    MANIFEST,
+    descriptor,
+    image_manifest,
+    index,
+    push_image,
+    push_referrer,
+)
 
 Tree = dict[str, Any]
 
@@ -46,9 +55,9 @@ VERSION_KEYS = {
     "held_back",
 }
 """`metadata` is JSON that GitHub answers instead of its own; `held_back` is for what lists leave out, and say so."""
-IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content", "twin"}
-"""What a container version is: an index of new platforms or of named versions, a referrer `of` one, any bytes, or a
-second version of the digest of one."""
+IMAGE_KEYS = {"platforms", "attested", "holds", "of", "way", "content", "twin", "layers"}
+"""What a container version is: an index of new platforms or of named versions, a referrer `of` one, any bytes, a second
+version of the digest of one, or an image with named layers and their bytes: `base:5000 app:300`."""
 PACKAGE_KEYS = {"versions", "owner", "visibility", "conflict", "deleted", "repository", "created", "without"}
 """`without` names fields that GitHub leaves out."""
 
@@ -68,6 +77,12 @@ def number_or_none(text: str) -> int | None:
 def boolean(text: str) -> bool:
     """Read `true` or `false`."""
     return {"true": True, "false": False}[text]
+
+
+def layer(text: str) -> bytes:
+    """Make a layer: `base:5000` is always the same 5,000 bytes."""
+    name, _, size = text.partition(":")
+    return name.encode().ljust(int(size), b".")
 
 
 def known(tree: Mapping[str, Any], keys: set[str], where: str) -> None:
@@ -90,6 +105,18 @@ class World:
     api_url: str = ""
     receipt: str = ""
     plan_sha256: str = ""
+    before: dict[tuple[int, str], int] = field(default_factory=dict)
+    """What the registry kept before the run, as `stored` measures it."""
+
+    def stored(self) -> dict[tuple[int, str], int]:
+        """Measure what the registry has to keep, by package and digest."""
+        packages = self.simulator.store.all
+        return {(each.id, digest): size for each in packages for digest, size in each.stored().items()}
+
+    def shrunk(self) -> int:
+        """Count the bytes that the registry need no longer keep since the run began."""
+        after = self.stored()
+        return sum(size for key, size in self.before.items() if key not in after)
 
     def filled(self, text: str) -> str:
         """Fill in what a case can know only when its world exists: `{id:1.0.0}`, `{digest:a}`, `{receipt}`."""
@@ -234,7 +261,8 @@ class World:
         elif "content" in given:
             version = package.push(given["content"].encode(), MANIFEST, None, created, number)
         else:
-            version = package.push(image_manifest(package, seed), MANIFEST, None, created, number)
+            layers = [layer(text) for text in given.get("layers", "").split()] or [EMPTY_LAYER]
+            version = package.push(image_manifest(package, seed, layers=layers), MANIFEST, None, created, number)
         for tag in tags:
             package.push(*package.manifests[version.name], tag, created)
         return version

@@ -22,6 +22,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 EMPTY = "application/vnd.oci.empty.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 END_OF_TAR = bytes(1024)
+EMPTY_LAYER = gzip.compress(END_OF_TAR, mtime=0)
 
 
 def blob(package: Package, content: bytes, media_type: str) -> dict[str, Any]:
@@ -36,10 +37,11 @@ def encoded(manifest: dict[str, Any]) -> bytes:
     return json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()
 
 
-def image_manifest(package: Package, seed: str, platform: str = "linux/amd64") -> bytes:
+def image_manifest(
+    package: Package, seed: str, platform: str = "linux/amd64", layers: Sequence[bytes] = (EMPTY_LAYER,)
+) -> bytes:
     """Make the manifest of a plain image, and store its blobs; another seed gives another digest."""
     system, _, architecture = platform.partition("/")
-    layer = gzip.compress(END_OF_TAR, mtime=0)
     config = {
         "architecture": architecture,
         "os": system,
@@ -52,7 +54,7 @@ def image_manifest(package: Package, seed: str, platform: str = "linux/amd64") -
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": blob(package, encoded(config), CONFIG),
-            "layers": [blob(package, layer, LAYER)],
+            "layers": [blob(package, layer, LAYER) for layer in layers],
         }
     )
 

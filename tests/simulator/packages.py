@@ -51,6 +51,16 @@ class Version:
         self.package.changed(self)
 
 
+def _digests_in(manifest: bytes) -> list[str]:
+    """List everything that a manifest names; bytes that are no manifest name nothing."""
+    try:
+        document = json.loads(manifest)
+    except ValueError:
+        return []
+    entries = [document.get("config"), *(document.get("layers") or ()), *(document.get("manifests") or ())]
+    return [entry["digest"] for entry in entries if entry]
+
+
 class Package:
     """One package, with all its versions, the deleted ones included, and its bytes."""
 
@@ -117,6 +127,18 @@ class Package:
     def tagged(self, tag: str) -> Version | None:
         """Find the active version that carries a tag."""
         return self._tags.get(tag)
+
+    def stored(self, names: Iterable[str] | None = None) -> dict[str, int]:
+        """Measure what the registry has to keep for all active versions, or for these names: bytes by digest."""
+        with self.store.lock:
+            if self.deleted_at is not None:
+                return {}
+            found: dict[str, int] = {}
+            for name in self._names if names is None else names:
+                manifest, _ = self.manifests.get(name, (b"", ""))
+                found[name] = len(manifest)
+                found |= {blob: len(self.blobs[blob]) for blob in _digests_in(manifest) if blob in self.blobs}
+            return found
 
     def active_count(self) -> int:
         """Count the active versions."""

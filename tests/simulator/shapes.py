@@ -19,6 +19,7 @@ from .images import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     EMPTY,
+    EMPTY_LAYER,
     END_OF_TAR,
     INDEX,
     LAYER,
@@ -70,6 +71,10 @@ class Made:
         content = gzip.compress(END_OF_TAR + f"{self.seed} {about}".encode(), mtime=0)
         return blob(self.package, content, media_type)
 
+    def base(self, *, docker: bool = False) -> Document:
+        """Describe the layer that all images share."""
+        return blob(self.package, EMPTY_LAYER, DOCKER_LAYER if docker else LAYER)
+
     def empty(self) -> Document:
         """Describe the empty configuration of artifacts."""
         return blob(self.package, b"{}", EMPTY)
@@ -90,7 +95,7 @@ class Made:
             "schemaVersion": 2,
             "mediaType": media_type,
             "config": self.blob(f"config of {about}", DOCKER_CONFIG if docker else CONFIG),
-            "layers": [self.blob(about, DOCKER_LAYER if docker else LAYER)],
+            "layers": [self.base(docker=docker), self.blob(about, DOCKER_LAYER if docker else LAYER)],
         }
         return self.push(document | more, media_type)
 

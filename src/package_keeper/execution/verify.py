@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from package_keeper.errors import ApiError
 from package_keeper.execution.image_reading import Manifests, read_tagged
@@ -56,12 +56,16 @@ class ImageVerifier:
         versions = self._there(versions, names=frozenset(manifests.unreadable))
         there = manifests.unreadable.keys() & {version.name for version in versions}
         unreadable = {digest: manifests.unreadable[digest] for digest in there}
-        images = self._without_stubs(package, _wanted(Graph(versions, manifests.read), named, roots))
+        graph = Graph(versions, manifests.read)
+        images = self._without_stubs(package, _wanted(graph, named, roots))
         missing = {digest for image in images for digest in image.missing}
         present = self._present(package, missing) if missing else frozenset()
         if missing and deleted is None:
             deleted = self.reader.versions(package.key, deleted=True)
-        verified = verify_images(images, unreadable, deleted or (), present)
+        verified = [
+            replace(found, size=graph.size_of(image))
+            for image, found in zip(images, verify_images(images, unreadable, deleted or (), present), strict=True)
+        ]
         self._tell(package, verified, self.log.warning if about_to_repair else self.log.error)
         return verified
 

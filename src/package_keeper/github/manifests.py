@@ -4,6 +4,8 @@ The shapes are those of the OCI image specification and of Docker's schema 2.
 """
 
 import hashlib
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,14 +13,18 @@ import msgspec
 from package_keeper.model.manifest import (
     BLOB_TYPES,
     DOCKER_LIST,
+    FOREIGN_TYPES,
     INDEX_TYPES,
+    MEDIA_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
+    SCHEMA_1_TYPES,
     STUB_ANNOTATION,
     Descriptor,
     Manifest,
 )
 from package_keeper.model.packages import DIGEST
+from package_keeper.model.sizes import UNKNOWN_SIZE, pack
 
 LARGEST = 4 * 1024 * 1024
 """Bytes. The OCI distribution specification asks registries to accept manifests up to this size."""
@@ -47,7 +53,29 @@ class _Manifest(msgspec.Struct):
     annotations: dict[str, Any] | None = None
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
+class _Blob(msgspec.Struct):
+    """An entry of a manifest or index that may be a blob. What others write as a size may be no number at all."""
+
+    digest: str
+    mediaType: str | None = None  # noqa: N815  # reason: the name on the wire
+    size: msgspec.Raw = _ABSENT
+    urls: msgspec.Raw = _ABSENT
+    data: msgspec.Raw = _ABSENT
+
+
+class _Contents(msgspec.Struct):
+    manifests: list[_Blob] | None = None
+    config: _Blob | None = None
+    layers: list[_Blob] | None = None
+
+
 _DECODER = msgspec.json.Decoder(_Manifest)
+_CONTENTS = msgspec.json.Decoder(_Contents)
+_SIZE = re.compile(rb"\d{1,18}")
+"""Bytes, as a whole number. Nothing is larger than an exabyte."""
 
 
 def manifest(digest: str, body: bytes) -> Manifest:
@@ -74,6 +102,7 @@ def manifest(digest: str, body: bytes) -> Manifest:
         children=children,
         subject=subject,
         is_stub=STUB_ANNOTATION in (wire.annotations or {}) and not wire.layers and not wire.manifests,
+        content=_content(digest, body),
     )
 
 
@@ -111,3 +140,33 @@ def _may_be_a_version(child: Descriptor) -> bool:
     return child.is_manifest or (
         not child.media_type.startswith(BLOB_TYPES) and DIGEST.fullmatch(child.digest) is not None
     )
+
+
+def _content(digest: str, body: bytes) -> bytes | None:
+    """What a manifest takes up in the registry; `None` when that is unknown."""
+    try:
+        wire = _CONTENTS.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return pack([(digest, len(body)), *_blobs(wire)])
+
+
+def _blobs(wire: _Contents) -> Iterator[tuple[str, int]]:
+    """The layers and configurations with their sizes, and all other entries that may be blobs."""
+    for entry in wire.manifests or ():
+        kind = entry.mediaType or ""
+        if kind.startswith(BLOB_TYPES):
+            yield entry.digest, _stored(entry)
+        elif kind not in MEDIA_TYPES and kind not in SCHEMA_1_TYPES:
+            yield entry.digest, UNKNOWN_SIZE
+    for blob in (*(wire.layers or ()), *([wire.config] if wire.config else ())):
+        yield blob.digest, _stored(blob)
+
+
+def _stored(blob: _Blob) -> int:
+    """The bytes that a blob takes up in the registry: none where its content is elsewhere."""
+    is_elsewhere = bytes(blob.urls) not in (b"null", b"[]") or bytes(blob.data) != b"null"
+    if is_elsewhere or (blob.mediaType or "").startswith(FOREIGN_TYPES):
+        return 0
+    is_known = DIGEST.fullmatch(blob.digest) and _SIZE.fullmatch(bytes(blob.size))
+    return int(bytes(blob.size)) if is_known else UNKNOWN_SIZE

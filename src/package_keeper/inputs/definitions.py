@@ -743,6 +743,7 @@ OUTPUTS: dict[str, str] = {
         " entries. If there are more packages, an entry has several names, separated by commas."
     ),
     "rows": "JSON array of the result of `query`, an object for each row; `[]` without a query.",
+    "bytes-freed": "Bytes that the deletions gave back, a lower bound; empty when unknown or in a dry run.",
     "plan": "Path of `plan-out`, relative to the workspace; empty when no plan was written.",
     "plan-sha256": "SHA-256 of that file, in hexadecimal digits.",
     "receipt": "Path of the receipt, relative to the workspace; empty when nothing was written.",

@@ -85,6 +85,7 @@ class _Plan(_Strict):
     writes: list[_Write]
     decisions: list[_Decision]
     digest: str
+    bytes: int | None = None
 
 
 _PLAN = msgspec.json.Decoder(_Plan)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from package_keeper.model.manifest import Manifest, UnreadableManifest
 from package_keeper.model.packages import REFERRER_TAG, Timestamp, Version, oldest_first
+from package_keeper.model.sizes import add_up
 
 
 class Condition(StrEnum):
@@ -225,6 +226,17 @@ class Graph:
         """Whether `index` lists `digest` among its children, at any depth, so that a pull of `index` needs it."""
         return index != digest and index in _reach(digest, self._indexes_of)
 
+    def content_of(self, digest: str) -> bytes | None:
+        """What a manifest takes up in the registry (`Manifest.content`); `None` when it was not read."""
+        manifest = self._manifests.get(digest)
+        return manifest.content if manifest is not None else None
+
+    def size_of(self, image: Image) -> int | None:
+        """The bytes of an image: its manifests and blobs, each once. `None` when one of them is unknown."""
+        contents = [self.content_of(version.name) for version in (image.root, *image.parts)]
+        size, some_unknown = add_up(filter(None, contents), set())
+        return None if some_unknown or None in contents else size
+
     def versions_of(self, digest: str) -> Sequence[Version]:
         """The active versions of that digest: none, one, or more after a re-push."""
         return self._versions.get(digest, ())
@@ -277,11 +289,15 @@ class MissingPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedImage:
-    """What `verify` found about one image; `unreadable` says why a manifest of it could not be read."""
+    """What `verify` found about one image.
+
+    `unreadable` says why a manifest of it could not be read. `size` are its bytes; `None` when not all of it was read.
+    """
 
     root: Version
     missing: tuple[MissingPart, ...] = ()
     unreadable: str = ""
+    size: int | None = None
 
     @property
     def is_broken(self) -> bool:

@@ -39,6 +39,12 @@ BLOB_TYPES = (
 )
 """Prefixes of the media types of layers and configurations. BuildKit lists these in the index of its cache."""
 
+FOREIGN_TYPES = (
+    "application/vnd.docker.image.rootfs.foreign.",
+    "application/vnd.oci.image.layer.nondistributable.",
+)
+"""Prefixes of the media types of layers that stay with their publisher, such as those of Windows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
@@ -77,7 +83,8 @@ class Manifest:
     """One manifest that was read and whose digest was checked.
 
     `subject` is the digest that a signature, an attestation or another referrer refers to. `is_stub` marks the empty
-    index to which untagging moves a tag.
+    index to which untagging moves a tag. `content` is what it takes up in the registry, as `model.sizes` packs it;
+    `None` when its blobs are unknown.
     """
 
     digest: str
@@ -85,6 +92,7 @@ class Manifest:
     children: tuple[Descriptor, ...] = ()
     subject: str | None = None
     is_stub: bool = False
+    content: bytes | None = None
 
     @property
     def is_index(self) -> bool:

@@ -1,6 +1,6 @@
 """What a run found, decided and did, as frozen values. Only `operations` makes a `Run`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,6 +111,9 @@ class Run:
     `verify` and `repair` found. `broken` is the number of images that are known to be broken at the end. `ended_by` is
     the error that ended the run early.
 
+    `bytes_planned` and `bytes_freed` are at least what the planned and the confirmed deletions give back; `None` when
+    unknown. `image_sizes` are the bytes of images by the ids of their roots, when `list` looks at the health of images.
+
     The rest is set at the end: the `owner`, unless the run ended before it was known; the `result` word; the errors and
     warnings of the log as `messages`; and the paths of `plan_file`, `receipt` and `output_file`, or empty strings.
     """
@@ -125,6 +128,9 @@ class Run:
     verified: tuple[VerifiedImage, ...] = ()
     records: tuple[WriteRecord, ...] = ()
     broken: int = 0
+    bytes_planned: int | None = None
+    bytes_freed: int | None = None
+    image_sizes: Mapping[int, int | None] | None = None
     ended_by: PackageKeeperError | None = None
     owner: Owner | None = None
     result: str = ""

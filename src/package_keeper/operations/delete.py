@@ -18,6 +18,7 @@ from package_keeper.operations.reading import Evaluated, evaluate, evaluator_for
 from package_keeper.operations.telling import tell_evaluation, warn_about_torn_images
 from package_keeper.operations.writing import execute, pass_guards
 from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.sizes import bytes_freed, bytes_planned
 
 _Broken = Mapping[tuple[PackageName, str], Sequence[str]]
 """Broken images by package and digest, each with the missing digests."""
@@ -58,6 +59,7 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
     yield run
     tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
     run, guarded = pass_guards(context, run, evaluated.packages)
+    run = replace(run, bytes_planned=bytes_planned(evaluated.packages, run.plan))
     yield run
     writing = context.writing
     if writing is None:
@@ -70,12 +72,17 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
         writing.deletion_strategy(guarded, context.settings.guards.on_last_version),
         refresh=refresh,
     )
-    yield run
+    yield _measured(run, evaluated.packages)
     run = delete_empty_packages(context, writing, run, guarded)
-    yield run
-    run = _look_after(context, writing, run, evaluated.packages)
+    yield _measured(run, evaluated.packages)
+    run = _measured(_look_after(context, writing, run, evaluated.packages), evaluated.packages)
     yield run
     warn_about_torn_images(run.plan, gone_versions(run.records), context.log)
+
+
+def _measured(run: Run, packages: Sequence[PackageEvaluation]) -> Run:
+    """Return the run with the bytes that its confirmed deletions gave back."""
+    return replace(run, bytes_freed=bytes_freed(packages, run.records))
 
 
 def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence[PackageEvaluation]) -> Run:

@@ -1,6 +1,6 @@
 """`list` and `conflicts`: show packages, versions, or the result of a query."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from package_keeper.operations.reading import evaluate, evaluator_for, find, rea
 from package_keeper.operations.telling import tell_evaluation
 from package_keeper.policy.evaluation import evaluate_restorations
 from package_keeper.policy.planning import without_stubs
+from package_keeper.policy.sizes import image_sizes
 from package_keeper.policy.sql import SqlProblem
 
 _NOT_LISTED = (Reason.NOT_SELECTED, Reason.TOO_YOUNG, Reason.UNKNOWN_AGE, Reason.NEEDED_BY)
@@ -38,6 +39,7 @@ def list_versions(context: Context) -> Iterator[Run]:
     explains = context.settings.explains
     evaluator = evaluator_for(context, inventory.found, context.rules if explains else context.rules.only_selecting)
     plan = Plan()
+    sizes: Mapping[int, int | None] | None = None
     if explains or (evaluator.rules.depend_on_health and not deleted):
         # read manifests only for rules on the condition of images, or to explain decisions
         evaluated = evaluate(inventory, evaluator)
@@ -47,6 +49,8 @@ def list_versions(context: Context) -> Iterator[Run]:
             evaluated.stubs,
             evaluated.decisions,
         )
+        if evaluator.rules.depend_on_health:
+            sizes = image_sizes(packages)
         if explains:
             plan = Plan(decisions=listed)
         else:
@@ -54,7 +58,7 @@ def list_versions(context: Context) -> Iterator[Run]:
     else:
         packages = ()
         listed, stubs = _list_alone(inventory.found, evaluator, deleted=deleted)
-    run = replace(inventory.run, plan=plan, listed=listed)
+    run = replace(inventory.run, plan=plan, listed=listed, image_sizes=sizes)
     yield run
     tell_evaluation(context, inventory, plan.decisions, stubs, packages)
     ids = {decision.version.id for decision in listed}

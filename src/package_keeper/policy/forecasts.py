@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from package_keeper.model.packages import Package, PackageName, display_name
 from package_keeper.model.permissions import CLASSIC_SCOPES, TokenFacts
-from package_keeper.model.plan import Action, GuardedPlan, Plan, PlannedWrite, WriteKind
+from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind
 from package_keeper.model.run import Forecast, ForecastPackage
 from package_keeper.policy.guards import OnLastVersion
 
@@ -71,10 +71,10 @@ def forecasts(guarded: GuardedPlan, on_last_version: OnLastVersion, evidence: Ev
 def _last_versions(plan: Plan, on_last_version: OnLastVersion, evidence: Evidence) -> list[Forecast]:
     """The packages that the rules would empty, and those that would lose their last tagged version."""
     total = Counter(decision.version.package for decision in plan.decisions)
-    going = Counter(each.version.package for each in plan.decisions if each.action is Action.DELETE)
+    going = _going(plan)
     staying: dict[PackageName, str] = {}
     for write in plan.writes:
-        if write.action is Action.DELETE and write.expected is not None:
+        if write.action is Action.DELETE and write.expected in (Outcome.LAST_VERSION, Outcome.FAILED):
             tags = f" [{', '.join(write.tags)}]" if write.tags else ""
             staying.setdefault(write.package, f"{display_name(write.version_name)}{tags} stays")
     emptied = {
@@ -97,6 +97,13 @@ def _last_versions(plan: Plan, on_last_version: OnLastVersion, evidence: Evidenc
         "GitHub refuses to delete the last tagged version of a container package, so the newest image stays. It can go"
         " once the package has another tagged version; delete-package deletes the whole package",
     )
+
+
+def _going(plan: Plan) -> Counter[PackageName]:
+    """How many versions of each package the rules delete, but for those of a saved plan that have changed since."""
+    changed = {write.version_id for write in plan.writes if write.expected is Outcome.CHANGED_SINCE_PLAN}
+    deleted = (each.version for each in plan.decisions if each.action is Action.DELETE)
+    return Counter(version.package for version in deleted if version.id not in changed)
 
 
 def _missing_scopes(sent: Iterable[PlannedWrite], evidence: Evidence) -> Iterator[Forecast]:

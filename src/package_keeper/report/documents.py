@@ -35,6 +35,7 @@ def result_document(run: Run, settings: Settings | None) -> dict[str, Any]:
         "owner-type": run.owner.type if run.owner else None,
         "result": run.result,
         **count(run, settings).by_output(),
+        "bytes-freed": run.bytes_freed,
         "packages": list(packages(run)),
         "versions": list(versions(run, settings)),
         "kept": [] if settings is not None and settings.lists_versions else list(_kept(run)),
@@ -52,6 +53,7 @@ def result_document(run: Run, settings: Settings | None) -> dict[str, Any]:
 def outputs(run: Run, settings: Settings | None) -> dict[str, str]:
     """The outputs of the step. JSON arrays are cut after a whole entry when they exceed GitHub's limit."""
     found = {"result": run.result} | {name: str(number) for name, number in count(run, settings).by_output().items()}
+    found["bytes-freed"] = "" if run.bytes_freed is None else str(run.bytes_freed)
     found |= {"plan": run.plan_file, "plan-sha256": run.plan_sha256, "receipt": run.receipt, "file": run.output_file}
     arrays = {"packages": packages(run), "versions": versions(run, settings), "rows": run.rows or ()}
     room = OUTPUT_LIMIT - sum(map(_size, [*found.values(), "false", *("[]" for _ in arrays)]))
@@ -118,7 +120,11 @@ def versions(run: Run, settings: Settings | None) -> Iterator[dict[str, Any]]:
     """The versions listed, planned or acted on."""
     if settings is not None and settings.lists_versions:
         for decision in run.listed:
-            yield version_document(decision.version) | _decision(decision, decided=settings.explains)
+            yield (
+                version_document(decision.version)
+                | _decision(decision, decided=settings.explains)
+                | ({} if run.image_sizes is None else {"bytes": run.image_sizes.get(decision.version.id)})
+            )
     elif settings is not None and settings.operation is Operation.VERIFY:
         for image in sorted(run.verified, key=lambda image: not image.is_broken):
             yield _verified(image)
@@ -189,7 +195,8 @@ def _verified(image: VerifiedImage) -> dict[str, Any]:
         for part in image.missing
     ]
     found: dict[str, Any] = {"decision": Action.KEEP, "reason": Reason.NOT_SELECTED, "broken": image.is_broken}
-    return version_document(image.root) | found | {"missing": missing, "unreadable": image.unreadable}
+    found |= {"missing": missing, "unreadable": image.unreadable, "bytes": image.size}
+    return version_document(image.root) | found
 
 
 def _decision(decision: Decision, *, decided: bool = True) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def plan_document(run: Run, settings: Settings, owner: Owner, inputs: Mapping[st
             {"name": check.name, "counted": check.counted, "problems": list(check.problems)}
             for check in run.checks or ()
         ],
+        "bytes": run.bytes_planned,
         "writes": list(_writes(run)),
         "decisions": [_decision(decision) for decision in run.plan.decisions],
     }

@@ -9,7 +9,9 @@ from package_keeper.model.packages import Version, display_name
 from package_keeper.model.plan import Action, PlannedWrite, WriteKind
 from package_keeper.model.run import ForecastPackage, Run
 from package_keeper.report.counts import count
-from package_keeper.settings import Settings
+from package_keeper.report.sizes import freed_text, size_text
+from package_keeper.report.tables import listed_columns
+from package_keeper.settings import Operation, Settings
 
 SUMMARY_LIMIT = 1_000_000
 """Bytes. The runner drops a summary of more than 1 MiB (docs/github-behaviour.md, "The Actions runner")."""
@@ -60,9 +62,11 @@ def _text(run: Run, settings: Settings | None) -> str:
         _table([name.removesuffix("-count") for name in counts], [[str(number) for number in counts.values()]]),
         _messages(run),
         _forecasts(run),
+        _freed(run),
         _writes(run),
         _packages(run, settings),
         _listed(run, settings),
+        _verified(run, settings),
         _rows(run),
         _kept(run, settings),
         _images_in_use(run),
@@ -153,16 +157,20 @@ def _packages(run: Run, settings: Settings | None) -> str:
 def _listed(run: Run, settings: Settings | None) -> str:
     if settings is None or not settings.lists_versions:
         return ""
-    listed = run.listed
-    header = ["package", "version", "tags"]
-    rows = [_version_cells(decision.version) for decision in listed]
-    if settings.explains:
-        header += ["decision", "reason"]
-        rows = [[*row, each.action, escape(each.why)] for row, each in zip(rows, listed, strict=True)]
-        if any(decision.rule for decision in listed):
-            header.append("rule")
-            rows = [[*row, escape(each.rule)] for row, each in zip(rows, listed, strict=True)]
+    columns = listed_columns(run, decided=settings.explains)
+    header = ["package", "version", "tags", *columns]
+    rows = [[*_version_cells(each.version), *(escape(cell(each)) for cell in columns.values())] for each in run.listed]
     return _long_table(header, rows)
+
+
+def _verified(run: Run, settings: Settings | None) -> str:
+    if settings is None or settings.operation is not Operation.VERIFY:
+        return ""
+    rows = [
+        [*_version_cells(image.root), size_text(image.size), "broken" if image.is_broken else "whole"]
+        for image in sorted(run.verified, key=lambda image: not image.is_broken)
+    ]
+    return _long_table(["package", "version", "tags", "size", "image"], rows)
 
 
 def _version_cells(version: Version) -> list[str]:
@@ -219,6 +227,11 @@ def _files(run: Run) -> str:
     if run.output_file:
         lines.append(f"Whole result: {code(run.output_file)}")
     return "\n\n".join(lines)
+
+
+def _freed(run: Run) -> str:
+    text = freed_text(run)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _long_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

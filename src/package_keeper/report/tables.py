@@ -2,7 +2,7 @@
 
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice, zip_longest
 
@@ -10,7 +10,8 @@ from package_keeper.model.packages import Package, Version, display_name
 from package_keeper.model.plan import Decision
 from package_keeper.model.run import Run
 from package_keeper.report.counts import count
-from package_keeper.settings import Settings
+from package_keeper.report.sizes import freed_text, size_text
+from package_keeper.settings import Operation, Settings
 
 MANY_TAGS = 6
 """The most tags that are shown of a version; the number of the others follows."""
@@ -24,13 +25,8 @@ def result_tables(run: Run, settings: Settings | None, *, width: int, most: int 
 
     Each result has at most `most` rows; the number of the others follows.
     """
-    if settings is not None and settings.lists_versions:
-        yield from _tables(*_listed(run.listed, decided=settings.explains), width, most)
-    elif run.plan.writes:
-        yield from _tables(*_writes(run), width, most)
-    elif settings is not None and settings.concerns_packages:
-        header = ["package", "id", "versions", "visibility", "updated"]
-        yield from _tables(header, map(_package_cells, run.scope.packages), width, most)
+    if (table := _main_table(run, settings)) is not None:
+        yield from _tables(*table, width, most)
     if run.rows:
         rows = ([str("" if value is None else value) for value in row.values()] for row in run.rows)
         yield from _tables([one_line(name) for name in run.rows[0]], rows, width, most)
@@ -38,10 +34,10 @@ def result_tables(run: Run, settings: Settings | None, *, width: int, most: int 
 
 
 def count_line(run: Run, settings: Settings | None) -> str:
-    """The counts that are not zero, on one line."""
+    """The counts that are not zero, and the bytes that were freed, on one line."""
     counts = count(run, settings).by_output()
     shown = [f"{name.removesuffix('-count')} {number}" for name, number in counts.items() if number]
-    return f"{run.result}: {', '.join(shown) if shown else 'nothing'}"
+    return f"{run.result}: {', '.join(filter(None, [*shown, freed_text(run)])) or 'nothing'}"
 
 
 def one_line(text: str) -> str:
@@ -52,15 +48,44 @@ def one_line(text: str) -> str:
 _Table = tuple[list[str], Iterator[Sequence[str]]]
 
 
-def _listed(decisions: Sequence[Decision], *, decided: bool) -> _Table:
-    header = ["package", "id", "version", "tags", "updated"]
-    if not decided:
-        return header, (_version_cells(each.version) for each in decisions)
-    header += ["decision", "reason"]
-    if not any(each.rule for each in decisions):
-        return header, ([*_version_cells(each.version), each.action, each.why] for each in decisions)
-    # the reason does not name the rule when a count or an age of the rule decided
-    return [*header, "rule"], ([*_version_cells(each.version), each.action, each.why, each.rule] for each in decisions)
+def _main_table(run: Run, settings: Settings | None) -> _Table | None:
+    if settings is not None and settings.lists_versions:
+        return _listed(run, decided=settings.explains)
+    if settings is not None and settings.operation is Operation.VERIFY:
+        return _verified(run)
+    if run.plan.writes:
+        return _writes(run)
+    if settings is not None and settings.concerns_packages:
+        return ["package", "id", "versions", "visibility", "updated"], map(_package_cells, run.scope.packages)
+    return None
+
+
+def listed_columns(run: Run, *, decided: bool) -> Mapping[str, Callable[[Decision], str]]:
+    """The columns of listed versions behind those of every version: how to make a cell of each."""
+    columns: dict[str, Callable[[Decision], str]] = {}
+    if sizes := run.image_sizes:
+        # a part has no size of its own
+        columns["size"] = lambda each: size_text(sizes[each.version.id]) if each.version.id in sizes else ""
+    if decided:
+        columns |= {"decision": lambda each: each.action, "reason": lambda each: each.why}
+        # the reason does not name the rule when a count or an age of the rule decided
+        if any(each.rule for each in run.listed):
+            columns["rule"] = lambda each: each.rule
+    return columns
+
+
+def _listed(run: Run, *, decided: bool) -> _Table:
+    columns = listed_columns(run, decided=decided)
+    header = ["package", "id", "version", "tags", "updated", *columns]
+    return header, ([*_version_cells(each.version), *(cell(each) for cell in columns.values())] for each in run.listed)
+
+
+def _verified(run: Run) -> _Table:
+    rows = (
+        [*_version_cells(image.root), size_text(image.size), "broken" if image.is_broken else "whole"]
+        for image in sorted(run.verified, key=lambda image: not image.is_broken)
+    )
+    return ["package", "id", "version", "tags", "updated", "size", "image"], rows
 
 
 def _writes(run: Run) -> _Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,20 +16,22 @@ from tests.unit.making import HOSTILE
 from tests.unit.report.test_reports import ACME, decision, reported
 
 
-def plan_text(names: list[str]) -> str:
+def plan_text(names: list[str], freed: int | None = None) -> str:
     decisions = [decision(number, name=name, tags=(name,)) for number, name in enumerate(names, start=1)]
     decisions.append(decision(99, Action.KEEP, Reason.KEEP_LATEST))
     run, settings = reported(decisions)
+    run = replace(run, bytes_planned=freed)
     document = plan_document(run, settings, ACME, {"package": "app"}, "package-keeper 1.2.3")
     return sealed(json.dumps(document, separators=(",", ":")))
 
 
-@given(st.lists(HOSTILE, max_size=4))
-def test_every_plan_fits_its_schema_and_its_digest(names: list[str]) -> None:
-    text = plan_text(names)
+@given(st.lists(HOSTILE, max_size=4), st.none() | st.integers(0))
+def test_every_plan_fits_its_schema_and_its_digest(names: list[str], freed: int | None) -> None:
+    text = plan_text(names, freed)
     found = json.loads(text)
     Draft202012Validator(schema("plan")).validate(found)
     assert is_sealed(text)
+    assert found["bytes"] == freed
     assert [write["name"] for write in found["writes"]] == names
     assert [each["decision"] for each in found["decisions"]] == ["delete"] * len(names) + ["keep"]
 
