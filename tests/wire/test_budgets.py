@@ -81,7 +81,8 @@ def test_writes_leave_a_tenth_of_the_primary_budget(sim: Simulator, place: Place
     ended = run(sim, place, **NPM, time_limit="20s")
     assert (ended.status, ended.outputs["result"]) == (0, "partial"), ended.said
     status = sim.limits.status(TOKEN, "classic")
-    assert 5 <= status["remaining"] <= 7
+    # one of them is the look at what is left
+    assert 4 <= status["remaining"] <= 7
     assert not any(sim.limits.refusals.values())
     assert 60 - len(package.active()) == ended.count("deleted")
 

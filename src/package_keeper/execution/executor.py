@@ -18,7 +18,7 @@ from package_keeper.execution.ports import Interruption, Log, WritePool
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.refresh import Objection, Refresh
 from package_keeper.execution.results import Answer, Done, Interrupted, RateLimited, SendResult, send
-from package_keeper.execution.wording import CUT_OFF, STILL_THERE, describe, few, not_tried, tell
+from package_keeper.execution.wording import CUT_OFF, STILL_GONE, STILL_THERE, describe, few, not_tried, tell
 from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, WriteRecord, gone_versions
 
@@ -43,6 +43,8 @@ class Executor:
         """The records of all writes so far, of all plans."""
         self.seen_gone: set[int] = set()
         """The versions that this run deleted, and that GitHub did not have when it was asked later."""
+        self.confirmed: set[PackageName] = set()
+        """Packages whose deletions were held against a fresh list at the end."""
         self.forbidden: set[PackageName] = set()
         """Packages where the token lacks a permission. After one such error, no other write to the package is sent."""
 
@@ -65,18 +67,28 @@ class Executor:
         Receipt and log are corrected too. A version that was gone in between was restored by somebody else.
         """
         still_there = still_there - self.seen_gone
-        wrong = [
-            each.write
-            for each in records
-            if each.is_done and each.write.version_id in still_there and not each.write.tag
-        ]
-        if not wrong:
-            return tuple(records)
-        self.receipt.correct(wrong, STILL_THERE)
-        self.log.error(f"{few(map(describe, wrong))}: {STILL_THERE}")
+        return self.disproved(
+            records,
+            [
+                each.write
+                for each in records
+                if each.is_done and each.write.version_id in still_there and not each.write.tag
+            ],
+        )
+
+    def disproved(self, records: Sequence[WriteRecord], wrong: Sequence[PlannedWrite]) -> tuple[WriteRecord, ...]:
+        """Return the records, with the writes that did not happen after all marked as failed.
+
+        Receipt and log are corrected too.
+        """
+        text = {Action.DELETE: STILL_THERE, Action.RESTORE: STILL_GONE}
+        for action, message in text.items():
+            if writes := [write for write in wrong if write.action is action]:
+                self.receipt.correct(writes, message)
+                self.log.error(f"{few(map(describe, writes))}: {message}")
         ids = {id(write) for write in wrong}
         return tuple(
-            replace(each, outcome=Outcome.FAILED, message=STILL_THERE) if id(each.write) in ids else each
+            replace(each, outcome=Outcome.FAILED, message=text[each.write.action]) if id(each.write) in ids else each
             for each in records
         )
 
@@ -168,10 +180,11 @@ class _Execution:
     def _turn(self) -> bool:
         """Begin the writes that may begin, and process the completed ones. `False` when nothing is left."""
         self._watch_the_time()
-        if self._ended_by is None and self._interruption.is_requested:
-            self._ended_by = Cancelled()
+        self._watch_for_signals()
         if self._ended_by is None and self._schedule.is_over and not self._next_batch():
             return False
+        # a signal may have come while lists were read again
+        self._watch_for_signals()
         wait = self._begin_what_may() if self._ended_by is None else None
         if self._pool.in_flight:
             self._take(self._pool.completed())
@@ -181,6 +194,11 @@ class _Execution:
         if wait is not None:
             self._rest(wait)
         return True
+
+    def _watch_for_signals(self) -> None:
+        """Begin no write once the run is cancelled."""
+        if self._ended_by is None and self._interruption.is_requested:
+            self._ended_by = Cancelled()
 
     def _next_batch(self) -> bool:
         """Go on to the next batch with writes. Read its packages again if it needs that. `False` at the end."""

@@ -175,10 +175,12 @@ class LastLook:
 
     `broken` are the remaining images that lack parts, by package and digest, each with the digests that it lacks.
     `still_there` are the ids of versions that GitHub still has although it confirmed their deletion.
+    `packages` are those that were read.
     """
 
     broken: Mapping[tuple[PackageName, str], Sequence[str]] = field(default_factory=dict)
     still_there: frozenset[int] = frozenset()
+    packages: frozenset[PackageName] = frozenset()
 
 
 def look_after(
@@ -194,13 +196,15 @@ def look_after(
     parts = {record.write.version_id for record in records if record.write.root is not None} & gone
     broken: dict[tuple[PackageName, str], Sequence[str]] = {}
     still_there: set[int] = set()
+    looked_at: set[PackageName] = set()
     for package in packages:
         deleted = {each.version.id for each in package.decisions if each.version.id in gone}
         if deleted & parts or (deleted and _keeps_parts(package, gone)):
             lost, there = _look_at(package, deleted, gone, reader, registry)
             broken |= {(package.package, root): digests for root, digests in lost.items() if digests}
             still_there |= there
-    return LastLook(broken=broken, still_there=frozenset(still_there))
+            looked_at.add(package.package)
+    return LastLook(broken=broken, still_there=frozenset(still_there), packages=frozenset(looked_at))
 
 
 def _look_at(

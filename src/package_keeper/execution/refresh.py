@@ -86,7 +86,9 @@ class Refresh:
     _dropped: dict[_Key, Objection] = field(default_factory=dict)
 
     def is_due(self) -> bool:
-        """Whether the inventory is too old."""
+        """Whether the inventory is too old. Without `fresh_for` it is, even if the clock has not moved on since."""
+        if not (self.fresh_for or self.read_again):
+            return True
         fresh_until = self.read_from + self.fresh_for
         if self.read_again:
             fresh_until = max(fresh_until, self.read_until + (self.read_until - self.read_from))

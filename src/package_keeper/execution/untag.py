@@ -109,6 +109,8 @@ class Untagger:
         body = self._body(package, write.version_name)
         with self._pause.finishing():
             self._tags.put(package, tag, body)
+            if self._tags.tag_digest(package, tag) != write.version_name:
+                raise ApiError(ApiErrorKind.UNCONFIRMED, "the registry took the manifest, but the tag does not name it")
             if current is not None:
                 self._remove_stub_quietly(package, current)
 
@@ -127,6 +129,8 @@ class Untagger:
             self._give_to_pusher(write, before, after, found[0])
         for version in found:
             self._delete_stub(package, version)
+        if self._tags.tag_digest(package, tag) == name:
+            raise ApiError(ApiErrorKind.UNCONFIRMED, "GitHub confirmed the deletion, but the tag is still there")
 
     def _give_to_pusher(
         self, write: PlannedWrite, before: Sequence[Version], after: Sequence[Version], stub: Version

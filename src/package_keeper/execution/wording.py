@@ -10,6 +10,7 @@ FEW = 5
 """How many names a message lists before it says how many more there are."""
 
 STILL_THERE = "GitHub confirmed the deletion, but the version is still there"
+STILL_GONE = "GitHub confirmed the restoration, but the version is still deleted"
 CUT_OFF = "cut off; nobody knows whether it happened"
 _DONE = {Action.DELETE: "deleted", Action.UNTAG: "untagged", Action.RESTORE: "restored"}
 

@@ -105,7 +105,7 @@ class PyGithubClient:
                 failure = failure.replace(kind=ApiErrorKind.UNREACHABLE)
                 raise RetryableError(RetryReason.LOST, failure) from None
             raise failure from None
-        except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
+        except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, github.BadAttributeException):
             # PyGithub does not check the shape of answers
             failure = ApiError(ApiErrorKind.UNREACHABLE, "GitHub's answer could not be read")
             raise RetryableError(RetryReason.LOST, failure) from None
@@ -175,13 +175,14 @@ class Repositories:
         """
         found: list[_T] = []
         first: list[_T] = []
+        before: list[_T] = []
         for number in range(MOST_PAGES):
             page = self._client.read(partial(_page, full_name, listing, read, number))
             if not page:
                 return found
-            if number and page == first:
+            if number and page in (first, before):
                 break
-            first = first or page
+            first, before = first or page, page
             found += page
         raise ApiError(ApiErrorKind.UNREACHABLE, f"a list of {full_name} does not end")
 

@@ -44,6 +44,7 @@ from package_keeper.model.packages import Owner
 from package_keeper.model.plan import Outcome
 from package_keeper.model.run import Run
 from package_keeper.operations.apply import apply
+from package_keeper.operations.confirmation import confirming
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.context import Operation as RunOperation
 from package_keeper.operations.delete import delete
@@ -239,7 +240,7 @@ class App:
             log=self._log,
         )
         try:
-            for run in _operation(settings, receipt)(context):
+            for run in confirming(_operation(settings, receipt))(context):
                 # the last run that an operation gives is what is reported, also when an error ends it early
                 self._run = run
                 if run.scope.ended_by is not None:

@@ -91,6 +91,7 @@ def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence
         return run
     try:
         look = look_after(packages, run.records, context.reader, context.registry)
+        writing.executor.confirmed |= look.packages
         run = replace(run, records=writing.executor.corrected(run.records, look.still_there))
         run, broken = _give_back(context, writing, run, look.broken)
     except ApiError as error:

@@ -75,6 +75,14 @@ def holding(**holders: Iterable[int]) -> dict[int, frozenset[int]]:
     return {int(held.removeprefix("_")): frozenset(several) for held, several in holders.items()}
 
 
+def test_what_is_never_fresh_is_read_once_although_no_time_has_passed() -> None:
+    looks = Looks([FreshPlan()])
+    refresh = Refresh(replan=looks, clock=looks.watch, log=Listener(), read_from=0.0, read_until=0.0, fresh_for=0.0)
+    assert refresh.is_due()
+    refresh.look([])
+    assert not refresh.is_due()
+
+
 # comparing the plans
 
 
