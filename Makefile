@@ -21,12 +21,16 @@ demo: ready ## clean up an organization's packages on the embedded simulator, th
 
 ##@ Tests
 .PHONY: test
-test: ready ## unit, scenario, wire and contract tests
+test: ready ## unit, scenario, wire, fault and contract tests
 	@$(RUN) -m pytest -n auto $(ARGS)
 
 .PHONY: fuzz
 fuzz: ready ## the tests of properties alone, with 2,000 examples each that differ every time
 	@PACKAGE_KEEPER_TESTS=thorough $(RUN) -m pytest tests/unit -m hypothesis -n auto $(ARGS)
+
+.PHONY: test-faults
+test-faults: ready ## every fault at every step of every operation; `make test` runs a sample of 300
+	@PACKAGE_KEEPER_TESTS=thorough $(RUN) -m pytest tests/faults -n auto $(ARGS)
 
 .PHONY: coverage
 coverage: ready ## the same tests, with the lines and branches that they miss

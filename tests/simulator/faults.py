@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +15,20 @@ from .wire import Answer, Request, encode, error_body, json_answer
 if TYPE_CHECKING:
     from .simulator import Simulator
 
-ACTIONS = ("respond", "close", "truncate", "close-after", "garbage", "delay")
+ACTIONS = (
+    "respond",
+    "respond-after",
+    "change",
+    "close",
+    "close-after",
+    "reset",
+    "truncate",
+    "stall",
+    "garbage",
+    "delay",
+)
+CUTS = {"truncate": "truncate", "stall": "stall", "close-after": "close"}
+"""How an answer is cut off that the simulator gave."""
 GARBAGE = b'<html><body>502 Bad Gateway</body></html> {"message": '
 
 
@@ -52,21 +66,34 @@ class Fault(Rule):
     headers: dict[str, str] = field(default_factory=dict)
     message: str | None = None
     delay: float = 1.0
+    change: Callable[[Any], Any] | None = None
 
     def answer(self) -> Answer | None:
         """Make the answer up, where the request is not to be performed."""
-        if self.action == "close":
-            return Answer(0, cut="close", real=False)
+        if self.action in ("close", "reset"):
+            return Answer(0, cut=self.action, real=False)
         if self.action == "garbage":
             headers = {"content-type": "application/json; charset=utf-8", **self.headers}
             return Answer(self.status if self.status != 500 else 200, GARBAGE, headers, real=False)
-        if self.action != "respond":
-            return None
+        return self.made_up() if self.action == "respond" else None
+
+    def made_up(self) -> Answer:
+        """Answer with the status, the headers and the body of this fault."""
         message = self.message or ("Server Error" if self.status >= 500 else "Bad Request")
         answer = json_answer(error_body(self.status, message), self.status, self.headers)
         if self.body is not None:
             answer.body = self.body
         answer.real = False
+        return answer
+
+    def instead_of(self, answer: Answer) -> Answer:
+        """Make something else of the answer to a request that was performed."""
+        if self.action == "respond-after":
+            return self.made_up()
+        if self.change is not None and answer.status == 200:
+            changed = self.change(json.loads(answer.body))
+            answer = Answer(200, encode(changed), answer.headers, real=False)
+        answer.cut = CUTS.get(self.action, "")
         return answer
 
 
@@ -90,12 +117,15 @@ class Faults:
         action: str = "respond",
         message: str | None = None,
         delay: float = 1.0,
+        change: Callable[[Any], Any] | None = None,
     ) -> Fault:
         """Let something go wrong ``times`` times (``None``: always), after the first ``after`` matches.
 
-        ``respond`` answers instead of GitHub, ``close`` drops the connection with nothing done,
-        ``close-after`` does what was asked and drops the connection, ``truncate`` does it and sends half of
-        the body, ``garbage`` answers with what is no JSON, ``delay`` answers rightly, ``delay`` seconds late.
+        With nothing done: ``respond`` answers instead of GitHub, ``close`` drops the connection, ``reset`` resets it,
+        ``garbage`` answers with what is no JSON. What was asked is done, and then: ``respond-after`` answers something
+        else, ``close-after`` drops the connection, ``truncate`` sends half of the body, ``stall`` sends half of the
+        answer and falls silent, ``change`` puts what the callback makes of the JSON in its place, ``delay`` answers
+        rightly, ``delay`` seconds late.
         """
         if action not in ACTIONS:
             raise ValueError(f"no such action: {action} (one of {', '.join(ACTIONS)})")
@@ -115,6 +145,7 @@ class Faults:
             headers=lowered,
             message=message,
             delay=delay,
+            change=change,
         )
         with self._lock:
             self._faults.append(fault)
@@ -174,6 +205,11 @@ class Hooks:
         with self._lock:
             self._hooks.append((rule, callback))
         return rule
+
+    def clear(self) -> None:
+        """Forget all callbacks."""
+        with self._lock:
+            self._hooks.clear()
 
     def run(self, simulator: Simulator, request: Request) -> None:
         """Run those that match, outside of every lock."""

@@ -231,6 +231,13 @@ class Package:
             version.updated_at = self.store.clock.stamp()
             self.changed()
 
+    def drop_tag(self, tag: str) -> None:
+        """Take a tag away, as the deletion of a version to which it was moved does."""
+        with self.store.lock:
+            version = self._tags.pop(tag)
+            version.tags.remove(tag)
+            self.changed(version)
+
     def remove(self, version: Version) -> None:
         """Delete a version softly, unchecked (REST checks before; tests use it to delete in mid-run)."""
         with self.store.lock:

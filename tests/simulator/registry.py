@@ -54,6 +54,8 @@ class Registry:
     def __init__(self, simulator: Simulator) -> None:
         self.token_lifetime = 300.0
         """How long a token from ``/token`` is good, in simulated seconds; its answer does not tell."""
+        self.takes_github_tokens = True
+        """Whether GitHub's own tokens are good here, and not only those from ``/token``."""
         self._simulator = simulator
         self._grants: dict[str, _Grant] = {}
         self._uploads: dict[str, bytearray] = {}
@@ -106,7 +108,7 @@ class Registry:
                 if token is not None or not grant.value:
                     request.token = grant.value or None
                     return Access(token, grant.repository)
-            token = self._simulator.tokens.use(_decoded(value) or "")
+            token = self._simulator.tokens.use(_decoded(value) or "") if self.takes_github_tokens else None
             if token is not None:
                 request.token = token.value
                 return Access(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,8 @@ REASONS = {
 LINE = 65_536
 TLS_HANDSHAKE = b"\x16"
 """The first byte of what a client sends that tries HTTPS first; it would wait for an answer, as we for a line."""
+LINGER_NO_TIME = struct.pack("ii", 1, 0)
+"""With this option a connection that is closed is reset."""
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - told apart, not chosen
 
 
@@ -97,20 +100,30 @@ class Handler(BaseHTTPRequestHandler):
         simulator = self.server.simulator
         request = simulator.received(method, target, headers, body)
         answer = simulator.respond(request)
-        if answer.cut == "close":
-            self._abort()
+        if answer.cut in ("close", "reset"):
+            self._abort(reset=answer.cut == "reset")
             return
         data = _encoded(answer, simulator.clock.real_epoch(simulator.clock.elapsed()), with_body=method != "HEAD")
         if answer.cut == "truncate":
             self.wfile.write(data[: len(data) - (len(answer.body) + 1) // 2])
             self._abort()
             return
+        if answer.cut == "stall":
+            self.wfile.write(data[: len(data) // 2])
+            # nothing more comes until the client gives up
+            self.rfile.read(1)
+            self._abort()
+            return
         self.wfile.write(data)
 
-    def _abort(self) -> None:
+    def _abort(self, *, reset: bool = False) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
+            if reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NO_TIME)
+                self.connection.close()
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
 
 
 def _encoded(answer: Answer, moment: float, with_body: bool) -> bytes:
@@ -146,6 +159,18 @@ class Server(ThreadingHTTPServer):
         """Serve in a thread."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True, name="simulator")
         self._thread.start()
+
+    def refuse(self) -> None:
+        """Stop listening, keep the port, and close every connection."""
+        self.stop()
+        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.server_bind()
+
+    def accept(self) -> None:
+        """Listen again on the port that was kept, unless it is served."""
+        if self._thread is None:
+            self.server_activate()
+            self.start()
 
     def stop(self) -> None:
         """Stop listening and close every connection."""

@@ -119,6 +119,14 @@ class Simulator:
         """The base URL of the registry: ``/v2/`` and ``/token`` are below it."""
         return self._server.url
 
+    def refuse_connections(self) -> None:
+        """Close every connection and refuse new ones, until ``accept_connections``."""
+        self._server.refuse()
+
+    def accept_connections(self) -> None:
+        """Serve again, on the same port."""
+        self._server.accept()
+
     def add_owner(self, login: str, kind: str = "Organization") -> Owner:
         """Add an account; ``kind`` is ``Organization`` or ``User``."""
         return self.store.add_owner(login, kind)
@@ -216,6 +224,10 @@ class Simulator:
         """Call ``callback(simulator, request)`` before each matching request is answered."""
         return self._hooks.add(method, path, callback, times, after)
 
+    def forget_hooks(self) -> None:
+        """Call nothing back any more."""
+        self._hooks.clear()
+
     @property
     def requests(self) -> list[Request]:
         """All requests so far, REST and registry."""
@@ -278,7 +290,7 @@ class Simulator:
             if rest_door:
                 self.limits.leave()
         answer.headers.setdefault("x-github-request-id", f"SIM0:{request.sequence:06X}")
-        request.status = 0 if answer.cut == "close" else answer.status
+        request.status = 0 if answer.cut in ("close", "reset") else answer.status
         return answer
 
     def _faulty(self, request: Request, fault: Fault) -> Answer:
@@ -290,9 +302,7 @@ class Simulator:
             return made_up
         if fault.action == "delay":
             time.sleep(fault.delay)
-        answer = self._perform(request)
-        answer.cut = {"truncate": "truncate", "close-after": "close"}.get(fault.action, "")
-        return answer
+        return fault.instead_of(self._perform(request))
 
     def _perform(self, request: Request) -> Answer:
         if request.is_registry:

@@ -125,7 +125,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     items: list[bytes] | None = None
     cut: str = ""
-    """``close`` (no answer at all) or ``truncate`` (half of the body, then the connection goes)."""
+    """``close`` or ``reset`` (no answer at all), ``truncate`` (half of the body, then the connection goes), ``stall``
+    (half of the answer, then nothing more)."""
     real: bool = True
     """False when a fault made it up, so that it is not held against the OpenAPI description."""
 
