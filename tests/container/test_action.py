@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -159,25 +161,36 @@ def test_a_token_that_arrived_empty_is_bad_input(runner: Runner, simulator: Simu
     assert simulator.requests == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_cancelled_run_stops_in_time_and_tells_what_it_did(
-    runner: Runner, simulator: Simulator, package: Package, number: signal.Signals
-) -> None:
-    # more than may be in calls at once, so that something is left to cancel
-    many = fill(simulator, "many", 400)
-    simulator.on("DELETE", "/versions/", lambda *_: time.sleep(0.3))
-    process = runner.start(operation="delete", package_type="npm", package="many", versions="1.*", dry_run="false")
-    wait_for_writes(simulator)
-    # the runner signals the client of the engine, which passes it on to process 1 of the container
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+MANY = {"operation": "delete", "package_type": "npm", "package": "many", "versions": "1.*", "dry_run": "false"}
+SECONDS = 5
+"""How long a cancelled run takes at most. The runner kills it 10 seconds after its first signal."""
+
+
+def cancelled(runner: Runner, process: subprocess.Popen[str], number: signal.Signals) -> Finished:
+    """Signal the client of the engine, as the runner does, which passes it on to process 1 of the container."""
     began = time.monotonic()
     process.send_signal(number)
     finished = runner.finish(process)
-    # 7.5 s after SIGINT comes SIGTERM, 2.5 s after that the kill
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < SECONDS
     assert finished.status == 130
     assert finished.outputs["result"] == "cancelled"
-    assert finished.summary
+    declared = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["outputs"]
+    assert finished.outputs.keys() == declared.keys()
+    assert "Cancelled" in finished.summary
+    return finished
 
+
+@SIGNALS
+def test_a_cancelled_run_stops_in_time_and_tells_what_it_did(
+    runner: Runner, simulator: Simulator, package: Package, number: signal.Signals
+) -> None:
+    # more than may be in flight at once, so that something is left to cancel
+    many = fill(simulator, "many", 400)
+    simulator.on("DELETE", "/versions/", lambda *_: time.sleep(0.3))
+    process = runner.start(**MANY)
+    wait_for_writes(simulator)
+    finished = cancelled(runner, process, number)
     receipt = receipt_of(runner, finished)
     started = {line["name"] for line in receipt if line["outcome"] == "started"}
     done = {line["name"] for line in receipt if line["outcome"] == "done"}
@@ -187,6 +200,47 @@ def test_a_cancelled_run_stops_in_time_and_tells_what_it_did(
     assert len(gone) < 400
     assert finished.outputs["deleted-count"] == str(len(done))
     assert len(names(package)) == 6
+    assert len(simulator.writes) == len(started), "a write was sent that the receipt does not name"
+
+
+@SIGNALS
+def test_a_run_that_is_cancelled_while_it_reads_writes_nothing(
+    runner: Runner, simulator: Simulator, package: Package, number: signal.Signals
+) -> None:
+    many = fill(simulator, "many", 10)
+    arrived, ended = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        arrived.set()
+        ended.wait(60)
+
+    simulator.on("GET", "/many/versions", hold)
+    process = runner.start(**MANY)
+    assert arrived.wait(60), "nothing was read within a minute"
+    finished = cancelled(runner, process, number)
+    ended.set()
+    assert finished.outputs["receipt"] == ""
+    assert simulator.writes == []
+    assert len(names(many)) == 10
+
+
+@SIGNALS
+def test_a_run_that_is_cancelled_while_it_waits_for_a_limit_begins_nothing_more(
+    runner: Runner, simulator: Simulator, package: Package, number: signal.Signals
+) -> None:
+    many = fill(simulator, "many", 10)
+    message = "You have exceeded a secondary rate limit."
+    simulator.faults.add(
+        "DELETE", "/versions/", status=403, message=message, headers={"Retry-After": "300"}, times=None
+    )
+    # one write after the other, so that the refusal of the first one is waited for
+    process = runner.start(**MANY | {"versions": "1.0.[0-8]", "pace": "polite"})
+    wait_for_writes(simulator)
+    finished = cancelled(runner, process, number)
+    assert len(simulator.writes) == 1
+    assert [line["outcome"] for line in receipt_of(runner, finished)] == ["started", "out-of-time"]
+    assert finished.outputs["remaining-count"] == "9"
+    assert len(names(many)) == 10
 
 
 def wait_for_writes(simulator: Simulator) -> None:
