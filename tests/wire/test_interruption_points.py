@@ -1,7 +1,7 @@
 """A run that is killed at any single write leaves no broken image, undo takes it back whole, the next run ends it.
 
 The real program, started as the runner does and killed from inside the simulated GitHub, just before a request is
-carried out or dropped.
+carried out or dropped. `tests/faults` kills smaller runs of every operation at every write.
 """
 
 from __future__ import annotations
@@ -96,17 +96,6 @@ def test_the_next_run_does_the_rest(sim: Simulator, package: Package, place: Pla
     assert len(package.active()) == STAYING
 
 
-@pytest.mark.parametrize("after", [0, 5])
-def test_an_undo_that_is_killed_can_be_repeated(sim: Simulator, package: Package, place: Place, after: int) -> None:
-    before = {version.id: sorted(version.tags) for version in package.active()}
-    assert ended(sim, place, **DELETE).status == 0
-    killed(sim, place, "POST", "/restore", after=after, done=True, **UNDO)
-    assert broken(package) == [], "a root came back before its parts"
-    again = ended(sim, place, **UNDO)
-    assert again.status == 0, again.said
-    assert {version.id: sorted(version.tags) for version in package.active()} == before
-
-
 UNTAG = {"tags": "pr-*", "partial_match": "untag"}
 MOMENTS = [("PUT", "/manifests/pr-1", 0), ("GET", "/app/versions", 2), ("DELETE", "/versions/", 0)]
 """While the stub is put; when it is looked for in the list, the third that is read; when it goes."""
@@ -119,21 +108,6 @@ def tagged(sim: Simulator) -> Package:
     made.move_tag("pr-1", made.tags()["v1"])
     push_image(made, "v2", created_at=OLD)
     return made
-
-
-@pytest.mark.parametrize("done", [True, False])
-@pytest.mark.parametrize(("method", "path", "after"), MOMENTS)
-def test_a_kill_while_a_tag_is_taken_away_is_undone(
-    sim: Simulator, tagged: Package, place: Place, method: str, path: str, after: int, *, done: bool
-) -> None:
-    tags = tags_of(tagged)
-    killed(sim, place, method, path, after=after, done=done, **UNTAG)
-    assert broken(tagged) == []
-    assert tags_of(tagged)["v1"] == tags["v1"]
-    undone = ended(sim, place, **UNDO)
-    assert undone.status == 0, undone.said
-    assert tags_of(tagged) == tags
-    assert len(tagged.active()) == 4, "the empty manifest is left"
 
 
 @pytest.mark.parametrize(("method", "path", "after"), MOMENTS)

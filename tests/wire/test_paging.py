@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.github import paging
 from package_keeper.github.rest import PackagesReader
 from package_keeper.model.packages import Package, PackageName, PackageType
-from tests.simulator import Request, Simulator
+from tests.simulator import Request, Simulator, rest
 from tests.wire.machinery import Client, client
 from tests.wire.world import TOKEN
 
@@ -81,14 +82,16 @@ def test_packages_of_all_pages(sim: Simulator, ours: Client, link: bool) -> None
     assert reader.remarks == []
 
 
-@pytest.fixture(scope="module")
-def crowded() -> Iterator[Simulator]:
-    """An organization with 10,150 packages, of which GitHub lists 10,000 at once."""
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """An organization with 1,150 packages, of which GitHub lists 1,000 at once: a tenth of the real numbers."""
+    monkeypatch.setattr(paging, "WINDOW", 1_000)
+    monkeypatch.setattr(rest, "LIST_WINDOW", 1_000)
     with Simulator(validate=False) as simulator:
         simulator.limits.configure(enabled=False)
         simulator.add_owner("acme")
         simulator.add_token(TOKEN)
-        for number in range(10_150):
+        for number in range(1_150):
             simulator.add_package("acme", "npm", f"p{number}", visibility="public" if number % 3 else "private")
         yield simulator
 
@@ -97,7 +100,7 @@ def test_more_packages_than_github_lists_are_found_by_visibility(crowded: Simula
     with client(crowded.url) as ours:
         reader = ours.reader()
         found = packages(reader, PackageType.NPM)
-        assert len({package.id for package in found}) == len(found) == 10_150
+        assert len({package.id for package in found}) == len(found) == 1_150
         assert reader.remarks == []
 
 
@@ -107,8 +110,8 @@ def test_a_remark_names_what_github_does_not_list(crowded: Simulator) -> None:
         for package in crowded.packages("acme"):
             package.visibility = "public"
         found = packages(reader, PackageType.NPM)
-        assert len(found) == 10_000
-        assert "10000" in reader.remarks[0]
+        assert len(found) == 1_000
+        assert "1000" in reader.remarks[0]
 
 
 def test_pages_that_fail_are_requested_in_halves(sim: Simulator, ours: Client) -> None:
