@@ -50,7 +50,11 @@ def _confirmed(context: Context, writing: Writing, run: Run) -> Run:
     except OutOfTime as over:
         context.log.warning(f"what GitHub confirmed was not looked at again: {over.why}")
         return run
-    return replace(run, records=executor.disproved(run.records, [record.write for record in doubtful]))
+    if not doubtful:
+        return run
+    # how much less was given back is not known
+    corrected = executor.disproved(run.records, [record.write for record in doubtful])
+    return replace(run, records=corrected, bytes_freed=None)
 
 
 def _not_done(records: Sequence[WriteRecord], reader: Reader, counts: Mapping[PackageName, int]) -> list[WriteRecord]:
