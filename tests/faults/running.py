@@ -28,7 +28,7 @@ from tests.faults.invariants import (
     world_is_as_before,
 )
 from tests.faults.table import Fault
-from tests.faults.worlds import BY_NAME, RECEIPT, STEPS, UNDONE, Operation
+from tests.faults.worlds import BY_NAME, PLAN, RECEIPT, STEPS, UNDONE, Operation
 from tests.program.forked import Forked
 from tests.scenarios.program import Ended, Place
 from tests.simulator import Package, Simulator
@@ -70,6 +70,8 @@ class Usual:
     status: int
     receipt: str
     """What the receipt says."""
+    saved_plan: str
+    """What the dry run wrote as its plan."""
     steps: Mapping[str, int]
     """How many requests of each kind the run makes."""
 
@@ -190,6 +192,8 @@ def case(operation: Operation, folder: Path) -> Iterator[Case]:
             first = usual(operation.first)
             _repeat(package, first)
             (place.workspace / UNDONE).write_text(first.receipt, encoding="utf-8")
+        if operation.planned:
+            (place.workspace / PLAN).write_text(usual(operation.planned).saved_plan, encoding="utf-8")
         yield Case(operation=operation, sim=sim, package=package, place=place)
     assert sim.errors == [], sim.errors[0]
     assert [problem for problem in sim.contract_violations if problem.side == "request"] == []
@@ -214,7 +218,9 @@ def usual(name: str) -> Usual:
     with tempfile.TemporaryDirectory() as folder, case(operation, Path(folder)) as made:
         before = World.of(made.sim)
         # an operation that writes nothing has no dry run
-        dry = made.run(more=NOTHING if operation.inputs["operation"] in LISTS_ONLY else {"dry-run": "true"})
+        kind = operation.inputs["operation"]
+        more = {"dry-run": "true"} | ({"plan-out": PLAN} if kind != "apply" else {})
+        dry = made.run(more=NOTHING if kind in LISTS_ONLY else more)
         assert dry.status == operation.status, dry.said
         assert World.of(made.sim) == before
         made.sim.forget_requests()
@@ -232,6 +238,7 @@ def usual(name: str) -> Usual:
             after=after,
             status=ended.status,
             receipt=receipt.read_text(encoding="utf-8") if ended.outputs["receipt"] else "",
+            saved_plan=(made.place.workspace / PLAN).read_text(encoding="utf-8") if dry.outputs["plan"] else "",
             steps=counts,
         )
 

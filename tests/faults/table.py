@@ -53,7 +53,7 @@ FOLLOWED = statuses({0}, {0}, {0, 1, 5}, {1})
 """A read is sent on, a write is not, since it would become another request."""
 FORBIDDEN = statuses({4}, {0, 1, 4}, {0, 1, 4}, {1, 4})
 MISSING = statuses({2}, {0, 1}, {0, 1, 5}, {0, 1, 4})
-SKIPPED = statuses({4}, {0, 1}, {0, 1, 5}, {0})
+SKIPPED = statuses({4}, {0, 1}, {0, 1, 5}, {0, 1})
 ODD_ANSWER = statuses({0, 1, 5}, {0, 1}, {0, 1, 4}, {1})
 FAILED = statuses({1}, {1}, {1}, {1})
 STOPPED = {role: {130} for role in ("owner", "read", "registry", "write", "repository")}

@@ -13,6 +13,7 @@ from tests.simulator.images import INDEX, descriptor, image_manifest, index
 
 OLD = "2026-01-01T00:00:00Z"
 RECEIPT = "package-keeper-receipt.jsonl"
+PLAN = "plan.json"
 UNDONE = "undone.jsonl"
 """The receipt that an undo takes back."""
 PAGE = 3
@@ -97,6 +98,9 @@ def tagged(sim: Simulator) -> Package:
     package = in_exchange(sim)
     package.move_tag("pr-1", package.tags()["v1"])
     package.move_tag("pr-3", push_image(package, "v2", created_at=OLD))
+    for version in package.active():
+        # as in every world that is made: a plan of one fits the others
+        version.update(updated_at=OLD)
     return package
 
 
@@ -168,6 +172,8 @@ class Operation:
     inputs: Mapping[str, str]
     steps: Mapping[str, int]
     first: str = ""
+    planned: str = ""
+    """The row whose plan it carries out."""
     status: int = 0
     again: Mapping[str, str] = field(default_factory=dict)
     """The inputs of a run that ends what an interrupted one began; without them, the same inputs do."""
@@ -382,6 +388,46 @@ OPERATIONS = [
         inputs={"operation": "restore", "undo": UNDONE},
         steps={"owner": 1, "package": 2, "restore package": 1},
         first="delete package",
+    ),
+    Operation(
+        name="apply deletions",
+        world=images,
+        inputs={"operation": "apply", "plan": PLAN},
+        steps={
+            "owner": 1,
+            "package": 1,
+            "versions": 5,
+            "versions, page 2": 5,
+            "manifest": 6,
+            "manifest's type": 1,
+            "delete": 4,
+        },
+        planned="delete images",
+    ),
+    Operation(
+        name="apply untagging",
+        world=tagged,
+        inputs={"operation": "apply", "plan": PLAN},
+        steps={
+            "owner": 1,
+            "package": 5,
+            "versions": 11,
+            "versions, page 2": 12,
+            "manifest": 10,
+            "token": 2,
+            "manifest's type": 1,
+            "delete": 3,
+            "tag": 6,
+            "put": 3,
+        },
+        planned="untag",
+    ),
+    Operation(
+        name="apply package deletions",
+        world=flat,
+        inputs={"operation": "apply", "plan": PLAN},
+        steps={"owner": 1, "package": 2, "versions": 2, "delete package": 1},
+        planned="delete package",
     ),
 ]
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
