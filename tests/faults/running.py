@@ -300,7 +300,7 @@ def _taken_back(made: Case, run: Outcome, its: Usual) -> list[str]:
     again = made.run()
     if made.operation.again:
         again = made.run(made.operation.again)
-    if again.status:
+    if again.status and not made.others.versions:
         return [f"the same once more ended with {again.status}: {again.said}"]
     now = World.of(made.sim)
     referrers = {name for (_, tag), name in its.after.tags.items() if tag.startswith("sha256-")}
