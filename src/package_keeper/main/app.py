@@ -221,6 +221,7 @@ class App:
                 rules=rules,
                 owner=owner.login,
                 repositories=Repositories(client),
+                read_deployments=reader.deployments,
                 repository=repository,
                 fallback=self._environ.get("GITHUB_REPOSITORY", ""),
                 clock=self._clock,
