@@ -252,6 +252,9 @@ class Hub:
     def state(self, full_name: str) -> RepositoryState:
         return state()
 
+    def releases(self, full_name: str) -> frozenset[str]:
+        return frozenset()
+
 
 class Silence:
     """A log that nobody reads, and a stopwatch that stands still."""

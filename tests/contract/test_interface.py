@@ -58,6 +58,8 @@ DEFAULTS = {
     "keep-versions": "",
     "keep-digests": "",
     "keep-used-in": "",
+    "keep-deployed": "false",
+    "keep-released": "false",
     "policy": "",
     "dry-run": "true",
     "images": "whole",
@@ -86,7 +88,7 @@ CHOICES = {
     "package-type": "npm maven rubygems docker nuget container",
     "visibility": "any public private internal",
     "tag-status": "any tagged untagged",
-    "prerelease": "any only exclude",
+    "prerelease": "any only exclude superseded",
     "condition": "any whole partial ghost orphan",
     "partial-match": "keep untag delete",
     "state": "active deleted",
@@ -107,7 +109,8 @@ VOCABULARY = {
     Action: "keep delete untag restore",
     Reason: (
         "not-selected partial-tag-match keep-latest keep-daily keep-weekly keep-monthly keep-yearly keep-tags "
-        "keep-versions keep-digests keep-used-in too-young needed-by unreadable unknown-age base-layer "
+        "keep-versions keep-digests keep-used-in keep-deployed keep-released unknown-use "
+        "too-young needed-by unreadable unknown-age base-layer "
         "rule selected part-of orphan ghost partial receipt plan"
     ),
     Outcome: (

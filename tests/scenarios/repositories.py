@@ -2,7 +2,8 @@
 
 A repository belongs to `acme` unless its name has an owner, and is private unless `private` says otherwise. A pull
 request is `open HEAD` or `closed HEAD`, where needed followed by `from OWNER/NAME` (a fork that is still there),
-`from a deleted fork` or `from a deleted account`. `5-70: closed topic/{number}` are as many pull requests.
+`from a deleted fork` or `from a deleted account`. `5-70: closed topic/{number}` are as many pull requests. `releases`
+are tags; `v2=draft` and `v2-rc=prerelease` are no ordinary ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from tests.simulator import Owner, Repository, Simulator
 
-KEYS = {"branches", "tags", "issues", "pulls", "private"}
+KEYS = {"branches", "tags", "issues", "pulls", "private", "releases"}
 STRANGER = "stranger"
 
 
@@ -31,6 +32,9 @@ def add(simulator: Simulator, name: str, given: Mapping[str, Any]) -> None:
     for kind in ("branches", "tags"):
         if kind in given:
             setattr(repository, kind, [each for text in given[kind].split() for each in _several(text)])
+    for text in given.get("releases", "").split():
+        tag, _, kind = text.partition("=")
+        repository.releases.append((tag, kind))
     repository.issues.update(map(int, given.get("issues", "").split()))
     for numbers, text in given.get("pulls", {}).items():
         first, _, last = numbers.partition("-")

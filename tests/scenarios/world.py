@@ -37,6 +37,7 @@ WORLD_KEYS = {
     "limits",
     "paging",
     "unknowns",
+    "deployments",
     "meanwhile",
     "enterprise",
 }
@@ -280,6 +281,8 @@ def build(simulator: Simulator, given: Tree) -> World:
         repositories.add(simulator, name, contents or {})
     for key, contents in (given.get("packages") or {}).items():
         _package(world, key, contents or {})
+    for name, records in (given.get("deployments") or {}).items():
+        simulator.deployments[world.versions[name].name] = records
     for fault in given.get("faults") or []:
         simulator.faults.add(**_fault(world, fault))
     for redirect in given.get("redirects") or []:
@@ -287,7 +290,9 @@ def build(simulator: Simulator, given: Tree) -> World:
         simulator.redirects.add(redirect["from"], redirect["to"], status)
     simulator.limits.configure(**_converted(given.get("limits") or {}, "enabled retry_after"))
     simulator.paging.configure(**_converted(given.get("paging") or {}, "link duplicate organization_links"))
-    simulator.configure(**_converted(given.get("unknowns") or {}, "restored_versions_take_tags"))
+    simulator.configure(
+        **_converted(given.get("unknowns") or {}, "restored_versions_take_tags unknown_artifacts_are_empty")
+    )
     for happening in given.get("meanwhile") or []:
         method, _, path = happening["before"].partition(" ")
         simulator.on(

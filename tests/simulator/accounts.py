@@ -30,6 +30,10 @@ def operation_id(method: str, path: str) -> str | None:
             return "users/get-by-username"
         case ["repos", _, _]:
             return "repos/get"
+        case ["repos", _, _, "releases"]:
+            return "repos/list-releases"
+        case ["orgs", _, "artifacts", _, "metadata", "deployment-records"]:
+            return "orgs/list-artifact-deployment-records"
         case _:
             return None
 
@@ -47,6 +51,8 @@ def answer(simulator: Simulator, request: Request, token: Token | None, path: st
             return _account(simulator, login, base)
         case ["orgs", login]:
             return _organization(simulator, login, base)
+        case ["orgs", login, "artifacts", digest, "metadata", "deployment-records"]:
+            return _deployments(simulator, token, login, digest)
         case ["repos", owner, name, *rest]:
             repository = simulator.store.repositories.get((owner.lower(), name.lower()))
             return repositories.answer(simulator, request, token, repository, rest, base)
@@ -56,6 +62,19 @@ def answer(simulator: Simulator, request: Request, token: Token | None, path: st
             return repositories.answer(simulator, request, token, repository, rest, base)
         case _:
             raise Refusal(404, wire.NOT_FOUND)
+
+
+def _deployments(simulator: Simulator, token: Token | None, login: str, digest: str) -> Answer:
+    owner = simulator.store.owners.get(login.lower())
+    if token is None or owner is None or owner.kind != "Organization":
+        raise Refusal(404, wire.NOT_FOUND)
+    if not token.permits("artifact_metadata"):
+        raise Refusal(403, wire.NOT_FOR_INTEGRATIONS, {"x-accepted-github-permissions": "artifact_metadata=read"})
+    records = simulator.deployments.get(digest)
+    if records is None and not simulator.unknowns.unknown_artifacts_are_empty:
+        raise Refusal(404, wire.NOT_FOUND)
+    found = [{"id": number, "digest": digest, **record} for number, record in enumerate(records or (), start=1)]
+    return json_answer({"total_count": len(found), "deployment_records": found})
 
 
 def _rate_limit(simulator: Simulator, token: Token | None) -> Answer:

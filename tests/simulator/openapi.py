@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from .wire import Answer, Request
 
-DESCRIPTION = Path(__file__).resolve().parent.parent / "contract" / "openapi" / "github-packages.openapi.json"
+DESCRIPTIONS = tuple(
+    Path(__file__).resolve().parent.parent / "contract" / "openapi" / f"github-{name}.openapi.json"
+    for name in ("records", "packages")
+)
 
 EXCEPTIONS = (
     (
@@ -107,8 +110,13 @@ class Check(Protocol):
 @cache
 def description() -> dict[str, Any]:
     """Read the description."""
-    loaded: dict[str, Any] = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
-    return loaded
+    whole: dict[str, Any] = {"paths": {}, "components": {}}
+    for file in DESCRIPTIONS:
+        loaded = json.loads(file.read_text(encoding="utf-8"))
+        whole["paths"] |= loaded["paths"]
+        for kind, named in loaded["components"].items():
+            whole["components"].setdefault(kind, {}).update(named)
+    return whole
 
 
 @cache

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from .tokens import Token
     from .wire import Request
 
-PERMISSIONS = {"branches": "contents", "git": "contents", "pulls": "pull_requests", "issues": "issues"}
+PERMISSIONS = {
+    "branches": "contents",
+    "releases": "contents",
+    "git": "contents",
+    "pulls": "pull_requests",
+    "issues": "issues",
+}
 """What an app needs by the first segment below the repository; the rest comes with ``metadata``, which all have."""
 
 
@@ -52,6 +58,8 @@ def answer(
         case ["git", "matching-refs", kind, *parts]:
             names = [name for name in view.names(kind) if name.startswith("/".join(parts))]
             return view.list([view.reference(kind, name) for name in names])
+        case ["releases"]:
+            return view.list([view.release(number, *each) for number, each in enumerate(repository.releases, start=1)])
         case ["pulls"]:
             return view.list([render.pull_request(repository, pull, view.base) for pull in view.pulls()])
         case ["pulls", number]:
@@ -97,6 +105,29 @@ class _View:
             "zipball_url": f"{self.url}/zipball/refs/tags/{name}",
             "tarball_url": f"{self.url}/tarball/refs/tags/{name}",
             "node_id": f"REF_{name}",
+        }
+
+    def release(self, number: int, tag: str, kind: str) -> dict[str, Any]:
+        url = f"{self.url}/releases"
+        return {
+            "url": f"{url}/{number}",
+            "html_url": f"{url}/tag/{tag}",
+            "assets_url": f"{url}/{number}/assets",
+            "upload_url": f"{url}/{number}/assets{{?name,label}}",
+            "tarball_url": None,
+            "zipball_url": None,
+            "id": number,
+            "node_id": f"RE_{number}",
+            "tag_name": tag,
+            "target_commitish": "main",
+            "name": tag,
+            "body": None,
+            "draft": kind == "draft",
+            "prerelease": kind == "prerelease",
+            "created_at": "2026-01-01T00:00:00Z",
+            "published_at": None if kind == "draft" else "2026-01-01T00:00:00Z",
+            "author": render.user(self.repository.owner, self.base, private=False),
+            "assets": [],
         }
 
     def reference(self, kind: str, name: str) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class Unknowns:
     """How many simulated seconds a deleted version is missing in the list of deleted ones."""
     restores_listed_after: float = 0.0
     """How many simulated seconds a restored version is listed as deleted, and not as active."""
+    unknown_artifacts_are_empty: bool = False
+    """Whether an artifact without deployment records has an empty list of them, and not 404."""
     private_packages_under_users: bool = True
     """Whether ``/users/{username}/…`` shows private packages at all (``/user/…`` always does)."""
 
@@ -77,6 +79,8 @@ class Simulator:
         self.faults = Faults()
         self.redirects = Redirects()
         self.unknowns = Unknowns()
+        self.deployments: dict[str, list[dict[str, str]]] = {}
+        """The deployment records of an organization, by digest."""
         self.registry = Registry(self)
         self.contract = openapi.Contract()
         self.operations = openapi.packages_operations()

@@ -68,6 +68,8 @@ class Repository:
     branches: list[str] = field(default_factory=lambda: ["main"])
     tags: list[str] = field(default_factory=list)
     pulls: list[Pull] = field(default_factory=list)
+    releases: list[tuple[str, str]] = field(default_factory=list)
+    """The tag of each release, and whether it is a ``draft``, a ``prerelease`` or neither."""
     issues: set[int] = field(default_factory=set)
     """Numbers of issues that are no pull requests; both share one count."""
 

@@ -1,20 +1,22 @@
 """Gathers what rules need besides versions: repository states, SQL results and images in use. Logs what was found."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from package_keeper.errors import ApiError, BadInput
-from package_keeper.execution.ports import Clock, Log, RepositoryReader
+from package_keeper.execution.ports import Clock, Log, ReadDeployments, RepositoryReader
 from package_keeper.execution.wording import few
+from package_keeper.model.evidence import Use, released_names
 from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, Version
+from package_keeper.model.plan import Reason
 from package_keeper.model.repository import RepositoryState
 from package_keeper.policy.gone import GoneTags
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.retention import GroupBy
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import Facts
-from package_keeper.policy.semver import semantic_version
+from package_keeper.policy.semver import Prerelease, release_of, semantic_version
 from package_keeper.policy.sql import Inventory, SqlProblem
 
 Found = Sequence[tuple[Package, list[Version]]]
@@ -42,16 +44,64 @@ class FactGatherer:
     fallback: str
     clock: Clock
     log: Log
+    read_deployments: ReadDeployments | None = None
+    deployed: dict[int, Use] = field(default_factory=dict)
+    """The roots that are kept by deployment records, as far as GitHub was asked."""
     _read: dict[str, RepositoryState | None] = field(default_factory=dict)
+    _released: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
+    """The names of released versions by repository. `None` when it cannot be read."""
 
     def gather(self, found: Found) -> Facts:
         """Gather all facts that the rules need. Raises `BadInput` for SQL that cannot be run."""
         self._tell_non_semver(found)
-        return Facts(repositories=self._repositories(found), selected=self._selected(found))
+        return Facts(
+            repositories=self._repositories(found),
+            selected=self._selected(found),
+            releases=self._releases(found),
+            uses=self.uses(found) | self.deployed,
+        )
 
     def forget(self) -> None:
-        """Forget the repository states, so that they are read again."""
+        """Forget the states and releases of repositories, so that they are read again."""
         self._read.clear()
+        self._released.clear()
+
+    def _releases(self, found: Found) -> dict[PackageName, frozenset[tuple[int, int, int]]]:
+        """The releases among the versions of each package, for `prerelease: superseded`."""
+        if not any(rule.selection.prerelease is Prerelease.SUPERSEDED for rule in self.rules.rules):
+            return {}
+        return {package.key: _released_versions(versions) for package, versions in found}
+
+    def uses(self, found: Found) -> dict[int, Use]:
+        """The versions that are released, for `keep-released`."""
+        uses: dict[int, Use] = {}
+        for package, versions in found if self.rules.lists.released else ():
+            names = self._released_names(package)
+            uses |= {version.id: use for version in versions if (use := _use_of(version, names)) is not None}
+        return uses
+
+    def _released_names(self, package: Package) -> Mapping[str, str] | None:
+        """The names of released versions, read once for each repository. `None` when nobody knows them."""
+        name = self.repository or package.repository_name or self.fallback
+        if not name:
+            self.log.warning(
+                f"keep-released: {package.key} is linked to no repository, so nobody knows its releases and all of it"
+                " stays; name one with the input repository"
+            )
+            return None
+        if name not in self._released:
+            try:
+                tags = self.repositories.releases(name)
+            except ApiError as error:
+                self.log.warning(
+                    f"keep-released: the releases of {name} cannot be read ({error}), so everything in its packages"
+                    " stays; the token needs contents: read"
+                )
+                self._released[name] = None
+            else:
+                self.log.info(f"keep-released: published releases read from {name}: {len(tags)}")
+                self._released[name] = released_names(tags)
+        return self._released[name]
 
     def tables(self, found: Found) -> Inventory:
         """Return the packages and versions as tables for SQL."""
@@ -127,6 +177,26 @@ class FactGatherer:
             names = sorted({version.name for version in versions if semantic_version(version.name) is None})
             if names:
                 self.log.notice(f"{package.key}: what is no SemVer stays: {few(names)}")
+
+
+def _use_of(version: Version, released: Mapping[str, str] | None) -> Use | None:
+    """Why `keep-released` keeps a version, or `None`. `released` are the names of releases; `None` is unknown."""
+    if released is None:
+        return Use(reason=Reason.UNKNOWN_USE)
+    names = version.image_tags if version.package.type.has_tags else (version.name,)
+    tag = next((released[name] for name in names if name in released), None)
+    return None if tag is None else Use(reason=Reason.KEEP_RELEASED, where=f"release {tag}")
+
+
+def _released_versions(versions: Iterable[Version]) -> frozenset[tuple[int, int, int]]:
+    """The major, minor and patch of every active version or tag that is a SemVer release."""
+    names = {
+        name
+        for version in versions
+        for name in (version.image_tags if version.package.type.has_tags else (version.name,))
+    }
+    found = filter(None, map(semantic_version, names))
+    return frozenset(release_of(each) for each in found if each.prerelease is None)
 
 
 def _concerns_any(templates: Sequence[GoneTags], versions: Iterable[Version]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from package_keeper.errors import ApiError
 from package_keeper.execution.results import SendResult
+from package_keeper.model.evidence import DeploymentRecord
 from package_keeper.model.manifest import Manifest, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 from package_keeper.model.permissions import TokenFacts
@@ -146,11 +147,19 @@ class Writer(Protocol):
         ...
 
 
+ReadDeployments = Callable[[Iterable[str]], Mapping[str, Sequence[DeploymentRecord] | ApiError]]
+"""Asks for the deployment records of several digests. A question without an answer has its error."""
+
+
 class RepositoryReader(Protocol):
-    """Reads the state of repositories."""
+    """Reads the state and the releases of repositories."""
 
     def state(self, full_name: str) -> RepositoryState:
         """Read all pull requests, git tags and branches of `owner/name`. Raises `ApiError`."""
+        ...
+
+    def releases(self, full_name: str) -> frozenset[str]:
+        """Read the tags of all published releases of `owner/name`. Raises `ApiError`."""
         ...
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.model.evidence import DeploymentRecord
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 
 LARGEST_ID = 2**63 - 1
@@ -103,6 +104,38 @@ def versions(body: bytes, of: PackageName) -> list[Version]:
     """
     same: dict[object, Any] = {}
     return [_version(wire, of, same) for wire in _decode(_VERSIONS, body)]
+
+
+class _Record(msgspec.Struct):
+    logical_environment: str | None = None
+    physical_environment: str | None = None
+    cluster: str | None = None
+    deployment_name: str | None = None
+    status: str | None = None
+
+
+class _Records(msgspec.Struct):
+    deployment_records: list[_Record]
+    total_count: int = 0
+
+
+_RECORDS = msgspec.json.Decoder(_Records)
+
+
+def deployments(body: bytes) -> list[DeploymentRecord]:
+    """Decode the deployment records of an artifact. An answer that leaves records out is unreadable."""
+    answer = _decode(_RECORDS, body)
+    if answer.total_count > len(answer.deployment_records):
+        raise _odd(f"{answer.total_count} deployment records, of which it has {len(answer.deployment_records)}")
+    return [
+        DeploymentRecord(
+            environment=each.logical_environment or each.physical_environment or "",
+            cluster=each.cluster or "",
+            deployment=each.deployment_name or "",
+            status=each.status or "",
+        )
+        for each in answer.deployment_records
+    ]
 
 
 def version(body: bytes, of: PackageName) -> Version:

@@ -1,4 +1,4 @@
-"""A repository's branches, git tags and pull requests, through PyGithub."""
+"""A repository's branches, git tags, pull requests and releases, through PyGithub."""
 
 import json
 import time
@@ -122,7 +122,7 @@ def _parts(error: "GithubException") -> tuple[int, dict[str, str], bytes]:
 
 
 class Repositories:
-    """Reads branches, git tags and pull requests."""
+    """Reads branches, git tags, pull requests and releases."""
 
     def __init__(self, client: PyGithubClient) -> None:
         self._client = client
@@ -149,6 +149,14 @@ class Repositories:
                 pull.head for pull in pulls if pull.is_closed and pull.head and pull.lies_in(full_name)
             ),
         )
+
+    def releases(self, full_name: str) -> frozenset[str]:
+        """Read the tags of all published releases of `owner/name`, pre-releases included. Raises `ApiError`."""
+        full_name, _ = self._client.read(partial(_names, full_name))
+        found = self._all(
+            full_name, lambda repository: repository.get_releases(), lambda each: (str(each.tag_name), bool(each.draft))
+        )
+        return frozenset(tag for tag, is_draft in found if not is_draft)
 
     def _branches(self, full_name: str) -> set[str]:
         """All branches that any reading shows, until two readings agree.

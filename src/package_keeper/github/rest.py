@@ -17,6 +17,7 @@ from package_keeper.github.http import UNCHANGED, HttpClient, Response
 from package_keeper.github.paging import CHANGES_TOO_FAST, Listing, read_lists
 from package_keeper.github.pool import Pool
 from package_keeper.github.rate_limit import Permit, Use
+from package_keeper.model.evidence import DeploymentRecord
 from package_keeper.model.packages import (
     Owner,
     OwnerType,
@@ -150,6 +151,21 @@ class PackagesReader(_Family):
                 return error
 
         return self._pool.all(packages, get, self._http.rate_limiter)
+
+    def deployments(self, digests: Iterable[str]) -> dict[str, Sequence[DeploymentRecord] | ApiError]:
+        """Ask for the deployment records of several digests, in parallel (docs/github-behaviour.md, "What
+        GitHub knows about artifacts"). A question without an answer has its error.
+        """
+
+        def get(digest: str) -> Sequence[DeploymentRecord] | ApiError:
+            try:
+                return self._get(
+                    f"{self._base}/artifacts/{digest}/metadata/deployment-records", {}, decode.deployments
+                )[0]
+            except ApiError as error:
+                return error
+
+        return self._pool.all(digests, get, self._http.rate_limiter)
 
     def package(self, package: PackageName) -> Package:
         """Get one package by name."""

@@ -275,7 +275,11 @@ INPUTS: tuple[Input, ...] = (
         choices=tuple(Prerelease),
         operations=VERSIONS,
         narrows=True,
-        meaning="Only SemVer pre-releases, or everything but pre-releases. Names that are not SemVer never match.",
+        meaning=(
+            "`only`: only SemVer pre-releases. `exclude`: everything but pre-releases. `superseded`: only pre-releases"
+            " whose release (the same major, minor and patch) is active in the same package. Names that are not SemVer"
+            " never match."
+        ),
     ),
     Input(
         name="gone",
@@ -496,6 +500,32 @@ INPUTS: tuple[Input, ...] = (
             " with any registry or none). A name without tag or digest, or with a variable in it, keeps the whole"
             " package. It is an error when a glob matches no file, or when its files name no image of the owner."
             " `verify` and `repair` also check these images."
+        ),
+    ),
+    Input(
+        name="keep-deployed",
+        section=KEEP,
+        kind=Kind.BOOLEAN,
+        default="false",
+        operations=KEEPS,
+        narrows=True,
+        needs_images=True,
+        meaning=(
+            "Keep an image when GitHub's deployment records name its root or one of its platform manifests. Images"
+            " about which GitHub does not answer stay. Needs `artifact-metadata: read`; organizations on github.com and"
+            " GHE.com only."
+        ),
+    ),
+    Input(
+        name="keep-released",
+        section=KEEP,
+        kind=Kind.BOOLEAN,
+        default="false",
+        operations=KEEPS,
+        narrows=True,
+        meaning=(
+            "Keep a version when a published release of the repository has its tag, or its name for types without tags,"
+            " with or without `v` in front. Needs `contents: read`."
         ),
     ),
     Input(

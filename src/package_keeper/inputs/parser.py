@@ -17,6 +17,7 @@ from package_keeper.policy.guards import Guards, OnLastVersion
 from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.retention import KeepLists
 from package_keeper.policy.rules import Rules
+from package_keeper.policy.semver import Prerelease
 from package_keeper.policy.sql import SqlProblem, check_query
 from package_keeper.settings import (
     FailOn,
@@ -54,7 +55,7 @@ _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\[bot\])?")
 _CHOOSING = tuple(name for name in RULE_INPUTS if name not in ("partial-match", "age-of", "keep-latest-per"))
 """The inputs that select or keep something by themselves. The others only change how those work."""
 
-_KEEP_LISTS = ("keep-tags", "keep-versions", "keep-digests", "keep-used-in")
+_KEEP_LISTS = ("keep-tags", "keep-versions", "keep-digests", "keep-used-in", "keep-deployed", "keep-released")
 _SELECTING = frozenset((*_CHOOSING, *_KEEP_LISTS, "policy"))
 _DECIDING = frozenset((*COUNT_INPUTS, "partial-match", "keep-tags", "keep-versions", "keep-digests"))
 """The inputs that decide what a deletion keeps; `list` without a policy decides nothing."""
@@ -85,6 +86,7 @@ def cross_checks(settings: Settings, given: set[str], wrong: set[str]) -> tuple[
         elif text := no_effect_on_types(name, settings.package_types):
             problems.append(f"{name}: {text}")
     problems += _owner_problems(settings)
+    problems += _evidence_problems(settings)
     problems += _package_problems(settings)
     problems += _selection_problems(settings, given, wrong)
     problems += _plan_problems(settings, given, wrong)
@@ -129,6 +131,20 @@ def _owner_problems(settings: Settings) -> Iterator[str]:
         yield "owner: empty; accepted is the login of the account that owns the packages"
     elif settings.owner and not _LOGIN.fullmatch(settings.owner):
         yield f"owner: '{settings.owner}' is not a login; accepted is the name of an account alone, such as acme"
+
+
+def _evidence_problems(settings: Settings) -> Iterator[str]:
+    lists = settings.rules.lists
+    if lists.deployed and urlsplit(settings.api_url).path.rstrip("/").endswith("/api/v3"):
+        yield (
+            "keep-deployed: 'true': GitHub Enterprise Server has no deployment records; remove it, or name what is"
+            " deployed with keep-used-in"
+        )
+    if lists.deployed and settings.owner_type in (WantedOwnerType.USER, WantedOwnerType.AUTHENTICATED_USER):
+        yield f"keep-deployed: 'true': only organizations have deployment records, not a {settings.owner_type}"
+    superseded = settings.rules.inputs.selection.prerelease is Prerelease.SUPERSEDED
+    if superseded and settings.operation is Operation.RESTORE and not settings.rules.is_policy:
+        yield "prerelease: 'superseded': compares with active versions, and restore selects deleted ones; use only"
 
 
 def _package_problems(settings: Settings) -> Iterator[str]:
@@ -452,6 +468,8 @@ class _Parser(Values):
                 tags=self.patterns("keep-tags"),
                 versions=self.patterns("keep-versions"),
                 digests=self.digests("keep-digests"),
+                deployed=self.boolean("keep-deployed"),
+                released=self.boolean("keep-released"),
             ),
         )
 

@@ -222,6 +222,7 @@ class App:
                 rules=rules,
                 owner=owner.login,
                 repositories=Repositories(client),
+                read_deployments=reader.deployments,
                 repository=repository,
                 fallback=self._environ.get("GITHUB_REPOSITORY", ""),
                 clock=self._clock,

@@ -34,6 +34,10 @@ class Reason(StrEnum):
     KEEP_VERSIONS = "keep-versions"
     KEEP_DIGESTS = "keep-digests"
     KEEP_USED_IN = "keep-used-in"
+    KEEP_DEPLOYED = "keep-deployed"
+    KEEP_RELEASED = "keep-released"
+    UNKNOWN_USE = "unknown-use"
+    """Nobody could say whether it is deployed or released."""
     TOO_YOUNG = "too-young"
     NEEDED_BY = "needed-by"
     """An image that stays needs it. So it is kept, or `repair` restores it."""
@@ -101,7 +105,7 @@ class Decision:
 
     `rule` is the name of the policy rule that decided about the image. It is empty without a policy, and where no rule
     matches. `root` is the root of the image that contains or needs this version. `untag` are the tags to remove when
-    the action is to untag.
+    the action is to untag. `where` names the place where the version is deployed or released, if that is why it stays.
     """
 
     version: Version
@@ -110,6 +114,7 @@ class Decision:
     rule: str = ""
     root: Version | None = None
     untag: tuple[str, ...] = ()
+    where: str = ""
 
     @property
     def why(self) -> str:

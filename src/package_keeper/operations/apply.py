@@ -17,6 +17,7 @@ from package_keeper.model.plan import Outcome, Plan
 from package_keeper.model.run import PackageEvaluation, Run, Scope
 from package_keeper.operations.context import Context
 from package_keeper.operations.delete import delete_from
+from package_keeper.operations.deployed import deployed_packages
 from package_keeper.operations.plans import PlanOf
 from package_keeper.operations.reading import Evaluated, read
 from package_keeper.operations.undo import execute_restorations_of
@@ -106,7 +107,8 @@ def _apply_deletions(context: Context, saved: SavedPlan, found: _Found, began: f
 
     def planner(evaluated: Evaluated) -> PlanOf:
         absent = Absent(packages=found.absent, versions=_unlisted(context, saved, evaluated.packages))
-        return lambda packages: deletions_left(saved.groups, packages, lists, absent)
+        released = context.facts.uses(evaluated.inventory.found)
+        return lambda packages: deletions_left(saved.groups, packages, lists, absent, released)
 
     facts = replace(context.facts, rules=rules)
     yield from delete_from(replace(context, rules=rules, facts=facts), found.scope, began, planner)
@@ -143,7 +145,8 @@ def _apply_package_deletions(context: Context, saved: SavedPlan, found: _Found) 
     yield inventory.run
     contents = {package.key: versions for package, versions in inventory.found}
     absent = Absent(packages=found.absent)
-    plan = package_deletions_left(saved.groups, contents, context.rules.lists, absent)
+    used = {*context.facts.uses(inventory.found), *deployed_packages(context, inventory.found)}
+    plan = package_deletions_left(saved.groups, contents, context.rules.lists, absent, used)
     run = replace(inventory.run, plan=plan)
     yield run
     run, guarded = pass_guards(context, run)

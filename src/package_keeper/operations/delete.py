@@ -12,6 +12,7 @@ from package_keeper.model.packages import PackageName, display_name
 from package_keeper.model.plan import NOTHING, Action, Outcome, Plan, Reason, WriteKind, gone_versions
 from package_keeper.model.run import PackageEvaluation, Run, Scope
 from package_keeper.operations.context import Context, Writing
+from package_keeper.operations.deployed import keep_deployed
 from package_keeper.operations.empty_packages import delete_empty_packages
 from package_keeper.operations.plans import PlanOf, Rereader, plan_images
 from package_keeper.operations.reading import Evaluated, evaluate, evaluator_for, find, make_certain, read
@@ -46,6 +47,7 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
         evaluated = make_certain(context, evaluated)
         yield evaluated.inventory.run
     plan_of = planner(evaluated)
+    evaluated = replace(evaluated, packages=keep_deployed(context, evaluated.packages, plan_of))
     refresh = Refresh(
         replan=Rereader(context.reader, context.facts, evaluated.inventory.found).replan_deletions(
             context.rules, context.registry, evaluator.seen, plan_of

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from package_keeper.errors import BadInput
@@ -12,7 +13,9 @@ from package_keeper.model.packages import Version
 from package_keeper.model.plan import Decision, Plan, Reason
 from package_keeper.model.run import Run, Scope
 from package_keeper.operations.context import Context
-from package_keeper.operations.reading import evaluate, evaluator_for, find, read
+from package_keeper.operations.deployed import keep_deployed
+from package_keeper.operations.plans import plan_images
+from package_keeper.operations.reading import Evaluated, Inventory, evaluate, evaluator_for, find, read
 from package_keeper.operations.telling import tell_evaluation
 from package_keeper.policy.evaluation import evaluate_restorations
 from package_keeper.policy.planning import without_stubs
@@ -42,7 +45,7 @@ def list_versions(context: Context) -> Iterator[Run]:
     sizes: Mapping[int, int | None] | None = None
     if explains or (evaluator.rules.depend_on_health and not deleted):
         # read manifests only for rules on the condition of images, or to explain decisions
-        evaluated = evaluate(inventory, evaluator)
+        evaluated = _evaluated(context, inventory, evaluator)
         inventory, packages, stubs, listed = (
             evaluated.inventory,
             evaluated.packages,
@@ -64,6 +67,15 @@ def list_versions(context: Context) -> Iterator[Run]:
     ids = {decision.version.id for decision in listed}
     found = [(package, [each for each in versions if each.id in ids]) for package, versions in inventory.found]
     yield replace(run, rows=_rows(context, found))
+
+
+def _evaluated(context: Context, inventory: Inventory, evaluator: ImageEvaluator) -> Evaluated:
+    """Decide about every version, as `delete` does when decisions are explained."""
+    evaluated = evaluate(inventory, evaluator)
+    if not context.settings.explains:
+        return evaluated
+    used = keep_deployed(context, evaluated.packages, partial(plan_images, rules=context.rules))
+    return replace(evaluated, packages=used)
 
 
 def _list_alone(

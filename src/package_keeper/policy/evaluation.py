@@ -1,8 +1,8 @@
 """Evaluation: one decision and one reason for every version (docs/reference.md, "The order of decisions").
 
 1. The first rule that matches an image decides about it. An image that no rule matches stays.
-2. An image stays at any age when a keep list names it, when it matches in part only, or when something about it is
-   unreadable or unknown. Such images take no place in a count.
+2. An image stays at any age when a keep list names it, when it is deployed or released, when it matches in part only,
+   or when something about it is unreadable or unknown. Such images take no place in a count.
 3. The counts of each rule keep the newest of its other images. Tagged and untagged images are counted apart.
 4. The age of each rule keeps images that are too young.
 5. A root that is a part of an image that stays, stays too. A part goes only when every image that needs it goes.
@@ -12,9 +12,10 @@ What is unknown is never a reason to delete.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from package_keeper.model.evidence import Uses
 from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import BASE_LAYER, PackageType, Version
 from package_keeper.model.plan import (
@@ -22,6 +23,7 @@ from package_keeper.model.plan import (
     Decision,
     Reason,
 )
+from package_keeper.model.run import PackageEvaluation
 from package_keeper.policy.rules import Rule, Rules
 from package_keeper.policy.selection import NO_FACTS, Facts, Match
 
@@ -68,6 +70,10 @@ class _Matched:
     def untags(self) -> bool:
         return self.rule is not None and self.rule.untags(self.image, self.match)
 
+    def untags_deployed(self, facts: Facts) -> bool:
+        """Whether only tags are removed from an image that is deployed by its digest."""
+        return self.untags and facts.uses[self.image.root.id].reason is Reason.KEEP_DEPLOYED
+
 
 _Matches = tuple[tuple[int, Match], ...]
 """The places of rules in their order, and how far each matches."""
@@ -94,7 +100,7 @@ class Evaluation:
         There is one decision for every version: first roots in the order of `images`, then parts.
         """
         matched = [self._first_match(image) for image in images]
-        kept = _kept_roots(matched, self._rules)
+        kept = _kept_roots(matched, self._rules, self._facts)
         needed = _needed_parts(matched, kept)
         decisions = {
             each.image.root.id: _decide_root(each, kept.get(each.image.root.id), needed, self._facts)
@@ -131,7 +137,7 @@ class Evaluation:
         """The ids of the versions that the rule at `place` may delete, out of those that it matches."""
         rule = self._rules.rules[place]
         tagged = [each for each in matched if each.image.is_tagged]
-        kept = _kept_roots(tagged, self._rules)
+        kept = _kept_roots(tagged, self._rules, self._facts)
         # untagging needs no manifest, unless the health of the image decides whether this rule applies
         may_untag = rule.selection.conditions is None
         found = {
@@ -142,7 +148,7 @@ class Evaluation:
             each.image.root.id
             for each in matched
             if not each.image.is_tagged
-            and not _kept_at_any_age(each, self._rules)
+            and not _kept_at_any_age(each, self._rules, self._facts)
             and not _kept_by_age(each.image, rule, self._rules)
         )
         return found
@@ -177,12 +183,12 @@ class Evaluation:
         return matches
 
 
-def _kept_roots(matched: Iterable[_Matched], rules: Rules) -> dict[int, Reason]:
+def _kept_roots(matched: Iterable[_Matched], rules: Rules, facts: Facts) -> dict[int, Reason]:
     """The roots that stay by steps 1 to 4, by id."""
     kept: dict[int, Reason] = {}
     rest: dict[int, tuple[Rule, list[Image]]] = {}
     for each in matched:
-        if reason := _kept_at_any_age(each, rules):
+        if reason := _kept_at_any_age(each, rules, facts):
             kept[each.image.root.id] = reason
         elif each.rule is not None:
             rest.setdefault(id(each.rule), (each.rule, []))[1].append(each.image)
@@ -194,7 +200,7 @@ def _kept_roots(matched: Iterable[_Matched], rules: Rules) -> dict[int, Reason]:
     return kept
 
 
-def _kept_at_any_age(matched: _Matched, rules: Rules) -> Reason | None:
+def _kept_at_any_age(matched: _Matched, rules: Rules, facts: Facts) -> Reason | None:
     """Why an image stays by steps 1 and 2, or `None`."""
     image, rule = matched.image, matched.rule
     version = image.root
@@ -204,6 +210,8 @@ def _kept_at_any_age(matched: _Matched, rules: Rules) -> Reason | None:
         return Reason.BASE_LAYER
     if reason := rules.lists.reason_to_keep(image):
         return reason
+    if version.id in facts.uses and not matched.untags_deployed(facts):
+        return facts.uses[version.id].reason
     if not version.tags_known and not _is_named(version, rule, rules):
         return Reason.UNREADABLE
     if rule.keeps_all:
@@ -251,7 +259,8 @@ def _needed_parts(matched: Iterable[_Matched], kept: Collection[int]) -> _Needed
 def _decide_root(matched: _Matched, kept: Reason | None, needed: _Needed, facts: Facts) -> Decision:
     root, rule = matched.image.root, matched.rule
     if kept is not None or rule is None:
-        return _keep(root, kept or Reason.NOT_SELECTED, rule=rule.name if rule else "")
+        where = facts.uses[root.id].where if kept in _BY_EVIDENCE else ""
+        return _keep(root, kept or Reason.NOT_SELECTED, rule=rule.name if rule else "", where=where)
     reason = Reason.RULE if rule.name else Reason.SELECTED
     if matched.untags:
         tags = rule.selection.matching_tags(root, facts)
@@ -267,8 +276,29 @@ def _part_of(root: Decision, part: Version) -> Decision:
     return Decision(version=part, action=Action.DELETE, reason=Reason.PART_OF, rule=root.rule, root=root.version)
 
 
-def _keep(version: Version, reason: Reason, *, rule: str = "", root: Version | None = None) -> Decision:
-    return Decision(version=version, action=Action.KEEP, reason=reason, rule=rule, root=root)
+def _keep(
+    version: Version, reason: Reason, *, rule: str = "", root: Version | None = None, where: str = ""
+) -> Decision:
+    return Decision(version=version, action=Action.KEEP, reason=reason, rule=rule, root=root, where=where)
+
+
+_BY_EVIDENCE = frozenset({Reason.KEEP_DEPLOYED, Reason.KEEP_RELEASED, Reason.UNKNOWN_USE})
+
+
+def keep_used(found: PackageEvaluation, uses: Uses) -> PackageEvaluation:
+    """Keep the images whose roots are in use after all, with every part that they need."""
+    decisions = {decision.version.id: decision for decision in found.decisions}
+    going = {number for number, decision in decisions.items() if decision.action is Action.DELETE}
+    used = [image for image in found.images if image.root.id in going and image.root.id in uses]
+    for image in used:
+        use = uses[image.root.id]
+        before = decisions[image.root.id]
+        decisions[image.root.id] = _keep(image.root, use.reason, rule=before.rule, where=use.where)
+    for image in used:
+        for part in image.parts:
+            if decisions[part.id].action is Action.DELETE:
+                decisions[part.id] = _keep(part, Reason.NEEDED_BY, rule=decisions[part.id].rule, root=image.root)
+    return replace(found, decisions=tuple(decisions.values())) if used else found
 
 
 _CONDITION_REASONS = {

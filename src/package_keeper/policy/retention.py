@@ -21,12 +21,18 @@ from package_keeper.policy.semver import semantic_version
 
 @dataclass(frozen=True, kw_only=True)
 class KeepLists:
-    """The inputs `keep-tags`, `keep-versions`, `keep-digests` and `keep-used-in`, which win over every rule."""
+    """The inputs `keep-tags`, `keep-versions`, `keep-digests` and `keep-used-in`, which win over every rule.
+
+    `deployed` and `released` say that `keep-deployed` and `keep-released` are asked for. What they keep is among the
+    facts.
+    """
 
     tags: Patterns | None = None
     versions: Patterns | None = None
     digests: frozenset[str] = frozenset()
     used: ImagesInUse = field(default_factory=ImagesInUse)
+    deployed: bool = False
+    released: bool = False
 
     def ask_about_tags(self, package: PackageName) -> bool:
         """Whether a tag can keep an image of `package`."""

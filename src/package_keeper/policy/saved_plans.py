@@ -4,7 +4,7 @@ Nothing is ever added. A write whose version has changed gets the outcome `chang
 not sent, and takes along what belongs to that version. What a keep list names by now is left out of the plan.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from package_keeper.model.images import independent_images
@@ -19,7 +19,17 @@ from package_keeper.policy.selection import Age, Selection
 SavedGroups = Sequence[Sequence[PlannedWrite]]
 """The writes of a saved plan, image by image."""
 
-_LISTED = frozenset({Reason.KEEP_TAGS, Reason.KEEP_VERSIONS, Reason.KEEP_DIGESTS, Reason.KEEP_USED_IN})
+_LISTED = frozenset(
+    {
+        Reason.KEEP_TAGS,
+        Reason.KEEP_VERSIONS,
+        Reason.KEEP_DIGESTS,
+        Reason.KEEP_USED_IN,
+        Reason.KEEP_DEPLOYED,
+        Reason.KEEP_RELEASED,
+        Reason.UNKNOWN_USE,
+    }
+)
 
 
 def is_unchanged(saved: Version, now: Version) -> bool:
@@ -57,14 +67,18 @@ class Absent:
 
 
 def deletions_left(
-    groups: SavedGroups, packages: Sequence[PackageEvaluation], lists: KeepLists, absent: Absent
+    groups: SavedGroups,
+    packages: Sequence[PackageEvaluation],
+    lists: KeepLists,
+    absent: Absent,
+    released: Collection[int] = (),
 ) -> Plan:
-    """What of a saved plan may still be deleted and untagged.
+    """What of a saved plan may still be deleted and untagged. No tag of a `released` version is removed.
 
     `packages` are evaluated by `rules_of` the plan: what an image needs that is not in the plan, these rules keep.
     The writes of packages that are neither evaluated nor absent are left out.
     """
-    left = _Deletions(groups, packages, lists, absent)
+    left = _Deletions(groups, packages, lists, absent, released)
     found = [tuple(filter(None, map(left.again, group))) for group in groups]
     whole = left.without_needed([group for group in found if group])
     return Plan(groups=tuple(whole), decisions=tuple(left.decisions()))
@@ -74,13 +88,19 @@ class _Deletions:
     """Goes through the writes of a saved plan in their order: what a version belongs to comes before it."""
 
     def __init__(
-        self, groups: SavedGroups, packages: Sequence[PackageEvaluation], lists: KeepLists, absent: Absent
+        self,
+        groups: SavedGroups,
+        packages: Sequence[PackageEvaluation],
+        lists: KeepLists,
+        absent: Absent,
+        released: Collection[int],
     ) -> None:
         self._packages = {package.package for package in packages}
         self._decided = {each.version.id: each for package in packages for each in package.decisions}
         self._images = {image.root.id: image for package in packages for image in package.images}
         self._lists = lists
         self._absent = absent
+        self._released = released
         saved = {write.version_id: write.version for group in groups for write in group if write.version is not None}
         changed = [each for each in self._images if each in saved and not self._is_unchanged(saved[each])]
         self._changed = {part.id for root in changed for part in self._images[root].parts}
@@ -157,7 +177,7 @@ class _Deletions:
     def _untagging(self, write: PlannedWrite, now: Decision) -> PlannedWrite | None:
         version, tag = now.version, write.tag or ""
         image = self._images.get(version.id)
-        if image is not None and self._lists.reason_to_keep(image) is not None:
+        if version.id in self._released or (image is not None and self._lists.reason_to_keep(image) is not None):
             return None
         if tag not in version.tags and version.tags_known:
             return replace(write, expected=Outcome.ALREADY_GONE)
@@ -183,12 +203,17 @@ class _Deletions:
 
 
 def package_deletions_left(
-    groups: SavedGroups, contents: Mapping[PackageName, Sequence[Version]], lists: KeepLists, absent: Absent
+    groups: SavedGroups,
+    contents: Mapping[PackageName, Sequence[Version]],
+    lists: KeepLists,
+    absent: Absent,
+    used: Collection[int] = (),
 ) -> Plan:
     """What of a saved plan of whole packages may still be deleted.
 
     A package stays when it contains a version that the plan did not see, or one that has changed, or that a keep list
-    names. `contents` are the versions of each package. Packages that are neither in it nor absent are left out.
+    names, or that is in `used`. `contents` are the versions of each package. Packages that are neither in it nor absent
+    are left out.
     """
     writes: list[PlannedWrite] = []
     for write in (each for group in groups for each in group):
@@ -196,7 +221,8 @@ def package_deletions_left(
             writes.append(replace(write, expected=absent.packages[write.package]))
         elif write.package in contents:
             versions = contents[write.package]
-            if not any(lists.reason_to_keep(image) for image in independent_images(versions)):
+            images = independent_images(versions)
+            if not any(image.root.id in used or lists.reason_to_keep(image) for image in images):
                 is_same = contains_only(versions, write.contains)
                 writes.append(replace(write, expected=None if is_same else Outcome.CHANGED_SINCE_PLAN))
     return Plan.of_singles(writes)

@@ -10,13 +10,14 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cached_property
 
+from package_keeper.model.evidence import Uses
 from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import PackageName, PackageType, Timestamp, Version
 from package_keeper.model.plan import Reason
 from package_keeper.model.repository import RepositoryState
 from package_keeper.policy.gone import GoneTags
 from package_keeper.policy.patterns import Patterns
-from package_keeper.policy.semver import Prerelease, SemverRange, semantic_version
+from package_keeper.policy.semver import Prerelease, SemverRange, release_of, semantic_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +25,14 @@ class Facts:
     """What the rules need to know besides the versions.
 
     `repositories` has the repository of each package, unless it could not be read. `selected` has the ids of the
-    versions that each SQL expression of `where` selects.
+    versions that each SQL expression of `where` selects. `releases` has the major, minor and patch of the releases
+    among the active versions of each package. `uses` has the versions that are deployed or released.
     """
 
     repositories: Mapping[PackageName, RepositoryState] = field(default_factory=dict)
     selected: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    releases: Mapping[PackageName, frozenset[tuple[int, int, int]]] = field(default_factory=dict)
+    uses: Uses = field(default_factory=dict)
 
 
 NO_FACTS = Facts()
@@ -140,7 +144,8 @@ class Selection:
             return Match.WHOLE
         if not version.package.type.has_tags:
             needs_tags = self.tags is not None or self.gone is not None
-            return Match.WHOLE if not needs_tags and self._accepts_semver(version.name) else Match.NONE
+            accepts = not needs_tags and self._accepts_semver(version.name, version.package, facts)
+            return Match.WHOLE if accepts else Match.NONE
         matching = self.matching_tags(version, facts, when_unknown=when_unknown)
         if not matching:
             return Match.NONE
@@ -169,7 +174,7 @@ class Selection:
             tag
             for tag in version.image_tags
             if (self.tags is None or self.tags.accepts(tag))
-            and (not self.matches_semver or self._accepts_semver(tag))
+            and (not self.matches_semver or self._accepts_semver(tag, version.package, facts))
             and (self.gone is None or self.gone.accepts(tag, repository, when_unknown=when_unknown))
         )
 
@@ -180,13 +185,17 @@ class Selection:
             return False
         return any(self.gone.is_alive(tag, repository) for tag in version.image_tags)
 
-    def _accepts_semver(self, text: str) -> bool:
+    def _accepts_semver(self, text: str, package: PackageName, facts: Facts) -> bool:
         version = semantic_version(text)
         if version is None or (self.semver is not None and not self.semver.accepts(version)):
             return False
-        if self.prerelease is Prerelease.ANY:
-            return True
-        return (version.prerelease is not None) is (self.prerelease is Prerelease.ONLY)
+        match self.prerelease:
+            case Prerelease.ANY:
+                return True
+            case Prerelease.SUPERSEDED:
+                return version.prerelease is not None and release_of(version) in facts.releases.get(package, ())
+            case _:
+                return (version.prerelease is not None) is (self.prerelease is Prerelease.ONLY)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,8 @@ class Prerelease(StrEnum):
     ANY = "any"
     ONLY = "only"
     EXCLUDE = "exclude"
+    SUPERSEDED = "superseded"
+    """Only pre-releases whose release exists."""
 
 
 @lru_cache(maxsize=1 << 18)
@@ -28,6 +30,11 @@ def semantic_version(text: str) -> SemanticVersion | None:
         return SemanticVersion.parse(text.removeprefix("v"))
     except ValueError:
         return None
+
+
+def release_of(version: SemanticVersion) -> tuple[int, int, int]:
+    """Major, minor and patch: those that a pre-release and its release share."""
+    return version.major, version.minor, version.patch
 
 
 class Operator(StrEnum):

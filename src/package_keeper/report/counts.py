@@ -50,7 +50,7 @@ def count(run: Run, settings: Settings | None) -> Counts:
     if settings is not None and settings.operation is Operation.VERIFY:
         return Counts(selected=len(run.verified), broken=run.broken)
     writes = run.plan.writes
-    if not writes and settings is not None and settings.concerns_packages:
+    if settings is not None and settings.concerns_packages and not settings.operation.writes:
         return Counts(selected=len(run.scope.packages))
     outcomes = Counter(record.outcome for record in run.records)
     done = Counter(record.write.action for record in run.records if record.is_done)

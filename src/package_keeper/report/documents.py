@@ -207,6 +207,8 @@ def _decision(decision: Decision, *, decided: bool = True) -> dict[str, Any]:
         found["rule"] = decision.rule
     if decision.root is not None:
         found["root"] = decision.root.name
+    if decision.where:
+        found["where"] = decision.where
     return found
 
 

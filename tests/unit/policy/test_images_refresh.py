@@ -42,6 +42,9 @@ class NoRepository:
     def state(self, full_name: str) -> RepositoryState:
         raise AssertionError(full_name)
 
+    def releases(self, full_name: str) -> frozenset[str]:
+        raise AssertionError(full_name)
+
 
 @dataclass
 class Watch:
