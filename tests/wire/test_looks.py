@@ -194,7 +194,7 @@ def test_a_dry_run_knows_what_github_will_refuse(sim: Simulator, place: Place) -
     assert (ended.status, ended.outputs["result"]) == (0, "planned"), ended.said
     expected = {version["id"]: version.get("expected") for version in ended.array("versions")}
     assert expected == {package.tags()["a"].id: None, newest.id: "last-version"}
-    assert any("The newest stays" in text for text in ended.annotations["warning"])
+    assert any("the newest image stays" in text for text in ended.annotations["warning"])
     whole = everything(sim, place, dry_run="true", on_last_version="delete-package")
     assert [version.get("expected") for version in whole.array("versions")] == [None, None]
 
