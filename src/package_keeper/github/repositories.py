@@ -105,7 +105,7 @@ class PyGithubClient:
                 failure = failure.replace(kind=ApiErrorKind.UNREACHABLE)
                 raise RetryableError(RetryReason.LOST, failure) from None
             raise failure from None
-        except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
+        except (AssertionError, ValueError, TypeError, AttributeError, KeyError, RuntimeError):
             # PyGithub does not check the shape of answers
             failure = ApiError(ApiErrorKind.UNREACHABLE, "GitHub's answer could not be read")
             raise RetryableError(RetryReason.LOST, failure) from None
