@@ -27,6 +27,7 @@ TEXTS = {
     "mention": "@octocat @acme/team #12 acme/clean#12 GH-12",
     "cells": "a|b\\|c\\\\|d\\\\\\|e`|`f",
     "code": "`a``b```c` \\` ``",
+    "many backticks": "`" * 100 + "<b>x</b>" + "`" * 100,
     "fence": "```\n</code></td></tr></table>\n~~~",
     "HTML": "<b>x</b><img src=x onerror=alert(1)><script>alert(1)</script><!-- x",
     "entity": "&lt;b&gt; &amp;amp; &#96; &colon;",
@@ -54,10 +55,11 @@ TEXTS = {
 _OURS = re.compile(r"::(add-mask|error|warning|notice|group|endgroup)::")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 """Where the runner ends a line."""
-_ELEMENTS = frozenset(
-    ["h2", "h3", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "code", "blockquote", "br"]
-)
+_TABLE = ("table", "thead", "tbody", "tr", "th", "td")
+_ELEMENTS = frozenset(("h2", "h3", "p", "strong", "code", "blockquote", "br", "ul", "li", *_TABLE))
 """What a summary consists of."""
+_SETTINGS = re.compile(r"https://github\.com/(orgs|users)/[\w./%~-]+/settings", re.ASCII)
+"""The one kind of link that summaries have: to the settings of a package."""
 _REFERENCES = re.compile(r"(?:^|\W)@\w[\w/-]*|#\d+|:[\w+-]+:")
 _EXTENSIONS = ["table", "autolink", "strikethrough", "tasklist"]
 
@@ -97,7 +99,8 @@ class Rendered(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
-        if tag not in _ELEMENTS or attrs:
+        is_link = tag == "a" and [name for name, _ in attrs] == ["href"] and _SETTINGS.fullmatch(attrs[0][1] or "")
+        if not is_link and (tag not in _ELEMENTS or attrs):
             self.problems.append(f"<{tag} {attrs}>")
         if tag != "br":
             self._open.append(tag)

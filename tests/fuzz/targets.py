@@ -21,6 +21,7 @@ from package_keeper.inputs.file_globs import parse_globs
 from package_keeper.inputs.image_references import ReferenceFinder
 from package_keeper.inputs.parser import parse_report_options, parse_settings
 from package_keeper.inputs.patterns import package_problem, parse_patterns, tag_problem, version_problem
+from package_keeper.inputs.plan_file import PlanProblem, read_plan
 from package_keeper.inputs.policy_file import read_policy
 from package_keeper.inputs.semver_ranges import RangeProblem, parse_range
 from package_keeper.inputs.sources import Request, ShowAndExit, from_action, from_command_line
@@ -217,6 +218,12 @@ def seal(data: bytes) -> None:
         _check(not is_sealed(whole[:middle] + whole[middle + 1 :]), text)
 
 
+def plan(data: bytes) -> None:
+    with contextlib.suppress(PlanProblem):
+        found = read_plan(_text(data))
+        _check(len(found.writes) >= len(found.packages), found)
+
+
 def _settings(request: Request) -> None:
     parse_report_options(request)
     with contextlib.suppress(BadInput):
@@ -306,6 +313,40 @@ _LINE = {
     "reason": "selected",
     "run": {},
 }
+_WRITE = {
+    "action": "delete",
+    "kind": "version",
+    "reason": "selected",
+    "package-type": "npm",
+    "package": "app",
+    "id": 7,
+    "name": "1.0.0",
+    "tags": [],
+    "created_at": "2026-01-01T00:00:00Z",
+    "updated_at": None,
+    "tag": None,
+    "root": None,
+    "after": [8],
+    "expected": "last-version",
+    "image": 1,
+    "versions": [],
+}
+_PLAN = {
+    "schema": 1,
+    "kind": "plan",
+    "tool": "x",
+    "made-at": "2026-01-01T00:00:00Z",
+    "owner": "acme",
+    "owner-type": "organization",
+    "operation": "delete",
+    "inputs": {"images": "raw", "version-ids": "7"},
+    "on-last-version": "keep",
+    "packages": [{"package-type": "npm", "package": "app", "id": 3}],
+    "checks": [],
+    "writes": [_WRITE, _WRITE | {"kind": "tag", "action": "untag", "tag": "v1", "tags": None, "image": 2}],
+    "decisions": [{"package-type": "npm", "package": "app", "decision": "delete"}],
+    "digest": "sha256:x",
+}
 _POLICY = b"""version: 1
 packages: ["app", "app/*"]
 rules:
@@ -368,6 +409,7 @@ TARGETS = {
         ),
     ),
     "seal": Target(seal, (sealed('{"schema":1}').encode(), b'{"schema":1,"decisions":[]}')),
+    "plan": Target(plan, _json(_PLAN, _PLAN | {"writes": [_WRITE]})),
     "inputs": Target(
         inputs,
         (
@@ -383,6 +425,7 @@ TARGETS = {
             b"delete\0--owner\0acme\0--package\0app\0--tags\0a\0--tags\0b\0--no-dry-run",
             b"list\0--format\0json\0--dry-run\0--help",
             b"schema\0plan",
+            b"list\0--\x9f\0\0-hehp",
         ),
     ),
     "shown": Target(shown, (*HOSTILE, b"a\0ghp_0123456789")),

@@ -16,5 +16,5 @@ def test_a_parser_returns_or_raises_its_own_error(name: str) -> None:
     for data in mutated(target.seeds, MUTATIONS):
         try:
             target.run(data)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Finding(f"{name} fails on {data!r}") from error

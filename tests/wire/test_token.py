@@ -40,6 +40,7 @@ FILES = {
     "receipt": "out/receipt.jsonl",
 }
 CLEAN = {"operation": "delete", "package": "app", "older-than": "1d", "keep-used-in": "deploy.yml", "dry-run": "false"}
+WEB = {"package": "web", "package-type": "npm"}
 RUNS: dict[str, dict[str, str]] = {
     "list": {"operation": "list", "package-type": "npm,container", "package": "*", "query": "SELECT * FROM versions"},
     "packages": {"operation": "list", "package-type": "npm"},
@@ -49,6 +50,9 @@ RUNS: dict[str, dict[str, str]] = {
     "gone": CLEAN | {"gone": "pr-{pull-request}", "partial-match": "untag"},
     "untag": CLEAN | {"tags": "pr-*", "partial-match": "untag"},
     "policy": CLEAN | {"policy": "policy.yml", "older-than": ""},
+    "plan": CLEAN
+    | {"package": "web", "package-type": "npm", "versions": "1.0.*", "dry-run": "true", "plan-out": "p.json"},
+    "apply": {"operation": "apply", "plan": "p.json", "dry-run": "false", "plan-out": ""},
     "repair": {"operation": "repair", "package": "app", "dry-run": "false"},
     "restore": {"operation": "restore", "package": "app", "versions": "*", "dry-run": "false"},
     "delete-package": {"operation": "delete-package", "package": "web", "package-type": "npm", "dry-run": "false"},

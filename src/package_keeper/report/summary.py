@@ -26,6 +26,9 @@ ROWS = 500
 MESSAGES = 50
 """Messages of a summary; the log has all of them."""
 
+LONGEST_FENCE = 20
+"""The most backticks around a code span. GitHub takes more than 80 for text, and what they enclose for Markdown."""
+
 _CUT = "\n\n… cut to GitHub's size limit; `output-file` has everything.\n"
 
 _SPECIAL = re.compile(r"^[-+=]|^\d(?=\d*[.)])|[\\`*_{}\[\]<>#|~&@$]|:(?=//|[\w+-]+:)|(?<=[wW])\.")
@@ -92,8 +95,11 @@ def code(text: str) -> str:
     """Format a name from outside as a code span for a table, where only `|` and backticks need care."""
     if not text:
         return ""
-    text = shown(text).replace("|", "\\|")
+    text = shown(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    if len(fence) > LONGEST_FENCE:
+        return escape(text)
+    text = text.replace("|", "\\|")
     return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
 
 
