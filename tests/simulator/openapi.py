@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DESCRIPTIONS = tuple(
     Path(__file__).resolve().parent.parent / "contract" / "openapi" / f"github-{name}.openapi.json"
+    # the one with the operations on packages is the last, and counts where both describe something
     for name in ("records", "packages")
 )
 

@@ -26,6 +26,9 @@ SSO = "x-github-sso"
 _TAKEN = re.compile(rb"already[ _](?:exist|been|in use|active|restored)", re.IGNORECASE)
 """A restoration failed because something active has the name. The words are in the message, or a code in `errors`."""
 
+LONGEST_MESSAGE = 1_000
+"""The most characters that are kept of a message. GitHub's own have at most some hundred."""
+
 _LIMITS = ("rate limit", "abuse detection", "toomanyrequests")
 """Words of the REST interface, of the secondary limit on older servers, and of the registry."""
 
@@ -46,12 +49,15 @@ def api_error(method: str, status: int, headers: Mapping[str, str], body: bytes,
     """Interpret an answer that is neither a success nor a rate limit. `secret` is removed from its texts."""
     message = message_of(body) or f"HTTP {status} without a message"
     kind = _kind(method, status, message.lower(), body)
+    # masked before it is cut, so that no part of the secret is left
+    message = without_secret(message, secret)
+    message = message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"
     remedy = {
         ApiErrorKind.LISTING_REFUSED: LISTING,
         ApiErrorKind.UNAUTHORIZED: TOKEN,
         ApiErrorKind.NO_PERMISSION: _permission_remedy(message.lower(), headers),
     }.get(kind, "")
-    return ApiError(kind, without_secret(message, secret), status=status, remedy=without_secret(remedy, secret))
+    return ApiError(kind, message, status=status, remedy=without_secret(remedy, secret))
 
 
 def _kind(method: str, status: int, message: str, body: bytes) -> ApiErrorKind:

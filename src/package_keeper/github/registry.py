@@ -19,7 +19,7 @@ import msgspec
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from package_keeper.errors import ApiError, ApiErrorKind
+from package_keeper.errors import BASIC_USER, ApiError, ApiErrorKind
 from package_keeper.github import manifests
 from package_keeper.github.errors import is_rate_limit
 from package_keeper.github.http import AnswerTooLarge, lost_answer, pooled_session
@@ -208,6 +208,11 @@ class Registry:
         self, method: str, package: PackageName, reference: str, body: bytes | None = None, media_type: str = ""
     ) -> _Response:
         """Send one request for a manifest; may wait for rate limits. Raises `ApiError`."""
+        if not {"", ".", ".."}.isdisjoint((*package.name.split("/"), reference)):
+            # a client or a proxy would resolve such path segments into another path
+            raise ApiError(
+                ApiErrorKind.UNREADABLE, f"the registry has no names such as '{package.name}' and '{reference}'"
+            )
         url = f"{self._base_url}/v2/{self._path(package)}/manifests/{quote(reference, safe=':')}"
         actions = "pull" if method in ("GET", "HEAD") else "pull,push"
         request = _Request(method, url, reference, package, actions, body, media_type)
@@ -277,7 +282,7 @@ class Registry:
         query = {"scope": f"repository:{self._owner}/{package.name.lower()}:{actions}"}
         if service := challenge.get("service"):
             query["service"] = service
-        basic = base64.b64encode(f"package-keeper:{self._token}".encode()).decode()
+        basic = base64.b64encode(f"{BASIC_USER}:{self._token}".encode()).decode()
         with self._renewing:
             if self._bearer(package, actions) != used:
                 return _Response(200, {}, b"")

@@ -105,7 +105,15 @@ class PyGithubClient:
                 failure = failure.replace(kind=ApiErrorKind.UNREACHABLE)
                 raise RetryableError(RetryReason.LOST, failure) from None
             raise failure from None
-        except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, github.BadAttributeException):
+        except (
+            AssertionError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            KeyError,
+            RuntimeError,
+            github.BadAttributeException,
+        ):
             # PyGithub does not check the shape of answers
             failure = ApiError(ApiErrorKind.UNREACHABLE, "GitHub's answer could not be read")
             raise RetryableError(RetryReason.LOST, failure) from None

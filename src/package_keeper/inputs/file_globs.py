@@ -1,5 +1,6 @@
 """Globs for files in the workspace: pattern lists, applied to paths relative to the workspace."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -7,6 +8,12 @@ from functools import cached_property
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.inputs.values import readable
 from package_keeper.policy.patterns import Pattern
+
+LONGEST = 1_000
+"""The most characters of a glob. The time for a folder grows with the square of it."""
+
+_MAY_BE_SLASH = re.compile(r"[/?\]]|\*+")
+"""What of a glob may match a slash."""
 
 
 @dataclass(kw_only=True)
@@ -38,7 +45,12 @@ class _Glob:
 
     @cached_property
     def _beginnings(self) -> tuple[Pattern, ...]:
-        texts = (spelling.text[:end] for spelling in self.spellings for end in range(1, len(spelling.text) + 1))
+        """The beginnings of the glob that may match a folder, which ends with a slash."""
+        texts = (
+            spelling.text[: found.end()]
+            for spelling in self.spellings
+            for found in _MAY_BE_SLASH.finditer(spelling.text)
+        )
         return tuple(Pattern(text) for text in dict.fromkeys(texts))
 
     def matches(self, path: str) -> bool:
@@ -89,6 +101,8 @@ def parse_globs(text: str) -> tuple[FileGlobs, list[str]]:
     if patterns is None:
         return FileGlobs(), problems
     for pattern in patterns.entries:
-        if pattern.expression is None and ".." in pattern.text.split("/"):
+        if len(pattern.text) > LONGEST:
+            problems.append(f"'{pattern.text[:50]}…': is longer than {LONGEST} characters")
+        elif pattern.expression is None and ".." in pattern.text.split("/"):
             problems.append(f"'{pattern.text}': leaves the workspace")
     return FileGlobs(tuple(map(_Glob, patterns.includes)), tuple(map(_Glob, patterns.excludes))), problems

@@ -205,6 +205,13 @@ def _environment_defaults(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+class _ArgumentParser(argparse.ArgumentParser):
+    """Raises `BadInput` where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> Never:
+        raise BadInput([message])
+
+
 class _Show(argparse.Action):
     """Help and version, without argparse's printing and exiting."""
 
@@ -216,7 +223,7 @@ class _Show(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     commands = [*OPERATION_MEANINGS.items(), *COMMAND_MEANINGS.items()]
     operations = "\n".join(f"  {operation:<16} {meaning}" for operation, meaning in commands)
-    parser = argparse.ArgumentParser(
+    parser = _ArgumentParser(
         prog="package-keeper",
         usage="package-keeper OPERATION [options]",
         description=f"List, delete and restore GitHub Packages, safely.\n\noperations:\n{operations}",

@@ -15,6 +15,9 @@ import yaml
 Path = tuple[str | int, ...]
 """The keys and indexes that lead from the top of the document to a value."""
 
+LARGEST = 1_000_000
+"""A document may not have more characters: it takes about a second to parse so many."""
+
 MOST_VALUES = 100_000
 """A document may not have more values, because nested aliases can expand to billions."""
 
@@ -64,6 +67,8 @@ class Document:
 def read_yaml(text: str) -> Document:
     """Parse one document. Raises `YamlProblem`."""
     document = Document()
+    if len(text) > LARGEST:
+        raise YamlProblem(f"line 1: the file is larger than {LARGEST} characters")
     try:
         nodes = list(yaml.compose_all(text, Loader=_Loader))
         if len(nodes) > 1:

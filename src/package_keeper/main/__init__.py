@@ -9,6 +9,7 @@ from package_keeper.errors import BadInput, Cancelled
 from package_keeper.inputs.sources import ShowAndExit, from_action, from_command_line
 from package_keeper.inputs.values import readable
 from package_keeper.main.app import App
+from package_keeper.runner.logs import harmless
 from package_keeper.runner.process import Interruption, SystemClock, exit_now, steady_output, tune_gc
 
 _FILES = ("GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
@@ -54,7 +55,7 @@ def _run(arguments: Sequence[str], interruption: Interruption, clock: SystemCloc
             sys.stdout.write(shown.text)
             return 0
         except BadInput as problem:
-            sys.stderr.write(f"error: {problem}\n")
+            sys.stderr.write("\n".join(map(harmless, f"error: {problem}".splitlines())) + "\n")
             return problem.status
     environ = {name: text if name in _FILES else readable(text) for name, text in os.environ.items()}
     session = App(request, environ, interruption, clock, command_line=command_line)

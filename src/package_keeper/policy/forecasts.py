@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from package_keeper.model.packages import Package, PackageName, display_name
 from package_keeper.model.permissions import CLASSIC_SCOPES, TokenFacts
@@ -30,18 +31,22 @@ class Evidence:
     """What is known beside the plan.
 
     `packages` are those in scope. `repository` is the one that the workflow belongs to, as `owner/name`, or empty.
-    `refused_for_downloads` is what receipts of earlier runs show.
+    `refused_for_downloads` is what receipts of earlier runs show. `page_hosts` are the hosts of pages that
+    may be shown as addresses; none means any.
     """
 
     packages: Mapping[PackageName, Package]
     token: TokenFacts = field(default_factory=TokenFacts)
     repository: str = ""
     refused_for_downloads: Refused = frozenset()
+    page_hosts: frozenset[str] = frozenset()
 
     def settings_url(self, package: PackageName) -> str:
-        """The address of a package's settings, or an empty text when GitHub did not give its page."""
+        """The address of a package's settings, or an empty text without a page on GitHub's own host."""
         known = self.packages.get(package)
         if known is None or not known.html_url:
+            return ""
+        if self.page_hosts and _host(known.html_url) not in self.page_hosts:
             return ""
         # the page is .../packages/TYPE/package/NAME, or .../packages/ID for packages of a repository
         return re.sub(r"(/packages/[a-z]+)/package/", r"\1/", known.html_url) + "/settings"
@@ -55,6 +60,13 @@ class Evidence:
             for package in sorted(details, key=lambda package: (package.type, package.name))
         )
         return [Forecast(what=what.replace(_N, _count(len(packages), "package")), packages=packages, remedy=remedy)]
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def forecasts(guarded: GuardedPlan, on_last_version: OnLastVersion, evidence: Evidence) -> tuple[Forecast, ...]:

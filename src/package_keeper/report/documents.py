@@ -6,6 +6,7 @@ that GitHub accepts; `_Array` and `_share` divide the room among them.
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,8 @@ MOST_JOBS = 256
 OUTPUT_LIMIT = 1_000_000
 """The most bytes of all outputs of a step together, in UTF-16. GitHub allows 1 MB a job, counted that way
 (docs/github-behaviour.md, "The Actions runner")."""
+
+_NOT_ASCII = re.compile(r"[^ -~]")
 
 
 def result_document(run: Run, settings: Settings | None) -> dict[str, Any]:
@@ -74,8 +77,9 @@ def dumps(document: object) -> str:
 
 
 def printable(document: object) -> str:
-    """Encode JSON for a log, where `##[` would be a command to the runner."""
-    return dumps(document).replace("##[", "#\\u0023[")
+    """Encode JSON for a log or terminal: without control characters, and without `##[`, a command to the runner."""
+    text = dumps(document).replace("##[", "#\\u0023[")
+    return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def package_matrix(run: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from package_keeper.model.packages import Version, display_name
 from package_keeper.model.plan import Action, PlannedWrite, WriteKind
 from package_keeper.model.run import ForecastPackage, Run
 from package_keeper.report.counts import count
+from package_keeper.report.outside import shown
 from package_keeper.report.sizes import freed_text, size_text
 from package_keeper.report.tables import listed_columns
 from package_keeper.settings import Operation, Settings
@@ -22,9 +23,19 @@ COMMENT_LIMIT = 65_000
 ROWS = 500
 """Rows of one table; outputs and files have all of them."""
 
+MESSAGES = 50
+"""Messages of a summary; the log has all of them."""
+
+LONGEST_FENCE = 20
+"""The most backticks around a code span. GitHub takes more than 80 for text, and what they enclose for Markdown."""
+
 _CUT = "\n\n… cut to GitHub's size limit; `output-file` has everything.\n"
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|~&@$]|:(?=//)")
+_SPECIAL = re.compile(r"^[-+=]|^\d(?=\d*[.)])|[\\`*_{}\[\]<>#|~&@$]|:(?=//|[\w+-]+:)|(?<=[wW])\.")
+"""What begins a list, a heading, a link or an emoji, and what has a meaning in Markdown or HTML."""
+
+_NO_REFERENCE = "&#8203;"
+"""A character without width. GitHub looks for mentions, issues, emoji and mail addresses after it has read entities."""
 
 _ADDRESS = re.compile(r"https?://[\w.:-]+(/[\w.%~@+-]+)+", re.ASCII)
 """An address without a character that means something in Markdown."""
@@ -77,30 +88,34 @@ def _text(run: Run, settings: Settings | None) -> str:
 
 def escape(text: str) -> str:
     """Escape text from outside, so that it has no Markdown, HTML, mention, link or line break."""
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", _printable(text))
+    return _SPECIAL.sub(_escaped, shown(text).strip())
 
 
 def code(text: str) -> str:
     """Format a name from outside as a code span for a table, where only `|` and backticks need care."""
     if not text:
         return ""
-    text = _printable(text).replace("|", "\\|")
+    text = shown(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    if len(fence) > LONGEST_FENCE:
+        return escape(text)
+    text = text.replace("|", "\\|")
     return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
 
 
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)
+def _escaped(found: re.Match[str]) -> str:
+    begins_reference = found[0] in "@#:" and not found.string.startswith("/", found.end())
+    return f"&#{ord(found[0])};{_NO_REFERENCE if begins_reference else ''}"
 
 
 def _messages(run: Run) -> str:
     # forecasts have a block of their own, which names every package
     forecasts = tuple(forecast.what for forecast in run.forecasts)
     messages = [message for message in run.messages if not message.startswith(forecasts)]
-    shown = [f"> {'<br>'.join(escape(line) for line in message.splitlines())}" for message in messages[:50]]
-    if len(messages) > len(shown):
-        shown.append(f"> … and {len(messages) - len(shown)} more, in the log")
-    return "\n>\n".join(shown)
+    quoted = [f"> {'<br>'.join(map(escape, message.splitlines()))}" for message in messages[:MESSAGES]]
+    if len(messages) > len(quoted):
+        quoted.append(f"> … and {len(messages) - len(quoted)} more, in the log")
+    return "\n>\n".join(quoted)
 
 
 def _forecasts(run: Run) -> str:

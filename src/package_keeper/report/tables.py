@@ -10,6 +10,7 @@ from package_keeper.model.packages import Package, Version, display_name
 from package_keeper.model.plan import Decision
 from package_keeper.model.run import Run
 from package_keeper.report.counts import count
+from package_keeper.report.outside import shown
 from package_keeper.report.sizes import freed_text, size_text
 from package_keeper.settings import Operation, Settings
 
@@ -36,13 +37,13 @@ def result_tables(run: Run, settings: Settings | None, *, width: int, most: int 
 def count_line(run: Run, settings: Settings | None) -> str:
     """The counts that are not zero, and the bytes that were freed, on one line."""
     counts = count(run, settings).by_output()
-    shown = [f"{name.removesuffix('-count')} {number}" for name, number in counts.items() if number]
-    return f"{run.result}: {', '.join(filter(None, [*shown, freed_text(run)])) or 'nothing'}"
+    listed = [f"{name.removesuffix('-count')} {number}" for name, number in counts.items() if number]
+    return f"{run.result}: {', '.join(filter(None, [*listed, freed_text(run)])) or 'nothing'}"
 
 
 def one_line(text: str) -> str:
     """Format text from outside on one line, without control characters and without commands to the runner."""
-    return "".join(character if character.isprintable() else "�" for character in text).replace("##[", "## [")
+    return shown(text).replace("##[", "## [")
 
 
 _Table = tuple[list[str], Iterator[Sequence[str]]]
@@ -108,9 +109,9 @@ def _writes(run: Run) -> _Table:
 
 def _tables(header: list[str], rows: Iterable[Sequence[str]], width: int, most: int | None) -> Iterator[str]:
     waiting = iter(rows)
-    shown = 0
-    while part := list(islice(waiting, ROWS if most is None else min(ROWS, most - shown))):
-        shown += len(part)
+    given = 0
+    while part := list(islice(waiting, ROWS if most is None else min(ROWS, most - given))):
+        given += len(part)
         yield _table(header, part, width)
     left = sum(1 for _ in waiting)
     if left:

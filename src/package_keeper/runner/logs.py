@@ -85,8 +85,14 @@ LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
 ANNOTATIONS = 10
 """How many annotations of one kind GitHub shows for a step; further ones are plain lines."""
 ANNOTATION_LENGTH = 4096
+LONGEST_LINE = 10_000
+"""The most characters of a line. Rows of tables have less; a description may have a megabyte."""
 
 _COMMAND_START = re.compile(r"^(\s*)::")
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
 def harmless(text: str) -> str:
@@ -142,7 +148,7 @@ class Log:
             return
         text = without_secret(text, self._secret)
         # names of files may be any bytes; those that are not UTF-8 cannot be printed
-        text = text.encode(errors="replace").decode()
+        text = "\n".join(map(_cut, text.encode(errors="replace").decode().split("\n")))
         with self._lock:
             if level < LEVELS["info"]:
                 self.messages.append(text)

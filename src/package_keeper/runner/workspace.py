@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from package_keeper.errors import PackageKeeperError
+from package_keeper.model.packages import DIGEST
 
 MOST_BEHIND_LINKS = 200_000
 """How many entries of folders are read behind symbolic links, which may lead to the same folder in many ways."""
@@ -368,6 +369,9 @@ class ManifestCache:
 
     def get(self, digest: str) -> bytes | None:
         """The bytes of a manifest; `None` if the cache does not have it or the file is damaged."""
+        if not DIGEST.fullmatch(digest):
+            # the name of a version comes from outside, and could lead out of the folder
+            return None
         place = self._place(digest)
         try:
             body = read_regular(place)
@@ -380,7 +384,7 @@ class ManifestCache:
         return None
 
     def keep(self, digest: str, body: bytes) -> None:
-        """Keep a manifest. A cache that cannot be written is not an error."""
+        """Keep a manifest, whose digest is that of `body`. A cache that cannot be written is not an error."""
         place = self._place(digest)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
         try:

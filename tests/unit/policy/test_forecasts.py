@@ -116,6 +116,25 @@ def test_the_address_of_a_packages_settings(page: str | None, settings: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("page", "is_shown"),
+    [
+        (f"{PAGE}/npm/package/app", True),
+        ("https://git.corp:8443/orgs/acme/packages/npm/package/app", True),
+        ("https://evil.example/orgs/acme/packages/npm/package/app", False),
+        ("https://github.com@evil.example/packages/npm/package/app", False),
+        ("https://github.com.evil.example/packages/npm/package/app", False),
+        ("https://[", False),
+        ("javascript:alert(1)", False),
+    ],
+)
+def test_no_address_of_another_host_is_shown(page: str, is_shown: bool) -> None:
+    token = TokenFacts(scopes=frozenset({"read:packages"}))
+    known = evidence(package(html_url=page), token=token, page_hosts=frozenset({"github.com", "git.corp"}))
+    (found,) = foreseen(deletions("app"), known)
+    assert (found.packages[0].settings_url != "") is is_shown
+
+
+@pytest.mark.parametrize(
     ("linked", "ours", "is_workflows", "detail"),
     [
         ("acme/app", "Acme/App", True, None),

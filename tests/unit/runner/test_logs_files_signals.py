@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
+import json
 import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from package_keeper.errors import Cancelled
+from package_keeper.errors import Cancelled, without_secret
 from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, TerminalLog, harmless, write_outputs
 from package_keeper.runner.process import STOPPING, Interruption, SystemClock
 from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
+from tests.hostile import is_command
 from tests.scenarios.program import decoded, read_outputs
 from tests.unit.making import HOSTILE
 
@@ -26,11 +30,6 @@ COMMANDS = st.text(
     st.sampled_from(":#[] \t\u00a0\u2003\ufeff\x1b\r\naddmskerorgup") | st.characters(exclude_categories=["Cs"]),
     max_size=30,
 )
-
-
-def is_command(line: str) -> bool:
-    """Say whether the runner would take a line for a command, whatever kind of blanks stand before it."""
-    return "##[" in line or re.match(r"[\s\ufeff\u200b]*::", line) is not None
 
 
 @given(COMMANDS)
@@ -85,6 +84,19 @@ def test_a_token_is_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
             capsys.readouterr()
             getattr(log, kind)(f"the token is {SECRET}!")
             assert SECRET not in capsys.readouterr().out + stream.getvalue() + "".join(log.messages)
+
+
+@given(st.text(st.characters(codec="ascii"), min_size=6, max_size=40), st.binary(max_size=9), st.binary(max_size=9))
+def test_a_secret_is_hidden_as_headers_urls_and_json_encode_it(secret: str, before: bytes, after: bytes) -> None:
+    between = before + secret.encode() + after
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        # the characters at both ends have bits of what is around it
+        inner = encode(secret.encode()).decode().rstrip("=")[:-1]
+        left = without_secret(encode(between).decode(), secret)
+        assert "***" in left
+        assert inner not in left
+    for encoded in (quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        assert without_secret(f"x{encoded}x", secret) == "x***x"
 
 
 @pytest.mark.parametrize(("level", "lines"), [("error", 1), ("warning", 3), ("info", 4), ("debug", 5)])
