@@ -212,6 +212,8 @@ class Settings:
     receipt: str
     undo: str
     manifest_cache: str
+    usage: str
+    usage_since: datetime | None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -41,6 +41,7 @@ DEFAULTS = {
     "semver": "",
     "prerelease": "any",
     "gone": "",
+    "unused-for": "",
     "condition": "any",
     "partial-match": "keep",
     "where": "",
@@ -80,6 +81,8 @@ DEFAULTS = {
     "summary-file": "",
     "manifest-cache": "",
     "query": "",
+    "usage": "",
+    "usage-since": "",
     "summary": "true",
     "log-level": "info",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from package_keeper.errors import ApiError, BadInput
 from package_keeper.execution.ports import Clock, Log, ReadDeployments, RepositoryReader
@@ -11,6 +12,7 @@ from package_keeper.model.images import ImageReference
 from package_keeper.model.packages import Package, PackageName, Version
 from package_keeper.model.plan import Reason
 from package_keeper.model.repository import RepositoryState
+from package_keeper.model.usage import Usage, UsageRow
 from package_keeper.policy.gone import GoneTags
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.retention import GroupBy
@@ -18,6 +20,7 @@ from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import Facts
 from package_keeper.policy.semver import Prerelease, release_of, semantic_version
 from package_keeper.policy.sql import Inventory, SqlProblem
+from package_keeper.policy.usage import AmbiguousUsage, usage_of
 
 Found = Sequence[tuple[Package, list[Version]]]
 """The packages in scope, each with its versions."""
@@ -45,6 +48,11 @@ class FactGatherer:
     clock: Clock
     log: Log
     read_deployments: ReadDeployments | None = None
+    read_usage: Callable[[], Iterable[UsageRow]] | None = None
+    """Reads the file of the input `usage`."""
+    usage_since: datetime | None = None
+    logins: tuple[str, ...] = ()
+    """The logins of the owner, as package names in files may have them in front."""
     deployed: dict[int, Use] = field(default_factory=dict)
     """The roots that are kept by deployment records, as far as GitHub was asked."""
     _read: dict[str, RepositoryState | None] = field(default_factory=dict)
@@ -54,9 +62,12 @@ class FactGatherer:
     def gather(self, found: Found) -> Facts:
         """Gather all facts that the rules need. Raises `BadInput` for SQL that cannot be run."""
         self._tell_non_semver(found)
+        usage = self._usage(found)
         return Facts(
             repositories=self._repositories(found),
-            selected=self._selected(found),
+            selected=self._selected(found, usage),
+            usage=usage,
+            usage_since=self.usage_since,
             releases=self._releases(found),
             uses=self.uses(found) | self.deployed,
         )
@@ -103,7 +114,19 @@ class FactGatherer:
                 self._released[name] = released_names(tags)
         return self._released[name]
 
-    def tables(self, found: Found) -> Inventory:
+    def _usage(self, found: Found) -> dict[int, Usage]:
+        """The versions that the usage file names. Raises `BadInput`."""
+        if self.read_usage is None:
+            return {}
+        try:
+            usage = usage_of(self.read_usage(), found, self.logins)
+        except AmbiguousUsage as problem:
+            raise BadInput([f"usage: {problem}"]) from None
+        count = sum(len(versions) for _, versions in found)
+        self.log.info(f"usage: of the {count} versions in scope, the file names {len(usage)}")
+        return usage
+
+    def tables(self, found: Found, usage: Mapping[int, Usage] | None = None) -> Inventory:
         """Return the packages and versions as tables for SQL."""
         until = self.clock.monotonic() + SQL_SECONDS
         return Inventory(
@@ -113,13 +136,14 @@ class FactGatherer:
             now=self.rules.now,
             timestamp=self.rules.timestamp,
             may_go_on=lambda: self.clock.monotonic() < until,
+            usage=self._usage(found) if usage is None else usage,
         )
 
-    def _selected(self, found: Found) -> dict[str, frozenset[int]]:
+    def _selected(self, found: Found, usage: Mapping[int, Usage]) -> dict[str, frozenset[int]]:
         selected = {}
         for expression in sorted(self.rules.expressions):
             try:
-                selected[expression] = self.tables(found).selected(expression)
+                selected[expression] = self.tables(found, usage).selected(expression)
             except SqlProblem as problem:
                 rule = next(rule for rule in self.rules.rules if rule.selection.where == expression)
                 where = f"policy, rule '{rule.name}', where" if rule.name else "where"

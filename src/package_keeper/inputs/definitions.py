@@ -298,6 +298,19 @@ INPUTS: tuple[Input, ...] = (
         ),
     ),
     Input(
+        name="unused-for",
+        section=WHICH,
+        kind=Kind.AGE,
+        operations=DELETE_OR_LIST,
+        narrows=True,
+        example="90d",
+        meaning=(
+            "Only what was not used for so long, by the file `usage`. A use of a part is a use of its image. What the"
+            " file does not name is selected only when `usage-since` is given and the version and `usage-since` are"
+            " both at least that old."
+        ),
+    ),
+    Input(
         name="condition",
         section=WHICH,
         kind=Kind.WORDS,
@@ -699,6 +712,27 @@ INPUTS: tuple[Input, ...] = (
         kind=Kind.PATH,
         example="result.json",
         meaning="File to write the complete result to, as JSON of any size.",
+    ),
+    Input(
+        name="usage",
+        section=FILES,
+        kind=Kind.PATH,
+        operations=DELETE_OR_LIST,
+        narrows=True,
+        example="usage.csv",
+        meaning=(
+            "File that says when things were last used: CSV with a header, or JSON Lines. Columns: `package`, `type`"
+            " where the name is not unique, one of `digest`, `tag`, `version`, `last_used`, and `pulls` if you like."
+        ),
+    ),
+    Input(
+        name="usage-since",
+        section=FILES,
+        kind=Kind.AGE,
+        operations=DELETE_OR_LIST,
+        narrows=True,
+        example="2026-01-31",
+        meaning="Date from which the usage file is complete. Without it, what the file does not name stays.",
     ),
     Input(
         name="summary-file",

@@ -142,6 +142,11 @@ def _evidence_problems(settings: Settings) -> Iterator[str]:
         )
     if lists.deployed and settings.owner_type in (WantedOwnerType.USER, WantedOwnerType.AUTHENTICATED_USER):
         yield f"keep-deployed: 'true': only organizations have deployment records, not a {settings.owner_type}"
+    asks = any(rule.selection.unused_since is not None for rule in settings.rules.rules)
+    if asks and not settings.usage:
+        yield "unused-for: without a file nobody knows what was used; give the input usage"
+    if asks and settings.rules.raw:
+        yield "unused-for: has no meaning with images: raw, as a use of a part is one of its image; remove one of them"
     superseded = settings.rules.inputs.selection.prerelease is Prerelease.SUPERSEDED
     if superseded and settings.operation is Operation.RESTORE and not settings.rules.is_policy:
         yield "prerelease: 'superseded': compares with active versions, and restore selects deleted ones; use only"
@@ -237,6 +242,14 @@ def _warnings(settings: Settings, given: set[str]) -> Iterator[str]:
     uses_age = (rule.age.is_given, rule.counts.is_given, rule.selection.where, settings.query, settings.guards.limit)
     if "age-of" in given and not any(uses_age):
         yield "age-of: has no effect without an age, a count, where or a limit"
+    uses_usage = any((rule.selection.unused_since, rule.selection.where, settings.query, settings.rules.expressions))
+    if (
+        settings.usage
+        and not uses_usage
+        and not settings.rules.is_policy
+        and operation in INPUTS_BY_NAME["usage"].operations
+    ):
+        yield "usage: has no effect without unused-for, where or query"
     if settings.rules.raw and not settings.undo and operation is Operation.DELETE:
         yield _raw_warning(settings.package_types)
     if operation is Operation.APPLY and not settings.dry_run and not settings.plan_sha256:
@@ -356,6 +369,8 @@ class _Parser(Values):
             receipt=self.text("receipt"),
             undo=self.text("undo"),
             manifest_cache=self.text("manifest-cache"),
+            usage=self.text("usage"),
+            usage_since=self.moment("usage-since", now),
         )
         given = {name for name in INPUTS_BY_NAME if self.is_given(name)}
         problems, warnings = cross_checks(settings, given, {problem.partition(":")[0] for problem in self.problems})

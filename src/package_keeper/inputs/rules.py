@@ -24,6 +24,7 @@ SELECTION_INPUTS = (
     "semver",
     "prerelease",
     "gone",
+    "unused-for",
     "condition",
     "partial-match",
     "where",
@@ -49,6 +50,7 @@ def parse_rule(
         gone=texts.gone("gone"),
         where=texts.sql("where", check_expression),
         conditions=_conditions(texts),
+        unused_since=texts.moment("unused-for", now),
         # in a policy, an image that matches partially goes on to the next rule unless partial-match is written
         partial_match=partial if not name or "partial-match" in texts.texts else None,
     )

@@ -162,7 +162,9 @@ class App:
         )
 
     def _read_inputs(self) -> tuple[Settings, Receipt | None]:
-        files = NamedFiles.read(self._request, self._workspace, self._environ.get("GITHUB_REPOSITORY", ""))
+        files = NamedFiles.read(
+            self._request, self._workspace, self._environ.get("GITHUB_REPOSITORY", ""), self._clock.now()
+        )
         self._files = files
         settings = parse_settings(
             self._request.texts,
@@ -223,6 +225,9 @@ class App:
                 owner=owner.login,
                 repositories=Repositories(client),
                 read_deployments=reader.deployments,
+                read_usage=self._files.read_usage(self._workspace, settings) if settings.usage else None,
+                usage_since=settings.usage_since,
+                logins=(owner.login, settings.owner),
                 repository=repository,
                 fallback=self._environ.get("GITHUB_REPOSITORY", ""),
                 clock=self._clock,

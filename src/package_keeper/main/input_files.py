@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +16,7 @@ from package_keeper.inputs.parser import InputFiles
 from package_keeper.inputs.sources import Request
 from package_keeper.inputs.values import readable
 from package_keeper.model.packages import OwnerType
+from package_keeper.model.usage import UsageRow
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.patterns import Pattern
 from package_keeper.report.plan_file import is_sealed
@@ -149,7 +151,7 @@ class NamedFiles:
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, request: Request, workspace: Workspace, repository: str) -> "NamedFiles":
+    def read(cls, request: Request, workspace: Workspace, repository: str, now: datetime) -> "NamedFiles":
         """Read the files that the inputs of `request` name."""
         files = cls(problems=workspace.problems(cls.paths(request)))
         if undo := request.text("undo"):
@@ -160,6 +162,8 @@ class NamedFiles:
                 policy = workspace.read_strictly(path)
             except PathProblem as problem:
                 files.problems.append(f"policy: '{path}' {problem}")
+        if path := request.text("usage"):
+            files.problems += files._check_usage(path, workspace, now)
         if path := request.text("plan"):
             files._read_plan(path, workspace)
         files.inputs = InputFiles(policy=policy, plan=files.plan)
@@ -174,7 +178,17 @@ class NamedFiles:
     @staticmethod
     def paths(request: Request) -> dict[str, str]:
         """The paths in the inputs that name a single file or folder, by input name."""
-        names = ("plan-out", "plan", "receipt", "undo", "policy", "output-file", "summary-file", "manifest-cache")
+        names = (
+            "plan-out",
+            "plan",
+            "usage",
+            "receipt",
+            "undo",
+            "policy",
+            "output-file",
+            "summary-file",
+            "manifest-cache",
+        )
         return {name: request.text(name) for name in names}
 
     def check_plan(self, settings: Settings, now: datetime) -> None:
@@ -199,6 +213,23 @@ class NamedFiles:
                 problem = f"it is about packages of {settings.plan.owner}, the owner is {settings.owner}"
         if problem:
             raise GuardRefused(f"plan: '{file}' is refused: {problem}. Nothing was written; make a new plan")
+
+    @staticmethod
+    def read_usage(workspace: Workspace, settings: Settings) -> Callable[[], Iterator[UsageRow]]:
+        """The function that reads the usage file again, row by row. Its problems were found before."""
+        # imported only when needed, so that other runs start faster
+        from package_keeper.inputs.usage_file import read_usage  # noqa: PLC0415  # reason: start-up time
+
+        return lambda: read_usage(workspace.lines(settings.usage), settings.rules.now, lambda _: None)
+
+    @staticmethod
+    def _check_usage(path: str, workspace: Workspace, now: datetime) -> list[str]:
+        from package_keeper.inputs.usage_file import check_usage  # noqa: PLC0415  # reason: start-up time
+
+        try:
+            return [f"usage: '{path}', {problem}" for problem in check_usage(workspace.lines(path), now)]
+        except PathProblem as problem:
+            return [f"usage: '{path}' {problem}"]
 
     def _read_plan(self, path: str, workspace: Workspace) -> None:
         try:

@@ -43,7 +43,7 @@ def list_versions(context: Context) -> Iterator[Run]:
     evaluator = evaluator_for(context, inventory.found, context.rules if explains else context.rules.only_selecting)
     plan = Plan()
     sizes: Mapping[int, int | None] | None = None
-    if explains or (evaluator.rules.depend_on_health and not deleted):
+    if explains or (evaluator.rules.need_images and not deleted):
         # read manifests only for rules on the condition of images, or to explain decisions
         evaluated = _evaluated(context, inventory, evaluator)
         inventory, packages, stubs, listed = (

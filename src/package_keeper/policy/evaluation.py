@@ -126,7 +126,7 @@ class Evaluation:
         by_rule: dict[int, list[_Matched]] = defaultdict(list)
         for version in versions:
             image = Image(root=version)
-            # until the health of an image is known, each rule up to the first that does not ask for it may decide
+            # until an image is known, each rule up to the first that does not ask about it may decide
             for place, match in self._possible_matches(version):
                 rule = self._rules.rules[place]
                 if not rule.passes_on(match):
@@ -138,8 +138,8 @@ class Evaluation:
         rule = self._rules.rules[place]
         tagged = [each for each in matched if each.image.is_tagged]
         kept = _kept_roots(tagged, self._rules, self._facts)
-        # untagging needs no manifest, unless the health of the image decides whether this rule applies
-        may_untag = rule.selection.conditions is None
+        # untagging needs no manifest, unless the image decides whether this rule applies
+        may_untag = not rule.selection.needs_images
         found = {
             each.image.root.id for each in tagged if each.image.root.id not in kept and not (may_untag and each.untags)
         }
@@ -158,7 +158,7 @@ class Evaluation:
         passed = Match.NONE
         for place, match in self._possible_matches(image.root):
             rule = self._rules.rules[place]
-            if rule.selection.admits(image):
+            if rule.selection.admits(image, self._facts):
                 if not rule.passes_on(match):
                     return _Matched(image, rule, match)
                 passed = match
@@ -176,7 +176,7 @@ class Evaluation:
             match = rule.match(version, self._facts)
             if match is not Match.NONE:
                 found.append((place, match))
-                if rule.selection.conditions is None and not rule.passes_on(match) and not may_be_foreign:
+                if not rule.selection.needs_images and not rule.passes_on(match) and not may_be_foreign:
                     break
         matches = tuple(found)
         self._matches[version.id] = self._shared.setdefault(matches, matches)

@@ -105,6 +105,11 @@ class Rules:
         """Whether a rule selects images by their condition."""
         return any(rule.selection.conditions is not None for rule in self.rules)
 
+    @property
+    def need_images(self) -> bool:
+        """Whether a rule selects images by what their manifests show: their condition, or the use of their parts."""
+        return any(rule.selection.needs_images for rule in self.rules)
+
     @cached_property
     def version_ids(self) -> frozenset[int]:
         """The ids that the user named to select them."""

@@ -15,6 +15,7 @@ from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import PackageName, PackageType, Timestamp, Version
 from package_keeper.model.plan import Reason
 from package_keeper.model.repository import RepositoryState
+from package_keeper.model.usage import Usage, last_use
 from package_keeper.policy.gone import GoneTags
 from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.semver import Prerelease, SemverRange, release_of, semantic_version
@@ -26,13 +27,16 @@ class Facts:
 
     `repositories` has the repository of each package, unless it could not be read. `selected` has the ids of the
     versions that each SQL expression of `where` selects. `releases` has the major, minor and patch of the releases
-    among the active versions of each package. `uses` has the versions that are deployed or released.
+    among the active versions of each package. `uses` has the versions that are deployed or released. `usage` has the
+    versions that the file of the input `usage` names; since `usage_since` that file is complete.
     """
 
     repositories: Mapping[PackageName, RepositoryState] = field(default_factory=dict)
     selected: Mapping[str, frozenset[int]] = field(default_factory=dict)
     releases: Mapping[PackageName, frozenset[tuple[int, int, int]]] = field(default_factory=dict)
     uses: Uses = field(default_factory=dict)
+    usage: Mapping[int, Usage] = field(default_factory=dict)
+    usage_since: datetime | None = None
 
 
 NO_FACTS = Facts()
@@ -78,6 +82,7 @@ class Selection:
     without tags never does. For types without tags, `semver` and `prerelease` match the name; `tags`, `tag_status` and
     `gone` select nothing. `where` is an SQL expression; `Facts` has the versions that it selects. When only some of the
     tags match, `partial_match` says what happens to the image; `None` leaves it to the next rule of the policy.
+    `unused_since` accepts images that were not used since then.
     """
 
     version_ids: frozenset[int] | None = None
@@ -89,6 +94,7 @@ class Selection:
     gone: GoneTags | None = None
     where: str | None = None
     conditions: frozenset[Condition] | None = None
+    unused_since: datetime | None = None
     partial_match: PartialMatch | None = PartialMatch.KEEP
 
     @property
@@ -99,8 +105,13 @@ class Selection:
             or self.version_ids is not None
             or self.versions is not None
             or self.where is not None
-            or self.conditions is not None
+            or self.needs_images
         )
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether the parts of an image decide, so that only its manifests show whether it is selected."""
+        return self.conditions is not None or self.unused_since is not None
 
     @cached_property
     def matches_tags(self) -> bool:
@@ -123,8 +134,10 @@ class Selection:
         names = self.versions.includes if self.versions is not None else ()
         return self.version_ids is not None or (bool(names) and all(pattern.is_exact for pattern in names))
 
-    def admits(self, image: Image) -> bool:
-        """Whether the health of `image` lets this selection match it."""
+    def admits(self, image: Image, facts: Facts) -> bool:
+        """Whether the health of `image` and the use of its parts let this selection match it."""
+        if self.unused_since is not None and not _is_unused(image, self.unused_since, facts):
+            return False
         if self.conditions is not None and (
             image.root.package.type is not PackageType.CONTAINER or image.condition not in self.conditions
         ):
@@ -133,7 +146,7 @@ class Selection:
         return not image.foreign or self.versions is not None or self.version_ids is not None
 
     def match(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> Match:
-        """How far this selection matches `version`; `admits` answers for the health of its image.
+        """How far this selection matches `version`; `admits` answers for its image.
 
         `when_unknown` says whether `gone` matches tags of a repository that could not be read. A version whose tags are
         not known matches whatever its tags may be: callers must check `tags_known`.
@@ -196,6 +209,18 @@ class Selection:
                 return version.prerelease is not None and release_of(version) in facts.releases.get(package, ())
             case _:
                 return (version.prerelease is not None) is (self.prerelease is Prerelease.ONLY)
+
+
+def _is_unused(image: Image, since: datetime, facts: Facts) -> bool:
+    """Whether neither an image nor one of its parts was used since then. An unknown use is one.
+
+    What the file does not name was not used if the file is complete for that time, and the version was there.
+    """
+    used = last_use(facts.usage, (image.root.id, *(part.id for part in image.parts)))
+    if used is not None:
+        return used < since
+    times = [moment for moment in (image.root.created_at, image.root.updated_at) if moment is not None]
+    return facts.usage_since is not None and facts.usage_since <= since and bool(times) and max(times) <= since
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,14 @@ SQL runs in an SQLite database in memory that has three tables. A statement may 
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn
 
 from package_keeper.model.packages import Package, Timestamp, Version
+from package_keeper.model.usage import Usage
 
 _Value = str | bytes | float | None
 
@@ -121,8 +122,8 @@ TABLES = {
     ),
     "versions": (
         "id INTEGER, package TEXT, type TEXT, name TEXT, tagged INTEGER, tags TEXT, created_at TEXT, updated_at TEXT,"
-        " deleted_at TEXT, age_days REAL, description TEXT, license TEXT, url TEXT, html_url TEXT,"
-        " package_html_url TEXT, metadata TEXT"
+        " deleted_at TEXT, age_days REAL, last_used_at TEXT, pulls INTEGER, description TEXT, license TEXT, url TEXT,"
+        " html_url TEXT, package_html_url TEXT, metadata TEXT"
     ),
     "tags": "version_id INTEGER, package TEXT, tag TEXT",
 }
@@ -175,6 +176,7 @@ class Inventory:
     """The packages and versions of a run as tables.
 
     Ages are counted from `now`, by `timestamp`. `may_go_on` is called every thousand steps; false stops the statement.
+    `usage` are the versions that the usage file names.
     """
 
     packages: Sequence[Package]
@@ -183,6 +185,7 @@ class Inventory:
     now: datetime
     timestamp: Timestamp
     may_go_on: Callable[[], bool]
+    usage: Mapping[int, Usage] = field(default_factory=dict)
 
     def selected(self, expression: str) -> frozenset[int]:
         """The ids of the versions for which `expression` is true, and not NULL. Raises `SqlProblem`."""
@@ -371,6 +374,10 @@ _VERSION: dict[str, Callable[[Version, Inventory], object]] = {
     "updated_at": lambda version, _: _time(version.updated_at),
     "deleted_at": lambda version, _: _time(version.deleted_at),
     "age_days": lambda version, inventory: _days(inventory.now, version.at(inventory.timestamp)),
+    "last_used_at": lambda version, inventory: (
+        _time(used.last_used) if (used := inventory.usage.get(version.id)) is not None else None
+    ),
+    "pulls": lambda version, inventory: used.pulls if (used := inventory.usage.get(version.id)) is not None else None,
     "description": lambda version, _: version.description,
     "license": lambda version, _: version.license,
     "url": lambda version, _: version.url,

@@ -191,6 +191,18 @@ class Workspace:
         """Read a file with every byte: those that are no UTF-8 become surrogates. Raises `PathProblem`."""
         return self._read(text).decode(errors="surrogateescape")
 
+    def lines(self, text: str) -> Iterator[str]:
+        """Read a UTF-8 file line by line, without holding it in memory. Raises `PathProblem`."""
+        place = self.resolve(text)
+        with (
+            _told_as_problems(),
+            os.fdopen(_open_regular(place, os.O_RDONLY), encoding="utf-8-sig", newline="") as file,
+        ):
+            try:
+                yield from file
+            except UnicodeDecodeError:
+                raise PathProblem("is no UTF-8 text") from None
+
     def readings(self, text: str) -> list[str]:
         """Read a file for a search, in every encoding that it may have. Raises `PathProblem`.
 
@@ -206,14 +218,8 @@ class Workspace:
 
     def _read(self, text: str) -> bytes:
         place = self.resolve(text)
-        try:
+        with _told_as_problems():
             return read_regular(place)
-        except FileNotFoundError:
-            raise PathProblem("does not exist in the workspace") from None
-        except NoRegularFile:
-            raise PathProblem("is no regular file; accepted is the path of a file") from None
-        except OSError as error:
-            raise PathProblem(f"cannot be read ({type(error).__name__})") from None
 
     def write(self, text: str, content: str) -> str:
         """Write a file, and give its relative path. Raises `FileUnwritable`."""
@@ -311,6 +317,19 @@ class ReceiptFile:
 def _check_folder(place: Path) -> None:
     if place.exists() and not place.is_dir():
         raise PathProblem("is a file; accepted is a folder, or a name that is free")
+
+
+@contextlib.contextmanager
+def _told_as_problems() -> Iterator[None]:
+    """Raise `PathProblem` for a file that cannot be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise PathProblem("does not exist in the workspace") from None
+    except NoRegularFile:
+        raise PathProblem("is no regular file; accepted is the path of a file") from None
+    except OSError as error:
+        raise PathProblem(f"cannot be read ({type(error).__name__})") from None
 
 
 def read_regular(place: Path) -> bytes:

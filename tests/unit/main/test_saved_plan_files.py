@@ -55,7 +55,7 @@ def check(folder: Path, text: str | bytes, now: datetime = MADE, **inputs: str) 
     """Read a plan as a run does, and check it. Raises `GuardRefused`."""
     (folder / "plan.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     texts = {"operation": "apply", "plan": "plan.json", "token": "tok-of-a-test", "owner": "acme"} | inputs
-    files = NamedFiles.read(Request(texts=texts, defaults={}), Workspace(folder), "")
+    files = NamedFiles.read(Request(texts=texts, defaults={}), Workspace(folder), "", now)
     settings = parse_settings(texts, defaults={}, now=now, problems=files.problems, files=files.inputs)
     files.check_plan(settings, now)
 
