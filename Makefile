@@ -91,7 +91,7 @@ format: ready ## rewrite the Python code as the formatter wants it
 
 ##@ Made files
 .PHONY: generate
-generate: ready ## action.yml and the tables of README.md, from the one definition of all inputs
+generate: ready ## action.yml, the tables of README.md and the recipes, from the definition of all inputs and examples/
 	@$(RUN) tools/generate_interface.py
 
 # Dependabot reads these three out of the head of each lock, and compiles with them

@@ -1,5 +1,7 @@
 """Writes `action.yml` and the tables of the README from the one definition of inputs and outputs.
 
+It also copies the workflows of `examples/` into the page that shows them.
+
 python tools/generate_interface.py           write
 python tools/generate_interface.py --check   exit 1 when a file is not as it would be written
 """
@@ -36,6 +38,12 @@ runs:
   using: docker
   image: Dockerfile
 """
+
+RECIPE = re.compile(
+    r"(?P<text>^File: \[(?P<file>[\w-]+\.yml)\]\(\.\./examples/(?P=file)\).*\n(?:(?!```|#).*\n)*)"
+    r"```yaml\n(?:(?!```).*\n)*```\n",
+    re.MULTILINE,
+)
 
 
 def action_yml() -> str:
@@ -79,6 +87,15 @@ def readme(text: str) -> str:
     return text
 
 
+def recipes(text: str) -> str:
+    """The recipes with the files of `examples/`, each in the first block after its link."""
+
+    def filled(found: re.Match[str]) -> str:
+        return f"{found['text']}```yaml\n{(ROOT / 'examples' / found['file']).read_text(encoding='utf-8')}```\n"
+
+    return RECIPE.sub(filled, text)
+
+
 def _default(definition: Input) -> str:
     shown = definition.action_default or definition.default
     return f"`{shown}`" if shown else ""
@@ -103,6 +120,8 @@ def main(arguments: list[str]) -> int:
     readme_file = ROOT / "README.md"
     if readme_file.exists():
         wanted[readme_file] = readme(readme_file.read_text(encoding="utf-8"))
+    recipes_file = ROOT / "docs" / "recipes.md"
+    wanted[recipes_file] = recipes(recipes_file.read_text(encoding="utf-8"))
     status = 0
     for place, text in wanted.items():
         if place.exists() and place.read_text(encoding="utf-8") == text:

@@ -28,7 +28,7 @@ from tests.unit.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-EXAMPLE_FILES = sorted((ROOT / "docs" / "examples").glob("*.yml"))
+EXAMPLE_FILES = sorted((ROOT / "examples").glob("*.yml"))
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -246,7 +246,7 @@ def test_workflows_ask_for_no_more_than_they_need(block: Block) -> None:
 def test_every_example_file_is_shown_as_a_recipe(file: Path) -> None:
     recipes = ROOT / "docs" / "recipes.md"
     text = recipes.read_text(encoding="utf-8")
-    introduced = text.partition(f"File: [{file.name}](examples/{file.name})")[2]
+    introduced = text.partition(f"File: [{file.name}](../examples/{file.name})")[2]
     block = next(blocks_of(recipes, introduced), None)
     assert block is not None, "docs/recipes.md does not show it"
     assert block.text == file.read_text(encoding="utf-8")
