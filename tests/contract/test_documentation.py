@@ -199,7 +199,7 @@ def test_examples_of_the_help_run(tmp_path: Path) -> None:
 
 
 def test_there_are_commands_to_run() -> None:
-    assert {block.page.name for block in COMMAND_BLOCKS} >= {"README.md", "troubleshooting.md"}
+    assert {block.page.name for block in COMMAND_BLOCKS} >= {"README.md", "command-line.md", "troubleshooting.md"}
 
 
 @pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)
@@ -250,6 +250,68 @@ def test_every_example_file_is_shown_as_a_recipe(file: Path) -> None:
     block = next(blocks_of(recipes, introduced), None)
     assert block is not None, "docs/recipes.md does not show it"
     assert block.text == file.read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short_and_begins_with_the_quick_start() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 350
+    first = next(blocks_of(ROOT / "README.md", text))
+    assert first.text == (ROOT / "examples" / "quick-start.yml").read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_lines_of_every_example() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("\n## Recipes\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| (.+) \| \[([\w-]+\.yml)\]\(examples/\2\) \|$", table, re.MULTILINE)
+    assert {name for _, name in rows} == {file.name for file in EXAMPLE_FILES}
+    for shown, name in rows:
+        example = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        lines = [line.strip("`").removesuffix(" …") for line in shown.split("<br>")]
+        assert [line for line in lines if line not in example] == [], name
+
+
+RIVALS = {
+    "ghcr-cleanup-action": (
+        "token owner repository package packages expand-packages delete-tags tags exclude-tags keep-n-untagged"
+        " keep-n-tagged delete-untagged delete-ghost-images delete-partial-images delete-orphaned-images older-than"
+        " use-regex validate dry-run log-level registry-url github-api-url"
+    ),
+    "container-retention-policy": (
+        "account token cut-off image-names image-tags skip-shas tag-selection keep-n-most-recent timestamp-to-use"
+        " dry-run rust-log deleted failed"
+    ),
+    "delete-package-versions": (
+        "package-version-ids owner package-name package-type num-old-versions-to-delete min-versions-to-keep"
+        " ignore-versions delete-only-pre-release-versions delete-only-untagged-versions token"
+    ),
+    "delete-untagged-ghcr-action": (
+        "token repository_owner repository package_name untagged_only except_untagged_multiplatform with_sigs"
+        " owner_type num_deleted"
+    ),
+    "action-ghcr-prune": (
+        "token organization user container dry-run older-than keep-last keep-tags keep-tags-regexes keep-younger-than"
+        " prune-tags-regexes prune-untagged untagged tag-regex count prunedVersionIds dryRun"
+    ),
+}
+"""The inputs and outputs of other actions, from the `action.yml` that each page names."""
+
+
+@pytest.mark.parametrize("rival", RIVALS)
+def test_migration_has_every_input_of_the_other_action(rival: str) -> None:
+    text = (ROOT / "docs" / "migrate" / f"{rival}.md").read_text(encoding="utf-8")
+    cells = "\n".join(re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE))
+    named = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", cells)}
+    assert set(RIVALS[rival].split()) - named == set()
+    assert "\n## What behaves otherwise\n" in text
+
+
+def test_every_operation_has_a_page_with_its_inputs() -> None:
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "operations").glob("*.md")}
+    assert pages.keys() == {str(operation) for operation in Operation}
+    for operation, text in pages.items():
+        table = text.partition("<!-- inputs: generated -->")[2]
+        named = re.findall(r"^\| \[`([\w-]+)`\]", table, re.MULTILINE)
+        assert named == [each.name for each in INPUTS if operation in each.operations]
 
 
 def test_the_reference_has_a_section_for_every_input() -> None:
@@ -370,7 +432,9 @@ def test_architecture_says_who_may_import_whom() -> None:
 def test_no_mark_stands_for_text_to_come(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [
-        mark for mark in re.findall(r"<!--(.*?)-->", text) if not re.fullmatch(r" /?\w+(: generated)? ", mark)
+        mark
+        for mark in re.findall(r"<!--(.*?)-->", text)
+        if not re.fullmatch(r" /?\w+(: generated)? | picture: docs/images/[\w-]+\.png ", mark)
     ] == []
 
 

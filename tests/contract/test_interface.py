@@ -217,7 +217,7 @@ def test_readme_has_every_operation_input_and_output(readme: str) -> None:
     tables = dict(re.findall(r"<!-- (\w+): generated -->\n(.*?)\n<!-- /\1 -->", readme, re.DOTALL))
     assert tables.keys() == {"operations", "inputs", "outputs"}
     for table, names in (("operations", Operation), ("inputs", INPUTS_BY_NAME), ("outputs", OUTPUTS)):
-        assert re.findall(r"^\| `([\w-]+)` \|", tables[table], re.MULTILINE) == [str(name) for name in names]
+        assert re.findall(r"^\| \[?`([\w-]+)`[^|]* \|", tables[table], re.MULTILINE) == [str(name) for name in names]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
