@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.unit.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SITE = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
 EXAMPLE_FILES = sorted((ROOT / "examples").glob("*.yml"))
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
@@ -141,7 +142,7 @@ def slug(heading: str) -> str:
 
 def anchors(page: Path) -> set[str]:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    return {slug(found["text"]) for found in HEADING.finditer(text)}
+    return {slug(found["text"]) for found in HEADING.finditer(text)} | set(re.findall(r'<a id="([\w-]+)">', text))
 
 
 def steps_of(content: Any) -> Iterator[dict[str, Any]]:
@@ -177,6 +178,40 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         assert place.is_relative_to(ROOT)
         if anchor:
             assert anchor in anchors(place), f"{found[0]} has no such heading"
+
+
+def problems_on_the_site(text: str) -> Iterator[str]:
+    """What GitHub accepts and Python-Markdown reads otherwise (docs/decisions/0034-site.md)."""
+    text = FENCE.sub(lambda found: f"{found['indent']}fence", text)
+    item = re.compile(r" *(?:[-*]|\d+\.) ")
+    for before, line in pairwise(["", *text.splitlines()]):
+        starts = item.match(line) is not None
+        indent = len(line) - len(line.lstrip())
+        if indent % 4 and (starts or not before.strip() or line.endswith("fence")):
+            yield f"indented by {indent}"
+        if starts and before.strip() and not item.match(before) and not before.startswith(" "):
+            yield "no blank line before a list"
+        if line.startswith("|") and "\\|" in line:
+            yield "an escaped bar"
+
+
+@pytest.mark.parametrize("page", SITE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_read_the_same_on_the_site(page: Path) -> None:
+    assert list(problems_on_the_site(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("1. one\n   - two\n", "indented by 3"),
+        ("1. one\n\n   ```yaml\n   a: b\n   ```\n", "indented by 3"),
+        ("- one\n\n  more\n", "indented by 2"),
+        ("text\n- one\n", "no blank line before a list"),
+        ("| `a \\| b` |\n", "an escaped bar"),
+    ],
+)
+def test_would_find_what_the_site_reads_otherwise(text: str, problem: str) -> None:
+    assert list(problems_on_the_site(text)) == [problem]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

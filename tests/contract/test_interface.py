@@ -224,7 +224,7 @@ def test_readme_has_every_operation_input_and_output(readme: str) -> None:
 def test_reference_explains_every_outcome(reference: str, outcome: Outcome) -> None:
     kind = "skipped" if outcome.is_skipped else "failed" if outcome.is_failed else "remaining"
     kind = "deleted, untagged or restored" if outcome is Outcome.DONE else kind
-    assert re.search(rf"^\|[^|]*`{outcome}`[^|]*\| {kind} \|", reference, re.MULTILINE)
+    assert re.search(rf'^\|[^|]*<a id="{outcome}"></a>[^|]*`{outcome}`[^|]*\| {kind} \|', reference, re.MULTILINE)
 
 
 @pytest.mark.parametrize("reason", Reason)
