@@ -226,6 +226,27 @@ def test_commands_do_what_the_page_says(block: Block, tmp_path: Path) -> None:
     run_all(commands_of(block), tmp_path)
 
 
+def test_every_command_stands_in_a_block_that_is_run() -> None:
+    others = [block for block in BLOCKS if block.language not in ("console", "bash")]
+    assert [str(block) for block in others if re.search(r"^(\$ )?package-keeper ", block.text, re.MULTILINE)] == []
+
+
+ACTIONS = {
+    "actions/cache@v6",
+    "actions/checkout@v7",
+    "actions/download-artifact@v8",
+    "actions/setup-java@v5",
+    "actions/upload-artifact@v7",
+}
+"""What the documentation uses of others: the versions that run on the runners of today."""
+
+
+@pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)
+def test_workflows_use_actions_of_today(block: Block) -> None:
+    used = set(re.findall(r"\buses: (\S+)", block.text))
+    assert {each for each in used if not THIS_ACTION.fullmatch(each)} <= ACTIONS
+
+
 def test_examples_of_the_help_run(tmp_path: Path) -> None:
     commands = [command(line.strip()) for line in EXAMPLES.splitlines() if line.startswith("  package-keeper ")]
     assert len(commands) > 3

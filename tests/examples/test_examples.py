@@ -1,29 +1,32 @@
 """Every workflow of `examples/` does what it says: it is carried out, and the simulator shows what is left.
 
 `NAME.yaml` beside this file belongs to `examples/NAME.yml`. `given` is a world as in a scenario (CONTRIBUTING.md,
-"Write a scenario"). `checkout` has the files of the repository (`{file: docs/policy.yml}` is one of this project),
-`made` those that `run:` steps write. Each of `runs` is one run of the workflow, or of another one (`workflow`): the
-`event` that starts it, with the `inputs` of `workflow_dispatch` or the number of the closed `pull-request`; `first` is
-what others do before it. It has the `results` of the steps of this action in their order, `left` as in a scenario, and
-words that must be in the `log`.
+"Write a scenario"). `checkout` has the files of the repository, `made` those that `run:` steps write; instead of a
+text, `{file: docs/policy.yml}` is a file of this project, and `{file: certificate}` the authority behind `tls`. Each of
+`runs` is one run of the workflow, or of another one (`workflow`): the `event` that starts it, with the `inputs` of
+`workflow_dispatch` or the number of the closed `pull-request`; `first` is what others do before it. It has the
+`results` of the steps of this action in their order, `left` as in a scenario, and words that must be in the `log`.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.examples.expressions import Expressions, Unknown
+from tests.examples.tls import TlsFront
 from tests.examples.workflows import EXAMPLES, SECRET, Event, Runner
 from tests.scenarios.expectations import check_left
 from tests.scenarios.program import ROOT
 from tests.scenarios.test_scenarios import load_texts
 from tests.scenarios.world import Tree, build, known
 from tests.simulator import Simulator
+from tests.wire.secured import certificate
 
 ENTRIES = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
-ENTRY_KEYS = {"note", "given", "owner", "checkout", "made", "runs"}
+ENTRY_KEYS = {"tls", "given", "owner", "checkout", "made", "runs"}
 RUN_KEYS = {"workflow", "event", "inputs", "pull-request", "fork", "first", "results", "left", "log"}
 
 
@@ -35,15 +38,17 @@ def test_every_example_is_carried_out() -> None:
 def test_example(name: str, tmp_path: Path) -> None:
     entry = load_texts(ENTRIES[name])
     known(entry, ENTRY_KEYS, name)
-    with Simulator() as simulator:
+    with Simulator() as simulator, ExitStack() as stack:
         world = build(simulator, entry["given"])
         simulator.add_token(SECRET)
+        front = stack.enter_context(TlsFront(simulator.url)) if entry.get("tls") == "true" else None
         runner = Runner(
             world=world,
             folder=tmp_path,
             owner=entry.get("owner", "acme"),
             checkout=_files(entry, "checkout"),
             made=_files(entry, "made"),
+            address=front.url if front else simulator.url,
         )
         for run in entry["runs"]:
             known(run, RUN_KEYS, f"run of {name}")
@@ -58,10 +63,12 @@ def test_example(name: str, tmp_path: Path) -> None:
 
 def _files(entry: Tree, key: str) -> dict[str, str]:
     files: Tree = entry.get(key) or {}
-    return {
-        name: (ROOT / content["file"]).read_text(encoding="utf-8") if isinstance(content, dict) else content
-        for name, content in files.items()
-    }
+    return {name: _text(content["file"]) if isinstance(content, dict) else content for name, content in files.items()}
+
+
+def _text(name: str) -> str:
+    path = Path(certificate()) if name == "certificate" else ROOT / name
+    return path.read_text(encoding="utf-8")
 
 
 def _event(run: Tree) -> Event:

@@ -48,6 +48,8 @@ class Runner:
     """All runs of the workflows of one repository, `acme/app`."""
 
     world: World
+    address: str
+    """Where the simulator is reached."""
     folder: Path
     owner: str = "acme"
     checkout: Mapping[str, str] = field(default_factory=dict)
@@ -140,10 +142,10 @@ class Runner:
         action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
         inputs = {name: text_of(expressions.filled(declared["default"])) for name, declared in action["inputs"].items()}
         inputs |= given
-        inputs["api-url"] = inputs["api-url"].replace(SERVER, world.api_url)
+        inputs["api-url"] = inputs["api-url"].replace(SERVER, f"{self.address}/api/v3")
         # no address of a registry can be derived from that of a simulator
         assert inputs["registry-url"] in ("", SERVER_REGISTRY)
-        inputs["registry-url"] = world.simulator.registry_url
+        inputs["registry-url"] = self.address
         extra = {"GITHUB_REPOSITORY": f"{self.owner}/app", "GITHUB_REPOSITORY_OWNER": self.owner}
         extra |= {name: text_of(expressions.filled(value)) for name, value in (step.get("env") or {}).items()}
         environment = place.action_environment(inputs, extra)
