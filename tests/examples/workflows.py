@@ -57,7 +57,10 @@ class Runner:
     made: Mapping[str, str] = field(default_factory=dict)
     """The files that `run:` steps write."""
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    runs: int = 0
+    """The newest artifact of each name."""
+    uploaded: set[str] = field(default_factory=set)
+    """The names of the artifacts of the present run."""
+    machines: int = 0
 
     def run(self, workflow: Path, event: Event) -> list[Ended]:
         """Carry out a workflow; gives what each step that uses this action left, in order."""
@@ -73,6 +76,7 @@ class Runner:
             "needs": {},
         }
         ended: list[Ended] = []
+        self.uploaded.clear()
         for name, job in content["jobs"].items():
             if "if" in job and not Expressions(contexts).holds(job["if"]):
                 continue
@@ -103,8 +107,8 @@ class Runner:
     def _job(self, job: Mapping[str, Any], contexts: dict[str, Any], ended: list[Ended]) -> Mapping[str, str]:
         """Carry out a job on a machine of its own; gives its outputs."""
         self._give_token(job.get("permissions") or {})
-        self.runs += 1
-        place = Place.below(self.folder / str(self.runs))
+        self.machines += 1
+        place = Place.below(self.folder / str(self.machines))
         contexts["github"] = contexts["github"] | {"workspace": str(place.workspace)}
         failed = False
         for step in job["steps"]:
@@ -167,7 +171,8 @@ class Runner:
             case "actions/checkout@v7":
                 _write(place.workspace, {name: self.world.filled(text) for name, text in self.checkout.items()})
             case "actions/upload-artifact@v7":
-                assert given["name"] not in self.artifacts, "an artifact of this name is there"
+                assert given["name"] not in self.uploaded, "the run has an artifact of this name"
+                self.uploaded.add(given["name"])
                 found = [file for name in given["path"].split() for file in place.workspace.glob(name)]
                 assert found or given.get("if-no-files-found") == "ignore", "there is nothing to upload"
                 self.artifacts[given["name"]] = {file.name: file.read_bytes() for file in found}

