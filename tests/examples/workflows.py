@@ -154,6 +154,7 @@ class Runner:
         extra |= {name: text_of(expressions.filled(value)) for name, value in (step.get("env") or {}).items()}
         environment = place.action_environment(inputs, extra)
         world.simulator.forget_requests()
+        world.before = world.stored()
         if "REQUESTS_CA_BUNDLE" in extra:
             # a library reads it while it starts: a forked process has started already
             ended = place.end(place.start([], environment, ENTRYPOINT))
