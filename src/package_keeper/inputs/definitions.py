@@ -276,9 +276,8 @@ INPUTS: tuple[Input, ...] = (
         operations=VERSIONS,
         narrows=True,
         meaning=(
-            "`only`: only SemVer pre-releases. `exclude`: everything but pre-releases. `superseded`: only pre-releases"
-            " whose release (the same major, minor and patch) is active in the same package. Names that are not SemVer"
-            " never match."
+            "SemVer pre-releases: `only` them, `exclude` them, or only those that are `superseded`: whose release (the"
+            " same major, minor and patch) is active in the same package. Names that are not SemVer never match."
         ),
     ),
     Input(
