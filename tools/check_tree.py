@@ -50,8 +50,13 @@ def pins(name: str) -> dict[str, str]:
 
 
 def lock_problems() -> Iterator[str]:
-    """Every pin of a .in file stands in its lock, and both locks agree: `make lock` was not forgotten."""
-    pairs = ("runtime.in", "runtime.txt"), ("dev.in", "dev.txt"), ("runtime.txt", "dev.txt")
+    """Every pin of a .in file stands in its lock, and runtime and dev agree: `make lock` was not forgotten."""
+    pairs = (
+        ("runtime.in", "runtime.txt"),
+        ("dev.in", "dev.txt"),
+        ("runtime.txt", "dev.txt"),
+        ("docs.in", "docs.txt"),
+    )
     for wanted, lock in pairs:
         locked = pins(lock)
         for name, version in pins(wanted).items():

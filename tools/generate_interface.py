@@ -1,4 +1,6 @@
-"""Writes `action.yml` and the tables of the README from the one definition of inputs and outputs.
+"""Writes `action.yml`, and the tables of README and docs/operations, from the one definition of inputs and outputs.
+
+It also copies the workflows of `examples/` into the page that shows them.
 
 python tools/generate_interface.py           write
 python tools/generate_interface.py --check   exit 1 when a file is not as it would be written
@@ -7,6 +9,7 @@ python tools/generate_interface.py --check   exit 1 when a file is not as it wou
 import json
 import re
 import sys
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -18,8 +21,8 @@ from package_keeper.inputs.definitions import (  # noqa: E402  # reason: the pat
     OPERATION_MEANINGS,  # reason: as above
     OUTPUTS,  # reason: as above
     Input,
-    Kind,
 )
+from package_keeper.settings import Operation  # noqa: E402  # reason: as above
 
 HEAD = """\
 # Made by tools/generate_interface.py from src/package_keeper/inputs/definitions.py; change it there.
@@ -36,6 +39,12 @@ runs:
   using: docker
   image: Dockerfile
 """
+
+RECIPE = re.compile(
+    r"(?P<text>^File: \[(?P<file>[\w-]+\.yml)\]\(\.\./examples/(?P=file)\).*\n(?:(?!```|#).*\n)*)"
+    r"```yaml\n(?:(?!```).*\n)*```\n",
+    re.MULTILINE,
+)
 
 
 def action_yml() -> str:
@@ -55,11 +64,14 @@ def action_yml() -> str:
 
 def readme_tables() -> dict[str, str]:
     """The generated parts of the README, by the name in their markers."""
-    operations = "\n".join(f"| `{operation}` | {meaning} |" for operation, meaning in OPERATION_MEANINGS.items())
+    operations = "\n".join(
+        f"| [`{operation}`](docs/operations/{operation}.md) | {meaning} |"
+        for operation, meaning in OPERATION_MEANINGS.items()
+    )
     inputs = []
     for section, definitions in groupby(INPUTS, key=lambda definition: definition.section):
-        rows = "\n".join(f"| `{each.name}` | {_default(each)} | {_meaning(each)} |" for each in definitions)
-        inputs.append(f"#### {section}\n\n| input | default | meaning |\n|---|---|---|\n{rows}")
+        rows = "\n".join(f"{_row(each, 'docs/reference.md')} {_operations(each)} |" for each in definitions)
+        inputs.append(f"#### {section}\n\n| input | default | | for |\n|---|---|---|---|\n{rows}")
     outputs = "\n".join(f"| `{name}` | {_cell(meaning)} |" for name, meaning in OUTPUTS.items())
     return {
         "operations": f"| operation | does |\n|---|---|\n{operations}",
@@ -68,29 +80,53 @@ def readme_tables() -> dict[str, str]:
     }
 
 
-def readme(text: str) -> str:
-    """The README with its generated parts renewed."""
-    for name, table in readme_tables().items():
-        start, end = f"<!-- {name}: generated -->", f"<!-- /{name} -->"
+def operation_tables(operation: Operation) -> dict[str, str]:
+    """The generated part of an operation's page: the inputs that have an effect on it."""
+    parts = []
+    for section, definitions in groupby(INPUTS, key=lambda definition: definition.section):
+        rows = [_row(each, "../reference.md") for each in definitions if operation in each.operations]
+        if rows:
+            parts.append(f"### {section}\n\n| input | default | |\n|---|---|---|\n" + "\n".join(rows))
+    return {"inputs": "\n\n".join(parts)}
+
+
+def renewed(name: str, text: str, tables: Mapping[str, str]) -> str:
+    """A page with its generated parts renewed."""
+    for part, table in tables.items():
+        start, end = f"<!-- {part}: generated -->", f"<!-- /{part} -->"
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
-            raise SystemExit(f"README.md has no place for the {name}: {start} … {end}")
+            raise SystemExit(f"{name} has no place for the {part}: {start} … {end}")
         text = pattern.sub(lambda _, block=f"{start}\n{table}\n{end}": block, text)  # type: ignore[misc]
     return text
 
 
-def _default(definition: Input) -> str:
+def recipes(text: str) -> str:
+    """The recipes with the files of `examples/`, each in the first block after its link."""
+
+    def filled(found: re.Match[str]) -> str:
+        return f"{found['text']}```yaml\n{(ROOT / 'examples' / found['file']).read_text(encoding='utf-8')}```\n"
+
+    return RECIPE.sub(filled, text)
+
+
+def _row(definition: Input, reference: str) -> str:
+    """An input's name, default, and the first sentence of its meaning."""
     shown = definition.action_default or definition.default
-    return f"`{shown}`" if shown else ""
+    default = f"`{shown}`" if shown else ""
+    sentence = re.split(r"(?<=\.) (?=[A-Z`0-9])", definition.meaning, maxsplit=1)[0]
+    return f"| [`{definition.name}`]({reference}#{definition.name}) | {default} | {_cell(sentence)} |"
 
 
-def _meaning(definition: Input) -> str:
-    parts = [_cell(definition.meaning)]
-    if definition.choices and definition.kind is not Kind.BOOLEAN and definition.name != "operation":
-        parts.append("One of " + ", ".join(f"`{choice}`" for choice in definition.choices) + ".")
-    if definition.example:
-        parts.append(f"Example: `{_cell(definition.example)}`.")
-    return " ".join(parts)
+def _operations(definition: Input) -> str:
+    """The operations on which an input has an effect."""
+    if definition.operations == frozenset(operation for operation in Operation if operation.writes):
+        return "all that write"
+    if missing := [operation for operation in Operation if operation not in definition.operations]:
+        few = len(missing) == 1
+        named = missing if few else [operation for operation in Operation if operation in definition.operations]
+        return ("all but " if few else "") + ", ".join(f"`{operation}`" for operation in named)
+    return "all"
 
 
 def _cell(text: str) -> str:
@@ -100,9 +136,12 @@ def _cell(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write or check the files."""
     wanted = {ROOT / "action.yml": action_yml()}
-    readme_file = ROOT / "README.md"
-    if readme_file.exists():
-        wanted[readme_file] = readme(readme_file.read_text(encoding="utf-8"))
+    pages = {ROOT / "README.md": readme_tables()}
+    pages |= {ROOT / "docs" / "operations" / f"{each}.md": operation_tables(each) for each in Operation}
+    for page, tables in pages.items():
+        wanted[page] = renewed(page.name, page.read_text(encoding="utf-8"), tables)
+    recipes_file = ROOT / "docs" / "recipes.md"
+    wanted[recipes_file] = recipes(recipes_file.read_text(encoding="utf-8"))
     status = 0
     for place, text in wanted.items():
         if place.exists() and place.read_text(encoding="utf-8") == text:

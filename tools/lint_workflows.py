@@ -1,6 +1,6 @@
 """Checks every workflow that this project runs or shows.
 
-Those are the files of .github/workflows and docs/examples, and the YAML blocks of README.md and docs. Each is
+Those are the files of .github/workflows and examples, and the YAML blocks of README.md and docs. Each is
 held against the JSON Schema of workflows and against actionlint; where a step uses this action, its inputs
 are held against action.yml. A block that is a fragment (steps, a job, `permissions:`) is completed first; one
 that is something else (a policy file) is left alone.
@@ -89,7 +89,7 @@ def blocks_of(file: pathlib.Path) -> Iterator[Workflow]:
 def all_workflows() -> list[Workflow]:
     found = [
         Workflow(file=str(file.relative_to(ROOT)), text=file.read_text(encoding="utf-8"))
-        for folder in (".github/workflows", "docs/examples")
+        for folder in (".github/workflows", "examples")
         for file in sorted((ROOT / folder).glob("*.y*ml"))
     ]
     for file in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:

@@ -1,7 +1,7 @@
 """What it costs to plan: CPU time and memory of one run over very many versions, without any decode.
 
 The real operation `delete` runs as a dry run over lists, manifests and a repository in memory, with the policy of
-docs/examples. Counted is what follows the lists: facts (SQL and what is gone), candidates, images, decisions, plan and
+examples. Counted is what follows the lists: facts (SQL and what is gone), candidates, images, decisions, plan and
 guard. Started as a process of its own, so that the peak of memory is that of one run:
 
     python -m tests.benchmarks.planning images

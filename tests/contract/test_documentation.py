@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from tests.unit.test_architecture import MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-EXAMPLE_FILES = sorted((ROOT / "docs" / "examples").glob("*.yml"))
+SITE = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
+EXAMPLE_FILES = sorted((ROOT / "examples").glob("*.yml"))
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -36,7 +37,7 @@ HEADING = re.compile(r"^#+ +(?P<text>.+)$", re.MULTILINE)
 THIS_ACTION = re.compile(r"(\./|[\w.-]+/package-keeper(@.*)?)")
 EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
 # what an expression in an example may come out as
-EVALUATED = {"package": "app", "package-type": "npm", "dry-run": "true", "token": TOKEN}
+EVALUATED = {"package": "app", "package-type": "npm", "dry-run": "true", "token": TOKEN, "plan-sha256": "0" * 64}
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def slug(heading: str) -> str:
 
 def anchors(page: Path) -> set[str]:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    return {slug(found["text"]) for found in HEADING.finditer(text)}
+    return {slug(found["text"]) for found in HEADING.finditer(text)} | set(re.findall(r'<a id="([\w-]+)">', text))
 
 
 def steps_of(content: Any) -> Iterator[dict[str, Any]]:
@@ -179,6 +180,40 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(place), f"{found[0]} has no such heading"
 
 
+def problems_on_the_site(text: str) -> Iterator[str]:
+    """What GitHub accepts and Python-Markdown reads otherwise (docs/decisions/0034-site.md)."""
+    text = FENCE.sub(lambda found: f"{found['indent']}fence", text)
+    item = re.compile(r" *(?:[-*]|\d+\.) ")
+    for before, line in pairwise(["", *text.splitlines()]):
+        starts = item.match(line) is not None
+        indent = len(line) - len(line.lstrip())
+        if indent % 4 and (starts or not before.strip() or line.endswith("fence")):
+            yield f"indented by {indent}"
+        if starts and before.strip() and not item.match(before) and not before.startswith(" "):
+            yield "no blank line before a list"
+        if line.startswith("|") and "\\|" in line:
+            yield "an escaped bar"
+
+
+@pytest.mark.parametrize("page", SITE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_read_the_same_on_the_site(page: Path) -> None:
+    assert list(problems_on_the_site(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("1. one\n   - two\n", "indented by 3"),
+        ("1. one\n\n   ```yaml\n   a: b\n   ```\n", "indented by 3"),
+        ("- one\n\n  more\n", "indented by 2"),
+        ("text\n- one\n", "no blank line before a list"),
+        ("| `a \\| b` |\n", "an escaped bar"),
+    ],
+)
+def test_would_find_what_the_site_reads_otherwise(text: str, problem: str) -> None:
+    assert list(problems_on_the_site(text)) == [problem]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_fences_are_closed_and_name_a_language(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -191,6 +226,27 @@ def test_commands_do_what_the_page_says(block: Block, tmp_path: Path) -> None:
     run_all(commands_of(block), tmp_path)
 
 
+def test_every_command_stands_in_a_block_that_is_run() -> None:
+    others = [block for block in BLOCKS if block.language not in ("console", "bash")]
+    assert [str(block) for block in others if re.search(r"^(\$ )?package-keeper ", block.text, re.MULTILINE)] == []
+
+
+ACTIONS = {
+    "actions/cache@v6",
+    "actions/checkout@v7",
+    "actions/download-artifact@v8",
+    "actions/setup-java@v5",
+    "actions/upload-artifact@v7",
+}
+"""What the documentation uses of others: the versions that run on the runners of today."""
+
+
+@pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)
+def test_workflows_use_actions_of_today(block: Block) -> None:
+    used = set(re.findall(r"\buses: (\S+)", block.text))
+    assert {each for each in used if not THIS_ACTION.fullmatch(each)} <= ACTIONS
+
+
 def test_examples_of_the_help_run(tmp_path: Path) -> None:
     commands = [command(line.strip()) for line in EXAMPLES.splitlines() if line.startswith("  package-keeper ")]
     assert len(commands) > 3
@@ -199,7 +255,7 @@ def test_examples_of_the_help_run(tmp_path: Path) -> None:
 
 
 def test_there_are_commands_to_run() -> None:
-    assert {block.page.name for block in COMMAND_BLOCKS} >= {"README.md", "troubleshooting.md"}
+    assert {block.page.name for block in COMMAND_BLOCKS} >= {"README.md", "command-line.md", "troubleshooting.md"}
 
 
 @pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)
@@ -229,11 +285,18 @@ def test_workflows_ask_for_no_more_than_they_need(block: Block) -> None:
         assert "timeout-minutes" in job
         steps = [step.get("with") or {} for step in steps_of(job)]
         with_job_token = [inputs for inputs in steps if "token" not in inputs]
-        writes = any(Operation(inputs.get("operation", "list")).writes for inputs in with_job_token)
-        needed = ("write" if writes else "read") if with_job_token else None
+        writing = [each for each in with_job_token if Operation(each.get("operation", "list")).writes]
         permissions = dict(job.get("permissions") or {})
-        assert permissions.pop("packages", None) == needed
-        others = {"actions": "read"} if "download-artifact" in str(job) else {}
+        granted = permissions.pop("packages", None)
+        if any("dry-run" in inputs for inputs in writing):
+            assert granted == "write"
+        elif writing:
+            # a dry run only reads; what is to come after it writes
+            assert granted in ("read", "write")
+        else:
+            assert granted == ("read" if with_job_token else None)
+        # an artifact of the same run is read without a permission
+        others = {"actions": "read"} if "download-artifact" in str(job) and "run-id" in str(job) else {}
         asks_repository = any("gone" in inputs or "policy" in inputs for inputs in steps)
         if asks_repository or "actions/checkout" in str(job):
             others["contents"] = "read"
@@ -246,10 +309,72 @@ def test_workflows_ask_for_no_more_than_they_need(block: Block) -> None:
 def test_every_example_file_is_shown_as_a_recipe(file: Path) -> None:
     recipes = ROOT / "docs" / "recipes.md"
     text = recipes.read_text(encoding="utf-8")
-    introduced = text.partition(f"File: [{file.name}](examples/{file.name})")[2]
+    introduced = text.partition(f"File: [{file.name}](../examples/{file.name})")[2]
     block = next(blocks_of(recipes, introduced), None)
     assert block is not None, "docs/recipes.md does not show it"
     assert block.text == file.read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short_and_begins_with_the_quick_start() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 350
+    first = next(blocks_of(ROOT / "README.md", text))
+    assert first.text == (ROOT / "examples" / "quick-start.yml").read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_lines_of_every_example() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("\n## Recipes\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| (.+) \| \[([\w-]+\.yml)\]\(examples/\2\) \|$", table, re.MULTILINE)
+    assert {name for _, name in rows} == {file.name for file in EXAMPLE_FILES}
+    for shown, name in rows:
+        example = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        lines = [line.strip("`").removesuffix(" …") for line in shown.split("<br>")]
+        assert [line for line in lines if line not in example] == [], name
+
+
+RIVALS = {
+    "ghcr-cleanup-action": (
+        "token owner repository package packages expand-packages delete-tags tags exclude-tags keep-n-untagged"
+        " keep-n-tagged delete-untagged delete-ghost-images delete-partial-images delete-orphaned-images older-than"
+        " use-regex validate dry-run log-level registry-url github-api-url"
+    ),
+    "container-retention-policy": (
+        "account token cut-off image-names image-tags skip-shas tag-selection keep-n-most-recent timestamp-to-use"
+        " dry-run rust-log deleted failed"
+    ),
+    "delete-package-versions": (
+        "package-version-ids owner package-name package-type num-old-versions-to-delete min-versions-to-keep"
+        " ignore-versions delete-only-pre-release-versions delete-only-untagged-versions token"
+    ),
+    "delete-untagged-ghcr-action": (
+        "token repository_owner repository package_name untagged_only except_untagged_multiplatform with_sigs"
+        " owner_type num_deleted"
+    ),
+    "action-ghcr-prune": (
+        "token organization user container dry-run older-than keep-last keep-tags keep-tags-regexes keep-younger-than"
+        " prune-tags-regexes prune-untagged untagged tag-regex count prunedVersionIds dryRun"
+    ),
+}
+"""The inputs and outputs of other actions, from the `action.yml` that each page names."""
+
+
+@pytest.mark.parametrize("rival", RIVALS)
+def test_migration_has_every_input_of_the_other_action(rival: str) -> None:
+    text = (ROOT / "docs" / "migrate" / f"{rival}.md").read_text(encoding="utf-8")
+    cells = "\n".join(re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE))
+    named = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", cells)}
+    assert set(RIVALS[rival].split()) - named == set()
+    assert "\n## What behaves otherwise\n" in text
+
+
+def test_every_operation_has_a_page_with_its_inputs() -> None:
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "operations").glob("*.md")}
+    assert pages.keys() == {str(operation) for operation in Operation}
+    for operation, text in pages.items():
+        table = text.partition("<!-- inputs: generated -->")[2]
+        named = re.findall(r"^\| \[`([\w-]+)`\]", table, re.MULTILINE)
+        assert named == [each.name for each in INPUTS if operation in each.operations]
 
 
 def test_the_reference_has_a_section_for_every_input() -> None:
@@ -370,7 +495,9 @@ def test_architecture_says_who_may_import_whom() -> None:
 def test_no_mark_stands_for_text_to_come(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [
-        mark for mark in re.findall(r"<!--(.*?)-->", text) if not re.fullmatch(r" /?\w+(: generated)? ", mark)
+        mark
+        for mark in re.findall(r"<!--(.*?)-->", text)
+        if not re.fullmatch(r" /?\w+(: generated)? | picture: docs/images/[\w-]+\.png ", mark)
     ] == []
 
 

@@ -220,14 +220,14 @@ def test_readme_has_every_operation_input_and_output(readme: str) -> None:
     tables = dict(re.findall(r"<!-- (\w+): generated -->\n(.*?)\n<!-- /\1 -->", readme, re.DOTALL))
     assert tables.keys() == {"operations", "inputs", "outputs"}
     for table, names in (("operations", Operation), ("inputs", INPUTS_BY_NAME), ("outputs", OUTPUTS)):
-        assert re.findall(r"^\| `([\w-]+)` \|", tables[table], re.MULTILINE) == [str(name) for name in names]
+        assert re.findall(r"^\| \[?`([\w-]+)`[^|]* \|", tables[table], re.MULTILINE) == [str(name) for name in names]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_reference_explains_every_outcome(reference: str, outcome: Outcome) -> None:
     kind = "skipped" if outcome.is_skipped else "failed" if outcome.is_failed else "remaining"
     kind = "deleted, untagged or restored" if outcome is Outcome.DONE else kind
-    assert re.search(rf"^\|[^|]*`{outcome}`[^|]*\| {kind} \|", reference, re.MULTILINE)
+    assert re.search(rf'^\|[^|]*<a id="{outcome}"></a>[^|]*`{outcome}`[^|]*\| {kind} \|', reference, re.MULTILINE)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -100,7 +100,7 @@ def check(world: World, ended: Ended, expected: Tree, requests: list[Request]) -
         _counts(ended, expected)
     for name, text in (expected.get("outputs") or {}).items():
         assert ended.outputs[name] == world.filled(text)
-    _left(world, expected)
+    check_left(world, expected)
     _versions(world, ended, expected)
     _packages(ended, expected)
     _rules(world, ended, expected)
@@ -189,7 +189,8 @@ def _counts(ended: Ended, expected: Tree) -> None:
         assert {name: ended.count(name) for name in COUNTS if ended.count(name)} == wanted
 
 
-def _left(world: World, expected: Tree) -> None:
+def check_left(world: World, expected: Tree) -> None:
+    """Hold what is left in GitHub against what should be."""
     for key, wanted in (expected.get("left") or {}).items():
         package = world.packages[key]
         if wanted == "gone":

@@ -41,9 +41,15 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def load_texts(path: Path) -> Tree:
+    """Read a YAML file in which every scalar is a text."""
+    tree: Tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+    return tree
+
+
 def load(path: Path) -> Tree:
     """Read a case."""
-    tree: Tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+    tree = load_texts(path)
     known(tree, {"title", "note", "given", "run", "xfail", "until", "scale"}, str(path))
     return tree
 

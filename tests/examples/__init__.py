@@ -1,0 +1,1 @@
+"""The workflows of `examples/`, carried out on a simulated GitHub."""
