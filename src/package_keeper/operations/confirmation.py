@@ -33,12 +33,7 @@ def confirming(operation: Operation) -> Operation:
 def _confirmed(context: Context, writing: Writing, run: Run) -> Run:
     executor = writing.executor
     # the deletion of an empty package is no record of the run: its last versions stand for it there
-    records = {id(record.write): record for record in (*executor.records, *run.records)}
-    doubtful = [
-        record
-        for record in records.values()
-        if record.is_done and record.write.kind is not WriteKind.TAG and record.write.package not in executor.confirmed
-    ]
+    doubtful = _last_done((*executor.records, *run.records), executor.confirmed)
     counts = {package.key: package.version_count or 0 for package in run.scope.packages}
     try:
         for seconds in ASKED_AFTER:
@@ -55,6 +50,17 @@ def _confirmed(context: Context, writing: Writing, run: Run) -> Run:
     # how much less was given back is not known
     corrected = executor.disproved(run.records, [record.write for record in doubtful])
     return replace(run, records=corrected, bytes_freed=None)
+
+
+def _last_done(records: Sequence[WriteRecord], confirmed: Collection[PackageName]) -> list[WriteRecord]:
+    """Return what was done last to each version and package that is not in `confirmed`.
+
+    A stub that was restored is deleted again. A later record of the same write replaces an earlier one.
+    """
+    latest = {id(record.write): record for record in records}
+    done = [each for each in latest.values() if each.is_done and each.write.kind is not WriteKind.TAG]
+    last = {(record.write.package, record.write.version_id): record for record in done}
+    return [record for record in last.values() if record.write.package not in confirmed]
 
 
 def _not_done(records: Sequence[WriteRecord], reader: Reader, counts: Mapping[PackageName, int]) -> list[WriteRecord]:
