@@ -112,8 +112,9 @@ def prepared(world: World, cache: str) -> Simulator:
     simulator.add_owner(OWNER)
     simulator.add_token(TOKEN)
     package = WORLDS[world.kind](simulator, world.images)
-    for version in package.active():
-        version_json(version, simulator.url)
+    for each in simulator.packages(OWNER):
+        for version in each.active():
+            version_json(version, simulator.url)
     if cache:
         write_cache(Path(cache), needed(package))
     # what was built stays: the collector need not look at it again and again

@@ -113,6 +113,30 @@ CASES = {
 }
 
 
+CASES |= {
+    "deployed": Case(
+        title="500 of 600 images planned, each asked about with keep-deployed",
+        world=World(kind="deployed", images=600, latency=LATENCY),
+        inputs={"tags": "old-*", "keep-deployed": "true", "dry-run": "true"},
+        # those that stay are asked whether they are indexes, which is no download; then 500 questions
+        needs=(OWNER, PACKAGE, FIRST_PAGE, Stage(6, 1), LOOK, Stage(500, 0), Stage(100, 0), Stage(500, 1)),
+        most_requests=1115,
+        most_reads=500,
+        most_ratio=1.15,
+    ),
+    "organization": Case(
+        title="200 packages of 20 images of 3 platforms verified",
+        world=World(kind="organization", images=4000, latency=LATENCY),
+        inputs={"operation": "verify", "package": ""},
+        # the list of packages has two full pages, and an empty one that shows the end
+        needs=(OWNER, FIRST_PAGE, Stage(2, 1), Stage(200, 1), Stage(4000, 0)),
+        most_requests=4210,
+        most_reads=4000,
+        most_ratio=1.15,
+    ),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Taken:
     """What one run took, in simulated seconds."""

@@ -95,6 +95,26 @@ def many(simulator: Simulator, images: int) -> Package:
     return package
 
 
+def deployed(simulator: Simulator, images: int) -> Package:
+    """Images of one platform, five of six tagged `old-…`. GitHub knows no deployment of any of them."""
+    package = simulator.add_package(OWNER, "container", "app")
+    for number in range(images):
+        tag = f"{'new' if number % 6 == 5 else 'old'}-{number}"
+        package.push(image_manifest(package, f"image {number}"), MANIFEST, tag, OLD)
+    simulator.configure(unknown_artifacts_are_empty=True)
+    return package
+
+
+def organization(simulator: Simulator, images: int) -> Package:
+    """Packages of twenty indexes of three platforms each; `images` in all."""
+    packages = [simulator.add_package(OWNER, "container", f"app-{place}") for place in range(images // 20)]
+    for place, package in enumerate(packages):
+        for number in range(20):
+            seed = f"image {place} {number}"
+            push_image(package, f"v{number}", seed=seed, platforms=PLATFORMS[:3], created_at=OLD)
+    return packages[0]
+
+
 WORLDS: dict[str, Callable[[Simulator, int], Package]] = {
     "single": single,
     "multi": multi,
@@ -102,6 +122,8 @@ WORLDS: dict[str, Callable[[Simulator, int], Package]] = {
     "shuffled": shuffled,
     "flat": flat,
     "many": many,
+    "deployed": deployed,
+    "organization": organization,
 }
 
 
