@@ -40,7 +40,7 @@ def main() -> None:
     chosen = [mutant for module in _modules(options.what) for mutant in all_mutants(module)]
     if options.sample:
         chosen = sorted(random.Random(options.seed).sample(chosen, min(options.sample, len(chosen))), key=str)
-    reach = measured(options.jobs)
+    reach = measured(options.jobs, anew=options.measure)
     results = Results(fresh=options.fresh)
     accepted = accepted_survivors()
     trials = list(_trials(chosen, reach, results, options.seconds))
@@ -58,6 +58,7 @@ def _options() -> argparse.Namespace:
         "--seconds", type=float, default=0.0, metavar="N", help="run tests of N seconds at most for each mutant"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time")
+    parser.add_argument("--measure", action="store_true", help="measure anew which lines the tests reach")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found about these mutants")
     return parser.parse_args()
 

@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import pkgutil
+import resource
 import sys
 import traceback
 import warnings
@@ -97,6 +98,8 @@ class _Fork:
 
         def note_and_leave(status: int) -> NoReturn:
             sys.settrace(None)
+            # a test may have limited what this process can write
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             append(self._folder, test, tracer.taken())
             leave(status)
 

@@ -1,11 +1,13 @@
 """Which tests reach which lines of the program, and how long each takes: measured once, and again after a change.
 
-As long as the program is the same, only tests that changed are measured again. The measurement runs the tests as trials
-without a mutant, and they have to pass: else each mutant would seem to be killed.
+Only tests that changed are measured again. When a module changes, its lines are found again by their text. After larger
+changes, or when old tests reach a new module, `--measure` measures everything. The tests run as trials without a mutant, and they have to pass: else each
+mutant would seem to be killed.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import subprocess
@@ -31,7 +33,7 @@ class Reach:
     """What was measured: by test, its seconds, when it was measured, and the lines that it reaches by module."""
 
     def __init__(self, found: dict[str, Any]) -> None:
-        self.program: str = found.get("program", "")
+        self.sources: dict[str, str] = found.get("sources", {})
         self.files: dict[str, str] = found.get("files", {})
         self.tests: dict[str, dict[str, Any]] = found.get("tests", {})
         self._by_line: dict[str, dict[int, list[str]]] = {}
@@ -40,7 +42,7 @@ class Reach:
         """Keep it for the next run."""
         STATE.mkdir(exist_ok=True)
         _FILE.write_text(
-            json.dumps({"program": self.program, "files": self.files, "tests": self.tests}), encoding="utf-8"
+            json.dumps({"sources": self.sources, "files": self.files, "tests": self.tests}), encoding="utf-8"
         )
 
     def seconds(self, test: str) -> float:
@@ -57,13 +59,30 @@ class Reach:
         tests = {test for line in range(first, last + 1) for test in self._by_line[module].get(line, ())}
         return sorted((test for test in tests if self.tests[test]["measured"] > since), key=self.order)
 
+    def move(self, module: str, before: list[str], after: list[str]) -> None:
+        """Find the lines of a module that has changed. Lines that are new are reached by what reached their place."""
+        places: dict[int, range] = {}
+        for _, start, end, new_start, new_end in difflib.SequenceMatcher(None, before, after, False).get_opcodes():
+            for line in range(start, end):
+                same = new_end - new_start == end - start
+                moved = new_start + line - start
+                places[line + 1] = range(moved + 1, moved + 2) if same else range(new_start + 1, new_end + 1)
+            if start == end and start in places:
+                places[start] = range(places[start].start, new_end + 1)
+        for each in self.tests.values():
+            if module in each["lines"]:
+                lines = {new for line in each["lines"][module] for new in places.get(line, ())}
+                each["lines"][module] = sorted(lines)
+
     def order(self, test: str) -> tuple[bool, float, str]:
         """Unit tests first, which look closest; fast ones first."""
         return not test.startswith("tests/unit/"), self.seconds(test), test
 
 
-def measured(jobs: int) -> Reach:
+def measured(jobs: int, *, anew: bool = False) -> Reach:
     """What every test reaches; what is not known yet is measured in a process of its own, since pytest starts once."""
+    if anew:
+        _FILE.unlink(missing_ok=True)
     if subprocess.run([sys.executable, "-m", "tests.mutation.reach", str(jobs)], cwd=ROOT, check=False).returncode:
         sys.exit("the tests have to pass before mutants can be tried")
     return _known()
@@ -74,16 +93,23 @@ def _known() -> Reach:
 
 
 def _bring_up_to_date(jobs: int) -> None:
-    reach = _known()
-    program, files = _digest(*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.sql")), _test_files()
-    if reach.program != program:
-        reach = Reach({"program": program})
+    reach, files = _known(), _test_files()
+    sources = {_module(file): file.read_text(encoding="utf-8") for file in sorted(PACKAGE.rglob("*.py"))}
+    for module, text in sources.items():
+        if (before := reach.sources.get(module, text)) != text:
+            reach.move(module, before.splitlines(), text.splitlines())
+    reach.sources = sources
     reach.files = {name: digest for name, digest in reach.files.items() if files.get(name) == digest}
     reach.tests = {test: each for test, each in reach.tests.items() if source_of(test) in reach.files}
     changed = [name for name in files if name not in reach.files]
     if changed:
         print(f"measuring which lines {len(changed)} files of tests reach", flush=True)
         _measure(changed, files, reach, jobs)
+    reach.save()
+
+
+def _module(file: Path) -> str:
+    return str(file.relative_to(PACKAGE).with_suffix(""))
 
 
 def source_of(test: str) -> str:
