@@ -1,8 +1,8 @@
 """Which tests reach which lines of the program, and how long each takes: measured once, and again after a change.
 
 Only tests that changed are measured again. When a module changes, its lines are found again by their text. After larger
-changes, or when old tests reach a new module, `--measure` measures everything. The tests run as trials without a mutant, and they have to pass: else each
-mutant would seem to be killed.
+changes, or when old tests reach a new module, `--measure` measures everything. The tests run as trials without a
+mutant, and they have to pass: else each mutant would seem to be killed.
 """
 
 from __future__ import annotations

@@ -82,6 +82,8 @@ def split_tags(guarded: GuardedPlan) -> tuple[GuardedPlan, GuardedPlan]:
 
 
 def _check_share(plan: Plan, percent: int) -> None:
+    if percent >= 100:
+        return
     deletions = [each for each in plan.writes if each.action is Action.DELETE and each.expected is None]
     total = Counter(decision.version.package for decision in plan.decisions)
     going = Counter(write.package for write in deletions if write.kind is WriteKind.VERSION)
