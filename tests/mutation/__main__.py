@@ -30,6 +30,7 @@ from tests.mutation.trials import Trial, Tried, run_trials
 
 ROOMS = ("policy", "operations", "execution")
 LEAST = 90.0
+_LINES = 1_000
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 RESULTS = STATE / "results.jsonl"
 
@@ -133,8 +134,11 @@ def _tests(mutant: Mutant, reach: Reach, since: float) -> list[str]:
     """The tests that can notice a mutant, fastest first."""
     if mutant.kind != "value":
         return reach.reaching(mutant.module, mutant.first, mutant.last, since)
-    name = mutant.subject.split(".")[0]
+    name, _, field = mutant.subject.partition(".")
     found = {test for module, line in uses(name) for test in reach.reaching(module, line, line, since)}
+    if field:
+        # a method of the class may make one too
+        found.update(reach.reaching(mutant.module, 1, _LINES, since))
     return sorted(found, key=reach.order)
 
 

@@ -5,7 +5,8 @@ parameters and fields, constants of modules, members of literal sets, keyword ar
 statements (calls, assignments to attributes and items, `raise`, `break`, `continue`, `return`, handlers, cases).
 
 What is not, because only a wording or a type depends on it: strings and what is built into them, arguments of the log,
-calls of `log.debug` and `log.info`, annotations, decorators, enumerations, protocols, and `strict=` of `zip`.
+calls of `log.debug` and `log.info`, annotations, decorators, enumerations, protocols, `strict=` of `zip`, and the 0 of
+`version_id or 0`.
 """
 
 from __future__ import annotations
@@ -253,6 +254,11 @@ def _is_unseen(node: ast.AST) -> bool:
             return _called(call) == "assert_never" or (_called(call) in _QUIET and _is_log(call))
         case ast.keyword(arg="strict"):
             return True
+        case ast.BoolOp(
+            op=ast.Or(), values=[ast.Attribute(attr="version_id") | ast.Name(id="version_id"), ast.Constant()]
+        ):
+            # for the type checker: only whole packages have no id
+            return True
         case ast.Assign(value=ast.Subscript()) | ast.Assign(value=ast.BinOp(op=ast.BitOr())):
             # an alias of a type
             return isinstance(node.targets[0], ast.Name) and node.targets[0].id.lstrip("_")[:1].isupper()
@@ -361,10 +367,11 @@ def _inner_of_statement(node: ast.stmt | ast.comprehension) -> Iterator[tuple[_S
 
 
 def _members(node: ast.expr) -> list[ast.expr]:
-    """The members of a literal set."""
+    """The members of a literal set, or of the list or tuple that a frozen set is made of."""
     if isinstance(node, ast.Call) and _called(node) == "frozenset" and node.args:
         node = node.args[0]
-    return node.elts if isinstance(node, ast.Set | ast.Tuple | ast.List) and len(node.elts) > 1 else []
+        return node.elts if isinstance(node, ast.Tuple | ast.List) and len(node.elts) > 1 else []
+    return node.elts if isinstance(node, ast.Set) and len(node.elts) > 1 else []
 
 
 def _item(items: list[ast.cmpop], place: int, new: ast.cmpop) -> tuple[_Step, _Step]:

@@ -78,6 +78,25 @@ def test_without_a_percentage_everything_may_go() -> None:
     assert ids(guard(plan_of(*decided("1", kind="npm"), *decided("2", "3")), Guards()).now) == [2, 1]
 
 
+def test_only_deletions_that_are_sent_count_for_the_percentage() -> None:
+    first, second = decided("1:a 2:b")
+    for write in (
+        planned(first, tag="a"),
+        replace(planned(first), action=Action.UNTAG, tag="a"),
+        replace(planned(first), action=Action.RESTORE),
+        replace(planned(first), expected=Outcome.ALREADY_GONE),
+    ):
+        guard(Plan.of_singles([write], [first, second]), Guards(max_delete_percent=0))
+
+
+@pytest.mark.parametrize(("versions", "told"), [(3, "3 of 3"), (1, "1 of 1"), (0, "1 of 1")])
+def test_a_whole_package_counts_with_all_versions_that_it_has(versions: int, told: str) -> None:
+    contains = tuple(version(number) for number in range(versions))
+    write = PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=key(), contains=contains)
+    with pytest.raises(TooMuch, match=rf"{told} versions \(100\.0 %\)"):
+        guard(Plan.of_singles([write]), Guards(max_delete_percent=99))
+
+
 # --- on-last-version ---
 
 
@@ -122,6 +141,8 @@ def test_the_newest_image_that_github_would_refuse_is_held_back(
         ("1:a 2:b 3", "", 1, [3], [2, 1], []),
         ("1:a 2:b 3", "", 2, [3, 2], [1], []),
         ("1:a 2:b 3", "", 3, [3, 2], [], [1]),
+        # the newest tagged image is not the newest of all
+        ("1 2:a 3", "", 2, [3], [1, 2], []),
     ],
 )
 def test_a_package_goes_whole_only_when_nothing_of_it_is_left(
@@ -131,6 +152,13 @@ def test_a_package_goes_whole_only_when_nothing_of_it_is_left(
     assert (ids(guarded.now), ids(guarded.later), ids(guarded.with_package)) == (now, later, with_package)
     held = {write.version_id for write in guarded.plan.writes if write.expected is not None}
     assert held == ({1} if staying else set()), "the newest stays where the package does"
+
+
+def test_only_the_packages_that_may_go_whole_do() -> None:
+    plan = plan_of(*decided("1 2", kind="npm"), *decided("3 4", kind="npm", name="lib"))
+    guarded = guard(plan, Guards(on_last_version=WHOLE, may_go_whole=frozenset({key("npm", "lib")})))
+    assert ids(guarded.with_package) == [3]
+    assert [write.version_id for write in guarded.now if write.expected is Outcome.LAST_VERSION] == [1]
 
 
 def test_packages_are_guarded_one_by_one() -> None:
@@ -170,6 +198,22 @@ def test_the_parts_and_twins_of_the_last_image_stay_with_it() -> None:
     plan = Plan(groups=((other,), (twin,), (root, part, deeper)), decisions=tuple(decisions))
     held = {write.version_id for write in guard(plan, Guards()).now if write.expected is not None}
     assert held == {1, 2, 3, 4}
+
+
+def test_the_tag_of_a_signature_makes_an_image_tagged() -> None:
+    root, signature, *_ = (planned(each) for each in decided(f"1 2:{SIGNATURE}"))
+    plan = Plan(groups=((root, signature),), decisions=tuple(decided(f"1 2:{SIGNATURE}", "3")))
+    assert {write.version_id for write in guard(plan, Guards()).now if write.expected is not None} == {1}
+
+
+def test_what_is_gone_already_is_not_the_last() -> None:
+    """A saved plan may name a version that is gone, about which nothing is decided any more."""
+    gone, left = decided("1:a 2:b")
+    plan = Plan.of_singles([planned(left), replace(planned(gone), expected=Outcome.ALREADY_GONE)], [left])
+    assert {write.version_id: write.expected for write in guard(plan, Guards()).now} == {
+        1: Outcome.ALREADY_GONE,
+        2: Outcome.LAST_VERSION,
+    }
 
 
 # --- limit ---

@@ -87,6 +87,40 @@ def test_an_image_that_only_loses_a_tag_keeps_its_place() -> None:
     ]
 
 
+def order(world: World) -> list[list[int | None]]:
+    """The groups of the plan that deletes all images with a tag `pr-…`."""
+    given = rules(rule(tags=patterns("pr-*")))
+    plan = planned(evaluated(Hub(world), given), given)
+    return [[write.version_id for write in group] for group in plan.groups]
+
+
+def test_a_shared_part_goes_after_all_that_lists_it() -> None:
+    inner = index(B, child(plain(C)))
+    world = World(
+        versions=(container(1, A, "pr-1", days=50), container(2, D, "pr-2", days=45), container(3, B), container(4, C)),
+        manifests={A: index(A, child(plain(C))), B: inner, C: plain(C), D: index(D, child(inner))},
+    )
+    assert order(world) == [[1], [2, 3, 4]]
+
+
+def test_versions_of_one_digest_keep_their_order() -> None:
+    tags = {1: ("pr-1", 50), 2: ("pr-2", 45), 3: ("pr-3", 40)}
+    versions = tuple(container(number, A if number < 3 else B, tag, days=days) for number, (tag, days) in tags.items())
+    assert order(World(versions=versions, manifests={A: plain(A), B: plain(B)})) == [[1], [2], [3]]
+
+
+def test_an_index_that_also_refers_to_its_child_goes_before_it() -> None:
+    world = World(
+        versions=(
+            container(1, A, "pr-1", days=50),
+            container(2, B, "pr-2", days=45),
+            container(3, C, "pr-3", days=40),
+        ),
+        manifests={A: plain(A), B: index(B, child(plain(A)), subject=A), C: plain(C)},
+    )
+    assert order(world) == [[2], [1], [3]]
+
+
 # --- restorations ---
 
 IMAGE = key("container")

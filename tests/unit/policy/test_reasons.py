@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from package_keeper.model.evidence import Use
 from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import Version
 from package_keeper.model.plan import Action, Decision, Reason
-from package_keeper.policy.evaluation import evaluate_deletions, evaluate_restorations
+from package_keeper.model.run import PackageEvaluation
+from package_keeper.policy.evaluation import evaluate_deletions, evaluate_restorations, keep_used
 from package_keeper.policy.retention import Counts, KeepLists
 from package_keeper.policy.rules import Rules
-from package_keeper.policy.selection import PartialMatch
+from package_keeper.policy.selection import Facts, PartialMatch, TagStatus
 from tests.unit.making import NOW, key, patterns, rule, rules, version
 
 CONTAINER = key("container")
@@ -131,6 +133,64 @@ def test_the_first_rule_that_matches_all_of_an_image_decides(
     assert (action, name) == (Action.DELETE if decides else Action.KEEP, decides)
 
 
+def test_a_rule_that_names_a_referrer_decides_about_it_after_one_that_does_not() -> None:
+    """The subject of a signature may be in another package, so a rule about tags does not take it."""
+    signature = image(9, f"sha256-{'a' * 64}.sig", foreign=True)
+    untagged, named = rule("first", tag_status=TagStatus.UNTAGGED), rule("second", versions=patterns("*"))
+    assert told(evaluate_deletions([signature], policy(untagged, named))) == {
+        9: (Action.DELETE, "rule:second", "second", None)
+    }
+    assert told(evaluate_deletions([signature], policy(untagged)))[9][0] is Action.KEEP
+
+
+def test_what_is_deployed_or_released_stays_and_says_where() -> None:
+    uses = {
+        number: Use(reason=reason, where=f"place {number}")
+        for number, reason in {9: Reason.KEEP_DEPLOYED, 8: Reason.KEEP_RELEASED, 7: Reason.UNKNOWN_USE}.items()
+    }
+    images = [image(9, "pr-1"), image(8, "pr-2"), image(7, "pr-3"), image(6, "pr-4")]
+    found = evaluate_deletions(images, rules(rule(tags=patterns("pr-*"))), Facts(uses=uses))
+    assert [(each.action, each.why, each.where) for each in found] == [
+        (Action.KEEP, "keep-deployed", "place 9"),
+        (Action.KEEP, "keep-released", "place 8"),
+        (Action.KEEP, "unknown-use", "place 7"),
+        (Action.DELETE, "selected", ""),
+    ]
+    # only a deployment names the image by its digest, so that it may lose a tag
+    partly = [image(9, "pr-1", "v1"), image(8, "pr-2", "v2"), image(7, "pr-3", "v3"), image(6, "pr-4", "v4")]
+    given = rules(rule(tags=patterns("pr-*"), partial_match=PartialMatch.UNTAG))
+    assert [(each.version.id, each.why) for each in evaluate_deletions(partly, given, Facts(uses=uses))] == [
+        (9, "selected"),
+        (8, "keep-released"),
+        (7, "unknown-use"),
+        (6, "selected"),
+    ]
+
+
+def test_an_image_that_is_in_use_after_all_stays_with_its_parts() -> None:
+    shared, own, other = of(50), of(51), of(52)
+    images = [
+        image(9, "pr-1", parts=(shared, own)),
+        image(8, "pr-2", parts=(shared, other)),
+        image(7, "v1"),
+    ]
+    decisions = evaluate_deletions(images, policy(rule("old", tags=patterns("pr-*"))))
+    found = PackageEvaluation(package=CONTAINER, decisions=tuple(decisions), images=tuple(images))
+    use = Use(reason=Reason.KEEP_DEPLOYED, where="production")
+    assert keep_used(found, {}) == found
+    assert keep_used(found, {7: use}) == found
+    used = keep_used(found, {9: use, 7: use})
+    assert told(list(used.decisions)) == {
+        9: (Action.KEEP, "keep-deployed", "old", None),
+        8: (Action.DELETE, "rule:old", "old", None),
+        7: (Action.KEEP, "not-selected", "", None),
+        50: (Action.KEEP, "needed-by", "old", 9),
+        51: (Action.KEEP, "needed-by", "old", 9),
+        52: (Action.DELETE, "part-of", "old", 8),
+    }
+    assert [each.where for each in used.decisions if each.version.id == 9] == ["production"]
+
+
 def test_a_partial_match_that_no_other_rule_takes_is_told() -> None:
     found = told(evaluate_deletions([image(9, "v1", "x")], policy(rule("one", tags=patterns("v*")))))
     assert found == {9: (Action.KEEP, "partial-tag-match", "", None)}
@@ -146,6 +206,27 @@ def test_an_untagged_image_stays_until_it_is_a_day_old(minutes: int, reason: str
     # an operation that never deletes shows what is selected
     ((_, why, _, _),) = told(evaluate_deletions([Image(root=root)], replace(given, writing=False))).values()
     assert why == "selected"
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "reason"),
+    [
+        ({}, "*", "too-young"),
+        ({}, of(9).name, "too-young"),
+        ({"raw": True}, "*", "too-young"),
+        ({"raw": True}, of(9).name, "selected"),
+        ({"from_plan": True}, of(9).name, "selected"),
+    ],
+)
+def test_a_version_that_the_user_named_may_be_young(given: dict[str, Any], names: str, reason: str) -> None:
+    young = [Image(root=of(9, updated_at=NOW))]
+    asked = rules(rule(versions=patterns(names)), **given)
+    assert [each.why for each in evaluate_deletions(young, asked)] == [reason]
+
+
+def test_a_young_image_of_another_type_may_go() -> None:
+    found = evaluate_deletions([Image(root=version(0))], rules(rule(versions=patterns("*"))))
+    assert [each.why for each in found] == ["selected"]
 
 
 def test_an_untagged_image_of_unknown_age_stays() -> None:
