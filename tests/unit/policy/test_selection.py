@@ -30,7 +30,11 @@ STATE = RepositoryState(
     closed_pulls=frozenset({1, 4, 9}),
     closed_heads=frozenset({"old", "stable"}),
 )
-FACTS = Facts(repositories={CONTAINER: STATE}, selected={"pulls > 3": frozenset({1, 2})})
+FACTS = Facts(
+    repositories={CONTAINER: STATE},
+    selected={"pulls > 3": frozenset({1, 2})},
+    releases={CONTAINER: frozenset({(1, 0, 0)})},
+)
 PULLS = GoneTags(
     (GoneTemplate(tie=Tie.PULL_REQUEST, before="pr-", behind="-x"), GoneTemplate(tie=Tie.PULL_REQUEST, before="pr-"))
 )
@@ -86,6 +90,11 @@ def of(*tags: str, number: int = 1, **more: Any) -> Version:
         ({"prerelease": Prerelease.EXCLUDE}, version(1, name="1.0.0"), WHOLE),
         ({"prerelease": Prerelease.EXCLUDE}, version(1, name="latest"), NONE),
         ({"prerelease": Prerelease.EXCLUDE, "semver": ranged("<2")}, version(1, name="2.0.0"), NONE),
+        ({"semver": ranged(">=1.0.0-rc.0")}, version(1, name="1.0.0-rc.1"), WHOLE),
+        ({"prerelease": Prerelease.SUPERSEDED}, of("1.0.0-rc.1"), WHOLE),
+        ({"prerelease": Prerelease.SUPERSEDED}, of("1.0.0"), NONE),
+        ({"prerelease": Prerelease.SUPERSEDED}, of("1.0.1-rc.1"), NONE),
+        ({"prerelease": Prerelease.SUPERSEDED}, version(1, name="1.0.0-rc.1"), NONE),
         # whatever the tags may be
         ({"tags": patterns("v*")}, of("x", tags_known=False), WHOLE),
         ({"tag_status": TagStatus.TAGGED}, of(tags_known=False), WHOLE),
