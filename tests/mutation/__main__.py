@@ -56,7 +56,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="try only N mutants, chosen at random")
     parser.add_argument("--seed", type=int, default=1, help="another seed chooses other mutants")
     parser.add_argument(
-        "--seconds", type=float, default=0.0, metavar="N", help="run tests of N seconds at most for each mutant"
+        "--seconds",
+        type=float,
+        default=20.0,
+        metavar="N",
+        help="for each mutant, run the fastest tests that take N seconds together (20); 0 runs all",
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time")
     parser.add_argument("--measure", action="store_true", help="measure anew which lines the tests reach")
