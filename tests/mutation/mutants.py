@@ -5,8 +5,8 @@ parameters and fields, constants of modules, members of literal sets, keyword ar
 statements (calls, assignments to attributes and items, `raise`, `break`, `continue`, `return`, handlers, cases).
 
 What is not, because only a wording or a type depends on it: strings and what is built into them, arguments of the log,
-calls of `log.debug` and `log.info`, annotations, decorators, enumerations, protocols, `strict=` of `zip`, and the 0 of
-`version_id or 0`.
+calls of `log.debug` and `log.info` and their conditions, annotations, decorators, enumerations, protocols, `strict=` of
+`zip`, and the 0 of `version_id or 0`.
 """
 
 from __future__ import annotations
@@ -250,6 +250,9 @@ def _is_unseen(node: ast.AST) -> bool:
             return True
         case ast.Expr(value=ast.Constant()):
             return True
+        case ast.If(body=[ast.Expr() as only], orelse=[]):
+            # a condition of a line in the log
+            return _is_unseen(only)
         case ast.Expr(value=ast.Call() as call) | (ast.Call() as call):
             return _called(call) == "assert_never" or (_called(call) in _QUIET and _is_log(call))
         case ast.keyword(arg="strict"):
