@@ -251,7 +251,7 @@ def test_a_look_at_some_packages_does_not_make_the_others_fresh() -> None:
     ours = refresh_with(looks)
     looks.watch.seconds = FRESH_SECONDS + 1
     found = ours.look([deletion(1)], is_partial=True)
-    assert (found.still_there, found.seen_gone) == ({5}, {6})
+    assert (found.still_there, found.seen_gone) == (frozenset({5}), frozenset({6}))
     assert ours.is_due()
     ours.look([deletion(1)])
     assert not ours.is_due()
