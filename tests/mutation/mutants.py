@@ -459,6 +459,9 @@ def _lines(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> tuple[int, int]:
     """The lines of which a test has to reach one: of the statement, of the head of one with a body."""
     while not hasattr(node, "lineno"):
         node = parents[node]
+    if isinstance(node, ast.Continue | ast.Break):
+        # Python jumps on without a stop in this line
+        return _head(parents[node])[0], node.lineno
     statement = node
     while not isinstance(statement, ast.stmt | ast.excepthandler) and statement in parents:
         statement = parents[statement]
