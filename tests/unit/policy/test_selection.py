@@ -156,7 +156,7 @@ def test_what_a_selection_asks_for(selection: dict[str, Any], given: bool, about
     ],
 )
 def test_the_health_of_an_image_decides_with(selection: dict[str, Any], image: Image, admitted: bool) -> None:
-    assert Selection(**selection).admits(image) is admitted
+    assert Selection(**selection).admits(image, FACTS) is admitted
 
 
 @pytest.mark.parametrize(
