@@ -54,6 +54,8 @@ class Tried:
     killer: str
     reached: Sequence[tuple[str, float, dict[str, list[int]]]] = ()
     """Without a mutant: the seconds of each test, and the lines that it reached, in several parts."""
+    failed: Sequence[str] = ()
+    """Without a mutant: the tests that failed."""
 
 
 def run_trials(
@@ -138,8 +140,12 @@ class _Trials:
             if tracer is not None:
                 sys.settrace(None)
                 append(folder, item.nodeid, tracer.taken(), time.perf_counter() - begun)
-            if self._has_failed:
+            if self._has_failed and tracer is None:
                 return _FAILED
+            if self._has_failed:
+                self._has_failed = False
+                with (folder / "failed").open("a", encoding="utf-8") as file:
+                    file.write(f"{item.nodeid}\n")
         return 0
 
     def _wait(self) -> None:
@@ -155,9 +161,10 @@ class _Trials:
         else:
             word = {0: "survived", _FAILED: "killed"}.get(code, "timeout")
         reached = list(_reached(folder))
+        failed = (folder / "failed").read_text(encoding="utf-8").splitlines() if (folder / "failed").is_file() else []
         shutil.rmtree(folder, ignore_errors=True)
         killer = "" if word == "survived" else killer
-        self._tell(Tried(trial=trial, status=word, killer=killer, reached=reached))
+        self._tell(Tried(trial=trial, status=word, killer=killer, reached=reached, failed=failed))
 
 
 def _reached(folder: Path) -> Iterator[tuple[str, float, dict[str, list[int]]]]:
