@@ -27,7 +27,7 @@ _FILE = STATE / "reach.json"
 _MOST = 300.0
 _GROUP = 40
 _SAVED_AFTER = 20.0
-_FEW = 20
+_FEW = 50
 """So many tests may look at the process of the program itself, which is another one here."""
 
 
