@@ -100,6 +100,8 @@ def test_what_the_rules_ask_for() -> None:
     ids = bare(version_ids=frozenset({1}), where="a > 1"), bare(version_ids=frozenset({2}), where="b > 1")
     assert not rules(*ids).depend_on_health
     assert rules(*ids, health).depend_on_health
+    assert not rules(*ids).need_images
+    assert rules(*ids, health).need_images
     assert rules(*ids, health).version_ids == {1, 2}
     assert rules(*ids, health, from_plan=True).version_ids == frozenset()
     assert rules(*ids, health).expressions == {"a > 1", "b > 1"}

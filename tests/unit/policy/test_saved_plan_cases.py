@@ -113,6 +113,7 @@ def test_a_changed_root_takes_its_parts_along() -> None:
     found = deletions_left(groups, [there], NO_LISTS, Absent())
     assert left(found) == [(1, CHANGED.value), (2, CHANGED.value)]
     assert [write.after for write in found.writes] == [frozenset(), {1}], "what is gone is not waited for"
+    assert [each.root for each in found.decisions] == [None, ONE]
 
 
 def test_what_something_new_needs_is_not_deleted() -> None:
