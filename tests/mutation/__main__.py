@@ -113,14 +113,14 @@ def _trials(chosen: Sequence[Mutant], reach: Reach, results: Results, seconds: f
         known = results.found.get(mutant.key, {"status": "", "at": 0.0})
         if known["status"] in {"killed", "timeout"}:
             continue
-        tests = _tests(mutant, reach, known["at"] if known["status"] == "survived" else 0.0)
-        some = list(_within(tests, reach, seconds))
-        if known["status"] == "unsure" and len(some) < len(tests):
-            continue
-        if some:
+        everything = _tests(mutant, reach, 0.0)
+        # what survived is tried with new tests only; what is unsure with all of them, when there is no limit
+        tests = _tests(mutant, reach, known["at"]) if known["status"] == "survived" or seconds else everything
+        if some := list(_within(tests, reach, seconds)):
             most = [(test, 10 + 5 * reach.seconds(test)) for test in some]
-            yield Trial(mutant=mutant, tests=most, is_all=len(some) == len(tests))
-        elif not known["status"]:
+            is_all = known["status"] == "survived" or len(some) == len(everything)
+            yield Trial(mutant=mutant, tests=most, is_all=is_all and len(some) == len(tests))
+        elif not everything:
             results.add(mutant, "survived")
 
 
