@@ -51,6 +51,10 @@ coverage: ready ## the same tests, with the lines and branches that they miss
 	@$(RUN) -m coverage combine --quiet
 	@$(RUN) -m coverage report --fail-under=95
 
+.PHONY: mutation
+mutation: ready ## change the code in small ways and count what the tests notice; takes about an hour
+	@$(RUN) -m tests.mutation $(ARGS)
+
 .PHONY: test-container
 test-container: ready ## build the image and run it as the Actions runner does; needs docker or podman, docker-registry, skopeo
 	@$(RUN) -m pytest tests/container -m container $(ARGS)
@@ -133,7 +137,7 @@ ready-docs:
 
 .PHONY: clean
 clean: ## remove .venv and all caches
-	@rm -rf .venv .venv.lock .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf .venv .venv.lock .coverage .coverage.* .hypothesis .mutation .mypy_cache .pytest_cache .ruff_cache build dist
 	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

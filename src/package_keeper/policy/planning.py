@@ -57,8 +57,8 @@ def _holders_first(roots: list[Decision], images: "_Images") -> list[Decision]:
     for root, owners in holders.items():
         for owner in owners:
             held.setdefault(owner, []).append(root)
+    # sorted, and so a heap
     ready = [place for place, each in enumerate(roots) if not holders.get(each.version.id)]
-    heapq.heapify(ready)
     ordered: list[Decision] = []
     while ready:
         decision = roots[heapq.heappop(ready)]
@@ -102,10 +102,10 @@ def planned(
 
 def holders_of(graph: Graph | None, version: Version) -> frozenset[int]:
     """Return the ids of the versions that need `version` directly. None without a graph."""
-    holders = graph.needed_for(version.name) if graph is not None else ()
-    if graph is None or not holders:
+    if graph is None:
         return NOTHING
-    return frozenset(pointer.id for digest in holders for pointer in graph.versions_of(digest))
+    pointers = (pointer.id for digest in graph.needed_for(version.name) for pointer in graph.versions_of(digest))
+    return frozenset(pointers) or NOTHING
 
 
 class _Images:
@@ -129,7 +129,7 @@ class _Images:
     def in_order(self, root: Version, parts: Iterable[Decision]) -> list[Decision]:
         """Sort parts by their place in the image of `root`, parents before children."""
         places = self._of(root.package).get(root.id, {})
-        return sorted(parts, key=lambda part: (places.get(part.version.id, 0), part.version.id))
+        return sorted(parts, key=lambda part: places[part.version.id])
 
     def lists(self, index: Version, version: Version) -> bool:
         """Whether a pull of `index` needs `version`."""

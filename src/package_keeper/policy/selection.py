@@ -179,9 +179,7 @@ class Selection:
         return self.where is None or version.id in facts.selected.get(self.where, ())
 
     def matching_tags(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> tuple[str, ...]:
-        """The tags of `version` that this selection matches."""
-        if not self.matches_tags or not version.image_tags:
-            return ()
+        """The tags of `version` that this selection matches; all tags when it does not ask for any."""
         repository = facts.repositories.get(version.package) if self.gone is not None else None
         return tuple(
             tag

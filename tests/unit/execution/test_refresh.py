@@ -137,6 +137,11 @@ def test_parts_of_an_image_that_is_no_longer_deleted_are_kept() -> None:
     assert objections(writes, fresh) == [CHANGED, CHANGED, FAILED]
 
 
+def test_an_image_that_only_loses_a_tag_keeps_its_parts() -> None:
+    writes = [replace(deletion(1), action=Action.UNTAG, tag="v1"), deletion(2)]
+    assert objections(writes, FreshPlan(writes=writes, holders=holding(_2=[1]))) == [None, CHANGED]
+
+
 def subsets(of: Collection[int]) -> Iterable[frozenset[int]]:
     return map(frozenset, chain.from_iterable(combinations(sorted(of), size) for size in range(len(of) + 1)))
 
@@ -202,6 +207,13 @@ def test_a_rejected_token_or_an_unreachable_github_ends_the_run() -> None:
         objections(writes, FreshPlan(failed={APP: gone, LIB: gone}))
 
 
+def test_one_package_that_answers_in_any_way_does_not_end_the_run() -> None:
+    writes = [deletion(1), replace(deletion(2), package=LIB)]
+    gone, refused = ApiError(ApiErrorKind.UNREACHABLE, "no answer"), ApiError(ApiErrorKind.NO_PERMISSION, "no")
+    assert objections(writes, FreshPlan(failed={APP: gone, LIB: refused})) == [FAILED, Outcome.NO_PERMISSION]
+    assert objections(writes, FreshPlan(writes=writes, failed={APP: gone})) == [FAILED, None]
+
+
 # freshness
 
 
@@ -225,6 +237,24 @@ def test_lists_are_fresh_for_five_minutes_or_as_long_as_reading_them_again_took(
     assert not due()
     looks.watch.seconds += 1
     assert due()
+
+
+@pytest.mark.parametrize(("takes", "times"), [(FRESH_SECONDS, 1), (FRESH_SECONDS + 1, 2)])
+def test_only_a_reading_of_more_than_five_minutes_is_repeated(takes: float, times: int) -> None:
+    looks = Looks([FreshPlan()], takes=[takes])
+    refresh_with(looks).look([deletion(1)])
+    assert len(looks.asked) == times
+
+
+def test_a_look_at_some_packages_does_not_make_the_others_fresh() -> None:
+    looks = Looks([FreshPlan(still_there=frozenset({5}), seen_gone=frozenset({6}))])
+    ours = refresh_with(looks)
+    looks.watch.seconds = FRESH_SECONDS + 1
+    found = ours.look([deletion(1)], is_partial=True)
+    assert (found.still_there, found.seen_gone) == (frozenset({5}), frozenset({6}))
+    assert ours.is_due()
+    ours.look([deletion(1)])
+    assert not ours.is_due()
 
 
 @pytest.mark.parametrize(("age", "looked"), [(FRESH_SECONDS, 0), (FRESH_SECONDS + 1, 1)])

@@ -88,6 +88,16 @@ def test_a_part_without_its_root_and_before_its_root_is_found(guarded: GuardedPl
     assert "every part that goes follows its root" in failing(planted(guarded, part, root), package)
 
 
+def test_a_part_is_found_whose_root_is_a_part_that_goes_or_that_nothing_points_to(
+    guarded: GuardedPlan, package: PackageEvaluation
+) -> None:
+    _, part = guarded.now
+    loose = replace(part, after=frozenset())
+    assert "every part that goes follows its root" in failing(planted(guarded, loose), package)
+    of_itself = replace(loose, root=loose.version_name)
+    assert "every part that goes follows its root" in failing(planted(guarded, of_itself), package)
+
+
 def test_a_write_too_many_and_one_that_is_lost_are_found(guarded: GuardedPlan, package: PackageEvaluation) -> None:
     assert "the writes are the decisions" in failing(planted(guarded, *guarded.now, guarded.now[0]), package)
     assert "the writes are the decisions" in failing(planted(guarded, guarded.now[0]), package)
