@@ -163,6 +163,9 @@ def _groups(run: Run) -> list[_Group]:
         kind = _permission(said) if outcome is Outcome.NO_PERMISSION else _without_names(said, write)
         group = groups.setdefault((outcome, kind), _Group(outcome, said))
         group.writes.append(write)
+        if outcome is Outcome.NO_PERMISSION and len(said) > len(group.said):
+            # only the first answer of a package is looked into
+            group.said = said
         of_package.setdefault((outcome, write.package), group)
     for outcome, write in followers:
         first = next((group for group in groups.values() if group.outcome is outcome), None)
@@ -308,8 +311,8 @@ def _permission_advice(said: str) -> _Advice:
         case _:
             return _Advice(
                 title="no permission",
-                remedy="Give the repository the role Admin in the settings of each package, under Manage Actions"
-                " access, and the workflow:",
+                remedy="In the settings of each package, give the repository the role Admin under Manage Actions access"
+                " (a person: under Manage access). The workflow needs:",
                 fix=_PERMISSIONS,
                 anchor="no-permission-resource-not-accessible-by-integration-http-403",
             )

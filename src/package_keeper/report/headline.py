@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from package_keeper.model.packages import PackageType
+from package_keeper.model.packages import PackageName, PackageType
 from package_keeper.model.plan import Action, Outcome, PlannedWrite, WriteKind
 from package_keeper.model.run import Run
 from package_keeper.report.counts import count
@@ -64,15 +64,22 @@ def _text(run: Run, settings: Settings | None) -> str:
         return "not started, since the inputs cannot be used" if run.result == "failed" else f"{run.result}"
     if run.result == "failed" and not run.plan.writes and not run.verified:
         return _failed(run, settings)
-    text = _found(run, settings)
+    unread = len(_unread(run))
+    more = f", {number_of(unread, 'package')} could not be read" if unread else ""
+    text = f"{_found(run, settings)}{more}"
     return f"cancelled: {text}" if run.result == "cancelled" else text
 
 
+def _unread(run: Run) -> set[PackageName]:
+    return {problem.package for problem in run.scope.problems if problem.package is not None}
+
+
 def _failed(run: Run, settings: Settings) -> str:
-    unread = len({problem.package for problem in run.scope.problems if problem.package is not None})
+    unread = _unread(run)
+    total = len(unread | {package.key for package in run.scope.packages})
     nothing = ", and nothing was written" if settings.writes else ""
     if unread:
-        return f"{unread} of {number_of(len(run.scope.packages), 'package')} could not be read{nothing}"
+        return f"{len(unread):,} of {number_of(total, 'package')} could not be read{nothing}"
     if run.scope.missing:
         return f"{number_of(len(run.scope.missing), 'named package')} not found{nothing}"
     return f"failed{nothing}"

@@ -24,7 +24,7 @@ REASONS = {
     Reason.UNREADABLE: "not all about it could be read",
     Reason.UNKNOWN_AGE: "its age is unknown",
     Reason.BASE_LAYER: "its package needs it",
-    Reason.RULE: "a rule of the policy",
+    Reason.RULE: "",
     Reason.SELECTED: "selected",
     Reason.PART_OF: "a part of an image",
     Reason.ORPHAN: "an orphan: its subject is gone",
