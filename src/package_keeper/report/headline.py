@@ -99,7 +99,7 @@ def _found(run: Run, settings: Settings) -> str:
             return number_of(len(run.listed), "version")
         return number_of(len(run.scope.packages), "package")
     if not run.plan.writes:
-        return _nothing(run, settings)
+        return _nothing(run, settings) if run.result == "nothing-to-do" else "ended before there was a plan"
     return ", ".join(_written(run, settings))
 
 

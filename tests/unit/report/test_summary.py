@@ -176,6 +176,19 @@ def test_a_dry_run_cannot_be_mistaken() -> None:
     assert "is carried out" not in text_of(nothing, settings)
 
 
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ("cancelled", "🛑 Cancelled: ended before there was a plan"),
+        ("partial", "⏸️ Ended before there was a plan"),
+        ("failed", "❌ Failed, and nothing was written"),
+    ],
+)
+def test_a_run_without_a_plan_does_not_say_that_there_was_nothing_to_do(result: str, expected: str) -> None:
+    run, settings = reported([], result=result)
+    assert heading(run, replace(settings, dry_run=False)) == expected
+
+
 def test_a_guard_that_refuses_and_a_package_that_cannot_be_read_say_that_nothing_was_written() -> None:
     run, settings = reported([decision(1)], [Outcome.DONE])
     assert heading(replace(run, records=(), result="refused"), settings) == "🛑 Refused, and nothing was written"
