@@ -59,6 +59,10 @@ mutation: ready ## change the code in small ways and count what the tests notice
 test-container: ready ## build the image and run it as the Actions runner does; needs docker or podman, docker-registry, skopeo
 	@$(RUN) -m pytest tests/container -m container $(ARGS)
 
+.PHONY: test-browser
+test-browser: ready ## show summaries as GitHub does, in a real browser; needs chromium
+	@$(RUN) -m pytest tests/browser -m browser $(ARGS)
+
 ifneq ($(wildcard tests/benchmarks/*.py),)
 .PHONY: bench
 bench: ready ## measure against the simulator
@@ -102,6 +106,10 @@ generate: ready ## action.yml, the tables of README.md and the recipes, from the
 lock_options := --universal --python-version 3.11 --generate-hashes
 compile = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS -u UV_CONFIG_FILE .venv/bin/uv --no-config pip compile --quiet \
 	$(lock_options) --custom-compile-command "make lock (uv pip compile $(lock_options))" --no-emit-index-url --no-emit-find-links
+
+.PHONY: pictures
+pictures: ready ## the pictures of summaries in docs/images; needs chromium
+	@$(RUN) -m tests.browser
 
 .PHONY: lock
 lock: ready ## requirements/*.txt from requirements/*.in; ARGS=--upgrade takes newer indirect dependencies

@@ -56,10 +56,13 @@ _OURS = re.compile(r"::(add-mask|error|warning|notice|group|endgroup)::")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 """Where the runner ends a line."""
 _TABLE = ("table", "thead", "tbody", "tr", "th", "td")
-_ELEMENTS = frozenset(("h2", "h3", "p", "strong", "code", "blockquote", "br", "ul", "li", *_TABLE))
+_ELEMENTS = frozenset(
+    ("h2", "p", "strong", "a", "code", "pre", "blockquote", "br", "wbr", "details", "summary", "ul", "li", *_TABLE)
+)
 """What a summary consists of."""
-_SETTINGS = re.compile(r"https://github\.com/(orgs|users)/[\w./%~-]+/settings", re.ASCII)
-"""The one kind of link that summaries have: to the settings of a package."""
+_EMPTY = ("br", "wbr")
+_ATTRIBUTES = re.compile(r"href=https://github\.com/[\w./%@~+-]*(#[\w-]+)?|align=right|class=language-yaml", re.ASCII)
+"""Links to GitHub, columns of numbers, and lines to paste."""
 _REFERENCES = re.compile(r"(?:^|\W)@\w[\w/-]*|#\d+|:[\w+-]+:")
 _EXTENSIONS = ["table", "autolink", "strikethrough", "tasklist"]
 
@@ -99,10 +102,9 @@ class Rendered(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
-        is_link = tag == "a" and [name for name, _ in attrs] == ["href"] and _SETTINGS.fullmatch(attrs[0][1] or "")
-        if not is_link and (tag not in _ELEMENTS or attrs):
+        if tag not in _ELEMENTS or not all(_ATTRIBUTES.fullmatch(f"{name}={value}") for name, value in attrs):
             self.problems.append(f"<{tag} {attrs}>")
-        if tag != "br":
+        if tag not in _EMPTY:
             self._open.append(tag)
         if tag == "code":
             self.codes.append("")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from package_keeper.errors import without_secret
 from package_keeper.model.packages import PackageName, PackageType
@@ -220,6 +221,11 @@ class Settings:
     def writes(self) -> bool:
         """Whether this run may change anything: the one place where `dry-run` is looked at."""
         return self.operation.writes and not self.dry_run
+
+    @property
+    def page_hosts(self) -> frozenset[str]:
+        """The hosts of GitHub's own pages."""
+        return frozenset({"github.com", (urlsplit(self.api_url).hostname or "").removeprefix("api.")})
 
     @property
     def lists_versions(self) -> bool:

@@ -31,8 +31,8 @@ from package_keeper.model.packages import Package, PackageName, PackageType, Tim
 from package_keeper.policy.semver import semantic_version
 from package_keeper.policy.sql import Inventory, SqlProblem, check_expression, check_query
 from package_keeper.report.documents import dumps, package_document, printable, version_document
+from package_keeper.report.markdown import code, escape
 from package_keeper.report.plan_file import is_sealed, sealed
-from package_keeper.report.summary import code, escape
 from package_keeper.report.tables import one_line
 from package_keeper.runner.logs import harmless
 from tests.hostile import TEXTS, is_command, log_problems, rendered

@@ -112,7 +112,7 @@ class App:
                 ended_by = ended_by or cancelled
         executed = self._executor.records if self._executor is not None else ()
         self._run = ended(self._run, ended_by, owner=self._owner, receipt=self._receipt, executed=executed)
-        self._run = reported(self._run, plan=self._plan)
+        self._run = reported(self._run, plan=self._plan, seconds=self._clock.monotonic() - self._began)
         if ended_by is not None:
             (self._log.notice if isinstance(ended_by, OutOfTime) else self._log.error)(str(ended_by))
         reporter = Reporter(

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from package_keeper.errors import PackageKeeperError
+from package_keeper.inputs.definitions import INPUTS
 from package_keeper.inputs.sources import Request
+from package_keeper.inputs.workflow import uploads_receipt
 from package_keeper.main.input_files import NamedFiles
 from package_keeper.model.run import Run
 from package_keeper.operations.exit_status import ExitStatus, reported
 from package_keeper.report.documents import dumps, outputs, printable, result_document
-from package_keeper.report.summary import comment, summary
+from package_keeper.report.links import docs_base
+from package_keeper.report.summary import Background, comment, summary
 from package_keeper.report.tables import result_tables
 from package_keeper.runner.logs import Log, write_outputs, write_summary
 from package_keeper.runner.process import SteadyStream
-from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
+from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace, read_regular
 from package_keeper.settings import OutputFormat, ReportOptions, Settings
 
 LOGGED_ROWS = 1_000
@@ -48,7 +51,7 @@ class Reporter:
         self._show(run)
         if self.settings is not None and self.settings.operation.writes and self.settings.dry_run:
             switch = "--no-dry-run" if self.command_line else "dry-run: false"
-            then = "" if status.result in ("refused", "partial") else f" With {switch} the plan is carried out."
+            then = f" With {switch} the plan is carried out." if status.result == "planned" else ""
             self.log.notice(f"This was a dry run: nothing was written.{then}")
         return status.status
 
@@ -63,11 +66,39 @@ class Reporter:
         if file := self._output_file(run.receipt):
             run = reported(run, output_file=file)
             self.workspace.write(file, self.options.masked(dumps(result_document(run, self.settings))) + "\n")
+        background = self._background(run)
         if self.options.summary_file and self._may_write_files():
-            self.workspace.write(self.options.summary_file, self.options.masked(comment(run, self.settings)))
+            text = comment(run, self.settings, background)
+            self.workspace.write(self.options.summary_file, self.options.masked(text))
         if self.options.summary:
-            write_summary(self.environ, self.options.masked(summary(run, self.settings)))
+            write_summary(self.environ, self.options.masked(summary(run, self.settings, background)))
         return run
+
+    def _background(self, run: Run) -> Background:
+        """What the summary says about the action, its inputs and its workflow."""
+        texts = {each.name: self.request.texts.get(each.name, "").strip() for each in INPUTS}
+        given = {
+            each.name: texts[each.name]
+            for each in INPUTS
+            if each.name != "token" and texts[each.name] not in ("", each.default, self.request.defaults.get(each.name))
+        }
+        names = ("GITHUB_SERVER_URL", "GITHUB_ACTION_REPOSITORY", "GITHUB_ACTION_REF")
+        return Background(
+            docs=docs_base(*(self.environ.get(name, "") for name in names)),
+            inputs=given,
+            uploads_receipt=bool(run.receipt) and uploads_receipt(self._workflow(), run.receipt),
+        )
+
+    def _workflow(self) -> str:
+        """The text of the workflow that runs, when the workspace has its file."""
+        # OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH
+        path = self.environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].split("/", 2)[-1]
+        if not path.startswith(".github/workflows/"):
+            return ""
+        try:
+            return read_regular(self.workspace.resolve(path)).decode(errors="replace")
+        except (PathProblem, OSError):
+            return ""
 
     def _write_outputs(self, run: Run) -> None:
         found = outputs(run, self.settings)

@@ -5,9 +5,11 @@ Also the two ways in which versions are shown and sorted everywhere: `display_na
 
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 
 class PackageType(StrEnum):
@@ -83,6 +85,13 @@ class Package:
     def type(self) -> PackageType:
         """The package type."""
         return self.key.type
+
+    @property
+    def settings_url(self) -> str:
+        """The address of its settings, or an empty text when GitHub did not give its page."""
+        # the page is .../packages/TYPE/package/NAME, or .../packages/ID for packages of a repository
+        page = re.sub(r"(/packages/[a-z]+)/package/", r"\1/", self.html_url or "")
+        return f"{page}/settings" if page else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +179,15 @@ def age_order(version: Version, timestamp: Timestamp) -> tuple[bool, float, int]
     """
     moment = version.at(timestamp)
     return (moment is None, moment.timestamp() if moment else 0.0, version.id)
+
+
+def own_page(address: str | None, hosts: AbstractSet[str]) -> str:
+    """An address on one of GitHub's own hosts; an empty text for any other. Without hosts all are accepted."""
+    try:
+        host = urlsplit(address or "").hostname
+    except ValueError:
+        return ""
+    return address if address and (not hosts or host in hosts) else ""
 
 
 def display_name(name: str) -> str:

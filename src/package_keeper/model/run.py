@@ -112,10 +112,12 @@ class Run:
     the error that ended the run early.
 
     `bytes_planned` and `bytes_freed` are at least what the planned and the confirmed deletions give back; `None` when
-    unknown. `image_sizes` are the bytes of images by the ids of their roots, when `list` looks at the health of images.
+    unknown. `sizes` are the later of the two by package. `image_sizes` are the bytes of images by the ids of their
+    roots, when `list` looks at the health of images.
 
-    The rest is set at the end: the `owner`, unless the run ended before it was known; the `result` word; the errors and
-    warnings of the log as `messages`; and the paths of `plan_file`, `receipt` and `output_file`, or empty strings.
+    The rest is set at the end: the `owner`, unless the run ended before it was known; the `result` word; how many
+    `seconds` it took; the errors and warnings of the log as `messages`; and the paths of `plan_file`, `receipt` and
+    `output_file`, or empty strings.
     """
 
     scope: Scope = field(default_factory=Scope)
@@ -130,10 +132,12 @@ class Run:
     broken: int = 0
     bytes_planned: int | None = None
     bytes_freed: int | None = None
+    sizes: Mapping[PackageName, int | None] = field(default_factory=dict)
     image_sizes: Mapping[int, int | None] | None = None
     ended_by: PackageKeeperError | None = None
     owner: Owner | None = None
     result: str = ""
+    seconds: float | None = None
     messages: tuple[str, ...] = ()
     plan_file: str = ""
     plan_sha256: str = ""

@@ -19,7 +19,7 @@ from package_keeper.operations.reading import Evaluated, evaluate, evaluator_for
 from package_keeper.operations.telling import tell_evaluation, warn_about_torn_images
 from package_keeper.operations.writing import execute, pass_guards
 from package_keeper.policy.guards import Guards, guard
-from package_keeper.policy.sizes import bytes_freed, bytes_planned
+from package_keeper.policy.sizes import freed_sizes, planned_sizes, total
 
 _Broken = Mapping[tuple[PackageName, str], Sequence[str]]
 """Broken images by package and digest, each with the missing digests."""
@@ -61,7 +61,8 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
     yield run
     tell_evaluation(context, evaluated.inventory, run.plan.decisions, evaluated.stubs, evaluated.packages)
     run, guarded = pass_guards(context, run, evaluated.packages)
-    run = replace(run, bytes_planned=bytes_planned(evaluated.packages, run.plan))
+    sizes = planned_sizes(evaluated.packages, run.plan)
+    run = replace(run, bytes_planned=total(sizes), sizes=sizes)
     yield run
     writing = context.writing
     if writing is None:
@@ -84,7 +85,8 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
 
 def _measured(run: Run, packages: Sequence[PackageEvaluation]) -> Run:
     """Return the run with the bytes that its confirmed deletions gave back."""
-    return replace(run, bytes_freed=bytes_freed(packages, run.records))
+    sizes = freed_sizes(packages, run.records)
+    return replace(run, bytes_freed=total(sizes), sizes=sizes)
 
 
 def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence[PackageEvaluation]) -> Run:

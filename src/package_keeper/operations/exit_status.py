@@ -54,6 +54,7 @@ def reported(
     messages: Iterable[str] | None = None,
     output_file: str = "",
     plan: tuple[str, str] = ("", ""),
+    seconds: float | None = None,
 ) -> Run:
     """The run with what its report says about itself; what is not given stays. `plan` is a path and a SHA-256."""
     return replace(
@@ -63,6 +64,7 @@ def reported(
         output_file=output_file or run.output_file,
         plan_file=plan[0] or run.plan_file,
         plan_sha256=plan[1] or run.plan_sha256,
+        seconds=run.seconds if seconds is None else seconds,
     )
 
 

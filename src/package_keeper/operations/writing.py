@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from package_keeper.errors import GuardRefused, PackageKeeperError
 from package_keeper.execution.batches import WriteStrategy
@@ -41,7 +40,7 @@ def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation
         token=context.reader.token_facts,
         repository=context.workflow_repository,
         refused_for_downloads=context.refused_for_downloads,
-        page_hosts=frozenset({"github.com", (urlsplit(context.settings.api_url).hostname or "").removeprefix("api.")}),
+        page_hosts=context.settings.page_hosts,
     )
     found = forecasts(guarded, context.settings.guards.on_last_version, evidence)
     tell_forecasts(found, context.log)

@@ -3,14 +3,12 @@
 They are for people only. A forecast changes no plan, since it may be wrong (docs/decisions/0028).
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from package_keeper.model.packages import Package, PackageName, display_name
+from package_keeper.model.packages import Package, PackageName, display_name, own_page
 from package_keeper.model.permissions import CLASSIC_SCOPES, TokenFacts
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind
 from package_keeper.model.run import Forecast, ForecastPackage
@@ -44,12 +42,7 @@ class Evidence:
     def settings_url(self, package: PackageName) -> str:
         """The address of a package's settings, or an empty text without a page on GitHub's own host."""
         known = self.packages.get(package)
-        if known is None or not known.html_url:
-            return ""
-        if self.page_hosts and _host(known.html_url) not in self.page_hosts:
-            return ""
-        # the page is .../packages/TYPE/package/NAME, or .../packages/ID for packages of a repository
-        return re.sub(r"(/packages/[a-z]+)/package/", r"\1/", known.html_url) + "/settings"
+        return known.settings_url if known is not None and own_page(known.html_url, self.page_hosts) else ""
 
     def forecast(self, what: str, details: Mapping[PackageName, str], remedy: str) -> list[Forecast]:
         """Make a forecast about packages, each with a detail; none without a package. `what` says `N packages`."""
@@ -60,13 +53,6 @@ class Evidence:
             for package in sorted(details, key=lambda package: (package.type, package.name))
         )
         return [Forecast(what=what.replace(_N, _count(len(packages), "package")), packages=packages, remedy=remedy)]
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def forecasts(guarded: GuardedPlan, on_last_version: OnLastVersion, evidence: Evidence) -> tuple[Forecast, ...]:

@@ -3,16 +3,20 @@
 The figure never exceeds the truth (docs/decisions/0029).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
+from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, Plan, WriteKind, WriteRecord
 from package_keeper.model.run import PackageEvaluation
 from package_keeper.model.sizes import add_up, keys, uses_blobs
 
+Sizes = Mapping[PackageName, int | None]
+"""At least how many bytes deletions give back, by package; `None` when unknown."""
 
-def bytes_planned(packages: Iterable[PackageEvaluation], plan: Plan) -> int | None:
-    """At least how many bytes the deletions of a plan would give back; `None` when unknown."""
+
+def planned_sizes(packages: Iterable[PackageEvaluation], plan: Plan) -> Sizes:
+    """What the deletions of a plan would give back."""
     return _freed(
         packages,
         {
@@ -23,10 +27,16 @@ def bytes_planned(packages: Iterable[PackageEvaluation], plan: Plan) -> int | No
     )
 
 
-def bytes_freed(packages: Iterable[PackageEvaluation], records: Iterable[WriteRecord]) -> int | None:
-    """At least how many bytes the confirmed deletions gave back; `None` when unknown."""
+def freed_sizes(packages: Iterable[PackageEvaluation], records: Iterable[WriteRecord]) -> Sizes:
+    """What the confirmed deletions gave back."""
     done = (record.write for record in records if record.is_done and record.write.action is Action.DELETE)
     return _freed(packages, {write.version_id for write in done if write.kind is WriteKind.VERSION})
+
+
+def total(sizes: Sizes) -> int | None:
+    """Sum up what is known. Packages in which it is unknown add nothing."""
+    known = [size for size in sizes.values() if size is not None]
+    return sum(known) if known or not sizes else None
 
 
 def image_sizes(packages: Iterable[PackageEvaluation]) -> dict[int, int | None]:
@@ -39,15 +49,12 @@ def image_sizes(packages: Iterable[PackageEvaluation]) -> dict[int, int | None]:
     }
 
 
-def _freed(packages: Iterable[PackageEvaluation], gone: AbstractSet[int | None]) -> int | None:
-    """Sum up what is known. Packages in which it is unknown add nothing."""
-    found = [
-        _freed_in(package, gone)
+def _freed(packages: Iterable[PackageEvaluation], gone: AbstractSet[int | None]) -> Sizes:
+    return {
+        package.package: _freed_in(package, gone)
         for package in packages
         if any(decision.version.id in gone for decision in package.decisions)
-    ]
-    known = [size for size in found if size is not None]
-    return sum(known) if known or not found else None
+    }
 
 
 def _freed_in(package: PackageEvaluation, gone: AbstractSet[int | None]) -> int | None:

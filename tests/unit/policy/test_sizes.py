@@ -16,7 +16,7 @@ from package_keeper.model.images import Graph
 from package_keeper.model.packages import PackageType, Version
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason, WriteRecord
 from package_keeper.model.run import PackageEvaluation
-from package_keeper.policy.sizes import bytes_freed, bytes_planned, image_sizes
+from package_keeper.policy.sizes import freed_sizes, image_sizes, planned_sizes, total
 from tests.simulator import Clock, Package
 from tests.simulator.images import CONFIG, INDEX, LAYER, MANIFEST, blob, descriptor, encoded, push_referrer
 from tests.simulator.images import index as index_of
@@ -136,7 +136,7 @@ def test_the_figure_is_exact_when_every_manifest_was_read(seed: int, count: int)
     package = package_of(seed, count, VAGUE)
     world = world_of(package)
     records = some_deleted(Random(seed), world.versions)
-    assert bytes_freed([everything(world)], records) == shrunk(package, done(records))
+    assert total(freed_sizes([everything(world)], records)) == shrunk(package, done(records))
 
 
 @given(SEEDS, SIZES)
@@ -146,7 +146,7 @@ def test_the_figure_is_never_too_high_when_some_manifests_were_not_read(seed: in
     random = Random(seed)
     read = [name for name in world.manifests if random.random() < 0.8]
     records = some_deleted(random, world.versions)
-    assert (bytes_freed([everything(world, read)], records) or 0) <= shrunk(package, done(records))
+    assert (total(freed_sizes([everything(world, read)], records)) or 0) <= shrunk(package, done(records))
 
 
 @given(SEEDS, SIZES)
@@ -160,10 +160,10 @@ def test_a_clean_up_never_claims_more_than_the_registry_shrinks(seed: int, count
     plan = planned(found, rules)
     records = executed(hub, plan, limit=Random(seed).choice([0, 0, 3])).records
     assert hub.deleted.keys() == set(done(records))
-    freed = bytes_freed([found], records)
+    freed = total(freed_sizes([found], records))
     assert (freed or 0) <= shrunk(package, hub.deleted)
     if all(each.is_done for each in records) and len(records) == len(plan.writes):
-        assert bytes_planned([found], plan) == freed
+        assert total(planned_sizes([found], plan)) == freed
 
 
 @given(SEEDS, SIZES)
@@ -192,18 +192,18 @@ def two_images() -> World:
 
 def test_nothing_deleted_is_nothing_freed() -> None:
     world = two_images()
-    assert bytes_freed([everything(world)], []) == 0
-    assert bytes_freed([everything(world, [])], [deleted(world.versions[0], Outcome.ALREADY_GONE)]) == 0
+    assert total(freed_sizes([everything(world)], [])) == 0
+    assert total(freed_sizes([everything(world, [])], [deleted(world.versions[0], Outcome.ALREADY_GONE)])) == 0
 
 
 def test_what_stays_and_was_not_read_leaves_the_figure_unknown() -> None:
     going, _ = two_images().versions
-    assert bytes_freed([everything(two_images(), [going.name])], [deleted(going)]) is None
+    assert total(freed_sizes([everything(two_images(), [going.name])], [deleted(going)])) is None
 
 
 def test_what_goes_and_was_not_read_leaves_the_figure_unknown() -> None:
     going, staying = two_images().versions
-    assert bytes_freed([everything(two_images(), [staying.name])], [deleted(going)]) is None
+    assert total(freed_sizes([everything(two_images(), [staying.name])], [deleted(going)])) is None
 
 
 def test_packages_of_unknown_size_add_nothing() -> None:
@@ -212,14 +212,16 @@ def test_packages_of_unknown_size_add_nothing() -> None:
     decisions = (Decision(version=npm, action=Action.DELETE, reason=Reason.SELECTED),)
     other = PackageEvaluation(package=key("npm"), images=(), decisions=decisions)
     assert npm.package.type is not PackageType.CONTAINER
-    alone = bytes_freed([everything(world)], [deleted(world.versions[0])])
+    alone = total(freed_sizes([everything(world)], [deleted(world.versions[0])]))
     assert alone is not None
-    assert bytes_freed([everything(world), other], [deleted(world.versions[0]), deleted(npm)]) == alone
-    assert bytes_freed([everything(world), other], [deleted(npm)]) is None
+    assert total(freed_sizes([everything(world), other], [deleted(world.versions[0]), deleted(npm)])) == alone
+    assert total(freed_sizes([everything(world), other], [deleted(npm)])) is None
 
 
 def test_what_github_is_known_to_refuse_is_not_planned_to_be_freed() -> None:
     world = two_images()
     writes = [PlannedWrite.of(each, Action.DELETE, Reason.SELECTED) for each in world.versions]
     held = Plan.of_singles([writes[0], replace(writes[1], expected=Outcome.LAST_VERSION)])
-    assert bytes_planned([everything(world)], held) == bytes_freed([everything(world)], [deleted(world.versions[0])])
+    assert total(planned_sizes([everything(world)], held)) == total(
+        freed_sizes([everything(world)], [deleted(world.versions[0])])
+    )

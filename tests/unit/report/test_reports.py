@@ -1,10 +1,8 @@
-"""Outputs, summary and tables: within their limits, valid, and names from outside stay data."""
+"""Outputs and tables: within their limits, valid, and names from outside stay data."""
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,14 +13,12 @@ from hypothesis import strategies as st
 from package_keeper.inputs.parser import parse_settings
 from package_keeper.model.packages import Owner, OwnerType
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason, WriteRecord
-from package_keeper.model.run import Forecast, ForecastPackage, Run, Scope
+from package_keeper.model.run import Run, Scope
 from package_keeper.report.counts import count
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
-from package_keeper.report.summary import COMMENT_LIMIT, SUMMARY_LIMIT, code, comment, escape, summary
 from package_keeper.report.tables import result_tables
 from package_keeper.settings import Settings
-from tests.hostile import rendered
-from tests.unit.making import HOSTILE, NOW, key, package, version
+from tests.unit.making import HOSTILE, NOW, package, version
 
 ACME = Owner(login="acme", type=OwnerType.ORGANIZATION)
 INPUTS = {"token": "t", "owner": "acme", "api-url": "https://api.github.com", "package": "*", "versions": "*"}
@@ -144,102 +140,6 @@ def test_hostile_names_are_data_in_the_outputs(texts: list[tuple[str, str, str]]
     assert [(one["name"], one["tags"][0], one["description"]) for one in versions] == texts
 
 
-def cells(row: str) -> list[str]:
-    """Cut a row of a table as GitHub does: a bar counts unless a backslash stands before it."""
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip())[1:-1]]
-
-
-def shown(cell: str) -> str | None:
-    """Say what a cell shows when it is one code span and nothing else; `None` when it is anything else."""
-    cell = cell.replace("\\|", "|")
-    fence = re.match("`+", cell)
-    if fence is None:
-        return None if cell else ""
-    inner = cell[len(fence[0]) : -len(fence[0])]
-    if not cell.endswith(fence[0]) or len(cell) <= 2 * len(fence[0]):
-        return None
-    if any(len(run) == len(fence[0]) for run in re.findall("`+", inner)):
-        return None
-    return inner
-
-
-@given(HOSTILE)
-def test_a_name_is_one_code_span(text: str) -> None:
-    found = code(text)
-    assert "\n" not in found
-    if not text:
-        assert found == ""
-        return
-    assert len(cells(f"| {found} | x |")) == 2
-    inner = shown(found)
-    assert inner is not None
-    printable = "".join(character if character.isprintable() else "�" for character in text)
-    assert inner in (printable, f" {printable} ")
-
-
-@given(HOSTILE)
-def test_escaped_text_is_shown_unchanged(text: str) -> None:
-    found = escape(text)
-    assert not re.search(r"[\\`*_{}\[\]<>|~@$\n\r]|://", found)
-    printable = "".join(character if character.isprintable() else "�" for character in text)
-    assert html.unescape(found).replace("\u200b", "") == printable.strip() or "&" in text
-
-
-@given(st.lists(HOSTILE, max_size=3), HOSTILE)
-def test_github_renders_nothing_of_a_text_but_the_text(messages: list[str], name: str) -> None:
-    decisions = [decision(1, name=name, tags=(name,))]
-    page = rendered(summary(*reported(decisions, [Outcome.FAILED], messages=tuple(messages))))
-    assert page.problems == []
-    assert set(page.rows) == {10, 7}
-
-
-@given(st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), min_size=1, max_size=4))
-def test_no_name_breaks_out_of_its_cell(texts: list[tuple[str, str, str]]) -> None:
-    decisions = [decision(number, name=name, tags=(tag,)) for number, (name, tag, _) in enumerate(texts)]
-    base, settings = reported(decisions, [Outcome.FAILED] * len(decisions))
-    records = tuple(
-        replace(record, message=message) for record, (_, _, message) in zip(base.records, texts, strict=True)
-    )
-    run = replace(base, records=records, messages=tuple(message for _, _, message in texts))
-    found = summary(run, settings)
-    rows = [line for line in found.splitlines() if line.startswith("| `npm/app` |")]
-    assert len(rows) == len(texts)
-    for row in rows:
-        assert len(cells(row)) == 7
-        assert all(shown(cell) is not None for cell in cells(row)[:3])
-    starts = ("##", "**", "|", ">", "", "###", "Receipt", "…")
-    assert all(line == "" or line.startswith(starts[:-1]) for line in found.splitlines())
-
-
-@pytest.mark.parametrize("letter", ["x", "é", "🚀", "|", "`", "<", "\n"])
-def test_a_summary_never_grows_too_large(letter: str) -> None:
-    decisions = [
-        decision(number, name=f"{number}{letter * 3_000}", tags=(letter * 3_000,), of=key(name=f"p{number}"))
-        for number in range(700)
-    ]
-    records = [Outcome.FAILED] * len(decisions)
-    found = summary(*reported(decisions, records, messages=(letter * 20_000,) * 60))
-    assert len(found.encode()) <= SUMMARY_LIMIT
-
-
-def test_long_tables_say_that_they_were_cut() -> None:
-    found = summary(*reported([decision(number) for number in range(700)]))
-    assert "and 200 more" in found
-
-
-def test_a_summary_says_what_matters() -> None:
-    decisions = [decision(1), decision(2), decision(3, Action.KEEP, Reason.KEEP_LATEST)]
-    found = summary(
-        *reported(decisions, [Outcome.DONE, Outcome.FAILED], receipt="r.jsonl", result="failed", messages=("Oh <no>",))
-    )
-    assert "Failed" in found
-    assert "keep-latest" in found
-    assert "`r.jsonl`" in found
-    assert "Oh &#60;no&#62;" in found
-    rows = [line for line in found.splitlines() if line.startswith("| `npm/app` | `1.0.")]
-    assert "failed" in rows[0], "what did not go well stands first"
-
-
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=4), st.integers(20, 200))
 def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, str]], width: int) -> None:
     decisions = [decision(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
@@ -247,29 +147,3 @@ def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, 
     assert all(character.isprintable() or character == "\n" for character in found)
     listed = "\n".join(result_tables(*reported([], listed=tuple(decisions), asked="list"), width=width))
     assert all(character.isprintable() or character == "\n" for character in listed)
-
-
-@given(st.integers(0, 900), st.sampled_from("x🚀"), st.integers(0, 300))
-def test_a_comment_fits_and_ends_with_a_whole_line(number: int, letter: str, width: int) -> None:
-    run, settings = reported([decision(each, name=letter * width + str(each)) for each in range(number)])
-    found, whole = comment(run, settings), summary(run, settings)
-    assert len(found) <= COMMENT_LIMIT
-    if found != whole:
-        kept, _, said = found.rpartition("\n\n… ")
-        assert said.startswith("cut to GitHub's size limit")
-        assert whole.startswith(kept)
-        assert whole[len(kept)] == "\n"
-
-
-def test_a_forecast_stands_in_the_summary_once_and_names_every_package() -> None:
-    hostile = key("npm", "a`b|[c](https://evil.example)")
-    packages = [ForecastPackage(package=key("npm", f"p{n}"), settings_url=f"https://x.example/p{n}") for n in range(9)]
-    packages.append(ForecastPackage(package=hostile, detail="<b>", settings_url="https://x.example/a)[b](c"))
-    forecast = Forecast(what="the token lacks *x*", packages=tuple(packages), remedy="Do this")
-    run, settings = reported([], forecasts=(forecast,), messages=("the token lacks *x*: npm/p0", "another"))
-    text = summary(run, settings)
-    assert text.count("the token lacks &#42;x&#42;") == 1
-    assert "> another" in text
-    assert all(f"[`npm/p{n}`](https://x.example/p{n})" in text for n in range(9))
-    assert "x.example/a)" not in text
-    assert "&#60;b&#62;" in text

@@ -1,0 +1,1 @@
+"""Summaries in a real browser, rendered as GitHub does: `make test-browser`."""
