@@ -42,13 +42,18 @@ def few_of_each_kind(problems: Sequence[str]) -> Iterator[str]:
     """
     kinds: dict[str, list[str]] = {}
     for problem in problems:
-        kinds.setdefault(re.sub(r"'.*'|[0-9a-f]{12,}|[0-9]+", "", problem, flags=re.DOTALL), []).append(problem)
+        kinds.setdefault(kind_of(problem), []).append(problem)
     for found in kinds.values():
         # "and 1 more" would be as long as the problem itself
         shown = found if len(found) == MOST_OF_A_KIND + 1 else found[:MOST_OF_A_KIND]
         yield from shown
         if len(found) > len(shown):
             yield f"and {len(found) - len(shown)} more like these"
+
+
+def kind_of(text: str) -> str:
+    """A text without quoted texts, digests and numbers: two texts of one kind have the same cause."""
+    return re.sub(r"'.*'|[0-9a-f]{12,}|[0-9]+", "", text, flags=re.DOTALL)
 
 
 class GuardRefused(PackageKeeperError):

@@ -261,19 +261,22 @@ class Silence:
 
     shows_details = False
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "") -> None:
         raise AssertionError(text)
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "") -> None:
         raise AssertionError(text)
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "") -> None:
         pass
 
     def info(self, text: str) -> None:
         pass
 
     def debug(self, text: str) -> None:
+        pass
+
+    def progress(self, what: str, done: int, total: int) -> None:
         pass
 
     @contextmanager

@@ -250,22 +250,22 @@ class Clock(Protocol):
 
 
 class Log(Protocol):
-    """The log. Texts may contain foreign content; the log escapes it."""
+    """The log. Texts may contain foreign content; the log escapes it. An annotation has a `title`."""
 
     @property
     def shows_details(self) -> bool:
         """Whether `debug` lines are shown. Formatting 100,000 of them takes time."""
         ...
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "") -> None:
         """Log an error."""
         ...
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "") -> None:
         """Log a warning."""
         ...
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "") -> None:
         """Log something that is easily missed."""
         ...
 
@@ -279,4 +279,8 @@ class Log(Protocol):
 
     def group(self, title: str) -> AbstractContextManager[None]:
         """Put the lines of the block under a title."""
+        ...
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Note how far a step is; the log shows it from time to time."""
         ...

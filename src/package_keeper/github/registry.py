@@ -142,7 +142,7 @@ class Registry:
         """Call for several digests at once; for the first alone, so that one token exchange serves all."""
         wanted = list(dict.fromkeys(digests))
         results = {digest: call(digest) for digest in wanted[:1]}
-        results.update(self._pool.all(wanted[1:], call, self._retries.rate_limiter))
+        results.update(self._pool.all(wanted[1:], call, self._retries.rate_limiter, "reading manifests"))
         return results
 
     def exists(self, package: PackageName, digest: str) -> bool:

@@ -102,10 +102,10 @@ class _Progress:
 class Retries:
     """Sends requests when the rate limiter allows, and again as the table says. Safe for threads."""
 
-    def __init__(self, rate_limiter: RateLimiter, clock: Clock, warn: Callable[[str], None]) -> None:
+    def __init__(self, rate_limiter: RateLimiter, clock: Clock, tell: Callable[[str], None]) -> None:
         self.rate_limiter = rate_limiter
         self._clock = clock
-        self._warn = warn
+        self._tell = tell
         self._unanswered = 0
         self._unanswered_since = 0.0
         self._last_failure: ApiError | None = None
@@ -198,7 +198,7 @@ class Retries:
             if not progress.use.writes and failure.reason is not RetryReason.UNREADABLE:
                 self._note_no_answer(error, progress.started)
             raise error from None
-        self._warn(f"{error}; trying again in {wait:.0f} s")
+        self._tell(f"{error}; trying again in {wait:.0f} s")
         try:
             self.rate_limiter.sleep(wait, str(error), tells=False)
         except OutOfTime:

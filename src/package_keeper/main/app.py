@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from package_keeper.errors import (
     PackageKeeperError,
     Unreachable,
     defect,
+    few_of_each_kind,
 )
 from package_keeper.execution.executor import Executor
 from package_keeper.execution.facts import FactGatherer
@@ -28,6 +30,7 @@ from package_keeper.execution.receipt import Append, Receipt, ReceiptWriter, ref
 from package_keeper.execution.results import SendResult
 from package_keeper.execution.scope import PackageFilter, owners_in_front
 from package_keeper.execution.untag import Untagger
+from package_keeper.execution.wording import few
 from package_keeper.github.http import HttpClient, environment_problems
 from package_keeper.github.identity import Identity
 from package_keeper.github.pool import Pool, RateLimitedPool
@@ -54,15 +57,19 @@ from package_keeper.operations.listing import conflicts, list_packages, list_ver
 from package_keeper.operations.repair import repair
 from package_keeper.operations.restore import restore
 from package_keeper.operations.restore_package import restore_package
+from package_keeper.operations.telling import tell_outcomes, tell_problems
 from package_keeper.operations.undo import undo
 from package_keeper.operations.verify import verify
 from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.report.plan_file import plan_document, sealed
-from package_keeper.runner.logs import ActionsLog, Log, TerminalLog, run_identity
+from package_keeper.runner.logs import ActionsLog, Log, Place, TerminalLog, has_colours, run_identity
 from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.runner.workspace import ManifestCache, Workspace
 from package_keeper.settings import Operation, Settings
+
+TICK_SECONDS = 5.0
+"""Seconds of a wait after which the progress may be shown again."""
 
 
 class App:
@@ -95,7 +102,7 @@ class App:
         """The path of the receipt, once it is begun."""
         self._files = NamedFiles()
         self._began = clock.monotonic()
-        self._pool = Pool()
+        self._pool = Pool(self._log.progress)
         self._run_limits = RunLimits()
         # REST and the registry are two hosts, with limits of their own
         self._retries = self._make_retries("GitHub", counts_points=True)
@@ -113,8 +120,9 @@ class App:
         executed = self._executor.records if self._executor is not None else ()
         self._run = ended(self._run, ended_by, owner=self._owner, receipt=self._receipt, executed=executed)
         self._run = reported(self._run, plan=self._plan)
-        if ended_by is not None:
-            (self._log.notice if isinstance(ended_by, OutOfTime) else self._log.error)(str(ended_by))
+        self._log.end_progress()
+        tell_outcomes(self._run.records, self._log)
+        self._tell_end(ended_by)
         reporter = Reporter(
             request=self._request,
             options=self._options,
@@ -125,6 +133,27 @@ class App:
             command_line=self._command_line,
         )
         return reporter.report(self._run, self._exit_status())
+
+    def _tell_end(self, ended_by: PackageKeeperError | None) -> None:
+        """Log what ended the run early, if anything did; problems of a policy or plan with their place in the file."""
+        if isinstance(ended_by, OutOfTime):
+            self._log.notice(str(ended_by))
+        elif not isinstance(ended_by, BadInput) or self._command_line:
+            if ended_by is not None:
+                self._log.error(str(ended_by), place=self._place(str(ended_by)))
+        else:
+            placed = [problem for problem in ended_by.problems if self._place(problem) is not None]
+            if others := [problem for problem in ended_by.problems if problem not in placed]:
+                self._log.error(str(BadInput(others)), title="inputs")
+            for problem in few_of_each_kind(placed):
+                self._log.error(problem, place=self._place(problem))
+
+    def _place(self, problem: str) -> Place | None:
+        """The line of the policy or plan that a problem is about."""
+        policy, plan = self._request.text("policy"), self._request.text("plan")
+        if policy and (found := re.match(rf"policy: {re.escape(policy)}, line ([0-9]+): ", problem)):
+            return Place(policy, int(found[1]))
+        return Place(plan, 1) if plan and problem.startswith(f"plan: '{plan}' ") else None
 
     def _attempt(self) -> PackageKeeperError | None:
         """Run the operation. Return the error that ended the run early, if any."""
@@ -322,12 +351,13 @@ class App:
 
     def _tell_scope(self, settings: Settings) -> None:
         run = self._run
-        for problem in run.scope.problems:
-            self._log.error(str(problem))
-        for name in run.scope.missing:
+        tell_problems(run.scope.problems, self._log)
+        if missing := run.scope.missing:
+            names = few(f"'{name}'" for name in missing)
             text = (
-                f"package: '{name}' does not exist among the {', '.join(settings.package_types)} packages of"
-                f" {settings.owner or 'this account'}, or the token may not see it"
+                f"package: {names} {'does' if len(missing) == 1 else 'do'} not exist among the"
+                f" {', '.join(settings.package_types)} packages of {settings.owner or 'this account'}, or the token may"
+                f" not see {'it' if len(missing) == 1 else 'them'}"
             )
             tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
             tell(text)
@@ -355,20 +385,32 @@ class App:
                 self._log.notice(f"{reason}: {left} of the planned writes are left for the next run")
 
     def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
-        clock = Clock(self._clock.now, self._clock.monotonic, self._clock.sleep)
+        clock = Clock(self._clock.now, self._clock.monotonic, self._sleep)
         rate_limiter = RateLimiter(
             clock,
-            warn=self._log.warning,
             tell=self._log.info,
             who=who,
             counts_points=counts_points,
             run_limits=self._run_limits,
         )
-        return Retries(rate_limiter, clock, self._log.warning)
+        # what is retried and succeeds is no warning
+        return Retries(rate_limiter, clock, self._log.info)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, and show meanwhile how far the run is. Raises `Cancelled`."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > TICK_SECONDS:
+            self._clock.sleep(TICK_SECONDS)
+            self._log.tick()
+        self._clock.sleep(max(left, 0.0))
 
     def _make_log(self) -> Log:
-        level, token = self._options.log_level, self._options.token.text
-        return TerminalLog(level, token, sys.stderr) if self._command_line else ActionsLog(level, token)
+        level, token, now = self._options.log_level, self._options.token.text, self._clock.monotonic
+        if not self._command_line:
+            return ActionsLog(level, token, now)
+        is_smart = sys.stderr.isatty() and self._environ.get("TERM") != "dumb"
+        colours = has_colours(sys.stderr, self._environ)
+        return TerminalLog(level, token, sys.stderr, now, colours=colours, bar=is_smart)
 
 
 def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:

@@ -65,8 +65,8 @@ def execute(
         context.log.warning(
             f"limit: {context.settings.guards.limit} is less than the image {display_name(now[-1].root)} has versions"
         )
-    with context.log.group(f"{len(now)} of {len(guarded.plan.writes)} planned writes in this run"):
-        return with_records(run, writing.executor.execute(guarded, strategy, refresh))
+    context.log.info(f"{len(now)} of {len(guarded.plan.writes)} planned writes in this run")
+    return with_records(run, writing.executor.execute(guarded, strategy, refresh))
 
 
 def execute_restorations(context: Context, run: Run, guarded: GuardedPlan) -> Run:

@@ -42,13 +42,13 @@ class Listener:
 
     shows_details = False
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "") -> None:
         self.said.append(("error", text))
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "") -> None:
         self.said.append(("warning", text))
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "") -> None:
         self.said.append(("notice", text))
 
     def info(self, text: str) -> None:
@@ -56,6 +56,9 @@ class Listener:
 
     def debug(self, text: str) -> None:
         self.said.append(("debug", text))
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        pass
 
     def group(self, title: str) -> AbstractContextManager[None]:
         return self._group(title)

@@ -53,13 +53,13 @@ class Quiet:
     shows_details = False
     is_requested = False
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "") -> None:
         self.said.append(f"error: {text}")
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "") -> None:
         self.said.append(f"warning: {text}")
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "") -> None:
         self.said.append(f"notice: {text}")
 
     def info(self, text: str) -> None:
@@ -67,6 +67,9 @@ class Quiet:
 
     def debug(self, text: str) -> None:
         self.said.append(text)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        pass
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
