@@ -13,11 +13,17 @@ from functools import cache
 from typing import Final
 from urllib.parse import quote
 
+from package_keeper.causes import Cause, causes_of
+
 
 class PackageKeeperError(Exception):
     """A run ended early. `status` is the exit status, `str(error)` the message for users."""
 
     status = 1
+
+    def __init__(self, text: str = "", *, causes: Sequence[Cause] = ()) -> None:
+        super().__init__(text)
+        self.causes = tuple(causes)
 
 
 class BadInput(PackageKeeperError):
@@ -28,7 +34,8 @@ class BadInput(PackageKeeperError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        super().__init__(f"{count} with the inputs:\n" + "\n".join(f"- {line}" for line in few_of_each_kind(problems)))
+        text = f"{count} with the inputs:\n" + "\n".join(f"- {line}" for line in few_of_each_kind(problems))
+        super().__init__(text, causes=causes_of(problems))
 
 
 MOST_OF_A_KIND = 5
@@ -163,8 +170,9 @@ class ApiError(Exception):
     """A request failed, after retries where they make sense. It never changes; `replace` gives a new one.
 
     `message` is GitHub's own text, or what went wrong with the connection. `remedy` is what users can change, ready to
-    paste, or an empty string. `sent_before` is true when the request may have been carried out, since the answer to an
-    earlier try was lost. `out_of_time` is true when only `time-limit` prevented another try.
+    paste, or an empty string; `cause` is its place in the catalogue, if it has one. `sent_before` is true when the
+    request may have been carried out, since the answer to an earlier try was lost. `out_of_time` is true when only
+    `time-limit` prevented another try.
     """
 
     def __init__(
@@ -176,8 +184,10 @@ class ApiError(Exception):
         remedy: str = "",
         sent_before: bool = False,
         out_of_time: bool = False,
+        cause: Cause | None = None,
     ) -> None:
         super().__init__(message)
+        self.cause: Final = cause
         self.kind: Final = kind
         self.message: Final = message
         self.status: Final = status
@@ -200,7 +210,13 @@ class ApiError(Exception):
             remedy=self.remedy,
             sent_before=self.sent_before if sent_before is None else sent_before,
             out_of_time=self.out_of_time if out_of_time is None else out_of_time,
+            cause=self.cause,
         )
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """The cause, if it is in the catalogue."""
+        return () if self.cause is None else (self.cause,)
 
     def __str__(self) -> str:
         """Give the message, with the status if there was one."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from package_keeper import __version__
+from package_keeper.causes import PAGE, Cause, causes_of
 from package_keeper.errors import (
     ApiError,
     ApiErrorKind,
@@ -26,6 +27,7 @@ from package_keeper.errors import (
 )
 from package_keeper.execution.executor import Executor
 from package_keeper.execution.facts import FactGatherer
+from package_keeper.execution.neighbours import similar_packages
 from package_keeper.execution.receipt import Append, Receipt, ReceiptWriter, refused_for_downloads
 from package_keeper.execution.results import SendResult
 from package_keeper.execution.scope import PackageFilter, owners_in_front
@@ -57,11 +59,12 @@ from package_keeper.operations.listing import conflicts, list_packages, list_ver
 from package_keeper.operations.repair import repair
 from package_keeper.operations.restore import restore
 from package_keeper.operations.restore_package import restore_package
-from package_keeper.operations.telling import tell_outcomes, tell_problems
+from package_keeper.operations.telling import tell_no_package, tell_outcomes, tell_problems
 from package_keeper.operations.undo import undo
 from package_keeper.operations.verify import verify
 from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
+from package_keeper.report.links import docs_base, docs_link
 from package_keeper.report.plan_file import plan_document, sealed
 from package_keeper.runner.logs import ActionsLog, Log, Place, TerminalLog, has_colours, run_identity
 from package_keeper.runner.process import Interruption, SystemClock
@@ -91,6 +94,8 @@ class App:
         self._command_line = command_line
         self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
         self._options = parse_report_options(request)
+        runner = ("GITHUB_SERVER_URL", "GITHUB_ACTION_REPOSITORY", "GITHUB_ACTION_REF")
+        self._docs = docs_base(*(environ.get(name, "") for name in runner))
         self._log = self._make_log()
         self._settings: Settings | None = None
         self._owner: Owner | None = None
@@ -140,13 +145,14 @@ class App:
             self._log.notice(str(ended_by))
         elif not isinstance(ended_by, BadInput) or self._command_line:
             if ended_by is not None:
-                self._log.error(str(ended_by), place=self._place(str(ended_by)))
+                self._log.error(str(ended_by), place=self._place(str(ended_by)), causes=ended_by.causes)
         else:
             placed = [problem for problem in ended_by.problems if self._place(problem) is not None]
             if others := [problem for problem in ended_by.problems if problem not in placed]:
-                self._log.error(str(BadInput(others)), title="inputs")
+                found = BadInput(others)
+                self._log.error(str(found), title="inputs", causes=found.causes)
             for problem in few_of_each_kind(placed):
-                self._log.error(problem, place=self._place(problem))
+                self._log.error(problem, place=self._place(problem), causes=causes_of([problem]))
 
     def _place(self, problem: str) -> Place | None:
         """The line of the policy or plan that a problem is about."""
@@ -169,7 +175,7 @@ class App:
         except OutOfTime as over:
             if self._retries.reached:
                 return over
-            return Unreachable(f"GitHub was not reached within time-limit: {over.why}")
+            return Unreachable(f"GitHub was not reached within time-limit: {over.why}", causes=self._retries.causes)
         except PackageKeeperError as error:
             return error
         except Exception as error:  # noqa: BLE001  # reason: report what was done even after a defect
@@ -290,7 +296,7 @@ class App:
                 self._log.warning(remark)
             if registry.reads:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
-            self._tell_scope(settings)
+            self._tell_scope(settings, reader)
             self._tell_rest()
 
     def _write_plan(self, settings: Settings, owner: Owner) -> None:
@@ -349,7 +355,7 @@ class App:
             cache=cache,
         )
 
-    def _tell_scope(self, settings: Settings) -> None:
+    def _tell_scope(self, settings: Settings, reader: PackagesReader) -> None:
         run = self._run
         tell_problems(run.scope.problems, self._log)
         if missing := run.scope.missing:
@@ -359,8 +365,12 @@ class App:
                 f" {', '.join(settings.package_types)} packages of {settings.owner or 'this account'}, or the token may"
                 f" not see {'it' if len(missing) == 1 else 'them'}"
             )
-            tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
-            tell(text)
+            if settings.if_missing == "fail":
+                types = settings.package_types
+                hints = [] if self._interruption.is_requested else similar_packages(reader, missing, types)
+                self._log.error("\n".join([text, *hints]), causes=[Cause.PACKAGE])
+            else:
+                (self._log.warning if settings.if_missing == "warn" else self._log.info)(text)
 
     def _tell_idle_globs(self, used: ImagesInUse) -> None:
         """Warn about globs that protect nothing in scope."""
@@ -373,7 +383,7 @@ class App:
         run = self._run
         named = settings.undo or settings.plan or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
-            self._log.notice("no package matches")
+            tell_no_package([settings.packages, settings.policy_packages], self._log)
 
     def _tell_rest(self) -> None:
         """Log what is left for the next run, and why."""
@@ -404,13 +414,16 @@ class App:
             self._log.tick()
         self._clock.sleep(max(left, 0.0))
 
+    def _advise(self, cause: Cause) -> str:
+        return cause.value.text(docs_link(self._docs, PAGE, cause.value.anchor))
+
     def _make_log(self) -> Log:
         level, token, now = self._options.log_level, self._options.token.text, self._clock.monotonic
         if not self._command_line:
-            return ActionsLog(level, token, now)
+            return ActionsLog(level, token, now, self._advise)
         is_smart = sys.stderr.isatty() and self._environ.get("TERM") != "dumb"
         colours = has_colours(sys.stderr, self._environ)
-        return TerminalLog(level, token, sys.stderr, now, colours=colours, bar=is_smart)
+        return TerminalLog(level, token, sys.stderr, now, self._advise, colours=colours, bar=is_smart)
 
 
 def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:
@@ -439,10 +452,10 @@ def _ending(error: ApiError) -> PackageKeeperError:
     """Return the error that ends the run after an API error that no operation handled."""
     text = f"GitHub: {error}\n{error.remedy}".rstrip()
     if error.kind is ApiErrorKind.UNREACHABLE:
-        return Unreachable(text)
+        return Unreachable(text, causes=error.causes)
     if error.kind in (ApiErrorKind.UNAUTHORIZED, ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED):
-        return NotAuthorized(text)
-    return PackageKeeperError(text)
+        return NotAuthorized(text, causes=error.causes)
+    return PackageKeeperError(text, causes=error.causes)
 
 
 def _registry_url(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from package_keeper.causes import Cause
 from package_keeper.errors import MOST_OF_A_KIND, kind_of
 from package_keeper.execution.ports import Log
 from package_keeper.execution.wording import (
@@ -15,6 +16,7 @@ from package_keeper.execution.wording import (
     tell,
 )
 from package_keeper.model.packages import PackageName, Version, display_name
+from package_keeper.model.permissions import permission_cause
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, Reason, WriteRecord
 from package_keeper.model.run import Forecast, PackageEvaluation, Problem
 from package_keeper.operations.context import Context
@@ -80,16 +82,9 @@ def _warn_about_idle(label: str, patterns: Patterns, names: list[str], what: str
     if not idle:
         return
     shown = few(f"'{mark}{pattern.text}'" for mark, pattern in idle)
-    hint = next(
-        (
-            f"; a regular expression stands between slashes: {mark}/{pattern.text}/"
-            for mark, pattern in idle
-            if pattern.looks_like_expression
-        ),
-        "",
-    )
+    hint = next((_as_expression(pattern, mark) for mark, pattern in idle if pattern.looks_like_expression), "")
     verb = "matches" if len(idle) == 1 else "match"
-    log.warning(f"{label}: {shown} {verb} none of the {len(names)} {what} in scope{hint}")
+    log.warning(f"{label}: {shown} {verb} none of the {len(names)} {what} in scope{hint}", causes=[Cause.NO_MATCH])
 
 
 def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
@@ -191,7 +186,8 @@ def tell_outcomes(records: Iterable[WriteRecord], log: Log) -> None:
         first = next((each for each in found if each.message not in (NOT_SENT, NOT_TRIED)), found[0])
         others = few(describe(each.write) for each in found if each is not first)
         text = tell(first) + (f"\nand {len(found) - 1} more: {others}" if others else "")
-        (log.error if outcome.is_failed else log.warning)(text, title=outcome.value)
+        known = [permission_cause(first.message)] if outcome is Outcome.NO_PERMISSION else []
+        (log.error if outcome.is_failed else log.warning)(text, title=outcome.value, causes=known)
 
 
 def _is_told(record: WriteRecord) -> bool:
@@ -211,4 +207,19 @@ def tell_problems(problems: Iterable[Problem], log: Log) -> None:
     for first, *others in causes.values():
         more = f"\nand {len(others)} more: {few(each.what for each in others)}" if others else ""
         remedy = f"\n{first.error.remedy}" if first.error.remedy else ""
-        log.error(f"{first.what}: {first.error}{more}{remedy}", title=first.error.kind.value)
+        log.error(f"{first.what}: {first.error}{more}{remedy}", causes=first.error.causes)
+
+
+def tell_no_package(patterns: Iterable[Patterns | None], log: Log) -> None:
+    """Log that no package is in scope, with the entries that should have matched one."""
+    entries = [entry for each in patterns if each is not None for entry in each.includes]
+    if not entries:
+        log.notice("no package matches")
+        return
+    shown = few(f"'{entry.text}'" for entry in entries)
+    hint = next((_as_expression(entry) for entry in entries if entry.looks_like_expression), "")
+    log.notice(f"package: no package matches {shown}{hint}", causes=[Cause.NO_MATCH])
+
+
+def _as_expression(pattern: Pattern, mark: str = "") -> str:
+    return f"; a regular expression stands between slashes: {mark}/{pattern.text}/"

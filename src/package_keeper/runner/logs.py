@@ -11,7 +11,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
@@ -20,6 +20,7 @@ from actions_toolkit import core
 from actions_toolkit.command import issue_command
 from actions_toolkit.file_command import prepare_key_value_message
 
+from package_keeper.causes import Cause
 from package_keeper.errors import kind_of, without_secret
 from package_keeper.runner.progress import DRAW_SECONDS, LINE_SECONDS, Bar, Progress
 
@@ -117,15 +118,28 @@ class Place:
     line: int
 
 
+Advise = Callable[[Cause], str]
+"""Gives the advice about a cause, with the address of its documentation."""
+
+
+def no_advice(cause: Cause) -> str:
+    """Give the title alone."""
+    return cause.value.title
+
+
 class Log:
     """The base of both logs: levels, progress, and hiding the token."""
 
-    def __init__(self, level: str, secret: str, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, level: str, secret: str, now: Callable[[], float] = time.monotonic, advise: Advise = no_advice
+    ) -> None:
         self.level = LEVELS[level]
         self._secret = secret
         # threads that wait for GitHub log too
         self._lock = threading.RLock()
         self._progress = Progress(now)
+        self._advise = advise
+        self._advised: set[Cause] = set()
         self.messages: list[str] = []
         """Errors, warnings and notices so far, for the summary and the result."""
 
@@ -134,17 +148,17 @@ class Log:
         """Whether `debug` shows anything."""
         return self.level >= LEVELS["debug"]
 
-    def error(self, text: str, *, title: str = "", place: Place | None = None) -> None:
-        """Log a failure."""
-        self._say("error", 0, text, title, place)
+    def error(self, text: str, *, title: str = "", causes: Sequence[Cause] = (), place: Place | None = None) -> None:
+        """Log a failure, with the advice of the catalogue about its causes."""
+        self._say("error", 0, text, title=title or _title_of(causes), place=place, causes=causes)
 
-    def warning(self, text: str, *, title: str = "") -> None:
+    def warning(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         """Log something that users should know."""
-        self._say("warning", 1, text, title)
+        self._say("warning", 1, text, title=title or _title_of(causes), causes=causes)
 
-    def notice(self, text: str, *, title: str = "") -> None:
+    def notice(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         """Log something that is easily missed, at the level of a warning."""
-        self._say("notice", 1, text, title)
+        self._say("notice", 1, text, title=title or _title_of(causes), causes=causes)
 
     def info(self, text: str) -> None:
         """Log what happens."""
@@ -179,9 +193,21 @@ class Log:
         if progress.is_due(LINE_SECONDS):
             self.info(str(progress))
 
-    def _say(self, kind: str, level: int, text: str, title: str = "", place: Place | None = None) -> None:
+    def _say(
+        self,
+        kind: str,
+        level: int,
+        text: str,
+        *,
+        title: str = "",
+        place: Place | None = None,
+        causes: Sequence[Cause] = (),
+    ) -> None:
         if level > self.level and level >= LEVELS["info"]:
             return
+        new = [cause for cause in causes if cause not in self._advised]
+        self._advised.update(new)
+        text = "\n".join([text, *map(self._advise, new)])
         text = without_secret(text, self._secret)
         # names of files may be any bytes; those that are not UTF-8 cannot be printed
         text = "\n".join(map(_cut, text.encode(errors="replace").decode().split("\n")))
@@ -195,6 +221,10 @@ class Log:
         raise NotImplementedError
 
 
+def _title_of(causes: Sequence[Cause]) -> str:
+    return causes[0].value.title if len(causes) == 1 else ""
+
+
 def _title(text: str) -> str:
     """What a text is about: the name in front of its first colon, such as that of an input."""
     name, colon, _ = text.partition("\n")[0].partition(": ")
@@ -204,8 +234,10 @@ def _title(text: str) -> str:
 class ActionsLog(Log):
     """Lines and annotations on the runner's log, through actions-toolkit."""
 
-    def __init__(self, level: str, secret: str, now: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(level, secret, now)
+    def __init__(
+        self, level: str, secret: str, now: Callable[[], float] = time.monotonic, advise: Advise = no_advice
+    ) -> None:
+        super().__init__(level, secret, now, advise)
         self._annotated = {"error": 0, "warning": 0, "notice": 0}
         self._causes: set[str] = set()
         if secret:
@@ -264,11 +296,12 @@ class TerminalLog(Log):
         secret: str,
         stream: TextIO,
         now: Callable[[], float] = time.monotonic,
+        advise: Advise = no_advice,
         *,
         colours: bool = False,
         bar: bool = False,
     ) -> None:
-        super().__init__(level, secret, now)
+        super().__init__(level, secret, now, advise)
         self._stream = stream
         self._colours = colours
         self._bar = Bar(stream) if bar else None
