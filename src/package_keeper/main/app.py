@@ -44,9 +44,9 @@ from package_keeper.github.retries import Retries
 from package_keeper.inputs.parser import parse_report_options, parse_settings
 from package_keeper.inputs.sources import Request
 from package_keeper.main.input_files import NamedFiles
-from package_keeper.main.reporting import Reporter
+from package_keeper.main.reporting import Reporter, show_plan
 from package_keeper.model.packages import Owner
-from package_keeper.model.plan import Outcome
+from package_keeper.model.plan import GuardedPlan, Outcome
 from package_keeper.model.run import Run
 from package_keeper.operations.apply import apply
 from package_keeper.operations.confirmation import confirming
@@ -66,6 +66,7 @@ from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.report.links import docs_base, docs_link
 from package_keeper.report.plan_file import plan_document, sealed
+from package_keeper.report.totals import question
 from package_keeper.runner.logs import ActionsLog, Log, Place, TerminalLog, has_colours, run_identity
 from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.runner.workspace import ManifestCache, Workspace
@@ -159,7 +160,7 @@ class App:
         policy, plan = self._request.text("policy"), self._request.text("plan")
         if policy and (found := re.match(rf"policy: {re.escape(policy)}, line ([0-9]+): ", problem)):
             return Place(policy, int(found[1]))
-        return Place(plan, 1) if plan and problem.startswith(f"plan: '{plan}' ") else None
+        return Place(plan, 1) if plan and problem.startswith(f"plan: '{plan}' is refused: ") else None
 
     def _attempt(self) -> PackageKeeperError | None:
         """Run the operation. Return the error that ended the run early, if any."""
@@ -279,6 +280,7 @@ class App:
             else None,
             clock=self._clock,
             log=self._log,
+            confirm=self._confirm,
         )
         try:
             for run in confirming(_operation(settings, receipt))(context):
@@ -298,6 +300,21 @@ class App:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
             self._tell_scope(settings, reader)
             self._tell_rest()
+
+    def _confirm(self, run: Run, guarded: GuardedPlan) -> None:
+        """On a terminal, show what is about to be written, and ask. Raises `Cancelled` for any answer but yes."""
+        is_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        if not self._command_line or self._request.is_sure or not is_terminal:
+            return
+        self._log.end_progress()
+        show_plan(run, self._settings, sys.stderr, self._environ)
+        sent = {id(write) for write in (*guarded.now, *guarded.with_package) if write.expected is None}
+        groups = [[write for write in group if id(write) in sent] for group in guarded.plan.groups]
+        sys.stderr.write(question([group for group in groups if group]))
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            self._log.info("nothing was written")
+            raise Cancelled
 
     def _write_plan(self, settings: Settings, owner: Owner) -> None:
         """Write the plan that passed the guards, once: before the first write, and in a dry run."""

@@ -1,11 +1,11 @@
 """Reports a run: output file, summary, outputs, and standard output or the log."""
 
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TextIO
 
 from package_keeper.errors import Cancelled, PackageKeeperError
 from package_keeper.inputs.sources import Request
@@ -17,8 +17,9 @@ from package_keeper.report.documents import dumps, outputs, printable, result_do
 from package_keeper.report.summary import comment, summary
 from package_keeper.report.tables import Section, coloured, lines, plain, sections, tab_separated
 from package_keeper.report.totals import totals
-from package_keeper.runner.logs import Log, has_colours, write_outputs, write_summary
+from package_keeper.runner.logs import Log, harmless, has_colours, write_outputs, write_summary
 from package_keeper.runner.process import SteadyStream
+from package_keeper.runner.progress import columns_of
 from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
 from package_keeper.settings import OutputFormat, ReportOptions, Settings
 
@@ -137,12 +138,11 @@ class Reporter:
     def _terminal_lines(self, run: Run) -> Iterator[str]:
         """The rows for standard output: a table for people, or lines with tabs for another program."""
         if not sys.stdout.isatty():
-            yield from tab_separated(run, self.settings)
+            # the pipe may be that of a workflow's step, which takes lines for commands
+            yield from map(harmless, tab_separated(run, self.settings))
             return
-        width = shutil.get_terminal_size((80, 24)).columns
-        paint = coloured if has_colours(sys.stdout, self.environ) else plain
         for section in sections(run, self.settings):
-            yield from lines(section, width=width, paint=paint)
+            yield from _for_terminal(section, sys.stdout, self.environ)
 
     def _log_section(self, section: Section) -> None:
         """Log a section, folded under its title if it has one."""
@@ -151,3 +151,14 @@ class Reporter:
         with self.log.group(title) if title else nullcontext():
             for line in rows:
                 self.log.info(line)
+
+
+def show_plan(run: Run, settings: Settings | None, stream: TextIO, environ: Mapping[str, str]) -> None:
+    """Show on a terminal what is about to be written: the first images of each package, then their number."""
+    for section in sections(run, settings, most=LOGGED_ROWS):
+        stream.writelines(f"{line}\n" for line in _for_terminal(section, stream, environ))
+
+
+def _for_terminal(section: Section, stream: TextIO, environ: Mapping[str, str]) -> Iterator[str]:
+    paint = coloured if has_colours(stream, environ) else plain
+    return lines(section, width=columns_of(stream), paint=paint)
