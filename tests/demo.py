@@ -225,7 +225,7 @@ def play(simulator: Simulator, runner: Runner) -> None:
     heading(1, f"What does {OWNER} have? Packages of all six types")
     listed = runner.run(operation="list", package_type=TYPES)
     check(listed.status == 0, f"the list ended with status {listed.status}")
-    show(*listed.lines("┌", "│", "├", "└", "done"))
+    show(*listed.lines("package ", *(f"{each}/" for each in TYPES.split(", ")), "done"))
     requests_since(simulator)
 
     heading(2, "Dry run: nothing older than 30 days, but the 3 newest and all releases stay")

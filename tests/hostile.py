@@ -52,7 +52,7 @@ TEXTS = {
     "blank": "   ",
 }
 
-_OURS = re.compile(r"::(add-mask|error|warning|notice|group|endgroup)::")
+_OURS = re.compile(r"::(?:add-mask|group|endgroup|(?:error|warning|notice) title=[^:,]+(?:,file=[^:,]+,line=\d+)?)::")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 """Where the runner ends a line."""
 _TABLE = ("table", "thead", "tbody", "tr", "th", "td")

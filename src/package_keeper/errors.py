@@ -13,11 +13,17 @@ from functools import cache
 from typing import Final
 from urllib.parse import quote
 
+from package_keeper.causes import Cause, causes_of
+
 
 class PackageKeeperError(Exception):
     """A run ended early. `status` is the exit status, `str(error)` the message for users."""
 
     status = 1
+
+    def __init__(self, text: str = "", *, causes: Sequence[Cause] = ()) -> None:
+        super().__init__(text)
+        self.causes = tuple(causes)
 
 
 class BadInput(PackageKeeperError):
@@ -28,7 +34,8 @@ class BadInput(PackageKeeperError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        super().__init__(f"{count} with the inputs:\n" + "\n".join(f"- {line}" for line in few_of_each_kind(problems)))
+        text = f"{count} with the inputs:\n" + "\n".join(f"- {line}" for line in few_of_each_kind(problems))
+        super().__init__(text, causes=causes_of(problems))
 
 
 MOST_OF_A_KIND = 5
@@ -42,13 +49,18 @@ def few_of_each_kind(problems: Sequence[str]) -> Iterator[str]:
     """
     kinds: dict[str, list[str]] = {}
     for problem in problems:
-        kinds.setdefault(re.sub(r"'.*'|[0-9a-f]{12,}|[0-9]+", "", problem, flags=re.DOTALL), []).append(problem)
+        kinds.setdefault(kind_of(problem), []).append(problem)
     for found in kinds.values():
         # "and 1 more" would be as long as the problem itself
         shown = found if len(found) == MOST_OF_A_KIND + 1 else found[:MOST_OF_A_KIND]
         yield from shown
         if len(found) > len(shown):
             yield f"and {len(found) - len(shown)} more like these"
+
+
+def kind_of(text: str) -> str:
+    """A text without quoted texts, digests and numbers: two texts of one kind have the same cause."""
+    return re.sub(r"'.*'|[0-9a-f]{12,}|[0-9]+", "", text, flags=re.DOTALL)
 
 
 class GuardRefused(PackageKeeperError):
@@ -158,8 +170,9 @@ class ApiError(Exception):
     """A request failed, after retries where they make sense. It never changes; `replace` gives a new one.
 
     `message` is GitHub's own text, or what went wrong with the connection. `remedy` is what users can change, ready to
-    paste, or an empty string. `sent_before` is true when the request may have been carried out, since the answer to an
-    earlier try was lost. `out_of_time` is true when only `time-limit` prevented another try.
+    paste, or an empty string; `cause` is its place in the catalogue, if it has one. `sent_before` is true when the
+    request may have been carried out, since the answer to an earlier try was lost. `out_of_time` is true when only
+    `time-limit` prevented another try.
     """
 
     def __init__(
@@ -171,8 +184,10 @@ class ApiError(Exception):
         remedy: str = "",
         sent_before: bool = False,
         out_of_time: bool = False,
+        cause: Cause | None = None,
     ) -> None:
         super().__init__(message)
+        self.cause: Final = cause
         self.kind: Final = kind
         self.message: Final = message
         self.status: Final = status
@@ -195,7 +210,13 @@ class ApiError(Exception):
             remedy=self.remedy,
             sent_before=self.sent_before if sent_before is None else sent_before,
             out_of_time=self.out_of_time if out_of_time is None else out_of_time,
+            cause=self.cause,
         )
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """The cause, if it is in the catalogue."""
+        return () if self.cause is None else (self.cause,)
 
     def __str__(self) -> str:
         """Give the message, with the status if there was one."""

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError
 from package_keeper.execution.facts import FactGatherer
 from package_keeper.execution.scope import PackageFilter
@@ -261,19 +262,22 @@ class Silence:
 
     shows_details = False
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         raise AssertionError(text)
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         raise AssertionError(text)
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         pass
 
     def info(self, text: str) -> None:
         pass
 
     def debug(self, text: str) -> None:
+        pass
+
+    def progress(self, what: str, done: int, total: int) -> None:
         pass
 
     @contextmanager

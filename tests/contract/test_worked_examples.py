@@ -394,4 +394,6 @@ def test_the_mistakes_of_a_policy_are_told_as_the_page_says(tmp_path: Path) -> N
         ended = Example(section=section, table=Table([], []), inputs={"package": "app"}).run(
             build(simulator, {}), Place.below(tmp_path)
         )
-    assert (ended.status, ended.annotations["error"]) == (2, [section.blocks("text")[0].rstrip()])
+    assert (ended.status, ended.annotations["error"]) == (2, section.blocks("text")[0].splitlines())
+    lines = re.findall(r"::error title=policy,file=policy.yml,line=(\d+)::", ended.stdout)
+    assert lines == ["4", "5", "6", "7", "7", "8", "10"]

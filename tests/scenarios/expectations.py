@@ -321,7 +321,7 @@ def check_always(world: World, ended: Ended, requests: list[Request], *, action:
     assert world.token not in ended.stderr + ended.summary + json.dumps(ended.outputs)
     for line in ended.stdout.splitlines():
         if line.lstrip().startswith("::"):
-            assert line.removeprefix("::").partition("::")[0] in COMMANDS, line
+            assert line.removeprefix("::").partition("::")[0].partition(" ")[0] in COMMANDS, line
     assert ended.outputs["result"] in RESULTS[ended.status], about
     assert int(ended.outputs["bytes-freed"] or 0) <= world.shrunk(), "more was freed than the registry shrank"
     _check_counts(ended)

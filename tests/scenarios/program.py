@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -194,9 +195,8 @@ def said_by_kind(stdout: str, stderr: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"error": [], "warning": [], "notice": []}
     for line in (*stdout.splitlines(), *stderr.splitlines()):
         for kind, texts in found.items():
-            for start in (f"::{kind}::", f"{kind}: "):
-                if line.startswith(start):
-                    texts.append(decoded(line.removeprefix(start)))
+            if command := re.match(rf"::{kind}(?: [^:]*)?::|{kind}: ", line):
+                texts.append(decoded(line[command.end() :]))
     return found
 
 

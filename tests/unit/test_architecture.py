@@ -16,18 +16,31 @@ OURS = "package_keeper"
 MAY_IMPORT = {
     "__init__": frozenset[str](),
     "__main__": frozenset({"main"}),
-    "errors": frozenset[str](),
-    "model": frozenset({"errors"}),
+    "causes": frozenset[str](),
+    "errors": frozenset({"causes"}),
+    "model": frozenset({"causes", "errors"}),
     "policy": frozenset({"model"}),
     "settings": frozenset({"model", "policy", "errors"}),
-    "inputs": frozenset({"model", "policy", "settings", "errors"}),
+    "inputs": frozenset({"causes", "model", "policy", "settings", "errors"}),
     "report": frozenset({"model", "policy", "settings"}),
-    "execution": frozenset({"model", "policy", "errors"}),
-    "operations": frozenset({"model", "policy", "settings", "errors", "execution"}),
-    "github": frozenset({"model", "errors"}),
-    "runner": frozenset({"model", "errors"}),
+    "execution": frozenset({"causes", "model", "policy", "errors"}),
+    "operations": frozenset({"causes", "model", "policy", "settings", "errors", "execution"}),
+    "github": frozenset({"causes", "model", "errors"}),
+    "runner": frozenset({"causes", "model", "errors"}),
     "main": frozenset(
-        {"errors", "model", "policy", "settings", "inputs", "execution", "operations", "github", "runner", "report"}
+        {
+            "causes",
+            "errors",
+            "model",
+            "policy",
+            "settings",
+            "inputs",
+            "execution",
+            "operations",
+            "github",
+            "runner",
+            "report",
+        }
     ),
 }
 """Which rooms each room may import besides itself; the version number, in `__init__`, is everybody's."""

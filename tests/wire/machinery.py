@@ -140,7 +140,7 @@ def retries(
     """Make what a run has for one host: the pace, and what is tried again."""
     run_limits = RunLimits(polite, deadline)
     time = clock_of(clock)
-    rate_limiter = RateLimiter(time, warn=say, tell=say, who=who, counts_points=counts_points, run_limits=run_limits)
+    rate_limiter = RateLimiter(time, tell=say, who=who, counts_points=counts_points, run_limits=run_limits)
     return Retries(rate_limiter, time, say)
 
 

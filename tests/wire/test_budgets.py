@@ -137,7 +137,7 @@ def test_a_rate_limit_pauses_all_writes_and_loses_none(sim: Simulator, place: Pl
     ended = timed.run(sim, place, **NPM, keep_latest="1")
     assert (ended.status, ended.count("deleted"), ended.count("failed")) == (0, 39, 0), ended.said
     assert len(package.active()) == 1
-    waits = [text for text in ended.annotations["warning"] if "rate limit is reached; waiting" in text]
+    waits = [text for text in ended.stdout.splitlines() if "rate limit is reached; waiting" in text]
     assert len(waits) == 1, "one pause for all"
     assert "UTC" in waits[0]
 

@@ -96,7 +96,7 @@ def test_a_registry_that_refuses_for_ever_in_small_portions_says_so(sim: Simulat
     sim.faults.add("GET", "/manifests/", status=429, body=body, times=None)
     ended = run(sim, place, tags="old", time_limit="30s")
     partial(ended)
-    told = [text for text in ended.annotations["warning"] if "the registry rate limit is reached" in text]
+    told = [text for text in ended.stdout.splitlines() if "the registry rate limit is reached" in text]
     assert 3 <= len(told) <= 10, "about every five seconds"
 
 

@@ -75,11 +75,13 @@ class Answers:
         if error.kind is ApiErrorKind.UNREACHABLE:
             self._unreachable += 1
             if self._unreachable >= UNREACHABLE_IN_A_ROW:
-                self.end = self.end or Unreachable(f"GitHub cannot be reached: {error}")
+                self.end = self.end or Unreachable(f"GitHub cannot be reached: {error}", causes=error.causes)
             return Answer(Outcome.FAILED, str(error), certain=not uncertain)
         self._unreachable = 0
         if error.kind is ApiErrorKind.UNAUTHORIZED:
-            self.end = self.end or NotAuthorized(f"GitHub no longer accepts the token: {error}\n{error.remedy}")
+            self.end = self.end or NotAuthorized(
+                f"GitHub no longer accepts the token: {error}\n{error.remedy}", causes=error.causes
+            )
             return Answer(Outcome.NO_PERMISSION, str(error))
         try:
             answer = self._strategy.meaning(write, error)

@@ -18,7 +18,7 @@ from package_keeper.execution.ports import Interruption, Log, WritePool
 from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.refresh import Objection, Refresh
 from package_keeper.execution.results import Answer, Done, Interrupted, RateLimited, SendResult, send
-from package_keeper.execution.wording import CUT_OFF, STILL_GONE, STILL_THERE, describe, few, not_tried, tell
+from package_keeper.execution.wording import CUT_OFF, NOT_SENT, STILL_GONE, STILL_THERE, describe, few, not_tried, tell
 from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, WriteRecord, gone_versions
 
@@ -64,7 +64,7 @@ class Executor:
     def corrected(self, records: Sequence[WriteRecord], still_there: AbstractSet[int]) -> tuple[WriteRecord, ...]:
         """Return the records, with confirmed deletions of versions that are `still_there` marked as failed.
 
-        Receipt and log are corrected too. A version that was gone in between was restored by somebody else.
+        The receipt is corrected too. A version that was gone in between was restored by somebody else.
         """
         still_there = still_there - self.seen_gone
         return self.disproved(
@@ -79,13 +79,13 @@ class Executor:
     def disproved(self, records: Sequence[WriteRecord], wrong: Sequence[PlannedWrite]) -> tuple[WriteRecord, ...]:
         """Return the records, with the writes that did not happen after all marked as failed.
 
-        Receipt and log are corrected too.
+        The receipt is corrected too.
         """
         text = {Action.DELETE: STILL_THERE, Action.RESTORE: STILL_GONE}
         for action, message in text.items():
             if writes := [write for write in wrong if write.action is action]:
                 self.receipt.correct(writes, message)
-                self.log.error(f"{few(map(describe, writes))}: {message}")
+                self.log.info(f"{few(map(describe, writes))}: {message}")
         ids = {id(write) for write in wrong}
         return tuple(
             replace(each, outcome=Outcome.FAILED, message=text[each.write.action]) if id(each.write) in ids else each
@@ -124,6 +124,8 @@ class _Execution:
         """The receipt numbers of the writes in flight, by place."""
         self._begun: set[int] = set()
         self._dropped: dict[int, Objection] = {}
+        self._failed_so: set[Outcome] = set()
+        """The outcomes of failures that were logged."""
         self._answers = Answers(strategy)
         self._to_finish: set[int] | None = None
         """After `time-limit`, the places of the writes that may still be sent."""
@@ -163,7 +165,6 @@ class _Execution:
             return
         self._record_the_rest(self._ended_by or Cancelled())
         self._append(self._receipt.close())
-        self._tell_forbidden()
         self._executor.records += self._records.values()
         self._is_closed = True
 
@@ -179,6 +180,7 @@ class _Execution:
 
     def _turn(self) -> bool:
         """Begin the writes that may begin, and process the completed ones. `False` when nothing is left."""
+        self._log.progress("writing", len(self._records), len(self._writes))
         self._watch_the_time()
         self._watch_for_signals()
         if self._ended_by is None and self._schedule.is_over and not self._next_batch():
@@ -268,7 +270,7 @@ class _Execution:
         if (objection := self._dropped.get(place)) is not None:
             return Answer(objection.outcome, objection.text)
         if write.package in self._executor.forbidden:
-            return Answer(Outcome.NO_PERMISSION, "not sent, since the permission is missing for the whole package")
+            return Answer(Outcome.NO_PERMISSION, NOT_SENT)
         return None
 
     # --- sending ---
@@ -382,30 +384,14 @@ class _Execution:
         self._keep(place, record)
         self._schedule.end(place)
         self._end_left_open(record)
-        text = tell(record)
-        if outcome is Outcome.NO_PERMISSION and write.package in self._executor.forbidden:
-            self._log.debug(text)
-        elif write.expected is not None and write.action is Action.DELETE:
-            # a warning was logged once for the package, when it was planned
-            self._log.info(text)
-        elif outcome.is_failed:
-            self._log.error(text)
-        elif outcome.is_skipped:
-            self._log.warning(text)
-        else:
-            self._log.info(text)
+        if self._log.shows_details:
+            self._log.debug(tell(record))
+        elif outcome.is_failed and outcome not in self._failed_so:
+            # the end of the run says for each cause how often it came up
+            self._failed_so.add(outcome)
+            self._log.info(tell(record))
         if outcome is Outcome.NO_PERMISSION and self._ended_by is None and self._answers.end is None:
             self._executor.forbidden.add(write.package)
-
-    def _tell_forbidden(self) -> None:
-        """Log how many versions a missing permission concerns. The first error said why."""
-        for package in sorted(self._executor.forbidden, key=str):
-            number = sum(
-                record.outcome is Outcome.NO_PERMISSION and record.write.package == package
-                for record in self._records.values()
-            )
-            if number > 1:
-                self._log.error(f"{package}: {number} versions stay as they are for want of this permission")
 
     # --- time ---
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError
 from package_keeper.execution.results import SendResult
 from package_keeper.model.evidence import DeploymentRecord
@@ -250,22 +251,24 @@ class Clock(Protocol):
 
 
 class Log(Protocol):
-    """The log. Texts may contain foreign content; the log escapes it."""
+    """The log. Texts may contain foreign content; the log escapes it. An annotation has a `title`;
+    `causes` are those in the catalogue, about which the log gives advice.
+    """
 
     @property
     def shows_details(self) -> bool:
         """Whether `debug` lines are shown. Formatting 100,000 of them takes time."""
         ...
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         """Log an error."""
         ...
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         """Log a warning."""
         ...
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         """Log something that is easily missed."""
         ...
 
@@ -279,4 +282,8 @@ class Log(Protocol):
 
     def group(self, title: str) -> AbstractContextManager[None]:
         """Put the lines of the block under a title."""
+        ...
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Note how far a step is; the log shows it from time to time."""
         ...

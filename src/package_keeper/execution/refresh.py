@@ -154,7 +154,7 @@ class Refresh:
 def _raise_if_run_ends(packages: Collection[PackageName], failed: Mapping[PackageName, ApiError]) -> None:
     for error in failed.values():
         if error.kind is ApiErrorKind.UNAUTHORIZED:
-            raise NotAuthorized(f"GitHub no longer accepts the token: {error}\n{error.remedy}")
+            raise NotAuthorized(f"GitHub no longer accepts the token: {error}\n{error.remedy}", causes=error.causes)
     lost = [failed[package] for package in packages if package in failed]
     if lost and len(lost) == len(packages) and all(error.kind is ApiErrorKind.UNREACHABLE for error in lost):
         raise Unreachable(f"what is left to do could not be looked at again: {lost[-1]}")

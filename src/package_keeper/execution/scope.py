@@ -111,7 +111,7 @@ def _names_exactly(patterns: Patterns) -> bool:
 def problem_with(what: str, error: ApiError, package: PackageName | None = None) -> Problem:
     """Make a problem of an error. Raises `NotAuthorized` when GitHub does not accept the token."""
     if error.kind is ApiErrorKind.UNAUTHORIZED:
-        raise NotAuthorized(f"GitHub: {error}\n{error.remedy}") from None
+        raise NotAuthorized(f"GitHub: {error}\n{error.remedy}", causes=error.causes) from None
     return Problem(what=what, error=error, package=package)
 
 

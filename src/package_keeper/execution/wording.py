@@ -11,6 +11,8 @@ FEW = 5
 
 STILL_THERE = "GitHub confirmed the deletion, but the version is still there"
 STILL_GONE = "GitHub confirmed the restoration, but the version is still deleted"
+NOT_SENT = "not sent, since the permission is missing for the whole package"
+NOT_TRIED = "not tried"
 CUT_OFF = "cut off; nobody knows whether it happened"
 _DONE = {Action.DELETE: "deleted", Action.UNTAG: "untagged", Action.RESTORE: "restored"}
 
@@ -65,4 +67,4 @@ def not_tried(write: PlannedWrite, because: PackageKeeperError) -> WriteRecord:
     if isinstance(because, Cancelled | OutOfTime):
         return WriteRecord(write=write, outcome=Outcome.OUT_OF_TIME)
     outcome = Outcome.NO_PERMISSION if isinstance(because, NotAuthorized) else Outcome.FAILED
-    return WriteRecord(write=write, outcome=outcome, message="not tried")
+    return WriteRecord(write=write, outcome=outcome, message=NOT_TRIED)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError, ApiErrorKind, without_secret
-from package_keeper.model.permissions import ADMIN_ROLE, CLASSIC_SCOPES
+from package_keeper.model.permissions import ADMIN_ROLE, CLASSIC_SCOPES, permission_cause
 
 LISTING = (
     "GITHUB_TOKEN and app tokens cannot list container packages: name them in `package`, or use a classic token with"
@@ -57,7 +58,13 @@ def api_error(method: str, status: int, headers: Mapping[str, str], body: bytes,
         ApiErrorKind.UNAUTHORIZED: TOKEN,
         ApiErrorKind.NO_PERMISSION: _permission_remedy(message.lower(), headers),
     }.get(kind, "")
-    return ApiError(kind, message, status=status, remedy=without_secret(remedy, secret))
+    return ApiError(kind, message, status=status, remedy=without_secret(remedy, secret), cause=_cause(kind, message))
+
+
+def _cause(kind: ApiErrorKind, message: str) -> Cause | None:
+    if kind is ApiErrorKind.NO_PERMISSION:
+        return permission_cause(message)
+    return {ApiErrorKind.LISTING_REFUSED: Cause.LISTING, ApiErrorKind.UNAUTHORIZED: Cause.CREDENTIALS}.get(kind)
 
 
 def _kind(method: str, status: int, message: str, body: bytes) -> ApiErrorKind:

@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import errors
 from package_keeper.github.rate_limit import MOST_IN_FLIGHT, Permit, RateLimiter, Use
@@ -176,6 +177,8 @@ API_VERSION = "2022-11-28"
 LARGEST_ANSWER = 64 << 20
 """Bytes of an answer, decompressed. A page of 100 versions has some hundred kilobytes; with thousands of tags or long
 descriptions it may have some megabytes."""
+LONGEST_HEAD = 20_000
+"""Bytes of a page in which its title is looked for."""
 MAX_REDIRECTS = 5
 UNCHANGED = 304
 
@@ -287,11 +290,20 @@ class HttpClient:
             raise ApiError(ApiErrorKind.UNREACHABLE, str(large), status=large.status, sent_before=sent) from None
         except _NOT_BUILT:
             raise ApiError(ApiErrorKind.OTHER, "the request could not be built") from None
+        except requests.exceptions.SSLError as failure:
+            error = lost_answer(failure)
+            if error.cause is Cause.TLS:
+                # nothing was sent, and another try would not help
+                raise error from None
+            raise RetryableError(RetryReason.LOST, error) from None
         except requests.exceptions.ConnectTimeout as failure:
             raise RetryableError(RetryReason.UNCONNECTED, lost_answer(failure)) from None
         except requests.RequestException as failure:
             raise RetryableError(RetryReason.LOST, lost_answer(failure)) from None
         self._retries.rate_limiter.note_headers(answer.headers)
+        if method == "GET" and answer.status in (200, 404) and is_html(answer):
+            reason = RetryReason.UNREADABLE
+            raise RetryableError(reason, ApiError(ApiErrorKind.UNREACHABLE, html_text(answer), cause=Cause.HTML))
         if 200 <= answer.status < 300:
             self._last_headers = answer.headers
             return answer
@@ -409,6 +421,21 @@ def pooled_session(base_url: str, rate_limiter: RateLimiter, most: int) -> reque
     return session
 
 
+def is_html(answer: Response) -> bool:
+    """Whether an answer is a page for people, which GitHub's REST interface never sends."""
+    begins = answer.body[:100].lstrip().lower()
+    return begins.startswith((b"<!doctype html", b"<html")) or answer.headers.get("content-type", "").startswith(
+        "text/html"
+    )
+
+
+def html_text(answer: Response) -> str:
+    """Say that a page came, with its title."""
+    found = re.search(rb"<title[^>]*>([^<]{1,200})", answer.body[:LONGEST_HEAD], re.IGNORECASE)
+    title = f", '{' '.join(found[1].decode(errors='replace').split())}'" if found else ""
+    return f"an HTML page came instead of JSON (HTTP {answer.status}{title})"
+
+
 def lost_answer(error: requests.RequestException, who: str = "GitHub") -> ApiError:
     """Describe why a request got no answer."""
     # the exception's own text has the URL and sometimes headers
@@ -420,8 +447,29 @@ def lost_answer(error: requests.RequestException, who: str = "GitHub") -> ApiErr
         requests.exceptions.ChunkedEncodingError: f"the answer of {who} broke off",
         requests.exceptions.ContentDecodingError: f"the answer of {who} could not be decoded",
     }
-    texts = [text for kind, text in kinds.items() if isinstance(error, kind)]
-    return ApiError(ApiErrorKind.UNREACHABLE, texts[0] if texts else f"the connection to {who} failed")
+    text = next((text for kind, text in kinds.items() if isinstance(error, kind)), f"the connection to {who} failed")
+    cause = Cause.PROXY if isinstance(error, requests.exceptions.ProxyError) else Cause.UNREACHABLE
+    for reason in _reasons(error):
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return ApiError(ApiErrorKind.UNREACHABLE, f"{text}: {reason.verify_message}", cause=Cause.TLS)
+        if isinstance(reason, socket.gaierror):
+            cause = cause if cause is Cause.PROXY else Cause.DNS
+            return ApiError(ApiErrorKind.UNREACHABLE, f"{text}: the host name cannot be resolved", cause=cause)
+        if isinstance(reason, ConnectionRefusedError):
+            return ApiError(ApiErrorKind.UNREACHABLE, f"{text}: connection refused", cause=cause)
+    return ApiError(ApiErrorKind.UNREACHABLE, text, cause=cause)
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all those that led to it, which libraries keep in different places."""
+    waiting: list[object] = [error]
+    seen: list[object] = []
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, BaseException) and not any(found is each for each in seen):
+            seen.append(found)
+            yield found
+            waiting += [*found.args, getattr(found, "reason", None), found.__cause__, found.__context__]
 
 
 def _host(url: str) -> tuple[str, str | None, int | None]:

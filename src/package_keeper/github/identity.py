@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from package_keeper.causes import Cause, Caused
 from package_keeper.errors import ApiError, ApiErrorKind, BadInput, NotAuthorized, Unreachable
 from package_keeper.github.http import HttpClient
 from package_keeper.model.packages import Owner, OwnerType
@@ -37,11 +38,14 @@ class Identity:
             return self._owner_by_login(login)
         except ApiError as error:
             if error.kind is ApiErrorKind.NOT_FOUND:
-                raise BadInput([f"owner: '{login}' is no account that {self._api_url} knows"]) from None
+                text = f"owner: '{login}' is no account that {self._api_url} knows"
+                raise BadInput([Caused(text, Cause.OWNER)]) from None
             if error.kind is ApiErrorKind.UNREACHABLE:
-                raise Unreachable(f"GitHub at {self._api_url} cannot be reached: {error}") from None
+                raise Unreachable(
+                    f"GitHub at {self._api_url} cannot be reached: {error}", causes=error.causes
+                ) from None
             text = f"GitHub did not say who {login or 'the token'} is: {error}\n{error.remedy}"
-            raise NotAuthorized(text) from None
+            raise NotAuthorized(text, causes=error.causes) from None
 
     def _owner_by_login(self, login: str) -> Owner:
         found, kind = self._account(f"/users/{quote(login, safe='')}")

@@ -22,7 +22,7 @@ reading showed and the last two do not is checked by itself: it is gone, or both
 """
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Generic, TypeVar
@@ -101,6 +101,11 @@ class Listing(Generic[_T]):
         self._ends = 0
         self._repeats = 0
         self._before: list[Hashable] = []
+
+    @property
+    def pages(self) -> tuple[int, int]:
+        """How many pages were taken, and how many there are as far as is known."""
+        return self._taken, max(self._last, self._taken, *self._requested, 1)
 
     @property
     def is_long(self) -> bool:
@@ -278,7 +283,13 @@ def read_lists(
                 errors[key] = error
             if key in errors or lists[key].finished:
                 unfinished.pop(key)
+        _tell_progress(lists.values(), pool)
     return errors
+
+
+def _tell_progress(lists: Iterable[Listing[_T]], pool: Pool) -> None:
+    pages = [listing.pages for listing in lists]
+    pool.progress("reading lists, pages", sum(taken for taken, _ in pages), sum(known for _, known in pages))
 
 
 def _request_pages(lists: Mapping[_K, Listing[_T]], page: Page[_K, _T], calls: _Calls[_K, _T]) -> None:

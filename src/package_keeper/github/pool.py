@@ -21,6 +21,14 @@ POLL_SECONDS = 0.1
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 
+Progress = Callable[[str, int, int], None]
+"""Takes how far a step is: what it does, how much is done, and of how much. It is called at least every second."""
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """Tell nobody about progress."""
+    del what, done, total
+
 
 @dataclass(frozen=True)
 class Completed(Generic[_K, _T]):
@@ -40,7 +48,8 @@ class Completed(Generic[_K, _T]):
 class Pool:
     """Threads: as many as are needed at once, and `MOST_IN_FLIGHT` at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress = untold) -> None:
+        self.progress = progress
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
@@ -56,8 +65,12 @@ class Pool:
                 threading.Thread(target=self._run_all, daemon=True).start()
         self._work.put(work)
 
-    def all(self, keys: Iterable[_K], call: Callable[[_K], _T], rate_limiter: RateLimiter) -> dict[_K, _T]:
+    def all(
+        self, keys: Iterable[_K], call: Callable[[_K], _T], rate_limiter: RateLimiter, what: str = "reading"
+    ) -> dict[_K, _T]:
         """Call for every key, as many at once as the rate limiter allows. The results are in the order of `keys`.
+
+        `what` names the calls in messages about progress.
 
         Raises the error of the first call that fails.
         """
@@ -72,6 +85,7 @@ class Pool:
                 return {key: found[key] for key in wanted}
             for completed in calls.completed():
                 found[completed.key] = completed.result()
+            self.progress(what, len(found), len(wanted))
 
     def _run_all(self) -> None:
         while True:

@@ -208,14 +208,12 @@ class RateLimiter:
         self,
         clock: Clock,
         *,
-        warn: Callable[[str], None],
         tell: Callable[[str], None],
         who: str = "GitHub",
         counts_points: bool = True,
         run_limits: RunLimits | None = None,
     ) -> None:
         self._clock = clock
-        self._warn = warn
         self._tell = tell
         self._who = who
         self.run_limits = run_limits or RunLimits()
@@ -432,12 +430,12 @@ class RateLimiter:
                 # waits of milliseconds that do not help become longer
                 wait = max(seconds, min(2.0 ** (self._limited_times - 8), 1.0))
                 limit = self._who
-            warning = self._pause(now, wait, limit, tells_each=seconds is None)
-        if warning:
-            self._warn(warning)
+            pause = self._pause(now, wait, limit, tells_each=seconds is None)
+        if pause:
+            self._tell(pause)
 
     def _pause(self, now: float, wait: float, limit: str, *, tells_each: bool) -> str:
-        """Pause all requests; gives the warning to log, if any. Short pauses are logged when they add up."""
+        """Pause all requests; gives the text to log, if any. Short pauses are logged when they add up."""
         is_longer = now + wait > self._paused_until + 0.5
         self._untold_seconds += max(now + wait - max(self._paused_until, now), 0.0)
         if now + wait >= self._paused_until:

@@ -19,6 +19,7 @@ import msgspec
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from package_keeper.causes import Cause
 from package_keeper.errors import BASIC_USER, ApiError, ApiErrorKind
 from package_keeper.github import manifests
 from package_keeper.github.errors import is_rate_limit
@@ -142,7 +143,7 @@ class Registry:
         """Call for several digests at once; for the first alone, so that one token exchange serves all."""
         wanted = list(dict.fromkeys(digests))
         results = {digest: call(digest) for digest in wanted[:1]}
-        results.update(self._pool.all(wanted[1:], call, self._retries.rate_limiter))
+        results.update(self._pool.all(wanted[1:], call, self._retries.rate_limiter, "reading manifests"))
         return results
 
     def exists(self, package: PackageName, digest: str) -> bool:
@@ -230,7 +231,10 @@ class Registry:
             sent = request.method not in ("GET", "HEAD")
             raise ApiError(ApiErrorKind.UNREADABLE, f"is larger than {LARGEST} bytes", sent_before=sent) from None
         except requests.RequestException as failure:
-            raise RetryableError(RetryReason.LOST, lost_answer(failure, "the registry")) from None
+            error = lost_answer(failure, "the registry")
+            if error.cause is Cause.TLS:
+                raise error from None
+            raise RetryableError(RetryReason.LOST, error) from None
         if 200 <= answer.status < 300:
             _check_content(request, answer)
             return answer

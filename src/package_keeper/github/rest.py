@@ -150,7 +150,7 @@ class PackagesReader(_Family):
             except ApiError as error:
                 return error
 
-        return self._pool.all(packages, get, self._http.rate_limiter)
+        return self._pool.all(packages, get, self._http.rate_limiter, "reading packages")
 
     def deployments(self, digests: Iterable[str]) -> dict[str, Sequence[DeploymentRecord] | ApiError]:
         """Ask for the deployment records of several digests, in parallel (docs/github-behaviour.md, "What
@@ -251,7 +251,7 @@ class PackagesReader(_Family):
                 return False if error.kind is ApiErrorKind.NOT_FOUND else error
             return True
 
-        return self._pool.all(versions, ask, self._http.rate_limiter)
+        return self._pool.all(versions, ask, self._http.rate_limiter, "reading versions")
 
     def _package_lists(
         self, wanted: Iterable[tuple[PackageType, str]]

@@ -24,6 +24,7 @@ from enum import StrEnum
 from math import inf
 from typing import TypeVar
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
 from package_keeper.github.rate_limit import Clock, Permit, RateLimiter, Use
 
@@ -102,13 +103,15 @@ class _Progress:
 class Retries:
     """Sends requests when the rate limiter allows, and again as the table says. Safe for threads."""
 
-    def __init__(self, rate_limiter: RateLimiter, clock: Clock, warn: Callable[[str], None]) -> None:
+    def __init__(self, rate_limiter: RateLimiter, clock: Clock, tell: Callable[[str], None]) -> None:
         self.rate_limiter = rate_limiter
         self._clock = clock
-        self._warn = warn
+        self._tell = tell
         self._unanswered = 0
         self._unanswered_since = 0.0
         self._last_failure: ApiError | None = None
+        self.causes: tuple[Cause, ...] = ()
+        """What the last request that is sent again failed for, as far as the catalogue of causes has it."""
         self.reached = False
         """Whether there was any answer so far, other than a server error."""
 
@@ -190,6 +193,7 @@ class Retries:
         if failure.reason is RetryReason.LOST:
             progress.lost = failure.error.replace(sent_before=True)
         error = failure.error.replace(sent_before=progress.lost is not None)
+        self.causes = error.causes
         wait = progress.wait * random.uniform(*JITTER)  # noqa: S311  # reason: jitter
         progress.wait = min(progress.wait * 2, LONGEST_WAIT)
         progress.seconds += wait
@@ -198,7 +202,7 @@ class Retries:
             if not progress.use.writes and failure.reason is not RetryReason.UNREADABLE:
                 self._note_no_answer(error, progress.started)
             raise error from None
-        self._warn(f"{error}; trying again in {wait:.0f} s")
+        self._tell(f"{error}; trying again in {wait:.0f} s")
         try:
             self.rate_limiter.sleep(wait, str(error), tells=False)
         except OutOfTime:
@@ -212,7 +216,8 @@ class Retries:
         """Raise the last failure while the host counts as dead. After a minute, requests are sent again."""
         is_dead = self._unanswered >= DEAD_AFTER and self._clock.monotonic() < self._unanswered_since + DEAD_SECONDS
         if is_dead and (last := self._last_failure) is not None:
-            raise ApiError(last.kind, f"not asked, since others had no answer: {last.message}", status=last.status)
+            text = f"not asked, since others had no answer: {last.message}"
+            raise ApiError(last.kind, text, status=last.status, cause=last.cause)
 
     def _note_answer(self) -> None:
         self.reached, self._unanswered = True, 0

@@ -38,9 +38,45 @@ OPERATION_MEANINGS = {
 
 COMMAND_MEANINGS = {
     "explain": "show for every version which rule decides and why, as delete would; writes nothing",
+    "completion": "print the script that completes options in a shell: bash, zsh or fish",
     "schema": "print the JSON Schema of a policy, of a plan (schema plan) or of a line of a receipt (schema receipt)",
 }
 """The commands that only the command line has."""
+
+SHORT_NAMES = {
+    "owner": "o",
+    "package-type": "T",
+    "package": "p",
+    "tags": "t",
+    "versions": "v",
+    "query": "q",
+    "yes": "y",
+    "help": "h",
+}
+"""The short names of options on the command line."""
+
+USUAL = frozenset(
+    {
+        "owner",
+        "package-type",
+        "package",
+        "versions",
+        "tags",
+        "tag-status",
+        "older-than",
+        "keep-latest",
+        "keep-tags",
+        "policy",
+        "dry-run",
+        "limit",
+        "undo",
+        "plan",
+        "plan-sha256",
+        "query",
+        "output-file",
+    }
+)
+"""The inputs that `--help` shows. `--help-all` shows every one."""
 
 ALL = frozenset(Operation)
 VERSIONS = frozenset({Operation.LIST, Operation.DELETE, Operation.RESTORE})

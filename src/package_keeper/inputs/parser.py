@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from package_keeper.causes import Cause, Caused
 from package_keeper.errors import BadInput
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
-from package_keeper.inputs.patterns import package_problem, parse_patterns, split_entries
+from package_keeper.inputs.patterns import package_problem, parse_patterns, split_entries, with_cause
 from package_keeper.inputs.sources import Request
 from package_keeper.inputs.values import Values
 from package_keeper.model.packages import PackageType
@@ -110,7 +111,8 @@ def _dry_run_problem(settings: Settings, given: set[str]) -> str:
             meant = "operation: delete, which was probably meant, or "
         case _:
             meant = "operation: delete with a selection, or operation: delete-package, or "
-    return f"dry-run: 'false': the operation {operation} writes nothing; write {meant}dry-run: true"
+    text = f"dry-run: 'false': the operation {operation} writes nothing; write {meant}dry-run: true"
+    return text if "operation" in given else Caused(text, Cause.NO_OPERATION)
 
 
 def _is_refused(operation: Operation, name: str) -> bool:
@@ -382,10 +384,11 @@ class _Parser(Values):
     def token(self) -> Secret:
         text = self.text("token")
         if not text:
-            self.problems.append(
+            problem = (
                 "token: empty (a secret that does not exist, or that the event may not see, arrives empty); accepted is"
                 " any GitHub token, on the command line in GH_TOKEN or GITHUB_TOKEN"
             )
+            self.problems.append(Caused(problem, Cause.TOKEN_EMPTY))
         elif not (text.isascii() and text.isprintable()) or " " in text:
             self.problems.append(
                 "token: its text (not shown) has characters that an HTTP header cannot carry; accepted is any GitHub"
@@ -435,7 +438,7 @@ class _Parser(Values):
         )
         if not entries and text.strip():
             self.problems.append(f"{label}: has no entry; an empty list must not mean everything")
-        self.problems += [f"{label}: {problem}" for problem in problems]
+        self.problems += [with_cause(f"{label}: {problem}") for problem in problems]
         return patterns
 
     def repository(self) -> str:

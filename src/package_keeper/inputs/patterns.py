@@ -15,6 +15,7 @@ from typing import Any
 
 import re2
 
+from package_keeper.causes import Cause, Caused
 from package_keeper.model.packages import PackageType
 from package_keeper.policy.patterns import Pattern, Patterns
 
@@ -298,6 +299,17 @@ _LOOKS = {
 }
 
 
+_NAME_ALONE = "write the name alone"
+_BETWEEN_SLASHES = "a regular expression stands between slashes"
+
+
+def with_cause(problem: str) -> str:
+    """The problem with an entry, with its cause when a hint shows it."""
+    if _NAME_ALONE in problem:
+        return Caused(problem, Cause.PACKAGE_TAG)
+    return Caused(problem, Cause.NO_MATCH) if _BETWEEN_SLASHES in problem else problem
+
+
 def tag_problem(pattern: Pattern) -> str:
     """Why no tag can match `pattern`, with what to write instead; empty when one can."""
     return "" if TAG.can_match(pattern) else _problem("tag", pattern)
@@ -334,7 +346,7 @@ def _hint(what: str, pattern: Pattern) -> str:
     if pattern.expression is not None:
         return ""
     if pattern.looks_like_expression:
-        return f"; a regular expression stands between slashes: /{pattern.text}/"
+        return f"; {_BETWEEN_SLASHES}: /{pattern.text}/"
     name, at, digest = pattern.text.partition("@")
     path, colon, tag = name.rpartition(":")
     if what == "tag" and at:
@@ -342,7 +354,7 @@ def _hint(what: str, pattern: Pattern) -> str:
     if what == "tag" and colon and TAG.can_match(Pattern(tag)):
         return f"; write the tag alone: {tag}"
     if what == "package" and (at or colon):
-        return f"; write the name alone: {path if colon else name}"
+        return f"; {_NAME_ALONE}: {path if colon else name}" + (f", and tags: {tag}" if colon and not at else "")
     return ""
 
 

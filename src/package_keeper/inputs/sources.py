@@ -8,12 +8,11 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, Never
 
 from package_keeper import __version__
 from package_keeper.errors import BadInput
-from package_keeper.inputs.definitions import COMMAND_MEANINGS, INPUTS, INPUTS_BY_NAME, OPERATION_MEANINGS, Kind
+from package_keeper.inputs.definitions import COMMAND_MEANINGS, INPUTS, INPUTS_BY_NAME, SHORT_NAMES, Kind
 from package_keeper.inputs.schemas import SCHEMAS, schema_text
 from package_keeper.inputs.values import NOT_UTF8, nearest, readable
 from package_keeper.settings import Operation, OutputFormat
@@ -24,29 +23,13 @@ _RUNNER_OWN = ("ENTRYPOINT", "ARGS")
 _NO_VALUE = "\0"
 """The value of an option that was given without one. No argument of a process can contain it."""
 
-EXAMPLES = """\
-examples:
-  package-keeper list --owner acme --package-type npm
-  package-keeper list --owner acme --package app --tags 'pr-*' --format json
-  package-keeper delete --owner acme --package app --tags 'pr-*' --older-than 30d
-  package-keeper delete --owner acme --package app --tags 'pr-*' --older-than 30d --no-dry-run
-  package-keeper restore --owner acme --undo package-keeper-receipt.jsonl --no-dry-run
-  package-keeper explain --owner acme --policy policy.yml
-  package-keeper list --owner acme --package '*' --query 'SELECT package, count(*) FROM versions GROUP BY package'
-  package-keeper schema
-
-The token is read from GH_TOKEN, then GITHUB_TOKEN. Operations that write only show their plan unless --no-dry-run is
-given. exit status: 0 done, 1 items failed, 2 bad input, 3 refused by a guard, 4 authentication, 5 GitHub unreachable,
-130 cancelled.
-"""
-
 
 @dataclass(kw_only=True)
 class Request:
     """What the user asked for, as text: `texts` by the names of the inputs, and `problems` found so far.
 
     `defaults` come from the environment. `explains`: the command is `explain`, a `list` of every version with what
-    `delete` would decide about it.
+    `delete` would decide about it. `is_sure`: the option `--yes` answers the question before the first write.
     """
 
     texts: dict[str, str]
@@ -54,6 +37,7 @@ class Request:
     problems: list[str] = field(default_factory=list)
     output_format: OutputFormat = OutputFormat.TABLE
     explains: bool = False
+    is_sure: bool = False
 
     def text(self, name: str) -> str:
         """The text of an input without blanks around it, or its default."""
@@ -90,11 +74,12 @@ def from_action(environ: Mapping[str, str]) -> Request:
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> Request:
     """Read the command line. Raises `ShowAndExit` for `--help`, `--version` and `schema`, and `BadInput`."""
-    parser = _parser()
-    if not arguments:
-        raise ShowAndExit(parser.format_help())
-    if arguments[0] == "schema" and not any(argument in ("-h", "--help") for argument in arguments):
+    _show_help(arguments)
+    if arguments[0] == "schema":
         _show_schema(arguments[1:])
+    if arguments[0] == "completion":
+        _show_completion(arguments[1:])
+    parser = _parser()
     parsed, unknown = parser.parse_known_args(_explicit_booleans(arguments))
     problems = _unknown(unknown)
     if parsed.token is not None:
@@ -115,6 +100,7 @@ def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> R
             problems=problems,
             output_format=OutputFormat.JSON if OutputFormat.JSON in formats else OutputFormat.TABLE,
             explains=explains,
+            is_sure=parsed.is_sure,
         )
     )
 
@@ -169,6 +155,28 @@ def _unknown(arguments: Sequence[str]) -> list[str]:
     return problems
 
 
+def _show_help(arguments: Sequence[str]) -> None:
+    """Show the help that is asked for, or the overview when nothing is asked for."""
+    everything = "--help-all" in arguments
+    if arguments and not everything and "-h" not in arguments and "--help" not in arguments:
+        return
+    from package_keeper.inputs.help import operation_help, overview  # noqa: PLC0415  # reason: start-up time
+
+    names = [*Operation, *COMMAND_MEANINGS]
+    name = next((argument for argument in arguments if argument in names), "")
+    if name or not everything:
+        raise ShowAndExit(operation_help(name, everything=everything) if name else overview())
+    raise ShowAndExit("\n".join(operation_help(each, everything=True) for each in names))
+
+
+def _show_completion(arguments: Sequence[str]) -> Never:
+    from package_keeper.inputs.help import SHELLS, completion  # noqa: PLC0415  # reason: start-up time
+
+    if len(arguments) == 1 and arguments[0] in SHELLS:
+        raise ShowAndExit(completion(arguments[0]))
+    raise BadInput([f"completion: '{' '.join(arguments)}' is not one of {', '.join(SHELLS)}"])
+
+
 def _show_schema(arguments: Sequence[str]) -> Never:
     """Print a JSON Schema, the policy's unless another is named."""
     names = list(arguments) or ["policy"]
@@ -213,66 +221,25 @@ class _ArgumentParser(argparse.ArgumentParser):
 
 
 class _Show(argparse.Action):
-    """Help and version, without argparse's printing and exiting."""
+    """The version, without argparse's printing and exiting."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
-        del namespace, values, option_string
-        raise ShowAndExit(f"package-keeper {__version__}\n" if self.dest == "version" else parser.format_help())
+        del parser, namespace, values, option_string
+        raise ShowAndExit(f"package-keeper {__version__}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    commands = [*OPERATION_MEANINGS.items(), *COMMAND_MEANINGS.items()]
-    operations = "\n".join(f"  {operation:<16} {meaning}" for operation, meaning in commands)
-    parser = _ArgumentParser(
-        prog="package-keeper",
-        usage="package-keeper OPERATION [options]",
-        description=f"List, delete and restore GitHub Packages, safely.\n\noperations:\n{operations}",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    parser.add_argument("operation", nargs="?", metavar="OPERATION", help=argparse.SUPPRESS)
-    for section, definitions in groupby(INPUTS, key=lambda definition: definition.section):
-        group = parser.add_argument_group(section)
-        for definition in definitions:
-            if definition.name not in ("operation", "token"):
-                _add_option(group, definition.name)
-    other = parser.add_argument_group("Command line")
-    other.add_argument(
-        "--format",
-        dest="output_format",
-        action="append",
-        nargs="?",
-        const=_NO_VALUE,
-        metavar="table|json",
-        help="How to print the result. Default: table.",
-    )
-    # defined so that argparse does not report its value as an unknown argument
-    other.add_argument("--token", dest="token", nargs="?", const="", help=argparse.SUPPRESS)
-    other.add_argument("--version", action=_Show, nargs=0, help="Show the version and exit.")
-    other.add_argument("-h", "--help", action=_Show, nargs=0, help="Show this and exit.")
-    return parser
-
-
-def _add_option(group: Any, name: str) -> None:
-    definition = INPUTS_BY_NAME[name]
-    notes = [definition.meaning.replace("`", "'")]
-    if definition.choices and definition.kind is not Kind.BOOLEAN:
-        notes.append(f"One of: {', '.join(definition.choices)}.")
-    if definition.default:
-        notes.append(f"Default: {definition.default}.")
-    text = " ".join(notes).replace("%", "%%")
-    names = {
-        Kind.AGE: "AGE",
-        Kind.DURATION: "DURATION",
-        Kind.NUMBER: "N",
-        Kind.PATH: "PATH",
-        Kind.URL: "URL",
-        Kind.BOOLEAN: "true|false",
-    }
-    metavar = names.get(definition.kind, name.upper().replace("-", "_"))
-    if definition.kind is Kind.BOOLEAN:
-        text = f"{text} --no-{name} is --{name} false."
     # argparse must accept a missing value and a repeated option, so that all problems are reported at once
-    group.add_argument(f"--{name}", dest=name, action="append", nargs="?", const=_NO_VALUE, metavar=metavar, help=text)
+    parser = argparse.ArgumentParser(prog="package-keeper", allow_abbrev=False, add_help=False)
+    parser.add_argument("operation", nargs="?")
+    for definition in INPUTS:
+        name = definition.name
+        if name not in ("operation", "token"):
+            short = [f"-{SHORT_NAMES[name]}"] if name in SHORT_NAMES else []
+            parser.add_argument(f"--{name}", *short, dest=name, action="append", nargs="?", const=_NO_VALUE)
+    parser.add_argument("--format", dest="output_format", action="append", nargs="?", const=_NO_VALUE)
+    parser.add_argument("--yes", f"-{SHORT_NAMES['yes']}", dest="is_sure", action="store_true")
+    # defined so that argparse does not report its value as an unknown argument
+    parser.add_argument("--token", dest="token", nargs="?", const="")
+    parser.add_argument("--version", action=_Show, nargs=0)
+    return parser

@@ -18,6 +18,7 @@ from package_keeper.inputs.patterns import (
     parse_patterns,
     split_entries,
     tag_problem,
+    with_cause,
 )
 from package_keeper.inputs.semver_ranges import ACCEPTED as ACCEPTED_RANGES
 from package_keeper.inputs.semver_ranges import RangeProblem, parse_range
@@ -233,7 +234,7 @@ class Values:
         # which version names are possible depends on the package types, so those are checked with the whole rule
         problem_of = tag_problem if name in ("tags", "keep-tags") else None
         patterns, problems = parse_patterns(self.text(name), problem_of=problem_of)
-        self.problems += [f"{self.label(name)}: {problem}" for problem in problems]
+        self.problems += [with_cause(f"{self.label(name)}: {problem}") for problem in problems]
         return patterns
 
     def ids(self, name: str) -> frozenset[int] | None:

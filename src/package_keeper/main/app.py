@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from package_keeper import __version__
+from package_keeper.causes import PAGE, Cause, causes_of
 from package_keeper.errors import (
     ApiError,
     ApiErrorKind,
@@ -21,13 +23,16 @@ from package_keeper.errors import (
     PackageKeeperError,
     Unreachable,
     defect,
+    few_of_each_kind,
 )
 from package_keeper.execution.executor import Executor
 from package_keeper.execution.facts import FactGatherer
+from package_keeper.execution.neighbours import similar_packages
 from package_keeper.execution.receipt import Append, Receipt, ReceiptWriter, refused_for_downloads
 from package_keeper.execution.results import SendResult
 from package_keeper.execution.scope import PackageFilter, owners_in_front
 from package_keeper.execution.untag import Untagger
+from package_keeper.execution.wording import few
 from package_keeper.github.http import HttpClient, environment_problems
 from package_keeper.github.identity import Identity
 from package_keeper.github.pool import Pool, RateLimitedPool
@@ -39,9 +44,9 @@ from package_keeper.github.retries import Retries
 from package_keeper.inputs.parser import parse_report_options, parse_settings
 from package_keeper.inputs.sources import Request
 from package_keeper.main.input_files import NamedFiles
-from package_keeper.main.reporting import Reporter
+from package_keeper.main.reporting import Reporter, show_plan
 from package_keeper.model.packages import Owner
-from package_keeper.model.plan import Outcome
+from package_keeper.model.plan import GuardedPlan, Outcome
 from package_keeper.model.run import Run
 from package_keeper.operations.apply import apply
 from package_keeper.operations.confirmation import confirming
@@ -54,15 +59,21 @@ from package_keeper.operations.listing import conflicts, list_packages, list_ver
 from package_keeper.operations.repair import repair
 from package_keeper.operations.restore import restore
 from package_keeper.operations.restore_package import restore_package
+from package_keeper.operations.telling import tell_no_package, tell_outcomes, tell_problems
 from package_keeper.operations.undo import undo
 from package_keeper.operations.verify import verify
 from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
+from package_keeper.report.links import docs_base, docs_link
 from package_keeper.report.plan_file import plan_document, sealed
-from package_keeper.runner.logs import ActionsLog, Log, TerminalLog, run_identity
+from package_keeper.report.totals import question
+from package_keeper.runner.logs import ActionsLog, Log, Place, TerminalLog, has_colours, run_identity
 from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.runner.workspace import ManifestCache, Workspace
 from package_keeper.settings import Operation, Settings
+
+TICK_SECONDS = 5.0
+"""Seconds of a wait after which the progress may be shown again."""
 
 
 class App:
@@ -84,6 +95,8 @@ class App:
         self._command_line = command_line
         self._workspace = Workspace(Path(environ.get("GITHUB_WORKSPACE") or Path.cwd()))
         self._options = parse_report_options(request)
+        runner = ("GITHUB_SERVER_URL", "GITHUB_ACTION_REPOSITORY", "GITHUB_ACTION_REF")
+        self._docs = docs_base(*(environ.get(name, "") for name in runner))
         self._log = self._make_log()
         self._settings: Settings | None = None
         self._owner: Owner | None = None
@@ -95,7 +108,7 @@ class App:
         """The path of the receipt, once it is begun."""
         self._files = NamedFiles()
         self._began = clock.monotonic()
-        self._pool = Pool()
+        self._pool = Pool(self._log.progress)
         self._run_limits = RunLimits()
         # REST and the registry are two hosts, with limits of their own
         self._retries = self._make_retries("GitHub", counts_points=True)
@@ -113,8 +126,9 @@ class App:
         executed = self._executor.records if self._executor is not None else ()
         self._run = ended(self._run, ended_by, owner=self._owner, receipt=self._receipt, executed=executed)
         self._run = reported(self._run, plan=self._plan, seconds=self._clock.monotonic() - self._began)
-        if ended_by is not None:
-            (self._log.notice if isinstance(ended_by, OutOfTime) else self._log.error)(str(ended_by))
+        self._log.end_progress()
+        tell_outcomes(self._run.records, self._log)
+        self._tell_end(ended_by)
         reporter = Reporter(
             request=self._request,
             options=self._options,
@@ -125,6 +139,28 @@ class App:
             command_line=self._command_line,
         )
         return reporter.report(self._run, self._exit_status())
+
+    def _tell_end(self, ended_by: PackageKeeperError | None) -> None:
+        """Log what ended the run early, if anything did; problems of a policy or plan with their place in the file."""
+        if isinstance(ended_by, OutOfTime):
+            self._log.notice(str(ended_by))
+        elif not isinstance(ended_by, BadInput) or self._command_line:
+            if ended_by is not None:
+                self._log.error(str(ended_by), place=self._place(str(ended_by)), causes=ended_by.causes)
+        else:
+            placed = [problem for problem in ended_by.problems if self._place(problem) is not None]
+            if others := [problem for problem in ended_by.problems if problem not in placed]:
+                found = BadInput(others)
+                self._log.error(str(found), title="inputs", causes=found.causes)
+            for problem in few_of_each_kind(placed):
+                self._log.error(problem, place=self._place(problem), causes=causes_of([problem]))
+
+    def _place(self, problem: str) -> Place | None:
+        """The line of the policy or plan that a problem is about."""
+        policy, plan = self._request.text("policy"), self._request.text("plan")
+        if policy and (found := re.match(rf"policy: {re.escape(policy)}, line ([0-9]+): ", problem)):
+            return Place(policy, int(found[1]))
+        return Place(plan, 1) if plan and problem.startswith(f"plan: '{plan}' is refused: ") else None
 
     def _attempt(self) -> PackageKeeperError | None:
         """Run the operation. Return the error that ended the run early, if any."""
@@ -140,7 +176,7 @@ class App:
         except OutOfTime as over:
             if self._retries.reached:
                 return over
-            return Unreachable(f"GitHub was not reached within time-limit: {over.why}")
+            return Unreachable(f"GitHub was not reached within time-limit: {over.why}", causes=self._retries.causes)
         except PackageKeeperError as error:
             return error
         except Exception as error:  # noqa: BLE001  # reason: report what was done even after a defect
@@ -244,6 +280,7 @@ class App:
             else None,
             clock=self._clock,
             log=self._log,
+            confirm=self._confirm,
         )
         try:
             for run in confirming(_operation(settings, receipt))(context):
@@ -261,8 +298,23 @@ class App:
                 self._log.warning(remark)
             if registry.reads:
                 self._log.info(f"manifests read from the registry, each counted there as a download: {registry.reads}")
-            self._tell_scope(settings)
+            self._tell_scope(settings, reader)
             self._tell_rest()
+
+    def _confirm(self, run: Run, guarded: GuardedPlan) -> None:
+        """On a terminal, show what is about to be written, and ask. Raises `Cancelled` for any answer but yes."""
+        is_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        if not self._command_line or self._request.is_sure or not is_terminal:
+            return
+        self._log.end_progress()
+        show_plan(run, self._settings, sys.stderr, self._environ)
+        sent = {id(write) for write in (*guarded.now, *guarded.with_package) if write.expected is None}
+        groups = [[write for write in group if id(write) in sent] for group in guarded.plan.groups]
+        sys.stderr.write(question([group for group in groups if group]))
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            self._log.info("nothing was written")
+            raise Cancelled
 
     def _write_plan(self, settings: Settings, owner: Owner) -> None:
         """Write the plan that passed the guards, once: before the first write, and in a dry run."""
@@ -320,17 +372,22 @@ class App:
             cache=cache,
         )
 
-    def _tell_scope(self, settings: Settings) -> None:
+    def _tell_scope(self, settings: Settings, reader: PackagesReader) -> None:
         run = self._run
-        for problem in run.scope.problems:
-            self._log.error(str(problem))
-        for name in run.scope.missing:
+        tell_problems(run.scope.problems, self._log)
+        if missing := run.scope.missing:
+            names = few(f"'{name}'" for name in missing)
             text = (
-                f"package: '{name}' does not exist among the {', '.join(settings.package_types)} packages of"
-                f" {settings.owner or 'this account'}, or the token may not see it"
+                f"package: {names} {'does' if len(missing) == 1 else 'do'} not exist among the"
+                f" {', '.join(settings.package_types)} packages of {settings.owner or 'this account'}, or the token may"
+                f" not see {'it' if len(missing) == 1 else 'them'}"
             )
-            tell = {"fail": self._log.error, "warn": self._log.warning}.get(settings.if_missing, self._log.info)
-            tell(text)
+            if settings.if_missing == "fail":
+                types = settings.package_types
+                hints = [] if self._interruption.is_requested else similar_packages(reader, missing, types)
+                self._log.error("\n".join([text, *hints]), causes=[Cause.PACKAGE])
+            else:
+                (self._log.warning if settings.if_missing == "warn" else self._log.info)(text)
 
     def _tell_idle_globs(self, used: ImagesInUse) -> None:
         """Warn about globs that protect nothing in scope."""
@@ -343,7 +400,7 @@ class App:
         run = self._run
         named = settings.undo or settings.plan or settings.operation is Operation.RESTORE_PACKAGE
         if not (run.scope.packages or run.scope.problems or run.scope.missing or named):
-            self._log.notice("no package matches")
+            tell_no_package([settings.packages, settings.policy_packages], self._log)
 
     def _tell_rest(self) -> None:
         """Log what is left for the next run, and why."""
@@ -355,20 +412,35 @@ class App:
                 self._log.notice(f"{reason}: {left} of the planned writes are left for the next run")
 
     def _make_retries(self, who: str, *, counts_points: bool) -> Retries:
-        clock = Clock(self._clock.now, self._clock.monotonic, self._clock.sleep)
+        clock = Clock(self._clock.now, self._clock.monotonic, self._sleep)
         rate_limiter = RateLimiter(
             clock,
-            warn=self._log.warning,
             tell=self._log.info,
             who=who,
             counts_points=counts_points,
             run_limits=self._run_limits,
         )
-        return Retries(rate_limiter, clock, self._log.warning)
+        # what is retried and succeeds is no warning
+        return Retries(rate_limiter, clock, self._log.info)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, and show meanwhile how far the run is. Raises `Cancelled`."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > TICK_SECONDS:
+            self._clock.sleep(TICK_SECONDS)
+            self._log.tick()
+        self._clock.sleep(max(left, 0.0))
+
+    def _advise(self, cause: Cause) -> str:
+        return cause.value.text(docs_link(self._docs, PAGE, cause.value.anchor))
 
     def _make_log(self) -> Log:
-        level, token = self._options.log_level, self._options.token.text
-        return TerminalLog(level, token, sys.stderr) if self._command_line else ActionsLog(level, token)
+        level, token, now = self._options.log_level, self._options.token.text, self._clock.monotonic
+        if not self._command_line:
+            return ActionsLog(level, token, now, self._advise)
+        is_smart = sys.stderr.isatty() and self._environ.get("TERM") != "dumb"
+        colours = has_colours(sys.stderr, self._environ)
+        return TerminalLog(level, token, sys.stderr, now, self._advise, colours=colours, bar=is_smart)
 
 
 def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:
@@ -397,10 +469,10 @@ def _ending(error: ApiError) -> PackageKeeperError:
     """Return the error that ends the run after an API error that no operation handled."""
     text = f"GitHub: {error}\n{error.remedy}".rstrip()
     if error.kind is ApiErrorKind.UNREACHABLE:
-        return Unreachable(text)
+        return Unreachable(text, causes=error.causes)
     if error.kind in (ApiErrorKind.UNAUTHORIZED, ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED):
-        return NotAuthorized(text)
-    return PackageKeeperError(text)
+        return NotAuthorized(text, causes=error.causes)
+    return PackageKeeperError(text, causes=error.causes)
 
 
 def _registry_url(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from package_keeper.causes import Cause, Caused
 from package_keeper.errors import BadInput, GuardRefused
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
 from package_keeper.execution.wording import few
@@ -20,7 +21,7 @@ from package_keeper.model.usage import UsageRow
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.policy.patterns import Pattern
 from package_keeper.report.plan_file import is_sealed
-from package_keeper.runner.workspace import PathProblem, Tree, Workspace, read_tree
+from package_keeper.runner.workspace import NOT_THERE, PathProblem, Tree, Workspace, read_tree
 from package_keeper.settings import Operation, SavedPlan, Settings
 
 MOST_CLOCK_SKEW = 300.0
@@ -28,6 +29,17 @@ MOST_CLOCK_SKEW = 300.0
 
 _WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 _REMOTE = re.compile(r"^\s*url\s*=\s*(?:\S*[/:])?([^/:\s]+/[^/\s]+?)(?:\.git)?/?\s*$", re.MULTILINE)
+
+
+NO_FILE = "no file of the workspace matches"
+
+
+def _missing(problem: str, workspace: Workspace) -> str:
+    """The problem, with its cause when a file is not there."""
+    if NOT_THERE not in problem and NO_FILE not in problem:
+        return problem
+    is_empty = next(workspace.root.iterdir(), None) is None
+    return Caused(f"{problem}; the workspace is empty" if is_empty else problem, Cause.CHECKOUT)
 
 
 class FilesInUse:
@@ -50,7 +62,7 @@ class FilesInUse:
             problems = self._without_files(tree)
             problems += [f"'{readable(folder)}' {reason}" for folder, reason in tree.unread.items()]
             self.warnings += [f"keep-used-in: {warning}" for warning in self._passed_over(tree)]
-        self.problems = [f"keep-used-in: {problem}" for problem in problems]
+        self.problems = [_missing(f"keep-used-in: {problem}", workspace) for problem in problems]
 
     def search(self, *owners: str) -> list[str]:
         """Search all files for images of an account, under all its logins. Return the problems."""
@@ -99,7 +111,7 @@ class FilesInUse:
             hint = f"; did you mean '{readable(near[0])}'?" if near else ""
             if tree.outside:
                 hint += f"; not read, since they lead out of the workspace: {few(map(readable, tree.outside))}"
-            problems.append(f"'{glob}': no file of the workspace matches, so it would protect nothing{hint}")
+            problems.append(f"'{glob}': {NO_FILE}, so it would protect nothing{hint}")
         return problems
 
     def _passed_over(self, tree: Tree) -> list[str]:
@@ -161,7 +173,7 @@ class NamedFiles:
             try:
                 policy = workspace.read_strictly(path)
             except PathProblem as problem:
-                files.problems.append(f"policy: '{path}' {problem}")
+                files.problems.append(_missing(f"policy: '{path}' {problem}", workspace))
         if path := request.text("usage"):
             files.problems += files._check_usage(path, workspace, now)
         if path := request.text("plan"):
@@ -235,7 +247,7 @@ class NamedFiles:
         try:
             text = workspace.read_exactly(path)
         except PathProblem as problem:
-            self.problems.append(f"plan: '{path}' {problem}")
+            self.problems.append(_missing(f"plan: '{path}' {problem}", workspace))
             return
         self.plan_sha256 = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
         if not is_sealed(text):
@@ -253,7 +265,7 @@ class NamedFiles:
         try:
             self.receipt = read_receipt(workspace.read(undo))
         except (PathProblem, ReceiptProblem) as problem:
-            self.problems.append(f"undo: '{undo}' {problem}")
+            self.problems.append(_missing(f"undo: '{undo}' {problem}", workspace))
             return
         owner = request.text("owner")
         own = request.text("owner-type") == OwnerType.AUTHENTICATED_USER

@@ -1,28 +1,35 @@
 """Reports a run: output file, summary, outputs, and standard output or the log."""
 
-import shutil
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TextIO
 
-from package_keeper.errors import PackageKeeperError
+from package_keeper.errors import Cancelled, PackageKeeperError
 from package_keeper.inputs.definitions import INPUTS
 from package_keeper.inputs.sources import Request
 from package_keeper.inputs.workflow import uploads_receipt
 from package_keeper.main.input_files import NamedFiles
+from package_keeper.model.plan import Action
 from package_keeper.model.run import Run
 from package_keeper.operations.exit_status import ExitStatus, reported
 from package_keeper.report.documents import dumps, outputs, printable, result_document
 from package_keeper.report.links import docs_base
 from package_keeper.report.summary import Background, comment, summary
-from package_keeper.report.tables import result_tables
-from package_keeper.runner.logs import Log, write_outputs, write_summary
+from package_keeper.report.tables import Section, coloured, lines, plain, sections, tab_separated
+from package_keeper.report.totals import totals
+from package_keeper.runner.logs import Log, harmless, has_colours, write_outputs, write_summary
 from package_keeper.runner.process import SteadyStream
+from package_keeper.runner.progress import columns_of
 from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace, read_regular
 from package_keeper.settings import OutputFormat, ReportOptions, Settings
 
-LOGGED_ROWS = 1_000
-"""The most rows of a table in the log of a workflow. `output-file` has all of them."""
+LOGGED_ROWS = 20
+"""The most images of a package in the log of a workflow. `output-file` has all of them."""
+LOGGED_WIDTH = 160
+UNDO_DAYS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +59,25 @@ class Reporter:
         if self.settings is not None and self.settings.operation.writes and self.settings.dry_run:
             switch = "--no-dry-run" if self.command_line else "dry-run: false"
             then = f" With {switch} the plan is carried out." if status.result == "planned" else ""
-            self.log.notice(f"This was a dry run: nothing was written.{then}")
+            self.log.notice(f"This was a dry run: nothing was written.{then}", title="Dry run")
+        self._end(run)
         return status.status
+
+    def _end(self, run: Run) -> None:
+        """Log what came of the run, where the receipt is, and the way back."""
+        self.log.info(totals(run, self.settings))
+        if not run.receipt:
+            return
+        self.log.info(f"receipt: {run.receipt}")
+        if any(record.is_done and record.write.action is not Action.RESTORE for record in run.records):
+            file = shlex.quote(run.receipt) if self.command_line else run.receipt
+            owner = f" --owner {run.owner.login}" if run.owner is not None else ""
+            back = (
+                f"package-keeper restore{owner} --undo {file} --no-dry-run"
+                if self.command_line
+                else f"operation: restore, undo: {file}, dry-run: false"
+            )
+            self.log.info(f"way back, for {UNDO_DAYS} days: {back}")
 
     def _failed(self, what: str, error: Exception, run: Run, status: ExitStatus) -> tuple[Run, ExitStatus]:
         """Log that a part of the report could not be written. The run counts as failed."""
@@ -129,14 +153,43 @@ class Reporter:
         """Print the result, or log it in a workflow."""
         if self.options.output_format is OutputFormat.JSON:
             sys.stdout.write(self.options.masked(printable(result_document(run, self.settings))) + "\n")
+        elif isinstance(run.ended_by, Cancelled):
+            # only the counts follow: whoever interrupts a run does not wait for thousands of rows
+            pass
         elif self.command_line:
-            width = shutil.get_terminal_size((160, 40)).columns
-            for table in result_tables(run, self.settings, width=width):
-                sys.stdout.write(self.options.masked(table) + "\n")
+            for line in self._terminal_lines(run):
+                sys.stdout.write(self.options.masked(line) + "\n")
         else:
-            for table in result_tables(run, self.settings, width=160, most=LOGGED_ROWS):
-                for line in table.splitlines():
-                    self.log.info(line)
+            for section in sections(run, self.settings, most=LOGGED_ROWS):
+                self._log_section(section)
         sys.stdout.flush()
         if isinstance(sys.stdout, SteadyStream) and sys.stdout.problem:
             self.log.error(f"standard output cannot be written ({sys.stdout.problem}): what it should show is lost")
+
+    def _terminal_lines(self, run: Run) -> Iterator[str]:
+        """The rows for standard output: a table for people, or lines with tabs for another program."""
+        if not sys.stdout.isatty():
+            # the pipe may be that of a workflow's step, which takes lines for commands
+            yield from map(harmless, tab_separated(run, self.settings))
+            return
+        for section in sections(run, self.settings):
+            yield from _for_terminal(section, sys.stdout, self.environ)
+
+    def _log_section(self, section: Section) -> None:
+        """Log a section, folded under its title if it has one."""
+        found = list(lines(section, width=LOGGED_WIDTH))
+        title, rows = (found[0], found[1:]) if section.title else ("", found)
+        with self.log.group(title) if title else nullcontext():
+            for line in rows:
+                self.log.info(line)
+
+
+def show_plan(run: Run, settings: Settings | None, stream: TextIO, environ: Mapping[str, str]) -> None:
+    """Show on a terminal what is about to be written: the first images of each package, then their number."""
+    for section in sections(run, settings, most=LOGGED_ROWS):
+        stream.writelines(f"{line}\n" for line in _for_terminal(section, stream, environ))
+
+
+def _for_terminal(section: Section, stream: TextIO, environ: Mapping[str, str]) -> Iterator[str]:
+    paint = coloured if has_colours(stream, environ) else plain
+    return lines(section, width=columns_of(stream), paint=paint)

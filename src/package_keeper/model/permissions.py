@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from package_keeper.causes import Cause
 from package_keeper.model.packages import PackageType
 from package_keeper.model.plan import Action
 
@@ -35,6 +36,15 @@ ADMIN_ROLE = (
 
 WORKFLOW_REQUESTS = "1000"
 """The requests an hour of `GITHUB_TOKEN`. Persons and apps have at least 5,000 (docs/github-behaviour.md, "Limits")."""
+
+
+def permission_cause(message: str) -> Cause:
+    """Which permission is missing, by GitHub's message."""
+    message = message.lower()
+    if "saml" in message:
+        return Cause.SAML
+    # the remedies for a missing role name scopes too
+    return Cause.SCOPE if "scope to" in message or "missing scope" in message else Cause.ADMIN_ROLE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,11 @@ class Writing:
         return Restorations(plan, self.reader, self.writer, self.untagger)
 
 
+def unasked(run: Run, guarded: GuardedPlan) -> None:
+    """Ask nobody before the first write."""
+    del run, guarded
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything that one run needs.
@@ -46,7 +51,8 @@ class Context:
     `receipt` is the receipt to take back, if any. `rules` are those of the settings, with the images in use.
     `searches_files` says whether files were searched for images in use. `workflow_repository` is the repository of the
     workflow as `owner/name`, or empty. `refused_for_downloads` is what receipts of earlier runs show. `writing` is
-    `None` in a dry run, which therefore cannot write.
+    `None` in a dry run, which therefore cannot write. `confirm` is called before the first write; it raises `Cancelled`
+    when the plan is not wanted.
     """
 
     settings: Settings
@@ -63,6 +69,7 @@ class Context:
     log: Log
     workflow_repository: str = ""
     refused_for_downloads: Refused = frozenset()
+    confirm: Callable[[Run, GuardedPlan], None] = unasked
 
 
 Operation = Callable[[Context], Iterator[Run]]

@@ -3,12 +3,22 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from package_keeper.errors import MOST_OF_A_KIND
+from package_keeper.causes import Cause
+from package_keeper.errors import MOST_OF_A_KIND, kind_of
 from package_keeper.execution.ports import Log
-from package_keeper.execution.wording import FEW, few, stubs_and_what_to_do
+from package_keeper.execution.wording import (
+    FEW,
+    NOT_SENT,
+    NOT_TRIED,
+    describe,
+    few,
+    stubs_and_what_to_do,
+    tell,
+)
 from package_keeper.model.packages import PackageName, Version, display_name
-from package_keeper.model.plan import Decision, Plan, Reason
-from package_keeper.model.run import Forecast, PackageEvaluation
+from package_keeper.model.permissions import permission_cause
+from package_keeper.model.plan import Action, Decision, Outcome, Plan, Reason, WriteRecord
+from package_keeper.model.run import Forecast, PackageEvaluation, Problem
 from package_keeper.operations.context import Context
 from package_keeper.operations.reading import Inventory
 from package_keeper.policy.patterns import Pattern, Patterns
@@ -72,16 +82,9 @@ def _warn_about_idle(label: str, patterns: Patterns, names: list[str], what: str
     if not idle:
         return
     shown = few(f"'{mark}{pattern.text}'" for mark, pattern in idle)
-    hint = next(
-        (
-            f"; a regular expression stands between slashes: {mark}/{pattern.text}/"
-            for mark, pattern in idle
-            if pattern.looks_like_expression
-        ),
-        "",
-    )
+    hint = next((_as_expression(pattern, mark) for mark, pattern in idle if pattern.looks_like_expression), "")
     verb = "matches" if len(idle) == 1 else "match"
-    log.warning(f"{label}: {shown} {verb} none of the {len(names)} {what} in scope{hint}")
+    log.warning(f"{label}: {shown} {verb} none of the {len(names)} {what} in scope{hint}", causes=[Cause.NO_MATCH])
 
 
 def _matches_any(pattern: Pattern, names: frozenset[str]) -> bool:
@@ -121,8 +124,10 @@ def tell_stubs(stubs: Iterable[Version], log: Log) -> None:
     by_package: dict[PackageName, list[Version]] = {}
     for stub in stubs:
         by_package.setdefault(stub.package, []).append(stub)
-    for package, several in by_package.items():
-        log.notice(f"{package}: {stubs_and_what_to_do(several)}")
+    texts = [f"{package}: {stubs_and_what_to_do(several)}" for package, several in by_package.items()]
+    if texts:
+        more = f"\nand {len(texts) - FEW} more packages with such versions" if len(texts) > FEW else ""
+        log.notice("\n".join(texts[:FEW]) + more, title="empty manifests")
 
 
 def _tell_decisions(decisions: Iterable[Decision], log: Log) -> None:
@@ -151,7 +156,7 @@ def tell_forecasts(forecasts: Iterable[Forecast], log: Log) -> None:
         ]
         if len(forecast.packages) > FEW:
             shown.append(f"- and {len(forecast.packages) - FEW} more")
-        log.warning("\n".join([f"{forecast.what}:", *shown, forecast.remedy]))
+        log.warning("\n".join([f"{forecast.what}:", *shown, forecast.remedy]), title="forecast")
 
 
 def warn_about_torn_images(plan: Plan, gone: Collection[int], log: Log) -> None:
@@ -167,3 +172,54 @@ def warn_about_torn_images(plan: Plan, gone: Collection[int], log: Log) -> None:
             f"{len(torn)} images are deleted, but not all of their parts ({names}): the parts that stay have no tag any"
             " more, so that the same selection may not find them: tag-status: untagged selects them"
         )
+
+
+def tell_outcomes(records: Iterable[WriteRecord], log: Log) -> None:
+    """Log one message for each cause for which writes were not done, with how many it concerns."""
+    causes: dict[tuple[Outcome, str], list[WriteRecord]] = {}
+    for record in records:
+        if _is_told(record):
+            # one missing permission is the reason for all records of its kind
+            message = "" if record.outcome is Outcome.NO_PERMISSION else kind_of(record.message)
+            causes.setdefault((record.outcome, message), []).append(record)
+    for (outcome, _), found in causes.items():
+        first = next((each for each in found if each.message not in (NOT_SENT, NOT_TRIED)), found[0])
+        others = few(describe(each.write) for each in found if each is not first)
+        text = tell(first) + (f"\nand {len(found) - 1} more: {others}" if others else "")
+        known = [permission_cause(first.message)] if outcome is Outcome.NO_PERMISSION else []
+        (log.error if outcome.is_failed else log.warning)(text, title=outcome.value, causes=known)
+
+
+def _is_told(record: WriteRecord) -> bool:
+    if record.outcome is Outcome.FAILED:
+        # the error that ended the run is the reason for what was not tried
+        return record.message != NOT_TRIED
+    # a warning was logged once for the package, when a refusal was expected
+    is_expected = record.write.expected is not None and record.write.action is Action.DELETE
+    return record.outcome.is_failed or (record.outcome.is_skipped and not is_expected)
+
+
+def tell_problems(problems: Iterable[Problem], log: Log) -> None:
+    """Log what could not be read, one message for each cause."""
+    causes: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        causes.setdefault((kind_of(str(problem.error)), problem.error.remedy), []).append(problem)
+    for first, *others in causes.values():
+        more = f"\nand {len(others)} more: {few(each.what for each in others)}" if others else ""
+        remedy = f"\n{first.error.remedy}" if first.error.remedy else ""
+        log.error(f"{first.what}: {first.error}{more}{remedy}", causes=first.error.causes)
+
+
+def tell_no_package(patterns: Iterable[Patterns | None], log: Log) -> None:
+    """Log that no package is in scope, with the entries that should have matched one."""
+    entries = [entry for each in patterns if each is not None for entry in each.includes]
+    if not entries:
+        log.notice("no package matches")
+        return
+    shown = few(f"'{entry.text}'" for entry in entries)
+    hint = next((_as_expression(entry) for entry in entries if entry.looks_like_expression), "")
+    log.notice(f"package: no package matches {shown}{hint}", causes=[Cause.NO_MATCH])
+
+
+def _as_expression(pattern: Pattern, mark: str = "") -> str:
+    return f"; a regular expression stands between slashes: {mark}/{pattern.text}/"

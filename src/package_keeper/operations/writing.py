@@ -21,7 +21,8 @@ from package_keeper.policy.guards import Guards, TooMuch, guard
 def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation] = ()) -> tuple[Run, GuardedPlan]:
     """Pass the guards with the plan of a run, check what they let through, and warn about what may go wrong.
 
-    `packages` are the evaluations from which deletions were planned. Raises `GuardRefused`, and `PackageKeeperError`
+    `packages` are the evaluations from which deletions were planned. Raises `GuardRefused`, `Cancelled` when somebody
+    was asked and does not want the plan, and `PackageKeeperError`
     when a check fails, which is a defect of this program.
     """
     try:
@@ -44,7 +45,10 @@ def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation
     )
     found = forecasts(guarded, context.settings.guards.on_last_version, evidence)
     tell_forecasts(found, context.log)
-    return replace(run, plan=guarded.plan, checks=checks, forecasts=found), guarded
+    run = replace(run, plan=guarded.plan, checks=checks, forecasts=found)
+    if context.writing is not None and (guarded.now or guarded.with_package):
+        context.confirm(run, guarded)
+    return run, guarded
 
 
 def execute(
@@ -64,8 +68,8 @@ def execute(
         context.log.warning(
             f"limit: {context.settings.guards.limit} is less than the image {display_name(now[-1].root)} has versions"
         )
-    with context.log.group(f"{len(now)} of {len(guarded.plan.writes)} planned writes in this run"):
-        return with_records(run, writing.executor.execute(guarded, strategy, refresh))
+    context.log.info(f"{len(now)} of {len(guarded.plan.writes)} planned writes in this run")
+    return with_records(run, writing.executor.execute(guarded, strategy, refresh))
 
 
 def execute_restorations(context: Context, run: Run, guarded: GuardedPlan) -> Run:

@@ -23,6 +23,7 @@ MOST_BEHIND_LINKS = 200_000
 """How many entries of folders are read behind symbolic links, which may lead to the same folder in many ways."""
 
 TOO_MANY = "is behind symbolic links that lead to too many files; exclude folders that are not meant"
+NOT_THERE = "does not exist in the workspace"
 
 
 @dataclass(kw_only=True)
@@ -325,7 +326,7 @@ def _told_as_problems() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise PathProblem("does not exist in the workspace") from None
+        raise PathProblem(NOT_THERE) from None
     except NoRegularFile:
         raise PathProblem("is no regular file; accepted is the path of a file") from None
     except OSError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from package_keeper.causes import Cause
 from package_keeper.errors import (
     ApiError,
     ApiErrorKind,
@@ -42,13 +43,13 @@ class Listener:
 
     shows_details = False
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         self.said.append(("error", text))
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         self.said.append(("warning", text))
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         self.said.append(("notice", text))
 
     def info(self, text: str) -> None:
@@ -56,6 +57,9 @@ class Listener:
 
     def debug(self, text: str) -> None:
         self.said.append(("debug", text))
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        pass
 
     def group(self, title: str) -> AbstractContextManager[None]:
         return self._group(title)

@@ -13,25 +13,23 @@ from tests.wire.machinery import START, StillClock, clock_of
 
 @dataclass
 class Pace:
-    """A rate limiter with its clock; `warned` and `told` are what it logged."""
+    """A rate limiter with its clock; `told` is what it logged."""
 
     polite: bool = False
     deadline: float | None = None
     counts_points: bool = True
     clock: StillClock = field(default_factory=StillClock)
-    warned: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         clock = clock_of(self.clock)
         self.rate_limiter = RateLimiter(
             clock,
-            warn=self.warned.append,
             tell=self.told.append,
             counts_points=self.counts_points,
             run_limits=RunLimits(self.polite, self.deadline),
         )
-        self.retries = Retries(self.rate_limiter, clock, self.warned.append)
+        self.retries = Retries(self.rate_limiter, clock, self.told.append)
 
     def wait(self, use: Use) -> float:
         """The seconds until a request may go; a permit that is given is released."""

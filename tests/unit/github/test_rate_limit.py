@@ -123,9 +123,8 @@ def test_all_threads_wait_for_one_pause() -> None:
 
     at_once(*[work] * 12)
     assert [permit.at for permit in permits] == [45.0] * 12
-    assert len(pace.warned) == 1
-    assert "secondary rate limit is reached; waiting 45 s, until 12:00:45 UTC" in pace.warned[0]
-    assert pace.told == []
+    assert len(pace.told) == 1
+    assert "secondary rate limit is reached; waiting 45 s, until 12:00:45 UTC" in pace.told[0]
 
 
 def test_requests_that_were_rate_limited_are_not_all_sent_again_at_once() -> None:
@@ -179,7 +178,7 @@ def test_a_longer_wait_from_a_later_answer_counts() -> None:
     assert pace.wait(READ) == 90
     pace.rate_limiter.note_limit(one, {"retry-after": "20"})
     assert pace.wait(READ) == 90
-    assert ["waiting 10 s" in pace.warned[0], "waiting 90 s" in pace.warned[1], len(pace.warned)] == [True, True, 2]
+    assert ["waiting 10 s" in pace.told[0], "waiting 90 s" in pace.told[1], len(pace.told)] == [True, True, 2]
 
 
 def test_waits_that_github_does_not_name_double_until_something_passes() -> None:
@@ -214,7 +213,7 @@ def test_a_primary_limit_does_not_lower_the_limits_of_the_minute() -> None:
     pace.rate_limiter.note_headers(headers)
     pace.rate_limiter.note_limit(permit, headers)
     assert pace.wait(READ) == pytest.approx(701)
-    assert "primary rate limit" in pace.warned[0]
+    assert "primary rate limit" in pace.told[0]
     pace.clock.elapsed = 1_000.0
     pace.send(DELETE, 180)
     assert pace.clock.slept == []
@@ -227,7 +226,7 @@ def test_a_wait_that_the_registry_names_is_used_and_short_waits_are_not_logged()
         pace.rate_limiter.release(permit, passed=False)
         pace.rate_limiter.note_limit(permit, {}, seconds)
         assert pace.wait(READ) == pytest.approx(seconds)
-        assert len(pace.warned) == warnings
+        assert len(pace.told) == warnings
         pace.clock.elapsed += seconds
 
 
@@ -238,9 +237,9 @@ def test_many_short_waits_are_logged_as_one_long_wait(seconds: float) -> None:
         permit = pace.rate_limiter.acquire(READ)
         pace.rate_limiter.release(permit, passed=False)
         pace.rate_limiter.note_limit(permit, {}, seconds)
-    assert 9 <= len(pace.warned) <= 12, "about every five seconds of a minute"
+    assert 9 <= len(pace.told) <= 12, "about every five seconds of a minute"
     assert len(pace.clock.slept) <= 70, "waits of milliseconds are not believed for ever"
-    assert all("rate limit is reached again and again" in text for text in pace.warned)
+    assert all("rate limit is reached again and again" in text for text in pace.told)
 
 
 def test_short_waits_at_the_same_time_count_once() -> None:
@@ -248,12 +247,12 @@ def test_short_waits_at_the_same_time_count_once() -> None:
     for permit in [pace.take(READ) for _ in range(20)]:
         pace.rate_limiter.release(permit, passed=False)
         pace.rate_limiter.note_limit(permit, {}, 3.0)
-    assert pace.warned == []
+    assert pace.told == []
 
 
 def test_two_hosts_share_one_polite_pace() -> None:
     clock, run_limits, said = StillClock(), RunLimits(polite=True), list[str]()
-    hosts = [RateLimiter(clock_of(clock), warn=said.append, tell=said.append, run_limits=run_limits) for _ in range(2)]
+    hosts = [RateLimiter(clock_of(clock), tell=said.append, run_limits=run_limits) for _ in range(2)]
     moments = []
     for number in range(6):
         permit = hosts[number % 2].acquire(CREATE if number % 2 else DELETE)

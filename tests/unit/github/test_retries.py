@@ -68,7 +68,7 @@ def test_a_successful_request_is_sent_once(use: Use) -> None:
     pace = Pace()
     script = Script(pace, "fine")
     assert pace.retries.send(use, script) == "fine"
-    assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
+    assert (script.tries, pace.clock.slept, pace.told) == (1, [], [])
     assert pace.rate_limiter.in_flight == 0
 
 
@@ -80,8 +80,8 @@ def test_failed_requests_are_retried_after_waits_that_double(use: Use, reason: R
     assert pace.retries.send(use, script) == "fine"
     assert script.tries == 4
     assert within_jitter(pace.clock.slept, [1, 2, 4])
-    assert [text.partition(";")[0] for text in pace.warned] == ["no luck"] * 3
-    assert all("trying again in" in text for text in pace.warned)
+    assert [text.partition(";")[0] for text in pace.told] == ["no luck"] * 3
+    assert all("trying again in" in text for text in pace.told)
     assert pace.rate_limiter.in_flight == 0
 
 
@@ -125,7 +125,7 @@ def test_an_api_error_is_not_retried(kind: ApiErrorKind) -> None:
     script = Script(pace, not_found(kind), "too late")
     with pytest.raises(ApiError) as caught:
         pace.retries.send(Use.DELETE, script)
-    assert (script.tries, pace.clock.slept, pace.warned) == (1, [], [])
+    assert (script.tries, pace.clock.slept, pace.told) == (1, [], [])
     assert caught.value.sent_before is False
     assert pace.rate_limiter.in_flight == 0
 
@@ -147,7 +147,7 @@ def test_a_rate_limit_is_waited_for_as_github_says() -> None:
     script = Script(pace, limited(retry_after="17"), limited(retry_after="300"), "fine")
     assert pace.retries.send(Use.READ, script) == "fine"
     assert pace.clock.slept == [17, 300]
-    assert len(pace.warned) == 2
+    assert len(pace.told) == 2
 
 
 def test_a_read_is_retried_until_the_rate_limit_is_over() -> None:

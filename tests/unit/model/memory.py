@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.deletions import Deletions
 from package_keeper.execution.executor import Executed, Executor
@@ -53,13 +54,13 @@ class Quiet:
     shows_details = False
     is_requested = False
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         self.said.append(f"error: {text}")
 
-    def warning(self, text: str) -> None:
+    def warning(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         self.said.append(f"warning: {text}")
 
-    def notice(self, text: str) -> None:
+    def notice(self, text: str, *, title: str = "", causes: Sequence[Cause] = ()) -> None:
         self.said.append(f"notice: {text}")
 
     def info(self, text: str) -> None:
@@ -67,6 +68,9 @@ class Quiet:
 
     def debug(self, text: str) -> None:
         self.said.append(text)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        pass
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:

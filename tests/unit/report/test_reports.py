@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWr
 from package_keeper.model.run import Run, Scope
 from package_keeper.report.counts import count
 from package_keeper.report.documents import OUTPUT_LIMIT, dumps, outputs, result_document
-from package_keeper.report.tables import result_tables
+from package_keeper.report.tables import coloured, lines, sections, tab_separated
 from package_keeper.settings import Settings
 from tests.unit.making import HOSTILE, NOW, package, version
 
@@ -143,7 +144,9 @@ def test_hostile_names_are_data_in_the_outputs(texts: list[tuple[str, str, str]]
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=4), st.integers(20, 200))
 def test_tables_of_a_terminal_hold_no_control_characters(texts: list[tuple[str, str]], width: int) -> None:
     decisions = [decision(number, name=name, tags=(tag,)) for number, (name, tag) in enumerate(texts)]
-    found = "\n".join(result_tables(*reported(decisions), width=width))
-    assert all(character.isprintable() or character == "\n" for character in found)
-    listed = "\n".join(result_tables(*reported([], listed=tuple(decisions), asked="list"), width=width))
-    assert all(character.isprintable() or character == "\n" for character in listed)
+    for reported_as in (reported(decisions), reported([], listed=tuple(decisions), asked="list")):
+        found = [line for each in sections(*reported_as) for line in lines(each, width=width)]
+        assert all(line.isprintable() for line in found)
+        assert all(cell.isprintable() for line in tab_separated(*reported_as) for cell in line.split("\t"))
+        colours = [line for each in sections(*reported_as) for line in lines(each, width=width, paint=coloured)]
+        assert [re.sub("\x1b\\[[0-9]+m", "", line).rstrip() for line in colours] == found

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from package_keeper.errors import Cancelled, without_secret
-from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, TerminalLog, harmless, write_outputs
+from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, Place, TerminalLog, harmless, write_outputs
 from package_keeper.runner.process import STOPPING, Interruption, SystemClock
 from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
 from tests.hostile import is_command
@@ -55,7 +55,7 @@ def test_no_logged_text_becomes_a_workflow_command(said: list[tuple[str, str]]) 
             getattr(log, kind)(text)
     for line in out.getvalue().splitlines():
         if line.startswith("::"):
-            kind, text = re.match(r"::(error|warning|notice)::(.*)", line).groups()  # type: ignore[union-attr]
+            kind, text = re.match(r"::(error|warning|notice) title=[^:]*::(.*)", line).groups()  # type: ignore[union-attr]
             assert kind in ("error", "warning", "notice")
             assert not any(is_command(one) for one in decoded(text).split("\n"))
         else:
@@ -65,13 +65,90 @@ def test_no_logged_text_becomes_a_workflow_command(said: list[tuple[str, str]]) 
 def test_annotations_are_few_and_short(capsys: pytest.CaptureFixture[str]) -> None:
     log = ActionsLog("info", "")
     for number in range(30):
-        log.warning(f"{number} {'x' * 9_000}")
+        log.warning(f"{'y' * number} {'x' * 9_000}", title="long")
     lines = capsys.readouterr().out.splitlines()
-    annotations = [line for line in lines if line.startswith("::warning::")]
+    annotations = [line for line in lines if line.startswith("::warning title=long::")]
     assert len(annotations) == 10
-    assert all(len(line) <= ANNOTATION_LENGTH + len("::warning::") for line in annotations)
+    assert all(len(line) <= ANNOTATION_LENGTH + len("::warning title=long::") for line in annotations)
     assert len(lines) == 30, "the others are plain lines"
     assert len(log.messages) == 30
+
+
+def test_one_cause_is_one_annotation(capsys: pytest.CaptureFixture[str]) -> None:
+    log = ActionsLog("info", "")
+    for number in range(3):
+        log.warning(f"npm/app{number}: nothing is deleted, since 'v{number}' cannot be read")
+    log.error("policy: p.yml, line 3: unknown", place=Place("p.yml", 3))
+    log.error("policy: p.yml, line 4: unknown", place=Place("p.yml", 4))
+    assert capsys.readouterr().out.splitlines() == [
+        "::warning title=npm/app0::npm/app0: nothing is deleted, since 'v0' cannot be read",
+        "warning: npm/app1: nothing is deleted, since 'v1' cannot be read",
+        "warning: npm/app2: nothing is deleted, since 'v2' cannot be read",
+        "::error title=policy,file=p.yml,line=3::policy: p.yml, line 3: unknown",
+        "::error title=policy,file=p.yml,line=4::policy: p.yml, line 4: unknown",
+    ]
+
+
+def test_a_hostile_title_or_path_adds_no_property_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    log = ActionsLog("info", "")
+    log.error("x,file=a::error::b: c\n::stop-commands::t", place=Place("p,line=9::set-env name=A::b\n::x", 1))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"::error title=[^:,]*,file=[^:,]*,line=1::.*", line)
+
+
+class Hands:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_progress_is_a_line_every_ten_seconds_with_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    now = Hands()
+    log = ActionsLog("info", "", now)
+    for done in range(0, 61, 2):
+        now.seconds = float(done)
+        log.progress("writing", done, 120)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "writing: 10 of 120, 60 a minute, 2 min left"
+    assert lines[-1] == "writing: 60 of 120, 60 a minute, 60 s left"
+    assert len(lines) == 6
+    now.seconds = 75.0
+    log.tick()
+    assert capsys.readouterr().out == "writing: 60 of 120, 48 a minute, 75 s left\n", "a wait is shown too"
+
+
+def test_short_steps_and_quiet_logs_show_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    now = Hands()
+    for level in ("warning", "info"):
+        log = ActionsLog(level, "", now)
+        log.progress("writing", 0, 10)
+        now.seconds += 60.0 if level == "warning" else 9.0
+        log.progress("writing", 5, 10)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_stands_on_one_line_and_goes_before_other_lines() -> None:
+    now, stream = Hands(), io.StringIO()
+    log = TerminalLog("info", "", stream, now, bar=True)
+    for done in (1, 2):
+        now.seconds += 1.0
+        log.progress("writing", done, 4)
+    log.info("waiting")
+    *drawn, erased = stream.getvalue().split("\r\x1b[K")
+    assert [text.partition(" ")[0] for text in drawn] == ["", "writing", "writing"]
+    assert " 2/4, 60 a minute, 2 s left" in drawn[-1]
+    assert all(len(text) < 80 for text in drawn)
+    assert erased == "waiting\n"
+
+
+def test_colours_are_for_the_first_word_alone() -> None:
+    stream = io.StringIO()
+    TerminalLog("info", "", stream, colours=True).error("bad\x1b[31m\nmore")
+    assert stream.getvalue() == "\x1b[31merror:\x1b[0m bad�[31m\n  more\n"
 
 
 SECRET = "ghp_0123456789abcdef"
