@@ -293,20 +293,20 @@ def _permission_advice(said: str) -> _Advice:
                 title="the token is not authorized for the organization (SAML single sign-on)",
                 remedy=f"Authorize the token{', at this address:' if address else ', under Personal access tokens.'}",
                 fix=(address[0],) if address else (),
-                anchor="resource-protected-by-organization-saml-enforcement",
+                anchor="the-token-is-not-authorized-for-single-sign-on",
             )
         case "token":
             return _Advice(
                 title="GitHub does not accept the token",
                 remedy="The token is wrong, expired or revoked. Give a valid one.",
-                anchor="bad-credentials-http-401-exit-status-4",
+                anchor="the-token-is-not-accepted",
             )
         case "scope":
             return _Advice(
                 title="the token lacks a scope",
                 remedy="Give the classic token these scopes:",
                 fix=("read:packages, delete:packages, write:packages",),
-                anchor="you-need-at-least--scope",
+                anchor="a-scope-is-missing",
             )
         case _:
             return _Advice(
@@ -314,7 +314,7 @@ def _permission_advice(said: str) -> _Advice:
                 remedy="In the settings of each package, give the repository the role Admin under Manage Actions access"
                 " (a person: under Manage access). The workflow needs:",
                 fix=_PERMISSIONS,
-                anchor="no-permission-resource-not-accessible-by-integration-http-403",
+                anchor="the-permission-to-write-is-missing",
             )
 
 
