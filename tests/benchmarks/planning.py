@@ -31,7 +31,7 @@ from package_keeper.execution.facts import FactGatherer
 from package_keeper.execution.scope import PackageFilter
 from package_keeper.github import decode
 from package_keeper.inputs.parser import InputFiles, parse_settings
-from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from package_keeper.model.manifest import OCI_INDEX, OCI_MANIFEST, Description, Descriptor, Manifest
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
 from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.repository import RepositoryState
@@ -244,6 +244,12 @@ class Hub:
 
     def are_indexes(self, package: PackageName, digests: Iterable[str]) -> Mapping[str, bool | None]:
         return {name: bool(self.children.get(name)) for name in digests}
+
+    def read_ahead(self, wanted: Mapping[PackageName, Iterable[str]]) -> None:
+        return None
+
+    def describe(self, package: PackageName, digest: str) -> Description:
+        return Description()
 
     def exists(self, package: PackageName, digest: str) -> bool:
         return digest in self.children

@@ -151,7 +151,7 @@ class FactGatherer:
         return selected
 
     def _repositories(self, found: Found) -> dict[PackageName, RepositoryState]:
-        """The repository states by package, for packages with a tag that a `gone` template fits."""
+        """The repository states by package, for packages with a tag or version name that a `gone` template fits."""
         templates = [rule.selection.gone for rule in self.rules.rules if rule.selection.gone is not None]
         states: dict[PackageName, RepositoryState] = {}
         for package, versions in found if templates else ():
@@ -165,8 +165,8 @@ class FactGatherer:
         name = self.repository or package.repository_name or self.fallback
         if not name:
             self.log.warning(
-                f"gone: {package.key} is linked to no repository, so nothing shows which of its tags are gone and"
-                " none is selected by that; name one with the input repository"
+                f"gone: {package.key} is linked to no repository, so nothing shows which of its tags or versions are"
+                " gone and none is selected by that; name one with the input repository"
             )
             return None
         if name not in self._read:
@@ -214,19 +214,22 @@ def _use_of(version: Version, released: Mapping[str, str] | None) -> Use | None:
 
 def _released_versions(versions: Iterable[Version]) -> frozenset[tuple[int, int, int]]:
     """The major, minor and patch of every active version or tag that is a SemVer release."""
-    names = {
+    found = filter(None, map(semantic_version, _names(versions)))
+    return frozenset(release_of(each) for each in found if each.prerelease is None)
+
+
+def _names(versions: Iterable[Version]) -> set[str]:
+    """All tags, and the version names of types without tags."""
+    return {
         name
         for version in versions
         for name in (version.image_tags if version.package.type.has_tags else (version.name,))
     }
-    found = filter(None, map(semantic_version, names))
-    return frozenset(release_of(each) for each in found if each.prerelease is None)
 
 
 def _concerns_any(templates: Sequence[GoneTags], versions: Iterable[Version]) -> bool:
-    """Whether any tag fits any `gone` template."""
-    tags = {tag for version in versions for tag in version.image_tags}
-    return any(gone.concerns(tag) for gone in templates for tag in tags)
+    """Whether any tag, or version name of a type without tags, fits any `gone` template."""
+    return any(gone.concerns(name) for name in _names(versions) for gone in templates)
 
 
 def references_here(used: ImagesInUse, packages: Iterable[Package]) -> tuple[ImageReference, ...]:

@@ -13,7 +13,7 @@ from package_keeper.causes import Cause
 from package_keeper.errors import ApiError
 from package_keeper.execution.results import SendResult
 from package_keeper.model.evidence import DeploymentRecord
-from package_keeper.model.manifest import Manifest, UnreadableManifest
+from package_keeper.model.manifest import Description, Manifest, UnreadableManifest
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.repository import RepositoryState
@@ -98,6 +98,14 @@ class ManifestReader(Protocol):
 
     def at_hand(self, package: PackageName, digests: Iterable[str]) -> Iterable[str]:
         """Return the digests whose manifests were read before, and need no download."""
+        ...
+
+    def read_ahead(self, wanted: Mapping[PackageName, Iterable[str]]) -> None:
+        """Read manifests of several packages side by side, so that `read` returns them at once."""
+        ...
+
+    def describe(self, package: PackageName, digest: str) -> Description:
+        """Read what a manifest says of its origin and of the platforms of its children. Raises `ApiError`."""
         ...
 
     def exists(self, package: PackageName, digest: str) -> bool:

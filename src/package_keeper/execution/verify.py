@@ -5,13 +5,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from package_keeper.errors import ApiError
-from package_keeper.execution.image_reading import Manifests, read_tagged
+from package_keeper.execution.image_reading import Manifests
 from package_keeper.execution.images import OBSTACLE_KINDS
 from package_keeper.execution.ports import Log, ManifestReader, Reader
 from package_keeper.execution.restorations import still_active
 from package_keeper.execution.wording import stubs_and_what_to_do
-from package_keeper.model.images import Graph, Image, MissingPart, VerifiedImage, verify_images
-from package_keeper.model.manifest import UnreadableManifest
+from package_keeper.model.images import NO_ORIGIN, Graph, Image, MissingPart, Remedy, VerifiedImage, verify_images
+from package_keeper.model.manifest import Description, Origin, UnreadableManifest
 from package_keeper.model.packages import Package, Version, display_name
 
 
@@ -28,6 +28,12 @@ class ImageVerifier:
     log: Log
     repairs: bool = False
     gone: set[int] = field(default_factory=set)
+
+    def read_ahead(
+        self, found: Iterable[tuple[Package, list[Version]]], named: AbstractSet[str], roots: AbstractSet[int] | None
+    ) -> None:
+        """Read the roots of several packages side by side, before each is verified."""
+        self.registry.read_ahead({package.key: _first_reads(versions, named, roots) for package, versions in found})
 
     def verify(
         self,
@@ -49,8 +55,7 @@ class ImageVerifier:
             deleted = self.reader.versions(package.key, deleted=True)
             versions = self._there(versions, ids=frozenset(version.id for version in deleted))
         manifests = Manifests(package.key, versions, self.registry)
-        digests = named | {each.name for each in versions if not each.tags_known}
-        read_tagged(manifests, (each for each in versions if roots is None or each.id in roots), digests)
+        manifests.take(_first_reads(versions, named, roots))
         _raise_failures(manifests.unreadable.values())
         # an unreadable version may be deleted and only be left in an outdated list
         versions = self._there(versions, names=frozenset(manifests.unreadable))
@@ -63,11 +68,51 @@ class ImageVerifier:
         if missing and deleted is None:
             deleted = self.reader.versions(package.key, deleted=True)
         verified = [
-            replace(found, size=graph.size_of(image))
+            replace(self._explained(package, image, found, manifests), size=graph.size_of(image))
             for image, found in zip(images, verify_images(images, unreadable, deleted or (), present), strict=True)
         ]
         self._tell(package, verified, self.log.warning if about_to_repair else self.log.error)
         return verified
+
+    def _explained(self, package: Package, image: Image, found: VerifiedImage, manifests: Manifests) -> VerifiedImage:
+        """Return a broken image with what to build anew: the platforms of its missing parts, and its origin.
+
+        That takes more requests, so it is found out only for what `repair` cannot bring back.
+        """
+        is_certain = not found.missing or not self.reader.is_incomplete(package.key)
+        found = replace(found, missing=tuple(replace(part, is_certain=is_certain) for part in found.missing))
+        if self.repairs or found.remedy not in (Remedy.REBUILD, Remedy.UNKNOWN):
+            return found
+        described = self._described(package, image, frozenset(part.digest for part in found.missing), manifests)
+        platforms = {digest: name for each in described for digest, name in each.platforms.items()}
+        origins = sorted((each.origin for each in described), key=lambda each: (not each.revision, not each.source))
+        origin = origins[0] if origins else NO_ORIGIN
+        return replace(
+            found,
+            missing=tuple(replace(part, platform=platforms.get(part.digest, "")) for part in found.missing),
+            origin=origin if origin.source else replace(origin, source=package.repository_name or ""),
+        )
+
+    def _described(
+        self, package: Package, image: Image, lacking: AbstractSet[str], manifests: Manifests
+    ) -> list[Description]:
+        """What the indexes of a broken image say that list a missing part, or else its root."""
+        read = [each.name for each in (image.root, *image.parts) if each.name in manifests.read]
+        children = {digest: {child.digest for child in manifests.read[digest].children} for digest in read}
+        listing = [digest for digest in read if not lacking.isdisjoint(children[digest])]
+        described = [self._description(package, digest) for digest in listing or read[:1]]
+        if not any(each.origin.revision for each in described):
+            # docker/metadata-action annotates the manifests of platforms, not the index
+            described += [self._description(package, part.name) for part in image.parts[:1] if part.name not in read]
+        return described
+
+    def _description(self, package: Package, digest: str) -> Description:
+        """What a manifest says of itself; nothing when it cannot be read, since that changes no finding."""
+        try:
+            return self.registry.describe(package.key, digest)
+        except ApiError as error:
+            self.log.debug(f"{package.key} {display_name(digest)}: its annotations cannot be read: {error}")
+            return Description()
 
     def _there(
         self, versions: list[Version], *, ids: AbstractSet[int] = frozenset(), names: AbstractSet[str] = frozenset()
@@ -96,16 +141,27 @@ class ImageVerifier:
             if image.unreadable:
                 say(f"{name} cannot be pulled: {image.unreadable}")
             for part in image.missing:
-                say(f"{name} misses {display_name(part.digest)}: {self._fate(package, part)}")
+                platform = f" ({part.platform})" if part.platform else ""
+                say(f"{name} misses {display_name(part.digest)}{platform}: {_fate(part, image.origin)}")
 
-    def _fate(self, package: Package, part: MissingPart) -> str:
-        if part.deleted is None and self.reader.is_incomplete(package.key):
-            return "whether it can be restored is not known: GitHub lists only a part of the versions"
-        if part.deleted is None:
-            return "it is not among the versions deleted in the last 30 days; build the image anew"
-        if part.restorable_until is None:
-            return "it can be restored (operation repair)"
-        return f"it can be restored until {part.restorable_until:%Y-%m-%d %H:%M} UTC (operation repair)"
+
+def _fate(part: MissingPart, origin: Origin) -> str:
+    """Whether and until when a missing part can be restored, and else what to build anew."""
+    if part.deleted is None and not part.is_certain:
+        return "whether it can be restored is not known: GitHub lists only a part of the versions"
+    if part.deleted is None:
+        commit = f" from commit {origin.revision}" if origin.revision else ""
+        where = f" of {origin.source}" if origin.source else ""
+        return f"it is not among the versions deleted in the last 30 days; build the image anew{commit}{where}"
+    if part.restorable_until is None:
+        return "it can be restored (operation repair)"
+    return f"it can be restored until {part.restorable_until:%Y-%m-%d %H:%M} UTC (operation repair)"
+
+
+def _first_reads(versions: Iterable[Version], named: AbstractSet[str], roots: AbstractSet[int] | None) -> list[str]:
+    """The manifests to read first: of what has, or may have, a tag, and what the user names."""
+    wanted = (each for each in versions if roots is None or each.id in roots)
+    return [each.name for each in wanted if each.image_tags or not each.tags_known or each.name in named]
 
 
 def _wanted(graph: Graph, digests: AbstractSet[str], roots: AbstractSet[int] | None) -> list[Image]:

@@ -5,7 +5,7 @@ The shapes are those of the OCI image specification and of Docker's schema 2.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -20,14 +20,19 @@ from package_keeper.model.manifest import (
     OCI_MANIFEST,
     SCHEMA_1_TYPES,
     STUB_ANNOTATION,
+    Description,
     Descriptor,
     Manifest,
+    Origin,
 )
 from package_keeper.model.packages import DIGEST
 from package_keeper.model.sizes import UNKNOWN_SIZE, pack
 
 LARGEST = 4 * 1024 * 1024
 """Bytes. The OCI distribution specification asks registries to accept manifests up to this size."""
+
+LONGEST_NOTE = 300
+"""Characters of an annotation or a platform that are shown."""
 
 OTHER_DIGEST = "has another digest than requested"
 
@@ -72,6 +77,18 @@ class _Contents(msgspec.Struct):
     layers: list[_Blob] | None = None
 
 
+class _Described(msgspec.Struct):
+    digest: str = ""
+    platform: msgspec.Raw = _ABSENT
+    annotations: msgspec.Raw = _ABSENT
+
+
+class _Index(msgspec.Struct):
+    manifests: list[_Described] | None = None
+    annotations: msgspec.Raw = _ABSENT
+
+
+_INDEX = msgspec.json.Decoder(_Index)
 _DECODER = msgspec.json.Decoder(_Manifest)
 _CONTENTS = msgspec.json.Decoder(_Contents)
 _SIZE = re.compile(rb"\d{1,18}")
@@ -112,6 +129,40 @@ def media_type_of(body: bytes) -> str:
         return _media_type(_DECODER.decode(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NotAManifest("is not the JSON of a manifest") from None
+
+
+def describe(body: bytes) -> Description:
+    """What a manifest says of its origin, and of the platforms of its children. What has another shape is left out."""
+    try:
+        wire = _INDEX.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Description()
+    children = [(child.digest, _texts(child.platform), _texts(child.annotations)) for child in wire.manifests or ()]
+    notes = [_texts(wire.annotations), *(annotations for _, _, annotations in children)]
+    return Description(
+        origin=next(filter(None, map(_origin, notes)), Origin()),
+        platforms={digest: name for digest, platform, more in children if (name := _platform(platform, more))},
+    )
+
+
+def _texts(raw: msgspec.Raw) -> dict[str, str]:
+    try:
+        found = msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _origin(annotations: Mapping[str, str]) -> Origin | None:
+    source, revision = (annotations.get(f"org.opencontainers.image.{name}", "") for name in ("source", "revision"))
+    return Origin(source=source[:LONGEST_NOTE], revision=revision[:LONGEST_NOTE]) if source or revision else None
+
+
+def _platform(platform: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    if annotations.get("vnd.docker.reference.type") == "attestation-manifest":
+        return "attestation"
+    names = [platform.get(part, "") for part in ("os", "architecture", "variant")]
+    return "/".join(filter(None, names))[:LONGEST_NOTE]
 
 
 def digest_of(body: bytes) -> str:

@@ -20,7 +20,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from package_keeper.causes import Cause
-from package_keeper.errors import BASIC_USER, ApiError, ApiErrorKind
+from package_keeper.errors import BASIC_USER, ApiError, ApiErrorKind, OutOfTime
 from package_keeper.github import manifests
 from package_keeper.github.errors import is_rate_limit
 from package_keeper.github.http import AnswerTooLarge, lost_answer, pooled_session
@@ -28,7 +28,7 @@ from package_keeper.github.manifests import LARGEST, NotAManifest
 from package_keeper.github.pool import Pool
 from package_keeper.github.rate_limit import LONGEST, Use, retry_after
 from package_keeper.github.retries import Retries, RetryableError, RetryReason
-from package_keeper.model.manifest import INDEX_TYPES, MEDIA_TYPES, Manifest, Obstacle, UnreadableManifest
+from package_keeper.model.manifest import INDEX_TYPES, MEDIA_TYPES, Description, Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import DIGEST, PackageName
 
 UNTOLD_WAIT = 5.0
@@ -112,9 +112,12 @@ class Registry:
         self._session = pooled_session(self._base_url, retries.rate_limiter, LARGEST)
         self._bearers: dict[tuple[str, str], str] = {}
         self._lock = Lock()
-        self._renewing = Lock()
+        self._renewing: dict[tuple[str, str], Lock] = {}
+        """A lock for each token that is exchanged."""
         self._known: dict[tuple[str, str], Manifest] = {}
         self._kinds: dict[tuple[str, str], bool] = {}
+        self._failed: dict[tuple[PackageName, str], UnreadableManifest] = {}
+        """What was read ahead and failed."""
         self.reads = 0
         """How many manifests were read from the registry so far, each counted there as a download."""
 
@@ -124,12 +127,39 @@ class Registry:
         # the cache is read in this thread: starting a call in another takes longer
         found: dict[str, Manifest | UnreadableManifest] = {}
         for digest in wanted:
-            if (manifest := self._at_hand(package, digest)) is not None:
-                found[digest] = manifest
+            known = self._failed.pop((package, digest), None) or self._at_hand(package, digest)
+            if known is not None:
+                found[digest] = known
         found |= self._several(
             lambda digest: self._manifest(package, digest), (digest for digest in wanted if digest not in found)
         )
         return {digest: found[digest] for digest in wanted}
+
+    def read_ahead(self, wanted: Mapping[PackageName, Iterable[str]]) -> None:
+        """Read manifests of several packages side by side. `read` gives them without another request."""
+        keys = [
+            (package, digest)
+            for package, digests in wanted.items()
+            for digest in dict.fromkeys(digests)
+            if self._at_hand(package, digest) is None
+        ]
+        # the first of each package before the others, so that one token exchange serves all
+        first = dict(reversed(keys))
+        for several in (list(first.items()), [key for key in keys if first[key[0]] != key[1]]):
+            try:
+                self._pool.all(several, lambda key: self._read_one_ahead(*key), self._retries.rate_limiter)
+            except OutOfTime:
+                # what was read can still be used; whoever reads the rest runs out of time too
+                return
+
+    def _read_one_ahead(self, package: PackageName, digest: str) -> None:
+        found = self._manifest(package, digest)
+        if isinstance(found, UnreadableManifest):
+            self._failed[package, digest] = found
+
+    def describe(self, package: PackageName, digest: str) -> Description:
+        """What a manifest says of its origin and its platforms. Raises `ApiError`."""
+        return manifests.describe(self.manifest_bytes(package, digest))
 
     def at_hand(self, package: PackageName, digests: Iterable[str]) -> list[str]:
         """The digests whose manifests need no download: they are in the cache, or were read in this run."""
@@ -287,7 +317,9 @@ class Registry:
         if service := challenge.get("service"):
             query["service"] = service
         basic = base64.b64encode(f"{BASIC_USER}:{self._token}".encode()).decode()
-        with self._renewing:
+        with self._lock:
+            renewing = self._renewing.setdefault((package.name, actions), Lock())
+        with renewing:
             if self._bearer(package, actions) != used:
                 return _Response(200, {}, b"")
             exchanged = self._exchange("GET", realm, {"Authorization": f"Basic {basic}"}, query=query)

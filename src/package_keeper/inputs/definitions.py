@@ -322,13 +322,13 @@ INPUTS: tuple[Input, ...] = (
         kind=Kind.TEMPLATES,
         operations=VERSIONS,
         narrows=True,
-        needs_tags=True,
         example="pr-{pull-request}",
         meaning=(
-            "Templates for tags that belong to a pull request or branch. `pr-{pull-request}` selects tags of closed"
-            " pull requests. `{branch}` and `branch-{branch}` select tags of deleted branches that had a pull request,"
-            " now closed. `latest`, version tags and git tags are never selected. An image with a tag of an open pull"
-            " request or existing branch stays, whatever `partial-match` says. Needs `contents: read` and"
+            "Templates for tags, and for version names of types without tags, that belong to a pull request or branch."
+            " `pr-{pull-request}` selects those of closed pull requests, `branch-{branch}` those of deleted branches"
+            " that had a pull request, now closed. Globs may stand around the variable:"
+            " `*--canary.{pull-request}.*`. `latest`, releases and git tags are never selected. An image with a tag of"
+            " an open pull request or existing branch stays, whatever `partial-match` says. Needs `contents: read` and"
             " `pull-requests: read`."
         ),
     ),

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 
 from package_keeper.inputs import reference_context
 from package_keeper.inputs.reference_context import MARK, MarkedText, Surroundings, mark, value_of
+from package_keeper.inputs.spelled_references import spelled_out
 from package_keeper.model.images import ImageReference
 
 CHARACTERS = "A-Za-z0-9_.\\-/:@\ue000-\uf8ff"
@@ -358,6 +359,7 @@ class ReferenceFinder:
 
     def search(self, file: str, text: str, *, is_own_workflow: bool = False) -> None:
         """Search one file. `is_own_workflow`: it is a workflow of the run's repository, and runs for no other."""
+        text = spelled_out(file, text)
         known = partial(value_of, login=self._logins[0], repository=self._repository if is_own_workflow else "")
         source = _Source(file=file, marked=mark(self._no_escapes.sub(" ", text), known))
         lowered = text.lower()

@@ -31,7 +31,7 @@ _Step = Callable[[_Places], _Places]
 _AFTER_END = -1
 """The place after `$`, where nothing more can follow."""
 
-_GLOB_PART = re.compile(r"\*|\[!?\]?[^\]]*\]|.", re.DOTALL)
+GLOB_PART = re.compile(r"\*|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NameForm:
             return True
 
     def _glob_can_match(self, glob: str) -> bool:
-        parts = _GLOB_PART.findall(glob)
+        parts = GLOB_PART.findall(glob)
         if sum(part != "*" for part in parts) > self.longest:
             return False
         reached = frozenset({0})
@@ -430,7 +430,7 @@ def _parse_entry(entry: str, *, ignore_case: bool) -> Pattern:
         return Pattern(entry, expression=compile_expression(entry, ignore_case=ignore_case))
     if entry.startswith("!"):
         raise PatternProblem("one exclamation mark is enough")
-    _check_classes(entry)
+    check_classes(entry)
     return Pattern(entry, ignore_case=ignore_case)
 
 
@@ -456,7 +456,7 @@ def compile_expression(entry: str, *, ignore_case: bool = False) -> Any:
         ) from None
 
 
-def _check_classes(glob: str) -> None:
+def check_classes(glob: str) -> None:
     """Refuse an unclosed bracket or an empty range, which would match nothing and so protect nothing."""
     position = 0
     while (start := glob.find("[", position)) >= 0:

@@ -12,8 +12,10 @@ import isodate
 
 from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.patterns import (
+    GLOB_PART,
     TAG,
     PatternProblem,
+    check_classes,
     compile_expression,
     parse_patterns,
     split_entries,
@@ -131,7 +133,8 @@ _Age = TypeVar("_Age", datetime, float)
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER = re.compile(r"[0-9]{1,12}")
 
-_TEMPLATE = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?\{(branch|pull-request)\}([A-Za-z0-9_.-]*)", re.ASCII)
+_GLOB = r"(?:[A-Za-z0-9_.+*?-]|\[!?[A-Za-z0-9_.+-]+\])*"
+_TEMPLATE = re.compile(rf"((?![.+-]){_GLOB})\{{(branch|pull-request)\}}({_GLOB})")
 
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
 """How Python decodes bytes of arguments and of the environment that are not UTF-8."""
@@ -292,21 +295,13 @@ class Values:
             return None
 
     def gone(self, name: str) -> GoneTags | None:
-        """The tag templates of `gone`; `None` without any."""
+        """The templates of `gone`; `None` without any."""
         templates = []
         for entry in split_entries(self.text(name)):
-            found = _TEMPLATE.fullmatch(entry)
-            if found is None:
-                self.problem(
-                    name,
-                    entry,
-                    "is no tag template; accepted are one {pull-request} or {branch} and the rest of the tag:"
-                    " pr-{pull-request}, {branch}, branch-{branch}",
-                )
-            elif len(found[1] or "") + len(found[3]) >= TAG.longest:
-                self.problem(name, entry, f"is longer than a tag can be ({TAG.longest} characters)")
-            else:
-                templates.append(GoneTemplate(tie=Tie(found[2]), before=found[1] or "", behind=found[3]))
+            try:
+                templates.append(_template(entry))
+            except PatternProblem as problem:
+                self.problem(name, entry, str(problem))
         return GoneTags(tuple(templates)) if templates else None
 
     def grouping(self, name: str) -> Grouping:
@@ -338,3 +333,20 @@ class Values:
         except SqlProblem as problem:
             self.problem(name, text, f"is not accepted: {problem}")
         return text
+
+
+def _template(entry: str) -> GoneTemplate:
+    """Parse one template of `gone`. Raises `PatternProblem`."""
+    found = _TEMPLATE.fullmatch(entry)
+    if found is None:
+        raise PatternProblem(
+            "is no template; accepted are one {pull-request} or {branch} and the rest of the tag or version name, with"
+            " globs where needed: pr-{pull-request}, {branch}, branch-{branch}, *--canary.{pull-request}.*"
+        )
+    before, tie, behind = found.groups()
+    check_classes(before + behind)
+    if len(GLOB_PART.findall((before + behind).replace("*", ""))) >= TAG.longest:
+        raise PatternProblem(f"is longer than a tag can be ({TAG.longest} characters)")
+    if tie == Tie.PULL_REQUEST and (before[-1:].isdigit() or behind[:1].isdigit()):
+        raise PatternProblem("matches nothing: a digit beside {pull-request} would be a piece of its number")
+    return GoneTemplate(tie=Tie(tie), before=before, behind=behind)

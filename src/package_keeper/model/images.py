@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from package_keeper.model.manifest import Manifest, UnreadableManifest
+from package_keeper.model.manifest import Manifest, Origin, UnreadableManifest
 from package_keeper.model.packages import REFERRER_TAG, Timestamp, Version, oldest_first
 from package_keeper.model.sizes import add_up
 
@@ -260,6 +260,20 @@ def tagged_subjects(version: Version) -> list[str]:
     return [f"sha256:{match[1]}" for match in found if match]
 
 
+class Remedy(StrEnum):
+    """What makes a broken image whole."""
+
+    NONE = ""
+    REPAIR = "repair"
+    """The operation `repair` can restore all that it lacks."""
+    REBUILD = "rebuild"
+    """Something is gone for good."""
+    UNKNOWN = "unknown"
+    """GitHub does not tell which versions are deleted."""
+
+
+NO_ORIGIN = Origin()
+
 RESTORABLE_FOR = timedelta(days=30)
 """How long a deleted version can be restored (docs/github-behaviour.md, "Endpoints")."""
 
@@ -268,11 +282,15 @@ RESTORABLE_FOR = timedelta(days=30)
 class MissingPart:
     """A digest that an image needs and that is gone.
 
-    `versions` are its deleted versions, in the order of `by_digest`; GitHub can restore the first.
+    `versions` are its deleted versions, in the order of `by_digest`; GitHub can restore the first. `platform` is what
+    the index says of it: a platform such as `linux/arm64`, `attestation`, or an empty text. `is_certain` is false when
+    GitHub lists only a part of the deleted versions.
     """
 
     digest: str
     versions: tuple[Version, ...] = ()
+    platform: str = ""
+    is_certain: bool = True
 
     @property
     def deleted(self) -> Version | None:
@@ -292,17 +310,44 @@ class VerifiedImage:
     """What `verify` found about one image.
 
     `unreadable` says why a manifest of it could not be read. `size` are its bytes; `None` when not all of it was read.
+    `origin` is known only of images that `repair` cannot make whole.
     """
 
     root: Version
     missing: tuple[MissingPart, ...] = ()
     unreadable: str = ""
     size: int | None = None
+    origin: Origin = NO_ORIGIN
 
     @property
     def is_broken(self) -> bool:
         """Whether a pull fails, or may fail because of a manifest that could not be read."""
         return bool(self.missing) or bool(self.unreadable)
+
+    @property
+    def remedy(self) -> Remedy:
+        """How a broken image becomes whole."""
+        if not self.is_broken:
+            return Remedy.NONE
+        if self.unreadable or any(part.deleted is None and part.is_certain for part in self.missing):
+            return Remedy.REBUILD
+        return Remedy.REPAIR if all(part.deleted is not None for part in self.missing) else Remedy.UNKNOWN
+
+    @property
+    def repairable_until(self) -> datetime | None:
+        """Until when `repair` can bring back everything that it can; `None` when that is nothing, or unknown."""
+        return min((part.restorable_until for part in self.missing if part.restorable_until is not None), default=None)
+
+    @property
+    def to_rebuild(self) -> tuple[str, ...]:
+        """What to build anew: the platforms, or digests without one, of parts that are gone for good.
+
+        Empty for the whole image, and when there is nothing to rebuild.
+        """
+        if self.unreadable or self.remedy is not Remedy.REBUILD:
+            return ()
+        gone = (part for part in self.missing if part.deleted is None and part.is_certain)
+        return tuple(dict.fromkeys(part.platform or part.digest for part in gone))
 
 
 def verify_images(

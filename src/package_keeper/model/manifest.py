@@ -5,8 +5,8 @@ A stub is a manifest that this program makes itself: to take a tag away, it move
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from package_keeper.model.packages import Version
@@ -98,6 +98,25 @@ class Manifest:
     def is_index(self) -> bool:
         """Whether it lists other manifests."""
         return self.media_type in INDEX_TYPES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What an image was built from, by its annotations: the repository's address and the commit, or empty texts."""
+
+    source: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a manifest says for people. It is read for broken images only, so that it takes no memory otherwise.
+
+    `platforms` are those of the children, by digest, such as `linux/arm64`.
+    """
+
+    origin: Origin = field(default_factory=Origin)
+    platforms: Mapping[str, str] = field(default_factory=dict)
 
 
 class Obstacle(Enum):

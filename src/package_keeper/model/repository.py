@@ -1,10 +1,11 @@
-"""The state of a repository that the input `gone` compares tags with: branches, pull requests and git tags."""
+"""The state of a repository that the input `gone` compares names with: branches, pull requests and git tags."""
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
 _NOT_IN_TAGS = re.compile(r"[^a-zA-Z0-9._-]+")
+_NOT_IN_PRERELEASES = re.compile(r"[^a-zA-Z0-9-]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,30 @@ class RepositoryState:
 
     @cached_property
     def existing_branches(self) -> frozenset[str]:
-        """The branches that exist, and the heads of open pull requests, spelt as image tags in lower case."""
-        return frozenset(spelling.lower() for name in self.branches | self.open_heads for spelling in _spellings(name))
+        """The branches that exist, and the heads of open pull requests, spelt as image tags in lower case.
+
+        Also as SemVer pre-releases spell them, since version names are compared too.
+        """
+        names = self.branches | self.open_heads
+        return frozenset(
+            spelling.lower() for name in names for spelling in (*_spellings(name), _NOT_IN_PRERELEASES.sub("-", name))
+        )
 
     @cached_property
-    def release_tags(self) -> frozenset[str]:
-        """The git tags, spelt as image tags in lower case."""
-        return frozenset(spelling.lower() for name in self.git_tags for spelling in _spellings(name))
+    def branch_lengths(self) -> frozenset[int]:
+        """How long the names of branches are, of those that exist and those that are gone."""
+        return frozenset(map(len, self.gone_branches | self.existing_branches))
+
+    def is_git_tag(self, name: str) -> bool:
+        """Whether a tag or version name is that of a git tag, with or without `v` in front."""
+        lower = name.lower()
+        return not self._git_tag_spellings.isdisjoint((lower, f"v{lower}", lower.removeprefix("v")))
+
+    @cached_property
+    def _git_tag_spellings(self) -> frozenset[str]:
+        """The git tags, and what is behind the `@` of `package@1.2.3`, as they are and as image tags, in lower case."""
+        names = {each for name in self.git_tags for each in (name, name.rpartition("@")[2])}
+        return frozenset(each.lower() for name in names for each in (name, *_spellings(name)))
 
 
 def as_image_tag(name: str) -> str:

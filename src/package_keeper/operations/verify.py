@@ -8,7 +8,7 @@ from package_keeper.execution.facts import Found
 from package_keeper.execution.scope import attempt_each
 from package_keeper.execution.verify import ImageVerifier, broken
 from package_keeper.model.images import VerifiedImage
-from package_keeper.model.packages import PackageType
+from package_keeper.model.packages import Package, PackageType, Version
 from package_keeper.model.run import Problem, Run, Scope
 from package_keeper.operations.context import Context
 from package_keeper.operations.reading import find, read
@@ -22,6 +22,10 @@ def verify(context: Context) -> Iterator[Run]:
     yield inventory.run
     verified = verify_images_of(context, inventory.found, selected_roots(context, inventory.found))
     yield verified.added_to(inventory.run)
+
+
+SIDE_BY_SIDE = 16
+"""How many packages are read at once. What was read before an interruption is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +69,17 @@ def verify_images_of(
     """Verify the images of every package. A package that cannot be read becomes a problem."""
     verifier = ImageVerifier(reader=context.reader, registry=context.registry, log=context.log, repairs=repairs)
     named = context.rules.lists.digests | context.rules.lists.used.digests()
+    # `repair` looks first which listed versions are there
+    groups = {} if repairs else {group[0][0].key: group for group in _groups(found)}
+
+    def verify_one(each: tuple[Package, list[Version]]) -> list[VerifiedImage]:
+        if group := groups.get(each[0].key):
+            verifier.read_ahead(group, named, roots)
+        return verifier.verify(*each, named, roots, about_to_repair=about_to_repair)
+
     tried = attempt_each(
         found,
-        lambda each: verifier.verify(*each, named, roots, about_to_repair=about_to_repair),
+        verify_one,
         lambda each: (str(each[0].key), each[0].key),
     )
     return Verified(
@@ -76,3 +88,7 @@ def verify_images_of(
         problems=tried.problems,
         ended_by=tried.ended_by,
     )
+
+
+def _groups(found: Found) -> Iterator[Found]:
+    return (found[start : start + SIDE_BY_SIDE] for start in range(0, len(found), SIDE_BY_SIDE))

@@ -79,9 +79,9 @@ class Selection:
     """The selection inputs; `None` and `ANY` mean that an input is not given.
 
     `tags`, `semver`, `prerelease` and `gone` match single tags: a tag matches when all of them accept it, and a version
-    without tags never does. For types without tags, `semver` and `prerelease` match the name; `tags`, `tag_status` and
-    `gone` select nothing. `where` is an SQL expression; `Facts` has the versions that it selects. When only some of the
-    tags match, `partial_match` says what happens to the image; `None` leaves it to the next rule of the policy.
+    without tags never does. For types without tags, `semver`, `prerelease` and `gone` match the name; `tags` and
+    `tag_status` select nothing. `where` is an SQL expression; `Facts` has the versions that it selects. When only some
+    of the tags match, `partial_match` says what happens to the image; `None` leaves it to the next rule of the policy.
     `unused_since` accepts images that were not used since then.
     """
 
@@ -148,16 +148,15 @@ class Selection:
     def match(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> Match:
         """How far this selection matches `version`; `admits` answers for its image.
 
-        `when_unknown` says whether `gone` matches tags of a repository that could not be read. A version whose tags are
-        not known matches whatever its tags may be: callers must check `tags_known`.
+        `when_unknown` says whether `gone` matches names of a repository that could not be read. A version whose tags
+        are not known matches whatever its tags may be: callers must check `tags_known`.
         """
         if not self._accepts_version(version, facts):
             return Match.NONE
         if not self.matches_tags or not version.tags_known:
             return Match.WHOLE
         if not version.package.type.has_tags:
-            needs_tags = self.tags is not None or self.gone is not None
-            accepts = not needs_tags and self._accepts_semver(version.name, version.package, facts)
+            accepts = self.tags is None and self._accepts_name(version.name, version, facts, when_unknown=when_unknown)
             return Match.WHOLE if accepts else Match.NONE
         matching = self.matching_tags(version, facts, when_unknown=when_unknown)
         if not matching:
@@ -180,13 +179,19 @@ class Selection:
 
     def matching_tags(self, version: Version, facts: Facts, *, when_unknown: bool = False) -> tuple[str, ...]:
         """The tags of `version` that this selection matches; all tags when it does not ask for any."""
-        repository = facts.repositories.get(version.package) if self.gone is not None else None
         return tuple(
             tag
             for tag in version.image_tags
             if (self.tags is None or self.tags.accepts(tag))
-            and (not self.matches_semver or self._accepts_semver(tag, version.package, facts))
-            and (self.gone is None or self.gone.accepts(tag, repository, when_unknown=when_unknown))
+            and self._accepts_name(tag, version, facts, when_unknown=when_unknown)
+        )
+
+    def _accepts_name(self, name: str, version: Version, facts: Facts, *, when_unknown: bool) -> bool:
+        """Whether `semver`, `prerelease` and `gone` accept a tag, or the version name of a type without tags."""
+        if self.matches_semver and not self._accepts_semver(name, version.package, facts):
+            return False
+        return self.gone is None or self.gone.accepts(
+            name, facts.repositories.get(version.package), when_unknown=when_unknown
         )
 
     def _has_living_tag(self, version: Version, facts: Facts) -> bool:

@@ -192,6 +192,7 @@ def _verified(image: VerifiedImage) -> dict[str, Any]:
     missing = [
         {
             "digest": part.digest,
+            "platform": part.platform or None,
             "restorable": part.deleted is not None,
             "version-id": part.deleted.id if part.deleted else None,
             "restorable-until": _time(part.restorable_until),
@@ -199,7 +200,16 @@ def _verified(image: VerifiedImage) -> dict[str, Any]:
         for part in image.missing
     ]
     found: dict[str, Any] = {"decision": Action.KEEP, "reason": Reason.NOT_SELECTED, "broken": image.is_broken}
-    found |= {"missing": missing, "unreadable": image.unreadable, "bytes": image.size}
+    found |= {
+        "missing": missing,
+        "unreadable": image.unreadable,
+        "bytes": image.size,
+        "remedy": image.remedy,
+        "repairable-until": _time(image.repairable_until),
+        "rebuild": list(image.to_rebuild),
+        "source": image.origin.source or None,
+        "revision": image.origin.revision or None,
+    }
     return version_document(image.root) | found
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from package_keeper.model.images import ImageReference, VerifiedImage
+from package_keeper.model.images import ImageReference, Remedy, VerifiedImage
 from package_keeper.model.packages import DIGEST, PackageName, Version, display_name, own_page
 from package_keeper.model.plan import Action, Decision, Outcome, PlannedWrite, WriteKind, spoken
 from package_keeper.model.run import Run
+from package_keeper.report import rescue
 from package_keeper.report.headline import is_dry
 from package_keeper.report.images import ImageWrites, PackageCounts, image_writes, package_counts, records_by_write
 from package_keeper.report.markdown import code, escape, folded, link, table
@@ -253,9 +254,14 @@ def verified(run: Run, settings: Settings | None, now: datetime, most: int) -> l
     broken = [image for image in run.verified if image.is_broken]
     whole = [image for image in run.verified if not image.is_broken]
     named = _namer(image.root.package for image in run.verified)
+    header = ["package", "image", "missing", "can be restored"]
     rows = [[named(image.root.package), *_broken_row(image, settings, now)] for image in broken[:most]]
+    if any(image.remedy is Remedy.REBUILD for image in broken):
+        header += ["build anew", "from"]
+        for row, image in zip(rows, broken, strict=False):
+            row += [escape(rescue.to_build(image)), code(rescue.origin_text(image))]
     found = _first_rows(
-        ["package", "image", "missing", "can be restored"],
+        header,
         rows,
         run,
         (len(broken), "broken image"),

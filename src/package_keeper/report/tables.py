@@ -10,6 +10,7 @@ from itertools import groupby
 from package_keeper.model.packages import Package, PackageName, PackageType, Version, display_name
 from package_keeper.model.plan import Action, Decision, Outcome, PlannedWrite
 from package_keeper.model.run import Run
+from package_keeper.report import rescue
 from package_keeper.report.outside import shown
 from package_keeper.report.sizes import size_text
 from package_keeper.report.totals import amount
@@ -293,7 +294,11 @@ def _root(part: Decision, actions: Mapping[int, Action]) -> int | None:
 
 def _verified(run: Run) -> Iterator[_Image]:
     return _by_package(
-        _version_row(image.root, {"size": size_text(image.size), "health": "broken" if image.is_broken else "whole"})
+        _version_row(
+            image.root,
+            {"size": size_text(image.size), "health": "broken" if image.is_broken else "whole"}
+            | ({"remedy": rescue.remedy_text(image)} if run.broken else {}),
+        )
         for image in sorted(run.verified, key=lambda image: not image.is_broken)
     )
 

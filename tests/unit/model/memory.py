@@ -17,7 +17,7 @@ from package_keeper.execution.images import ImageEvaluator
 from package_keeper.execution.receipt import ReceiptWriter
 from package_keeper.execution.restorations import Restorations
 from package_keeper.execution.untag import Untagger
-from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
+from package_keeper.model.manifest import Description, Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import Owner, OwnerType, Package, PackageName, PackageType, Version
 from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.plan import GuardedPlan, Plan
@@ -190,6 +190,12 @@ class Hub:
             self.asked[name] += 1
             found[name] = None if name in self._unreadable else self.world.manifests[name].is_index
         return found
+
+    def read_ahead(self, wanted: Mapping[PackageName, Iterable[str]]) -> None:
+        return None
+
+    def describe(self, package: PackageName, digest: str) -> Description:
+        return Description()
 
     def exists(self, package: PackageName, digest: str) -> bool:
         self.asked[digest] += 1
