@@ -44,3 +44,9 @@ def test_one_repository_is_named_everywhere() -> None:
     }
     assert found == {owner}
     assert f"* @{owner}\n" in (ROOT / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
+
+
+def test_the_image_is_labelled_with_this_version_and_repository() -> None:
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S*)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert arguments["VERSION"] == package_keeper.__version__
+    assert arguments["SOURCE"] == PROJECT["project"]["urls"]["Homepage"]
