@@ -129,6 +129,15 @@ docs: ready-docs ## build the site of docs/ into build/site; a broken link or an
 docs-serve: ready-docs ## show the site on this machine, and again after each change
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(RUN) -m mkdocs serve
 
+.PHONY: name
+name: ready ## the repository's name wherever it stands: make name REPOSITORY=acme/package-keeper
+	@$(RUN) tools/name.py $(REPOSITORY)
+
+.PHONY: dist
+dist: ready ## wheel and sdist, in dist
+	@rm -rf dist
+	@$(RUN) -m hatchling build --directory dist
+
 ##@ Set-up
 .PHONY: ready ready-fuzz ready-node ready-docs
 ready: ## .venv with everything in requirements/dev.txt
