@@ -83,7 +83,7 @@ lint-python: ready ## the Python code only; needs no Node.js
 .PHONY: lint-files
 lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the documentation, stray paths
 	$(RUN) tools/check_tree.py
-	.venv/bin/hadolint Dockerfile
+	.venv/bin/hadolint Dockerfile .github/base/Dockerfile
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml

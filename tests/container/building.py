@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILT = "package-keeper:test"
 GIVEN = "PACKAGE_KEEPER_IMAGE"
 """The variable that names an image by reference, so that a release runs the tests on the one that it published."""
+GIVEN_BASE = "PACKAGE_KEEPER_BASE"
+"""The variable that names the base of that image, where it is not the one that the Dockerfile names."""
 NO_ENGINE = (
     "the image needs a container engine, and neither `docker info` nor `podman info` works here: install Docker (its "
     "service running, your user in the group `docker`) or Podman"
@@ -74,6 +76,8 @@ def find_image(engine: Engine) -> str:
 
 def base() -> str:
     """What the image is built on."""
+    if given := os.environ.get(GIVEN_BASE):
+        return given
     found = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     if not found:
         raise NoImage("the Dockerfile does not name its base")

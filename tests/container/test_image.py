@@ -55,16 +55,12 @@ def test_it_adds_little_to_its_base(engine: Engine, image: str) -> None:
 
 
 def test_two_builds_are_the_same_image(engine: Engine, image: str) -> None:
-    """Where the engine can set the time of the build; the layers are the same in any case."""
-    if image != BUILT:
-        pytest.skip("the image under test was built elsewhere; tools/release.py compares it")
+    """As tools/release.py builds it."""
+    if image != BUILT or engine.name != "podman":
+        pytest.skip("releases are built by Podman, and compared by tools/release.py")
     tags = [f"{BUILT}-{number}" for number in (1, 2)]
-    options = ["--no-cache"]
-    options += ["--timestamp=0"] if engine.name == "podman" else ["--build-arg=SOURCE_DATE_EPOCH=0"]
-    ids = [engine.build(tag, *options) for tag in tags]
-    layers = [engine.inspect(tag)["RootFS"]["Layers"] for tag in tags]
+    ids = [engine.build(tag, "--no-cache", "--timestamp=0") for tag in tags]
     engine.run("image", "rm", *tags)
-    assert layers[0] == layers[1]
     assert ids[0] == ids[1]
 
 
