@@ -70,6 +70,7 @@ def test_the_wheel_has_the_program_and_its_types(built: tuple[Path, Path]) -> No
     assert "package-keeper = package_keeper.__main__:command_line" in entries
     # PyPI knows nothing of the files beside the README
     assert re.findall(r"\]\((?![a-z]+:|#)[^)]*\)", metadata) == []
+    assert re.findall(r'(?:src|srcset)="(?!https:)[^"]*"', metadata) == []
     assert f"/blob/v{package_keeper.__version__}/docs/reference.md" in metadata
 
 
