@@ -81,9 +81,9 @@ def test_no_module_is_compiled(runner: Runner, simulator: Simulator, app: Packag
     runner.python_options = ("-v",)
     finished = run(runner, simulator, **inputs)
     assert finished.status == (2 if inputs is STARTS["bad-inputs"] else 0)
-    loaded = re.findall(r"# code object from '?(.*?)'?$", finished.log, re.MULTILINE)
-    assert len([path for path in loaded if path.endswith(".pyc")]) > 100
-    assert [path for path in loaded if not path.endswith(".pyc")] == []
+    # Python puts the path of bytecode in quotes, and that of a source without; other output may stand within a line
+    assert len(re.findall(r"# code object from '/", finished.log)) > 100
+    assert re.findall(r"# code object from (/\S+)", finished.log) == []
 
 
 def test_gone_asks_the_repository(runner: Runner, simulator: Simulator, app: Package) -> None:
