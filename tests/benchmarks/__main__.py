@@ -13,13 +13,13 @@ import json
 import subprocess
 import sys
 
-from tests.benchmarks import hidden, large, speed, start
+from tests.benchmarks import hidden, image, large, speed, start
 from tests.benchmarks.planning import FORMS, VERSIONS
 from tests.benchmarks.tables import ROOT, Table, machine, markdown, progress, write
 
 MOST_SECONDS, MOST_MEMORY = 5.0, 350
 """What planning should cost at most: seconds of CPU, and MB at the peak."""
-OTHERS = ("hidden", "memory", "start", "planning")
+OTHERS = ("hidden", "memory", "start", "image", "planning")
 
 
 def planning() -> Table:
@@ -68,6 +68,8 @@ def measured(names: list[str], runs: int) -> list[Table]:
         tables.append(large.table(runs))
     if "start" in names:
         tables.append(start.table())
+    if "image" in names:
+        tables.append(image.table())
     if "planning" in names:
         tables.append(planning())
     return tables

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.container import registry_server, skopeo
+from tests.container.building import Engine, NoImage, find_engine, find_image
 from tests.container.registry_server import RegistryServer
-from tests.container.runner import Engine, Runner
+from tests.container.runner import Runner
 from tests.container.skopeo import Skopeo
 from tests.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-IMAGE = "package-keeper:test"
-NO_ENGINE = (
-    "these tests build and run a container, and neither `docker info` nor `podman info` works here: install "
-    "Docker (its service running, your user in the group `docker`) or Podman"
-)
 NO_REGISTRY = (
     "these tests push to a real registry server with a real client, and {missing} cannot be found: install the "
     "packages `docker-registry` and `skopeo` (as root on Debian or Ubuntu: apt-get install docker-registry skopeo)"
@@ -33,30 +26,19 @@ NO_REGISTRY = (
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    """Docker or Podman, whichever works. Without one the tests fail: skipping would hide that nothing ran."""
-    for name in ("docker", "podman"):
-        if shutil.which(name) and not subprocess.run([name, "info"], check=False, capture_output=True).returncode:
-            return Engine(name)
-    pytest.fail(NO_ENGINE, pytrace=False)
+    """Without one the tests fail: skipping would hide that nothing ran."""
+    try:
+        return find_engine()
+    except NoImage as failed:
+        pytest.fail(str(failed), pytrace=False)
 
 
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> str:
-    command = [engine.name, "build", "--network=host", "--tag", IMAGE, "."]
-    # chroot: Podman then needs no rights for namespaces to build, so that it works inside containers too
-    environment = {"BUILDAH_ISOLATION": "chroot"} | dict(os.environ)
-    done = subprocess.run(
-        command,
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)} failed:\n{done.stdout}", pytrace=False)
-    return IMAGE
+    try:
+        return find_image(engine)
+    except NoImage as failed:
+        pytest.fail(str(failed), pytrace=False)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import uuid
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.container.building import Engine
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOKEN = "ghp_containertests0000000000000000000000"
@@ -48,13 +51,6 @@ SHADOWS = (
 TAKEN_IN = "taken-in"
 
 
-@dataclass(frozen=True)
-class Engine:
-    """`docker` or `podman`; both know the options used here."""
-
-    name: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """What a run left behind."""
@@ -74,6 +70,14 @@ class Runner:
     api_url: str
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    python_options: tuple[str, ...] = ()
+    """More options of Python, as `-v`; or `-c` and a program that starts what comes after it."""
+    engine_options: tuple[str, ...] = ()
+    """More options of the engine, as `--read-only`."""
+    read_only: frozenset[str] = frozenset()
+    """The folders that nobody may write to, as `workspace`."""
+    name: str = ""
+    """The name of the container that was started last."""
 
     def __post_init__(self) -> None:
         for name in ("workspace", "home", "workflow", "temp", "commands"):
@@ -89,6 +93,12 @@ class Runner:
     @property
     def workspace(self) -> Path:
         return self.folder / "workspace"
+
+    def put(self, name: str, text: str) -> None:
+        """Write a file into the workspace, as the user of the runner."""
+        path = self.workspace / name
+        path.write_text(text, encoding="utf-8")
+        shutil.chown(path, self.workspace.stat().st_uid, self.workspace.stat().st_gid)
 
     def _fill_workspace(self) -> None:
         marker = f"import os; open('/github/workspace/{TAKEN_IN}', 'a').write(__name__ + chr(10))\n"
@@ -200,7 +210,8 @@ class Runner:
             "workflow": "/github/workflow",
             "workspace": "/github/workspace",
         }
-        command = [self.engine.name, "run", "--rm", "--name", f"package-keeper-{uuid.uuid4().hex}"]
+        self.name = f"package-keeper-{uuid.uuid4().hex}"
+        command = [self.engine.name, "run", "--rm", "--name", self.name]
         # the runner gives a network of its own; here the simulator is on the loopback device
         command += ["--network", "host", "--workdir", "/github/workspace"]
         for name, value in self.environment(given).items():
@@ -208,14 +219,23 @@ class Runner:
         if DOCKER_SOCKET.exists():
             command += ["-v", f"{DOCKER_SOCKET}:{DOCKER_SOCKET}"]
         for name, place in mounts.items():
-            command += ["-v", f"{self.folder / name}:{place}"]
+            command += ["-v", f"{self.folder / name}:{place}" + (":ro" if name in self.read_only else "")]
+        command += self.engine_options
         return subprocess.Popen(
-            [*command, self.image],
+            [*command, *self._image()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def _image(self) -> list[str]:
+        """The image; where Python gets more options, with its own entry point, which is then spelt out."""
+        if not self.python_options:
+            return [self.image]
+        entry: list[str] = self.engine.inspect(self.image)["Config"]["Entrypoint"]
+        place = entry.index("-I")
+        return ["--entrypoint", entry[0], self.image, *entry[1:place], *self.python_options, *entry[place:]]
 
     def finish(self, process: subprocess.Popen[str], timeout: float = 120) -> Finished:
         """Wait for the end of a run, and hold it against what is true of every run."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from package_keeper import __version__
 from package_keeper.inputs.definitions import INPUTS, INPUTS_BY_NAME, OUTPUTS, Input, Kind
 from package_keeper.inputs.parser import parse_settings
 from package_keeper.inputs.sources import Request, from_action, from_command_line
@@ -284,10 +285,7 @@ def test_help_teaches_every_operation_and_input() -> None:
 
 def test_version_is_that_of_the_project() -> None:
     done = program("--version")
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    version = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
-    assert version is not None
-    assert (done.returncode, done.stdout) == (0, f"package-keeper {version[1]}\n")
+    assert (done.returncode, done.stdout) == (0, f"package-keeper {__version__}\n")
 
 
 @pytest.mark.parametrize("variable", ["INPUT_KEEP-TAG", "INPUT_KEEP_TAGS", "INPUT_TAG"])

@@ -15,7 +15,8 @@ OURS = "package_keeper"
 
 MAY_IMPORT = {
     "__init__": frozenset[str](),
-    "__main__": frozenset({"main"}),
+    "__main__": frozenset({"main", "stopping"}),
+    "stopping": frozenset[str](),
     "causes": frozenset[str](),
     "errors": frozenset({"causes"}),
     "model": frozenset({"causes", "errors"}),
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "execution": frozenset({"causes", "model", "policy", "errors"}),
     "operations": frozenset({"causes", "model", "policy", "settings", "errors", "execution"}),
     "github": frozenset({"causes", "model", "errors"}),
-    "runner": frozenset({"causes", "model", "errors"}),
+    "runner": frozenset({"causes", "model", "errors", "stopping"}),
     "main": frozenset(
         {
             "causes",
@@ -40,6 +41,7 @@ MAY_IMPORT = {
             "github",
             "runner",
             "report",
+            "stopping",
         }
     ),
 }

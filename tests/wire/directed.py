@@ -20,12 +20,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "src"))
 
 from package_keeper.main import main
-from package_keeper.runner.process import (
-    STOPPING,
-    Interruption,
-    SystemClock,
-    exit_now,  # reason: the path must be set before
-)
+from package_keeper.runner.process import Interruption, SystemClock, exit_now  # reason: the path must be set before
+from package_keeper.stopping import STOPPING
 
 SECONDS = struct.Struct("d")
 SIGNALS = struct.Struct("Q")

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.program.forked import Forked
-from tests.scenarios.program import SCALED, Ended, Place, time_of
+from tests.scenarios.program import ENTRYPOINT, SCALED, Ended, Place, time_of
 from tests.simulator import Package, Simulator
 from tests.wire.interrupting import (
     ALL,
@@ -245,3 +247,36 @@ def test_a_reader_that_goes_away_is_no_failure(sim: Simulator, package: Package,
     assert process.wait(30) == 0
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("door", ["action", "command line"])
+def test_a_signal_that_comes_before_the_imports_is_a_cancelled_run(
+    sim: Simulator, package: Package, place: Place, number: signal.Signals, door: str
+) -> None:
+    # the signal waits before the program's first line, as one that arrives in any moment of its start does
+    early = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [int(sys.argv[1])]);"
+        " os.kill(os.getpid(), int(sys.argv[1])); os.execv(sys.executable, [sys.executable, '-I', *sys.argv[2:]])"
+    )
+    given = [] if door == "action" else ["delete", "--owner", "acme", "--package", "app", "--package-type", "npm"]
+    given += [] if door == "action" else ["--versions", "1.*", "--no-dry-run", "--api-url", sim.url]
+    variables = environment(sim, place) if door == "action" else place.terminal_environment({"GH_TOKEN": TOKEN})
+    place.empty_files()
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", early, str(int(number)), str(ENTRYPOINT), *given],
+        cwd=place.workspace,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ended = place.end(process)
+    assert ended.status == 130, ended.said
+    assert "Traceback" not in ended.said
+    assert sim.requests == []
+    assert names(package) == ALL
+    if door == "action":
+        assert ended.outputs["result"] == "cancelled"
+        assert "Cancelled" in ended.summary

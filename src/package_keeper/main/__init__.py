@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from package_keeper.errors import BadInput, Cancelled
+from package_keeper.errors import BadInput
 from package_keeper.inputs.sources import ShowAndExit, from_action, from_command_line
 from package_keeper.inputs.values import readable
 from package_keeper.main.app import App
 from package_keeper.runner.logs import harmless
 from package_keeper.runner.process import Interruption, SystemClock, exit_now, steady_output, tune_gc
+from package_keeper.stopping import hold
 
 _FILES = ("GITHUB_WORKSPACE", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 """The variables with paths of the runner. Paths may contain any bytes."""
@@ -34,15 +35,13 @@ def action_or_command_line() -> NoReturn:
 def _enter(
     arguments: Sequence[str], *, command_line: bool, make_clock: Callable[[Interruption], SystemClock] = SystemClock
 ) -> int:
+    # signals wait until there is a run that reports them
+    hold()
     steady_output()
     tune_gc()
     interruption = Interruption()
-    try:
-        interruption.install()
-        return _run(arguments, interruption, make_clock(interruption), command_line=command_line)
-    except Cancelled as cancelled:
-        # cancelled before there was a run to report
-        return cancelled.status
+    interruption.install()
+    return _run(arguments, interruption, make_clock(interruption), command_line=command_line)
 
 
 def _run(arguments: Sequence[str], interruption: Interruption, clock: SystemClock, *, command_line: bool) -> int:

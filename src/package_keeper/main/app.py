@@ -165,6 +165,8 @@ class App:
     def _attempt(self) -> PackageKeeperError | None:
         """Run the operation. Return the error that ended the run early, if any."""
         try:
+            # from here on a cancelled run is reported
+            self._interruption.begin()
             settings, receipt = self._read_inputs()
             self._settings = settings
             self._files.check_plan(settings, self._clock.now())

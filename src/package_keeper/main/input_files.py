@@ -11,6 +11,7 @@ from package_keeper.causes import Cause, Caused
 from package_keeper.errors import BadInput, GuardRefused
 from package_keeper.execution.receipt import Receipt, ReceiptProblem, read_receipt
 from package_keeper.execution.wording import few
+from package_keeper.inputs.definitions import INPUTS_BY_NAME
 from package_keeper.inputs.file_globs import Picked, parse_globs
 from package_keeper.inputs.image_references import ReferenceFinder
 from package_keeper.inputs.parser import InputFiles
@@ -165,7 +166,7 @@ class NamedFiles:
     @classmethod
     def read(cls, request: Request, workspace: Workspace, repository: str, now: datetime) -> "NamedFiles":
         """Read the files that the inputs of `request` name."""
-        files = cls(problems=workspace.problems(cls.paths(request)))
+        files = cls(problems=cls.path_problems(request, workspace))
         if undo := request.text("undo"):
             files._read_receipt(undo, request, workspace)
         policy = None
@@ -202,6 +203,14 @@ class NamedFiles:
             "manifest-cache",
         )
         return {name: request.text(name) for name in names}
+
+    @classmethod
+    def path_problems(cls, request: Request, workspace: Workspace) -> list[str]:
+        """The problems of the paths in the inputs."""
+        # a dry run writes no receipt; a name that the user chose is tried out all the same
+        usual = request.text("receipt") == INPUTS_BY_NAME["receipt"].default
+        writes = request.text("dry-run").lower() == "false"
+        return workspace.problems(cls.paths(request), unwritten=("receipt",) if usual and not writes else ())
 
     def check_plan(self, settings: Settings, now: datetime) -> None:
         """Refuse a plan that was edited, that is not the one that was approved, or that is too old.

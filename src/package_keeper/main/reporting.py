@@ -147,7 +147,7 @@ class Reporter:
 
     def _may_write_files(self) -> bool:
         """Whether the paths of the inputs can be used. A run with bad inputs writes its report too."""
-        return self.settings is not None or not self.workspace.problems(NamedFiles.paths(self.request))
+        return self.settings is not None or not NamedFiles.path_problems(self.request, self.workspace)
 
     def _show(self, run: Run) -> None:
         """Print the result, or log it in a workflow."""

@@ -15,9 +15,7 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 from package_keeper.errors import Cancelled
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that ask a run to stop."""
+from package_keeper.stopping import STOPPING, release
 
 
 class Interruption:
@@ -40,6 +38,10 @@ class Interruption:
             # `nohup` ignores SIGHUP on purpose
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
+
+    def begin(self) -> None:
+        """Accept signals from now on, and those that have waited since the start. Raises `Cancelled`."""
+        release()
 
     def finish(self) -> None:
         """Ignore all further signals, so that nothing interrupts the report."""

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,8 +150,10 @@ class Workspace:
         """The path for outputs."""
         return place.relative_to(self.root).as_posix()
 
-    def problems(self, paths: Mapping[str, str]) -> list[str]:
+    def problems(self, paths: Mapping[str, str], *, unwritten: Collection[str] = ()) -> list[str]:
         """Check paths before the first request; `paths` has them by the names of their inputs.
+
+        Those of `unwritten` need not be writable, because this run does not write them.
 
         `undo` and `policy` are read and `manifest-cache` is a folder; the others are written. No two may be the same
         file: an overwritten receipt could not be undone.
@@ -164,7 +166,7 @@ class Workspace:
             try:
                 place = self.resolve(text)
                 if name in ("plan-out", "receipt", "output-file", "summary-file"):
-                    _check_writable(place)
+                    _check_file(place, written=name not in unwritten)
                 elif name == "manifest-cache":
                     _check_folder(place)
             except PathProblem as problem:
@@ -357,7 +359,7 @@ def _open_regular(place: Path, how: int) -> int:
     return descriptor
 
 
-def _check_writable(place: Path) -> None:
+def _check_file(place: Path, *, written: bool) -> None:
     if place.is_dir():
         raise PathProblem("is a folder; accepted is the path of a file")
     if place.exists() and not place.is_file():
@@ -365,7 +367,7 @@ def _check_writable(place: Path) -> None:
     parent = place.parent
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+    if not parent.is_dir() or (written and not os.access(parent, os.W_OK | os.X_OK)):
         raise PathProblem("cannot be written there")
 
 

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from package_keeper.errors import Cancelled, without_secret
 from package_keeper.runner.logs import ANNOTATION_LENGTH, ActionsLog, Place, TerminalLog, harmless, write_outputs
-from package_keeper.runner.process import STOPPING, Interruption, SystemClock
+from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.runner.workspace import FileUnwritable, PathProblem, Workspace
+from package_keeper.stopping import STOPPING
 from tests.hostile import is_command
 from tests.scenarios.program import decoded, read_outputs
 from tests.unit.making import HOSTILE
@@ -250,6 +251,7 @@ def test_unusable_paths_are_reported_before_the_run(tmp_path: Path) -> None:
     problems = Workspace(tmp_path).problems({"receipt": "folder", "output-file": "file/below"})
     assert [problem.partition(":")[0] for problem in problems] == ["receipt", "output-file"]
     assert Workspace(tmp_path).problems({"receipt": "new/r.jsonl", "output-file": "out.json"}) == []
+    assert Workspace(tmp_path).problems({"receipt": "folder"}, unwritten=["receipt"])
     assert len(Workspace(tmp_path).problems({"receipt": "same", "output-file": "./same"})) == 1
 
 
