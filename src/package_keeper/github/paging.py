@@ -25,6 +25,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
+from time import monotonic
 from typing import Generic, TypeVar
 
 from package_keeper.errors import ApiError, ApiErrorKind
@@ -253,6 +254,9 @@ class Listing(Generic[_T]):
 
 _K = TypeVar("_K")
 
+PROGRESS_SECONDS = 1.0
+"""How often a reading says how far it is. To count the pages of many lists takes time."""
+
 Page = Callable[[_K, int, int], tuple[list[_T], Mapping[str, str]]]
 """Reads one page: of which list, its number and its size; gives entries and headers, or raises `ApiError`."""
 
@@ -271,6 +275,7 @@ def read_lists(
     errors: dict[_K, ApiError] = {}
     calls: _Calls[_K, _T] = InFlight(pool, rate_limiter)
     unfinished = dict(lists)
+    told = monotonic()
     while unfinished:
         _request_pages(unfinished, page, calls)
         for completed in calls.completed():
@@ -283,7 +288,9 @@ def read_lists(
                 errors[key] = error
             if key in errors or lists[key].finished:
                 unfinished.pop(key)
-        _tell_progress(lists.values(), pool)
+        if monotonic() >= told + PROGRESS_SECONDS:
+            told = monotonic()
+            _tell_progress(lists.values(), pool)
     return errors
 
 
