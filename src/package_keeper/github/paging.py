@@ -288,15 +288,17 @@ def read_lists(
                 errors[key] = error
             if key in errors or lists[key].finished:
                 unfinished.pop(key)
-        if monotonic() >= told + PROGRESS_SECONDS:
-            told = monotonic()
-            _tell_progress(lists.values(), pool)
+        told = _tell_progress(lists.values(), pool, told)
     return errors
 
 
-def _tell_progress(lists: Iterable[Listing[_T]], pool: Pool) -> None:
+def _tell_progress(lists: Iterable[Listing[_T]], pool: Pool, told: float) -> float:
+    """Say how far the reading is, unless it was told just now. Return when it was told."""
+    if monotonic() < told + PROGRESS_SECONDS:
+        return told
     pages = [listing.pages for listing in lists]
     pool.progress("reading lists, pages", sum(taken for taken, _ in pages), sum(known for _, known in pages))
+    return monotonic()
 
 
 def _request_pages(lists: Mapping[_K, Listing[_T]], page: Page[_K, _T], calls: _Calls[_K, _T]) -> None:
