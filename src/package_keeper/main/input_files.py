@@ -177,7 +177,8 @@ class NamedFiles:
                 files.problems.append(_missing(f"policy: '{path}' {problem}", workspace))
         if path := request.text("usage"):
             files.problems += files._check_usage(path, workspace, now)
-        if path := request.text("plan"):
+        # elsewhere it has no effect
+        if (path := request.text("plan")) and request.text("operation") == Operation.APPLY:
             files._read_plan(path, workspace)
         files.inputs = InputFiles(policy=policy, plan=files.plan)
         if globs := request.text("keep-used-in"):
@@ -241,7 +242,16 @@ class NamedFiles:
         # imported only when needed, so that other runs start faster
         from package_keeper.inputs.usage_file import read_usage  # noqa: PLC0415  # reason: start-up time
 
-        return lambda: read_usage(workspace.lines(settings.usage), settings.rules.now, lambda _: None)
+        def refuse(problem: str) -> None:
+            raise BadInput([f"usage: '{settings.usage}' was changed while the run read it: {problem}"])
+
+        def rows() -> Iterator[UsageRow]:
+            try:
+                yield from read_usage(workspace.lines(settings.usage), settings.rules.now, refuse)
+            except PathProblem as problem:
+                refuse(str(problem))
+
+        return rows
 
     @staticmethod
     def _check_usage(path: str, workspace: Workspace, now: datetime) -> list[str]:

@@ -89,8 +89,13 @@ def _get(
         if answer.kind is not ApiErrorKind.NOT_FOUND:
             raise answer
         # nobody knows which repository and visibility a package had
-        is_certain = not wanted.repository and wanted.visibility == "any"
-        return (key, Outcome.ALREADY_GONE) if is_certain else None
+        if wanted.repository or wanted.visibility != "any":
+            return None
+        if saved.operation is not Operation.RESTORE_PACKAGE:
+            context.log.warning(
+                f"{key} is not found: it is gone, or the token may not see it. Nothing in it is written"
+            )
+        return key, Outcome.ALREADY_GONE
     if objection := wanted.objection(answer):
         context.log.notice(f"{key} is out of scope: {objection}")
         return None
@@ -184,6 +189,7 @@ def _unchanged_packages(context: Context, plan: Plan, packages: Collection[Packa
 def _apply_restorations(context: Context, saved: SavedPlan, found: _Found) -> Iterator[Run]:
     """Restore as `undo` does: packages, then versions with the parts of their images, then tags."""
     there: dict[PackageName, Restorable | None] = dict.fromkeys(found.absent)
+    replaced = {package for package, outcome in found.absent.items() if outcome is Outcome.CHANGED_SINCE_PLAN}
     wanted = [package.key for package in found.scope.packages]
     tried = attempt_each(wanted, partial(_restorable, context, saved), lambda key: (str(key), key))
     there |= dict(tried.results)
@@ -191,6 +197,7 @@ def _apply_restorations(context: Context, saved: SavedPlan, found: _Found) -> It
     plan = restorations_left(
         saved.groups,
         there,
+        replaced=replaced,
         tags_may_move=saved.tags_may_move,
         root_must_exist=saved.operation is Operation.REPAIR,
     )

@@ -6,7 +6,7 @@ which another digest was answered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from package_keeper.errors import ApiError, BadInput, NotAuthorized
 from package_keeper.execution.facts import Found
@@ -48,7 +48,8 @@ def keep_deployed(
             [f"keep-deployed: 'true': only organizations have deployment records, and {context.owner.login} is none"]
         )
     asking = _Asking(read=read)
-    limits = Guards(limit=context.settings.guards.limit, on_last_version=context.settings.guards.on_last_version)
+    # what is deployed does not count for max-delete-percent, which is looked at later
+    limits = replace(context.settings.guards, max_delete_percent=100)
     found = list(packages)
     # what stays makes room for others within the limit, so ask until nothing new would go
     while images := [image for image in _going(plan_of(found), limits, found) if image.root not in asking.asked]:

@@ -247,6 +247,7 @@ class _Restoration:
     """What decides about the restorations of a saved plan."""
 
     packages: Mapping[PackageName, Restorable | None]
+    replaced: Collection[PackageName]
     whole: frozenset[PackageName]
     tags_may_move: bool
     root_must_exist: bool
@@ -254,6 +255,8 @@ class _Restoration:
     def expected(self, write: PlannedWrite) -> Outcome | None:
         """The outcome of a restoration that is not sent, or `None`."""
         there = self.packages[write.package]
+        if write.package in self.replaced:
+            return Outcome.CHANGED_SINCE_PLAN
         if write.kind is WriteKind.TAG:
             return None
         if write.kind is WriteKind.PACKAGE:
@@ -296,17 +299,20 @@ def restorations_left(
     groups: SavedGroups,
     packages: Mapping[PackageName, Restorable | None],
     *,
+    replaced: Collection[PackageName] = (),
     tags_may_move: bool,
     root_must_exist: bool,
 ) -> Plan:
     """What of a saved plan may still be restored.
 
     `packages` are what is there of each package; `None` means that the package does not exist. The writes of others are
-    left out. With `root_must_exist`, a part whose image is gone by now stays deleted.
+    left out. Nothing is restored in a package that was `replaced` by another one of its name. With `root_must_exist`, a
+    part whose image is gone by now stays deleted.
     """
     writes = [write for group in groups for write in group if write.package in packages]
     restoration = _Restoration(
         packages=packages,
+        replaced=replaced,
         whole=frozenset(write.package for write in writes if write.kind is WriteKind.PACKAGE),
         tags_may_move=tags_may_move,
         root_must_exist=root_must_exist,
