@@ -21,9 +21,8 @@ from package_keeper.policy.guards import Guards, TooMuch, guard
 def pass_guards(context: Context, run: Run, packages: Sequence[PackageEvaluation] = ()) -> tuple[Run, GuardedPlan]:
     """Pass the guards with the plan of a run, check what they let through, and warn about what may go wrong.
 
-    `packages` are the evaluations from which deletions were planned. Raises `GuardRefused`, `Cancelled` when somebody
-    was asked and does not want the plan, and `PackageKeeperError`
-    when a check fails, which is a defect of this program.
+    `packages` are the evaluations from which deletions were planned. Raises `GuardRefused`; `Cancelled` when the user
+    was asked and declined; and `PackageKeeperError` when a check fails, which is a defect of this program.
     """
     try:
         guarded = guard(run.plan, context.settings.guards)
