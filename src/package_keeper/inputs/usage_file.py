@@ -28,13 +28,15 @@ class UsageProblem(ValueError):
     """A row, or the whole file, cannot be read. The message names line and column."""
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True):
+class _Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A row of JSON. The fields have the order of `COLUMNS`."""
+
     package: str
-    last_used: str
     type: str = ""
     digest: str = ""
     tag: str = ""
     version: str = ""
+    last_used: str
     pulls: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
@@ -79,9 +81,8 @@ def _json_rows(
         except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
             problem(f"line {number}{_column_of(line)}: {_said(error)}")
             continue
-        named = [each for each in (("digest", row.digest), ("tag", row.tag), ("version", row.version)) if each[1]]
         try:
-            yield _checked(number, (row.package, row.type, row.last_used, row.pulls), named, now)
+            yield _checked(number, msgspec.structs.astuple(row), now)
         except _CellProblem as found:
             problem(f"line {number}{f', {found.column}' if found.column else ''}: {found}")
 
@@ -110,8 +111,10 @@ def _csv_rows(
     try:
         names = [name.strip() for name in next(reader)]
         place = _places(names, skipped + 1)
-        read = _row_reader(names, place, now)
-        for row in filter(None, reader):
+        read = _row_reader(len(names), place, now)
+        for row in reader:
+            if not row:
+                continue
             try:
                 yield read(row, skipped + reader.line_num)
             except _CellProblem as found:
@@ -129,19 +132,18 @@ class _CellProblem(ValueError):
         self.column = column
 
 
-def _row_reader(names: list[str], place: Mapping[str, int], now: datetime) -> Callable[[list[str], int], UsageRow]:
+def _row_reader(width: int, place: Mapping[str, int], now: datetime) -> Callable[[list[str], int], UsageRow]:
     """The function that checks a row with these columns. It runs a million times, so it looks up no column."""
-    width, package, last_used = len(names), place["package"], place["last_used"]
-    package_type, pulls = place.get("type", width), place.get("pulls", width)
-    kinds = [(kind, place[kind]) for kind in KINDS if kind in place]
+    # a column that is not there has the empty cell behind the last one
+    package, package_type, digest, tag, version, last_used, pulls = (place.get(name, width) for name in COLUMNS)
 
     def read(row: list[str], line: int) -> UsageRow:
         if len(row) != width:
             raise _CellProblem("", f"it has {len(row)} cells, and the header has {width}")
-        # an empty cell for the columns that are not there
         row.append("")
-        named = [(kind, row[column]) for kind, column in kinds if row[column]]
-        return _checked(line, (row[package], row[package_type], row[last_used], row[pulls]), named, now)
+        number = _number(row[pulls])
+        cells = row[package], row[package_type], row[digest], row[tag], row[version], row[last_used], number
+        return _checked(line, cells, now)
 
     return read
 
@@ -169,21 +171,22 @@ def _number(text: str) -> int | None:
     return int(text) if text else None
 
 
-_Cells = tuple[str, str, str, str | int | None]
-"""The cells of a row, but for the one that says what was used: package, type, last_used, pulls."""
+_Cells = tuple[str, str, str, str, str, str, int | None]
+"""The cells of a row, in the order of `COLUMNS`."""
 
 
-def _checked(line: int, cells: _Cells, named: list[tuple[str, str]], now: datetime) -> UsageRow:
-    """Check a row. `named` are its cells that say what was used. Raises `_CellProblem`."""
-    package, package_type, last_used, pulls = cells
-    if len(named) != 1 or named[0][1].isspace():
-        raise _CellProblem("", f"a row names one of {', '.join(KINDS)}, and this one {len(named)} of them")
-    if not package or package.isspace():
+def _checked(line: int, cells: _Cells, now: datetime) -> UsageRow:
+    """Check a row. Raises `_CellProblem`."""
+    package, package_type, digest, tag, version, last_used, pulls = cells
+    kind, name = ("digest", digest) if digest else ("tag", tag) if tag else ("version", version)
+    # with more than one of them their texts together are longer than the first
+    if name != digest + tag + version or not (name := name.strip()):
+        named = sum(bool(each.strip()) for each in (digest, tag, version))
+        raise _CellProblem("", f"a row names one of {', '.join(KINDS)}, and this one {named} of them")
+    if not (package := package.strip()):
         raise _CellProblem("package", "empty")
     if package_type and package_type not in _TYPES:
         raise _CellProblem("type", f"'{package_type}' is not one of {', '.join(PackageType)}")
-    if isinstance(pulls, str):
-        pulls = _number(pulls)
     try:
         moment = datetime.fromisoformat(last_used)
     except ValueError:
@@ -193,5 +196,4 @@ def _checked(line: int, cells: _Cells, named: list[tuple[str, str]], now: dateti
         moment = moment.replace(tzinfo=UTC)
     if moment > now:
         raise _CellProblem("last_used", f"'{last_used}' lies in the future")
-    (kind, name) = named[0]
-    return line, package.strip(), package_type, kind, name.strip(), moment, pulls
+    return line, package, package_type, kind, name, moment, pulls
