@@ -44,29 +44,17 @@ from package_keeper.github.retries import Retries
 from package_keeper.inputs.parser import parse_report_options, parse_settings
 from package_keeper.inputs.sources import Request
 from package_keeper.main.input_files import NamedFiles
-from package_keeper.main.reporting import Reporter, show_plan
 from package_keeper.model.packages import Owner
 from package_keeper.model.plan import GuardedPlan, Outcome
 from package_keeper.model.run import Run
-from package_keeper.operations.apply import apply
 from package_keeper.operations.confirmation import confirming
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.context import Operation as RunOperation
-from package_keeper.operations.delete import delete
-from package_keeper.operations.delete_package import delete_package
 from package_keeper.operations.exit_status import ExitStatus, ended, exit_status, reported, result_of
-from package_keeper.operations.listing import conflicts, list_packages, list_versions
-from package_keeper.operations.repair import repair
-from package_keeper.operations.restore import restore
-from package_keeper.operations.restore_package import restore_package
 from package_keeper.operations.telling import tell_no_package, tell_outcomes, tell_problems
-from package_keeper.operations.undo import undo
-from package_keeper.operations.verify import verify
 from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.report.links import docs_base, docs_link
-from package_keeper.report.plan_file import plan_document, sealed
-from package_keeper.report.totals import question
 from package_keeper.runner.logs import ActionsLog, Log, Place, TerminalLog, has_colours, run_identity
 from package_keeper.runner.process import Interruption, SystemClock
 from package_keeper.runner.workspace import ManifestCache, Workspace
@@ -129,6 +117,8 @@ class App:
         self._log.end_progress()
         tell_outcomes(self._run.records, self._log)
         self._tell_end(ended_by)
+        from package_keeper.main.reporting import Reporter
+
         reporter = Reporter(
             request=self._request,
             options=self._options,
@@ -308,6 +298,9 @@ class App:
         is_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
         if not self._command_line or self._request.is_sure or not is_terminal:
             return
+        from package_keeper.main.reporting import show_plan
+        from package_keeper.report.totals import question
+
         self._log.end_progress()
         show_plan(run, self._settings, sys.stderr, self._environ)
         sent = {id(write) for write in (*guarded.now, *guarded.with_package) if write.expected is None}
@@ -322,6 +315,8 @@ class App:
         """Write the plan that passed the guards, once: before the first write, and in a dry run."""
         if not settings.plan_out or self._plan[0] or self._run.checks is None:
             return
+        from package_keeper.report.plan_file import plan_document, sealed
+
         inputs = {name: text for name, text in self._request.texts.items() if text.strip() and name != "token"}
         tool = f"package-keeper {__version__}"
         document = plan_document(self._run, settings, owner, inputs, tool)
@@ -446,24 +441,47 @@ class App:
 
 
 def _operation(settings: Settings, receipt: Receipt | None) -> RunOperation:
+    """The operation of a run. Only its own modules are loaded, so that the run starts faster."""
     match settings.operation:
         case Operation.LIST:
+            from package_keeper.operations.listing import list_packages, list_versions
+
             return list_versions if settings.lists_versions else list_packages
         case Operation.CONFLICTS:
+            from package_keeper.operations.listing import conflicts
+
             return conflicts
         case Operation.VERIFY:
+            from package_keeper.operations.verify import verify
+
             return verify
         case Operation.REPAIR:
+            from package_keeper.operations.repair import repair
+
             return repair
         case Operation.DELETE:
+            from package_keeper.operations.delete import delete
+
             return delete
+        case Operation.RESTORE if receipt is None:
+            from package_keeper.operations.restore import restore
+
+            return restore
         case Operation.RESTORE:
-            return restore if receipt is None else undo
+            from package_keeper.operations.undo import undo
+
+            return undo
         case Operation.DELETE_PACKAGE:
+            from package_keeper.operations.delete_package import delete_package
+
             return delete_package
         case Operation.RESTORE_PACKAGE:
+            from package_keeper.operations.restore_package import restore_package
+
             return restore_package
         case Operation.APPLY:
+            from package_keeper.operations.apply import apply
+
             return apply
 
 

@@ -24,6 +24,7 @@ MOST_BEHIND_LINKS = 200_000
 
 TOO_MANY = "is behind symbolic links that lead to too many files; exclude folders that are not meant"
 NOT_THERE = "does not exist in the workspace"
+NO_FILE = "no file of the workspace matches"
 
 
 @dataclass(kw_only=True)

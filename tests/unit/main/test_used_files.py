@@ -9,7 +9,7 @@ import pytest
 
 from package_keeper.errors import BadInput
 from package_keeper.inputs.file_globs import parse_globs
-from package_keeper.main.input_files import FilesInUse
+from package_keeper.main.files_in_use import FilesInUse
 from package_keeper.runner.workspace import Workspace
 
 NAMES = "image: ghcr.io/acme/app:v1\n"
