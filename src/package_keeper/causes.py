@@ -5,16 +5,16 @@ a problem with an input refers to its cause; the log adds the advice, once a run
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Self
+
+from msgspec import Struct
 
 PAGE = "troubleshooting.md"
 """The page in `docs/` with the headings."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Advice:
+class Advice(Struct, frozen=True, kw_only=True):
     """What a log says about a cause. `fix` may be empty, where the message itself has it."""
 
     title: str

@@ -5,10 +5,11 @@ reads the text of an input.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from package_keeper.errors import without_secret
 from package_keeper.model.packages import PackageName, PackageType
@@ -108,19 +109,17 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A token. `repr` and `str` do not show its text."""
 
-    text: str = field(repr=False)
+    text: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Hide the text where it would be printed by mistake."""
         return "***"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions:
+class ReportOptions(Struct, frozen=True, kw_only=True):
     """How a run reports. These are known before all else, since a run with bad inputs reports too.
 
     `token` is as written, usable or not, so that it can be masked. `output_file` and `summary_file` are paths as
@@ -139,8 +138,7 @@ class ReportOptions:
         return without_secret(text, self.token.text)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SavedPlan:
+class SavedPlan(Struct, frozen=True, kw_only=True):
     """A plan that an earlier run wrote to a file, as `inputs/plan_file.py` reads it.
 
     `made_at` is the time right before the packages were read. `is_raw` is `images: raw`. With `tags_may_move`, a
@@ -170,8 +168,7 @@ class SavedPlan:
         return tuple(dict.fromkeys(group[0].package for group in self.groups))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """The run as asked for, made only by `inputs.parser.parse_settings`.
 
     `packages` and `policy_packages` are `None` when no pattern was given; a package must match both. `repository` is

@@ -245,7 +245,7 @@ def _is_unseen(node: ast.AST) -> bool:
             return True
         case ast.ClassDef(bases=bases):
             names = {ast.unparse(base).split("[")[0] for base in bases}
-            return bool(names & {"Enum", "StrEnum", "Protocol", "Struct", "msgspec.Struct"})
+            return bool(names & {"Enum", "StrEnum", "Protocol"})
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Expr(value=ast.Constant()):

@@ -6,6 +6,7 @@ are forked from it. What tests start in any other way has the original code; tha
 
 from __future__ import annotations
 
+import ast
 import faulthandler
 import gc
 import json
@@ -23,7 +24,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
 
 import pytest
 
@@ -210,13 +210,14 @@ def _activate(mutant: Mutant, originals: _Originals) -> None:
         _replace_code(originals[name, mutant.subject, mutant.at], code, mutant)
         return
     original = sys.modules[name]
+    if "." in mutant.subject and mutant.kind == "value":
+        _replace_class(original, tree, mutant)
+        return
     changed = ModuleType(name)
     changed.__file__ = original.__file__
     exec(code, vars(changed))  # noqa: S102 - the program itself
     if mutant.kind == "default":
         _replace_defaults(originals[name, mutant.subject, mutant.at], changed, mutant)
-    elif "." in mutant.subject:
-        _replace_field(original, changed, mutant)
     else:
         _replace_constant(original, changed, mutant)
 
@@ -250,25 +251,23 @@ def _replace_defaults(functions: Sequence[FunctionType], changed: ModuleType, mu
         function.__defaults__, function.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
 
 
-def _replace_field(original: ModuleType, changed: ModuleType, mutant: Mutant) -> None:
-    """Give the fields of a dataclass the other defaults."""
-    owner, _, field = mutant.subject.rpartition(".")
-    old, new = _attribute(original, owner), _attribute(changed, owner)
-    old.__init__.__defaults__, old.__init__.__kwdefaults__ = new.__init__.__defaults__, new.__init__.__kwdefaults__
-    if field in vars(new):
-        setattr(old, field, vars(new)[field])
-
-
-def _attribute(module: ModuleType, name: str) -> Any:
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+def _replace_class(original: ModuleType, tree: ast.Module, mutant: Mutant) -> None:
+    """Make a class again, with the other default of a field, and let all modules use it."""
+    name = mutant.subject.partition(".")[0]
+    (node,) = [each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name]
+    old = getattr(original, name)
+    # in the module itself, so that its methods use what the module has
+    exec(compile(ast.Module([node], []), str(original.__file__), "exec"), vars(original))  # noqa: S102 - the program
+    _let_all_use(name, old, getattr(original, name))
 
 
 def _replace_constant(original: ModuleType, changed: ModuleType, mutant: Mutant) -> None:
     """Replace a constant in all modules that have imported it."""
     old, new = getattr(original, mutant.subject), getattr(changed, mutant.subject)
+    _let_all_use(mutant.subject, old, new)
+
+
+def _let_all_use(name: str, old: object, new: object) -> None:
     for module in list(sys.modules.values()):
-        if vars(module).get(mutant.subject) is old:
-            setattr(module, mutant.subject, new)
+        if vars(module).get(name) is old:
+            setattr(module, name, new)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from random import Random
 
+from msgspec import Struct, field
+
 from package_keeper.execution.results import SendResult
 
 
-@dataclass(frozen=True)
-class Permit:
+class Permit(Struct, frozen=True):
     """Permit to send one write."""
 
     at: float = 0.0
 
 
-@dataclass
-class WritePool:
+class WritePool(Struct, dict=True):
     """Up to `width` writes are under way at once; `most` is how many may begin until the time is over."""
 
     width: int = 1

@@ -5,17 +5,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+
+from msgspec import Struct
 
 from package_keeper.errors import ApiError
 from package_keeper.execution.results import Answer
 from package_keeper.model.plan import PlannedWrite, WriteKind, WriteRecord
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """The places in the plan of writes that are sent in parallel. The next batch begins when all of them have ended.
 
     With `needs_look`, their packages are read again before any of them is sent.

@@ -6,8 +6,9 @@ A registry serves active versions only. So the parts of an index are known only 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from package_keeper.errors import ApiError
 from package_keeper.execution.images import OBSTACLE_KINDS
@@ -59,8 +60,7 @@ def plan_stub_deletions(stubs: Iterable[Version]) -> Plan:
     return Plan.of_singles(PlannedWrite.of(stub, Action.DELETE, Reason.GHOST) for stub in stubs)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lack:
+class Lack(Struct, frozen=True, kw_only=True):
     """A part that a restored image lacks. `version_id` is the version that can restore it, if any, and `until` when.
 
     Parts that are not `pulled`, such as signatures, are not needed for a pull.
@@ -72,8 +72,7 @@ class Lack:
     pulled: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Incomplete:
+class Incomplete(Struct, frozen=True, kw_only=True):
     """A restored image that is not whole. `unreadable` says why its manifests cannot be read, or is empty."""
 
     root: str
@@ -82,8 +81,7 @@ class Incomplete:
     unreadable: str
 
 
-@dataclass(kw_only=True)
-class _Manifests:
+class _Manifests(Struct, kw_only=True):
     """The manifests of restored versions. Each is read only once, and only when it is needed."""
 
     package: PackageName

@@ -8,8 +8,10 @@ write does not stop the others. Four things stop the run: GitHub no longer accep
 import traceback
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.errors import Cancelled, OutOfTime, PackageKeeperError, defect
 from package_keeper.execution.answers import Answers
@@ -23,8 +25,7 @@ from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, WriteRecord, gone_versions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Executed:
+class Executed(Struct, frozen=True, kw_only=True):
     """The record of every planned write, in the order of the plan, and the error that ended the run early, if any."""
 
     records: tuple[WriteRecord, ...] = ()

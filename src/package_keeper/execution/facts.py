@@ -1,8 +1,9 @@
 """Gathers what rules need besides versions: repository states, SQL results and images in use. Logs what was found."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from package_keeper.errors import ApiError, BadInput
 from package_keeper.execution.ports import Clock, Log, ReadDeployments, RepositoryReader
@@ -32,8 +33,7 @@ MANY_REFERENCES = 200
 """How many references the log lists before it says how many more there are."""
 
 
-@dataclass(kw_only=True)
-class FactGatherer:
+class FactGatherer(Struct, kw_only=True):
     """Gathers facts for the rules of one run.
 
     If `repository` is given, all packages use it. Packages that are linked to no repository use `fallback`. Both are

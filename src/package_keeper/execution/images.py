@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.image_reading import Manifests, read_for_deletion, read_tagged
@@ -30,8 +32,7 @@ SeenManifests = dict[PackageName, dict[str, Manifest]]
 """The manifests that this run has read, by package and digest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageEvaluator:
+class ImageEvaluator(Struct, frozen=True, kw_only=True):
     """Evaluates the rules for the versions of packages, and reads the manifests of containers as needed.
 
     `asked_about` are versions that no rule selects, but whose holders must be known. `seen` collects the manifests that
@@ -169,8 +170,7 @@ class ImageEvaluator:
         return {root for root, digests in lacks.items() if not found.isdisjoint(digests)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LastLook:
+class LastLook(Struct, frozen=True, kw_only=True):
     """What a check after the run found.
 
     `broken` are the remaining images that lack parts, by package and digest, each with the digests that it lacks.

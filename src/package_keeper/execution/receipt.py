@@ -7,10 +7,12 @@ receipt of a killed run is true too (docs/reference.md, "Receipt and plan"). `un
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.execution.ports import Clock
 from package_keeper.model.packages import Owner, PackageName, PackageType
@@ -140,8 +142,7 @@ class ReceiptWriter:
         return line
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """The outcome of a request. Unless `certain`, the write may have happened all the same."""
 
     number: int
@@ -151,8 +152,7 @@ class Ending:
     certain: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReceiptEntry:
+class ReceiptEntry(Struct, frozen=True, kw_only=True):
     """One write of an earlier run.
 
     `certain` is false when there is only a `started` line, or when the answer was lost: the write may have happened.
@@ -173,8 +173,7 @@ class ReceiptEntry:
     ended: float = inf
 
 
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
+class Receipt(Struct, frozen=True, kw_only=True):
     """The deletions in a receipt, in the order in which they began, and the owner of the packages.
 
     `damaged` are the numbers of lines that cannot be read or contradict others. `is_whole` says whether the other lines
@@ -191,8 +190,7 @@ class ReceiptProblem(ValueError):
     """The file is not a receipt. The message names the line."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Line:
+class _Line(Struct, frozen=True, kw_only=True):
     """One readable line. `entry` is `None` for writes that `undo` does not take back."""
 
     number: int

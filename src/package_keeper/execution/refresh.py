@@ -8,7 +8,8 @@ a new image needs it.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, Unreachable
 from package_keeper.execution.ports import Clock, Log
@@ -28,8 +29,7 @@ FRESH_SECONDS = 300.0
 """The age in seconds at which an inventory is read again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FreshPlan:
+class FreshPlan(Struct, frozen=True, kw_only=True):
     """The writes that the rules ask for now.
 
     `failed` are the packages that could not be read again, and why. `holders` maps versions that may be deleted to the
@@ -46,16 +46,14 @@ class FreshPlan:
     seen_gone: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class Objection:
+class Objection(Struct, frozen=True):
     """Why a planned write is dropped, and its outcome."""
 
     outcome: Outcome
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """The result of a refresh: for each write why it is dropped, or `None`. The rest is as in `FreshPlan`."""
 
     objections: Sequence[Objection | None]
@@ -67,8 +65,7 @@ CHANGED = Objection(Outcome.CHANGED_SINCE_PLAN, "it is no longer as it was plann
 NEEDED = Objection(Outcome.CHANGED_SINCE_PLAN, "something that stays needs it by now")
 
 
-@dataclass(kw_only=True)
-class Refresh:
+class Refresh(Struct, kw_only=True):
     """Knows how old the inventory is, and how to read it again.
 
     The inventory was read between `read_from` and `read_until`, in monotonic seconds. It is fresh for `fresh_for`

@@ -1,27 +1,25 @@
 """How sending one write ended, as frozen values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from package_keeper.errors import ApiError, Cancelled, OutOfTime, RateLimitedError
 from package_keeper.model.plan import Outcome
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     """GitHub confirmed the write."""
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """GitHub refused the write, or did not answer. When `uncertain`, the write may have happened all the same."""
 
     error: ApiError
     uncertain: bool
 
 
-@dataclass(frozen=True)
-class RateLimited:
+class RateLimited(Struct, frozen=True):
     """GitHub rate-limited the write. `wait` is the number of seconds until another try.
 
     When `uncertain`, an earlier try got no answer, so the write may have happened.
@@ -32,8 +30,7 @@ class RateLimited:
     uncertain: bool
 
 
-@dataclass(frozen=True)
-class Interrupted:
+class Interrupted(Struct, frozen=True):
     """The run was cancelled or out of time, or met a defect of this program, while it sent the write.
 
     When `uncertain`, the request was in flight, so the write may have happened.
@@ -46,8 +43,7 @@ class Interrupted:
 SendResult = Done | Refused | RateLimited | Interrupted
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a result means for a write.
 
     Unless `certain`, the write may have happened all the same. With `is_cut_off`, the request was interrupted: the

@@ -5,9 +5,10 @@ need the list. An error does not stop the search.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, PackageKeeperError
 from package_keeper.execution.ports import Log, Reader
@@ -23,8 +24,7 @@ TOMBSTONE = "deleted_"
 """The prefix under which lists may show deleted packages (docs/github-behaviour.md, "Endpoints")."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackageFilter:
+class PackageFilter(Struct, frozen=True, kw_only=True):
     """Which packages a run covers, besides their type.
 
     `patterns` and `also` (those of a policy) must both accept the name. `None` accepts all. `repository` is the
@@ -115,8 +115,7 @@ def problem_with(what: str, error: ApiError, package: PackageName | None = None)
     return Problem(what=what, error=error, package=package)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempts(Generic[_R]):
+class Attempts(Struct, Generic[_R], frozen=True, kw_only=True):
     """The results of a step that was tried for several packages, what failed, and what ended the run, if anything."""
 
     results: tuple[_R, ...]

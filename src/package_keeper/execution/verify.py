@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError
 from package_keeper.execution.image_reading import Manifests
@@ -15,8 +17,7 @@ from package_keeper.model.manifest import Description, Origin, UnreadableManifes
 from package_keeper.model.packages import Package, Version, display_name
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageVerifier:
+class ImageVerifier(Struct, frozen=True, kw_only=True):
     """Verifies the images of packages.
 
     Lists may be outdated. So unreadable versions are asked for by id, and with `repairs` also versions that are listed

@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
+from msgspec import Struct
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -193,8 +193,7 @@ _OWNER = re.compile(r"/(?:orgs/[^/]+|organizations/[^/]+|users/[^/]+|user(?:/[^/
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(Struct, frozen=True):
     """A successful answer. Header names are case-insensitive."""
 
     status: int

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from package_keeper.github.rate_limit import MOST_IN_FLIGHT, Permit, RateLimiter, Use
 
@@ -30,8 +31,7 @@ def untold(what: str, done: int, total: int) -> None:
     del what, done, total
 
 
-@dataclass(frozen=True)
-class Completed(Generic[_K, _T]):
+class Completed(Struct, Generic[_K, _T], frozen=True):
     """A call that ended: its key, and its result or error."""
 
     key: _K

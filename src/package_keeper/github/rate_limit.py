@@ -15,11 +15,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from math import inf
+
+from msgspec import Struct
 
 from package_keeper.errors import OutOfTime
 from package_keeper.github.sliding_window import SPAN, SlidingWindow
@@ -69,8 +70,7 @@ def limit_wait(headers: Mapping[str, str], times: int, now: datetime) -> tuple[f
     return min(SECONDARY_WAIT * 2.0 ** (times - 1), LONGEST_UNTOLD), kind
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """Time: the current time (aware), seconds that only grow, and a wait, which raises `Cancelled` in any thread."""
 
     now: Callable[[], datetime]
@@ -83,8 +83,7 @@ POLITE_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 0.05
 
 
-@dataclass
-class RunLimits:
+class RunLimits(Struct):
     """The limits of one run, which the rate limiters of all its hosts share. Only one host at a time gets writes.
 
     `polite` is one write a second. `deadline` is the end of `time-limit`, in monotonic seconds. While `is_finishing`,
@@ -179,16 +178,14 @@ class Use(StrEnum):
         return 5.0 if self.writes else 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class Permit:
+class Permit(Struct, frozen=True, eq=False):
     """The right to send one request, given at `at` (monotonic seconds). Each permit is a thing of its own."""
 
     use: Use
     at: float
 
 
-@dataclass
-class _PrimaryBudget:
+class _PrimaryBudget(Struct):
     """The primary budget according to the headers; `resets` is in monotonic seconds."""
 
     limit: int

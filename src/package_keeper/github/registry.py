@@ -8,7 +8,6 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
+from msgspec import Struct
 from requests.structures import CaseInsensitiveDict
 
 from package_keeper.causes import Cause
@@ -47,8 +47,7 @@ _MILLISECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*ms\b")
 _SECONDS = re.compile(r"(?:(\d+)m)?(\d+(?:\.\d+)?)\s*s\b")
 
 
-@dataclass(frozen=True)
-class Cache:
+class Cache(Struct, frozen=True):
     """Two functions that keep manifests between runs, by digest: `get` their verified bytes, and `keep` bytes."""
 
     get: Callable[[str], bytes | None] = lambda _: None
@@ -63,15 +62,13 @@ class _Token(msgspec.Struct):
     access_token: str | None = None
 
 
-@dataclass(frozen=True)
-class _Response:
+class _Response(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-@dataclass(frozen=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """One request for a manifest. `actions` are what its bearer token must allow."""
 
     method: str

@@ -3,11 +3,11 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
+from msgspec import Struct
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import errors
@@ -221,8 +221,7 @@ def _page(
     return [read(entry) for entry in listing(repository).get_page(number)]
 
 
-@dataclass(frozen=True)
-class _Pull:
+class _Pull(Struct, frozen=True):
     """A pull request; `head_part` and `base` are GitHub's objects `head` and `base`."""
 
     number: int

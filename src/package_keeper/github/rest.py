@@ -6,10 +6,11 @@ Reading and writing are two classes. A dry run gets no `PackagesWriter`, so it c
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.github import decode, errors
@@ -322,8 +323,7 @@ class PackagesReader(_Family):
         return [text]
 
 
-@dataclass(frozen=True)
-class _KnownPage:
+class _KnownPage(Struct, frozen=True):
     """A page that was read before, with the ETag that GitHub gave it."""
 
     etag: str

@@ -18,11 +18,12 @@ out; then the caller must look.
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from math import inf
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from package_keeper.causes import Cause
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
@@ -87,8 +88,7 @@ class RetryableError(Exception):
         self.wait = wait
 
 
-@dataclass
-class _Progress:
+class _Progress(Struct):
     """The tries of one request so far. `seconds` are those in tries and waits, without waits for rate limits."""
 
     use: Use

@@ -4,8 +4,9 @@ To add an input: add an `Input` to `INPUTS`, parse it in `inputs/parser.py` into
 to a rule in `inputs/rules.py`), and run `tools/generate_interface.py`.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from package_keeper.model.images import Condition
 from package_keeper.model.packages import PackageType, Timestamp
@@ -110,8 +111,7 @@ class Kind(StrEnum):
     PATH = "path"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Input:
+class Input(Struct, frozen=True, kw_only=True):
     """One input.
 
     `meaning` is its text in the README, `action.yml` and `--help`. `default` is what an empty text means;

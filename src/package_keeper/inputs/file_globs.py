@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.inputs.values import readable
@@ -16,16 +18,14 @@ _MAY_BE_SLASH = re.compile(r"[/?\]]|\*+")
 """What of a glob may match a slash."""
 
 
-@dataclass(kw_only=True)
-class Picked:
+class Picked(Struct, kw_only=True):
     """The files that each glob matches, sorted. In `missed` are those that differ only in the case of letters."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
     missed: dict[str, list[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Glob:
+class _Glob(Struct, frozen=True, dict=True):
     """One glob. `*` matches slashes, as in all pattern lists; `**/` also matches no folder at all."""
 
     pattern: Pattern
@@ -64,8 +64,7 @@ class _Glob:
         return any(beginning.matches(readable(folder)) for beginning in self._beginnings)
 
 
-@dataclass(frozen=True)
-class FileGlobs:
+class FileGlobs(Struct, frozen=True):
     """A list of globs. With exclusions only, it matches all other files, as every pattern list does."""
 
     includes: tuple[_Glob, ...] = ()

@@ -8,9 +8,10 @@ docs/decisions/0020-hidden-image-names.md says what counts as an image.
 import re
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
+
+from msgspec import Struct
 
 from package_keeper.inputs import reference_context
 from package_keeper.inputs.reference_context import MARK, MarkedText, Surroundings, mark, value_of
@@ -56,8 +57,7 @@ _IMAGE_SCHEMES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A package, or an image in it. Without tag and digest it is the whole package.
 
     `package` may contain `*`; `*` alone is every package of the owner. `certain`: this is an image of the owner, or an
@@ -303,8 +303,7 @@ _OWNER_KEY = re.compile(
 _IMAGE_WORDS = ("image", "img", "repo")
 
 
-@dataclass(frozen=True, slots=True)
-class _Half:
+class _Half(Struct, frozen=True):
     """A setting that names an image together with another one: only an owner, or only a package."""
 
     file: str
@@ -312,8 +311,7 @@ class _Half:
     text: str
 
 
-@dataclass(kw_only=True)
-class _Source:
+class _Source(Struct, kw_only=True):
     """A file that is being searched."""
 
     file: str

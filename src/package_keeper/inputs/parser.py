@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.causes import Cause, Caused
 from package_keeper.errors import BadInput
@@ -276,8 +278,7 @@ _PREFIX = re.compile(r"^(!?)ghcr\.io/([^/]+)/", re.IGNORECASE)
 _REPOSITORY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*/)?(?!\.\.?$)[A-Za-z0-9_.-]+", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputFiles:
+class InputFiles(Struct, frozen=True, kw_only=True):
     """The text of the policy file, and the plan to apply; `None` when there is none, or when it could not be read."""
 
     policy: str | None = None

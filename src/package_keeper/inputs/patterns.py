@@ -8,12 +8,12 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
 import re2
+from msgspec import Struct
 
 from package_keeper.causes import Cause, Caused
 from package_keeper.model.packages import PackageType
@@ -34,8 +34,7 @@ _AFTER_END = -1
 GLOB_PART = re.compile(r"\*|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class NameForm:
+class NameForm(Struct, frozen=True):
     """What the names of one kind look like: the characters that each place accepts.
 
     The last place may be repeated when the form is `endless`; a name has at most `longest` characters.

@@ -5,9 +5,10 @@ What is wrong is given as problems with line and path.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from package_keeper.inputs.patterns import split_entries
 from package_keeper.inputs.rules import parse_rule, rule_problems, type_problems
@@ -33,8 +34,7 @@ _INPUT_OF = {
 """The inputs for the keys of `keep`. All other keys have the name of their input."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """A parsed policy. `packages` is the text of its patterns, in the form of the input `package`."""
 
     rules: tuple[Rule, ...] = ()

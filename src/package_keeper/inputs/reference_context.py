@@ -7,8 +7,9 @@ front, a tag or digest behind a path, the key or command before it, or the names
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 LINE = "\ue000"
 """A line continuation in the middle of a word, where there may or may not be a blank."""
@@ -70,8 +71,7 @@ _DEPTH = 8
 """How deeply nested variables are marked."""
 
 
-@dataclass(frozen=True)
-class MarkedText:
+class MarkedText(Struct, frozen=True):
     """A text with a mark in place of each variable.
 
     By mark, `variables` has the text of the variable, which may contain marks itself, and `values` its value, if known.

@@ -7,8 +7,9 @@ The runner passes an input of the Action as `INPUT_<NAME>`, in upper case with h
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Never
+
+from msgspec import Struct, field
 
 from package_keeper import __version__
 from package_keeper.errors import BadInput
@@ -24,8 +25,7 @@ _NO_VALUE = "\0"
 """The value of an option that was given without one. No argument of a process can contain it."""
 
 
-@dataclass(kw_only=True)
-class Request:
+class Request(Struct, kw_only=True):
     """What the user asked for, as text: `texts` by the names of the inputs, and `problems` found so far.
 
     `defaults` come from the environment. `explains`: the command is `explain`, a `list` of every version with what

@@ -7,10 +7,10 @@ number is expected. The values are mappings, lists, texts, numbers, booleans and
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 Path = tuple[str | int, ...]
 """The keys and indexes that lead from the top of the document to a value."""
@@ -48,8 +48,7 @@ class YamlProblem(Exception):
     """The text is not valid YAML; the message begins with the line."""
 
 
-@dataclass(kw_only=True)
-class Document:
+class Document(Struct, kw_only=True):
     """One YAML document, with the line of every value and key (from 1) and all problems."""
 
     value: Any = None

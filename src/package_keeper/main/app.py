@@ -6,9 +6,10 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from package_keeper import __version__
 from package_keeper.causes import PAGE, Cause, causes_of

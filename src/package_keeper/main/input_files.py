@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from package_keeper.causes import Cause, Caused
 from package_keeper.errors import BadInput, GuardRefused
@@ -32,8 +33,7 @@ def _with_cause(problem: str, workspace: Workspace) -> str:
     return Caused(f"{problem}; the workspace is empty" if is_empty else problem, Cause.CHECKOUT)
 
 
-@dataclass(kw_only=True)
-class NamedFiles:
+class NamedFiles(Struct, kw_only=True):
     """The content of all files that inputs name, and the problems of those that cannot be read."""
 
     receipt: Receipt | None = None

@@ -4,8 +4,9 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from package_keeper.errors import Cancelled, PackageKeeperError
 from package_keeper.inputs.definitions import INPUTS
@@ -32,8 +33,7 @@ LOGGED_WIDTH = 160
 UNDO_DAYS = 30
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reporter:
+class Reporter(Struct, frozen=True, kw_only=True):
     """Reports one run. `settings` are `None` when the inputs were invalid."""
 
     request: Request

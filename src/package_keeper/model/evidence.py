@@ -1,7 +1,8 @@
 """Evidence that an image is in use: deployment records and releases."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from package_keeper.model.plan import Reason
 
@@ -9,8 +10,7 @@ DECOMMISSIONED = "decommissioned"
 """The status of a record that is no use any more (docs/github-behaviour.md, "What GitHub knows about artifacts")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentRecord:
+class DeploymentRecord(Struct, frozen=True, kw_only=True):
     """One deployment of an artifact. Texts are GitHub's, or empty where it does not say."""
 
     environment: str = ""
@@ -30,8 +30,7 @@ class DeploymentRecord:
         return ", ".join(filter(None, (self.environment, cluster, deployment)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class Use(Struct, frozen=True, kw_only=True):
     """Why evidence keeps a version: `keep-deployed`, `keep-released` or `unknown-use`, and where it is used."""
 
     reason: Reason

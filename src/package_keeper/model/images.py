@@ -5,9 +5,11 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.model.manifest import Manifest, Origin, UnreadableManifest
 from package_keeper.model.packages import REFERRER_TAG, Timestamp, Version, oldest_first
@@ -26,8 +28,7 @@ class Condition(StrEnum):
     """A signature, attestation or other referrer whose subject is gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Struct, frozen=True, kw_only=True):
     """A root and the parts that follow it; the rules decide about roots.
 
     `parts` are all versions that the root reaches, without the root, parents before children. `missing` are the
@@ -278,8 +279,7 @@ RESTORABLE_FOR = timedelta(days=30)
 """How long a deleted version can be restored (docs/github-behaviour.md, "Endpoints")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingPart:
+class MissingPart(Struct, frozen=True, kw_only=True):
     """A digest that an image needs and that is gone.
 
     `versions` are its deleted versions, in the order of `by_digest`; GitHub can restore the first. `platform` is what
@@ -305,8 +305,7 @@ class MissingPart:
         return self.deleted.deleted_at + RESTORABLE_FOR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedImage:
+class VerifiedImage(Struct, frozen=True, kw_only=True):
     """What `verify` found about one image.
 
     `unreadable` says why a manifest of it could not be read. `size` are its bytes; `None` when not all of it was read.
@@ -379,8 +378,7 @@ def by_digest(deleted: Iterable[Version]) -> dict[str, list[Version]]:
     return {digest: sorted(versions, key=lambda version: not version.tags) for digest, versions in found.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageReference:
+class ImageReference(Struct, frozen=True, kw_only=True):
     """One reference to an image in a file.
 
     `text` is the reference as written, `place` is `file:line`. `package` may have `*` for a variable; `*` alone is

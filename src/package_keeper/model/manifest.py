@@ -6,8 +6,9 @@ A stub is a manifest that this program makes itself: to take a tag away, it move
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 from package_keeper.model.packages import Version
 
@@ -46,8 +47,7 @@ FOREIGN_TYPES = (
 """Prefixes of the media types of layers that stay with their publisher, such as those of Windows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True, kw_only=True):
     """One entry of an index, blobs aside.
 
     An entry with an unknown media type is a part when a version has its digest. When no version has it, nothing is
@@ -78,8 +78,7 @@ class Descriptor:
         return self.media_type in MANIFEST_TYPES and self.artifact_type is None and self.has_platform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True):
     """One manifest that was read and whose digest was checked.
 
     `subject` is the digest that a signature, an attestation or another referrer refers to. `is_stub` marks the empty
@@ -100,16 +99,14 @@ class Manifest:
         return self.media_type in INDEX_TYPES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """What an image was built from, by its annotations: the repository's address and the commit, or empty texts."""
 
     source: str = ""
     revision: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Description(Struct, frozen=True, kw_only=True):
     """What a manifest says for people. It is read for broken images only, so that it takes no memory otherwise.
 
     `platforms` are those of the children, by digest, such as `linux/arm64`.
@@ -128,8 +125,7 @@ class Obstacle(Enum):
     UNREACHABLE = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadableManifest:
+class UnreadableManifest(Struct, frozen=True, kw_only=True):
     """A manifest that could not be read. What it needs is unknown, so everything that it may need stays."""
 
     digest: str

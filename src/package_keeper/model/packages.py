@@ -6,10 +6,12 @@ Also the two ways in which versions are shown and sorted everywhere: `display_na
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 
 class PackageType(StrEnum):
@@ -36,16 +38,14 @@ class OwnerType(StrEnum):
     AUTHENTICATED_USER = "authenticated-user"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(Struct, frozen=True, kw_only=True):
     """The account that owns the packages; resolved once a run."""
 
     login: str
     type: OwnerType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackageName:
+class PackageName(Struct, frozen=True, kw_only=True):
     """The type and name of a package, which may be active, deleted or missing."""
 
     type: PackageType
@@ -56,8 +56,7 @@ class PackageName:
         return f"{self.type}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
+class Package(Struct, frozen=True, kw_only=True):
     """One package with every field of the REST schema `package`.
 
     `owner` and `repository` are GitHub's objects, unchanged, for the outputs only. `repository_name` is the linked
@@ -94,8 +93,7 @@ class Package:
         return f"{page}/settings" if page else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadablePackage:
+class UnreadablePackage(Struct, frozen=True, kw_only=True):
     """An entry in a list of packages that cannot be decoded; `name` is empty when that is unreadable too."""
 
     name: str
@@ -121,8 +119,7 @@ class Timestamp(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(Struct, frozen=True, kw_only=True):
     """One version with every field of the REST schema `package-version`.
 
     `name` is a digest for containers. Timestamps are aware; `None` means missing or unreadable, and no rule may take
@@ -144,7 +141,7 @@ class Version:
     package_html_url: str | None
     metadata: Mapping[str, object] | None
     tags_known: bool = True
-    image_tags: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    image_tags: tuple[str, ...] = ()
     """The tags that users gave: all but the tags of referrers."""
 
     def __post_init__(self) -> None:
@@ -154,7 +151,7 @@ class Version:
             if tag.startswith("sha256-") and self.package.type is PackageType.CONTAINER:
                 tags = tuple(tag for tag in tags if not REFERRER_TAG.fullmatch(tag))
                 break
-        object.__setattr__(self, "image_tags", tags)
+        force_setattr(self, "image_tags", tags)
 
     def at(self, timestamp: Timestamp) -> datetime | None:
         """The time of `timestamp`, or `None` when GitHub does not tell it."""

@@ -1,7 +1,8 @@
 """What a token must be allowed, and what GitHub's answers show about it (docs/github-behaviour.md, "Tokens")."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from package_keeper.causes import Cause
 from package_keeper.model.packages import PackageType
@@ -47,8 +48,7 @@ def permission_cause(message: str) -> Cause:
     return Cause.SCOPE if "scope to" in message or "missing scope" in message else Cause.ADMIN_ROLE
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenFacts:
+class TokenFacts(Struct, frozen=True, kw_only=True):
     """What an answer of GitHub shows about the token.
 
     `scopes` are those of a classic token; `None` means that they are unknown. `is_workflows` means that it is a

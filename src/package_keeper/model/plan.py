@@ -5,8 +5,9 @@ plan into a `GuardedPlan`. Only its writes can be sent. A `WriteRecord` holds th
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from package_keeper.model.packages import PackageName, Timestamp, Version
 
@@ -99,8 +100,7 @@ _SKIPPED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What was decided about one version, and why.
 
     `rule` is the name of the policy rule that decided about the image. It is empty without a policy, and where no rule
@@ -139,8 +139,7 @@ class WriteKind(StrEnum):
     TAG = "tag"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedWrite:
+class PlannedWrite(Struct, frozen=True, kw_only=True):
     """One write to send.
 
     `expected` is set when the outcome is known without asking GitHub. Such a write is not sent. `rule` is the name of
@@ -207,8 +206,7 @@ class PlannedWrite:
         return WriteKind.VERSION if self.tag is None else WriteKind.TAG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteRecord:
+class WriteRecord(Struct, frozen=True, kw_only=True):
     """The outcome of one planned write. `message` is GitHub's text or ours, or empty."""
 
     write: PlannedWrite
@@ -231,8 +229,7 @@ class WriteRecord:
         return self.write.action is Action.RESTORE and self.outcome in (Outcome.DONE, Outcome.ALREADY_ACTIVE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """All writes of one run, and all its decisions.
 
     `groups` are images, the oldest first: a root and then its parts. A single write is a group of one. `timestamp` is
@@ -254,8 +251,7 @@ class Plan:
         return cls(groups=tuple((write,) for write in writes), decisions=tuple(decisions))
 
 
-@dataclass(frozen=True, kw_only=True)
-class GuardedPlan:
+class GuardedPlan(Struct, frozen=True, kw_only=True):
     """A plan that passed the guards. Only `policy/guards.py` makes one, and only its writes can be sent.
 
     `now` are the writes to send in this run, `later` those over the limit. `with_package` are the newest images of

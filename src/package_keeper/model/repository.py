@@ -1,15 +1,15 @@
 """The state of a repository that the input `gone` compares names with: branches, pull requests and git tags."""
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 _NOT_IN_TAGS = re.compile(r"[^a-zA-Z0-9._-]+")
 _NOT_IN_PRERELEASES = re.compile(r"[^a-zA-Z0-9-]")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RepositoryState:
+class RepositoryState(Struct, frozen=True, kw_only=True, dict=True):
     """The branches, pull requests and git tags of one repository.
 
     `closed_heads` are the head branches of closed pull requests from this repository. Those of forks are left out:

@@ -1,8 +1,10 @@
 """What a run found, decided and did, as frozen values. Only `operations` makes a `Run`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, PackageKeeperError
 from package_keeper.model.images import Graph, Image, ImageReference, VerifiedImage
@@ -11,8 +13,7 @@ from package_keeper.model.packages import Owner, Package, PackageName
 from package_keeper.model.plan import Decision, Plan, WriteRecord
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """Something that could not be read. `package` is set when the problem is with one package."""
 
     what: str
@@ -25,8 +26,7 @@ class Problem:
         return f"{self.what}: {self.error}{remedy}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scope:
+class Scope(Struct, frozen=True, kw_only=True):
     """The packages of a run, sorted by type and name.
 
     `named` are those that were asked for by their exact name. `missing` are names of packages that do not exist.
@@ -55,8 +55,7 @@ class Scope:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackageEvaluation:
+class PackageEvaluation(Struct, frozen=True, kw_only=True):
     """One package with all decisions about it.
 
     `graph` is set when manifests were read. It lacks what is below `unreadable` manifests. `problems` are errors of the
@@ -71,8 +70,7 @@ class PackageEvaluation:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     """One check of a plan: what must hold, how many things were checked, and where it fails."""
 
     name: str
@@ -80,8 +78,7 @@ class Check:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForecastPackage:
+class ForecastPackage(Struct, frozen=True, kw_only=True):
     """A package that a forecast is about. `detail` and `settings_url` may be empty."""
 
     package: PackageName
@@ -89,8 +86,7 @@ class ForecastPackage:
     settings_url: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
+class Forecast(Struct, frozen=True, kw_only=True):
     """Something that users should know before the first write: one cause, with all packages that it concerns.
 
     A forecast never changes a plan, since it may be wrong (docs/decisions/0028).
@@ -101,8 +97,7 @@ class Forecast:
     remedy: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """The state of one run. An operation yields it after each step, so that nothing is lost when the run ends early.
 
     `checks` are those that the plan passed, once the guards let it through. `forecasts` are what GitHub will probably

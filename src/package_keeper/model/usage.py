@@ -1,8 +1,9 @@
 """When versions were last used, as the file of the input `usage` says."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 UsageRow = tuple[int, str, str, str, str, datetime, int | None]
 """One row of the file: line, package, type, kind, name, last use (aware), pulls.
@@ -12,8 +13,7 @@ may have a million rows.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """When a version was last used, and how often it was pulled, as far as the file says."""
 
     last_used: datetime

@@ -5,8 +5,10 @@ skipped (docs/reference.md, "Apply a plan").
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.refresh import FreshPlan, Refresh
@@ -54,8 +56,7 @@ def apply(context: Context) -> Iterator[Run]:
             yield from _apply_restorations(context, saved, found)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
+class _Found(Struct, frozen=True, kw_only=True):
     """The packages of a plan that exist and are in scope. `absent` are the others, with the outcome of their writes."""
 
     scope: Scope

@@ -1,7 +1,8 @@
 """The last step of every operation that writes: see whether GitHub did what it confirmed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind, OutOfTime
 from package_keeper.execution.deletions import PAGE

@@ -1,7 +1,8 @@
 """The context of an operation: settings, readers, and the means to write."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from package_keeper.execution.deletions import Deletions
 from package_keeper.execution.executor import Executor
@@ -20,8 +21,7 @@ from package_keeper.policy.rules import Rules
 from package_keeper.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Writing:
+class Writing(Struct, frozen=True, kw_only=True):
     """Everything that is needed to write. A dry run has none of it."""
 
     reader: Reader
@@ -44,8 +44,7 @@ def unasked(run: Run, guarded: GuardedPlan) -> None:
     del run, guarded
 
 
-@dataclass(frozen=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """Everything that one run needs.
 
     `receipt` is the receipt to take back, if any. `rules` are those of the settings, with the images in use.

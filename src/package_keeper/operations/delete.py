@@ -1,8 +1,9 @@
 """`delete`: delete the versions that the rules select, images with all their parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, OutOfTime
 from package_keeper.execution.images import look_after

@@ -6,7 +6,9 @@ which another digest was answered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, BadInput, NotAuthorized
 from package_keeper.execution.facts import Found
@@ -61,8 +63,7 @@ def keep_deployed(
     return tuple(found)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Questions:
+class _Questions(Struct, frozen=True, kw_only=True):
     """The id of the root of an image, and the digests to ask for: its own, and those that a pull needs."""
 
     root: int
@@ -95,8 +96,7 @@ def _questions(package: PackageEvaluation, image: Image) -> _Questions:
     return _Questions(root=image.root.id, digests=tuple(dict.fromkeys((root, *pulled))))
 
 
-@dataclass(kw_only=True)
-class _Asking:
+class _Asking(Struct, kw_only=True):
     """The questions of one run, and their answers."""
 
     read: ReadDeployments

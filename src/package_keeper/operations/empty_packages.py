@@ -5,7 +5,8 @@ holds back the newest image of such a package, and this phase deletes the packag
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, OutOfTime
 from package_keeper.execution.deletions import LAST_VERSION

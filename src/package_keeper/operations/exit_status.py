@@ -1,7 +1,9 @@
 """The result word and the exit status of a run (docs/reference.md, "Exit status"). The first that applies counts."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiErrorKind, Cancelled, NotAuthorized, OutOfTime, PackageKeeperError, Unreachable
 from package_keeper.execution.wording import not_tried
@@ -12,8 +14,7 @@ from package_keeper.model.run import Run
 _PERMISSION_KINDS = (ApiErrorKind.NO_PERMISSION, ApiErrorKind.LISTING_REFUSED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExitStatus:
+class ExitStatus(Struct, frozen=True, kw_only=True):
     """The result word and the exit status."""
 
     result: str

@@ -1,9 +1,10 @@
 """`list` and `conflicts`: show packages, versions, or the result of a query."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from package_keeper.errors import BadInput
 from package_keeper.execution.facts import Found

@@ -1,8 +1,10 @@
 """Plans restorations, and plans again after a refresh."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind, PackageKeeperError
 from package_keeper.execution.facts import FactGatherer, Found
@@ -22,8 +24,7 @@ from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import Facts
 
 
-@dataclass(frozen=True, kw_only=True)
-class RestorationPlan:
+class RestorationPlan(Struct, frozen=True, kw_only=True):
     """The planned restorations of all packages, the stubs that stay deleted, and what could not be read."""
 
     plan: Plan
@@ -81,8 +82,7 @@ def plan_images(packages: Sequence[PackageEvaluation], rules: Rules) -> Plan:
     )
 
 
-@dataclass(frozen=True)
-class Rereader:
+class Rereader(Struct, frozen=True):
     """Reads packages again and plans anew. `found` is what was read at first, since SQL sees all packages."""
 
     reader: Reader

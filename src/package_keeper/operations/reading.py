@@ -1,7 +1,9 @@
 """The first steps of every operation: find the packages, read their versions, evaluate the rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.facts import Found, references_here, tell_references
@@ -15,8 +17,7 @@ from package_keeper.operations.context import Context
 from package_keeper.policy.rules import Rules
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inventory:
+class Inventory(Struct, frozen=True, kw_only=True):
     """The packages of a run with their versions. `references` are the places in files that protect their images."""
 
     scope: Scope
@@ -34,8 +35,7 @@ class Inventory:
         return Run(scope=self.scope, references=self.references)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluated:
+class Evaluated(Struct, frozen=True, kw_only=True):
     """An inventory with the decisions of the rules."""
 
     inventory: Inventory

@@ -1,7 +1,8 @@
 """`repair`: restore the deleted parts that tagged images still need."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.execution.completion import plan_repair
 from package_keeper.execution.facts import Found

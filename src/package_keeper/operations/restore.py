@@ -1,7 +1,8 @@
 """`restore`: restore the deleted versions that the selection accepts, images with all their parts."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.execution.refresh import Refresh
 from package_keeper.model.run import Run

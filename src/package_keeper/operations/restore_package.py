@@ -1,7 +1,8 @@
 """`restore-package`: restore whole packages by name."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.execution.restorations import package_or_none
 from package_keeper.execution.scope import attempt_each, tell_entries

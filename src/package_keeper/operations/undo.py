@@ -2,8 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import accumulate
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.ports import Reader
@@ -85,8 +87,7 @@ def _entries(context: Context, receipt: Receipt) -> list[ReceiptEntry]:
     return [entry for entry in entries if entry not in stubs]
 
 
-@dataclass(frozen=True, kw_only=True)
-class UndoPlan:
+class UndoPlan(Struct, frozen=True, kw_only=True):
     """The plan to undo a receipt. `deleted` are the deleted versions of the existing packages that could be read."""
 
     plan: Plan
@@ -94,8 +95,7 @@ class UndoPlan:
     deleted: Mapping[PackageName, list[Version]]
 
 
-@dataclass(kw_only=True)
-class _Found:
+class _Found(Struct, kw_only=True):
     """What exists of the packages of a receipt."""
 
     packages: dict[PackageName, Package | None] = field(default_factory=dict)

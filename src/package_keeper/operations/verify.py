@@ -1,7 +1,9 @@
 """`verify`: check that every tagged image is whole, and say what is missing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.errors import PackageKeeperError
 from package_keeper.execution.facts import Found
@@ -28,8 +30,7 @@ SIDE_BY_SIDE = 16
 """How many packages are read at once. What was read before an interruption is reported."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verified:
+class Verified(Struct, frozen=True, kw_only=True):
     """The verified images, the ids of listed versions that are deleted in fact, and what could not be read."""
 
     images: tuple[VerifiedImage, ...]

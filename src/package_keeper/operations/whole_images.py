@@ -1,7 +1,8 @@
 """After a restoration: restore the parts that images still lack, and report the images that are not whole."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, PackageKeeperError
 from package_keeper.execution.completion import BROKEN_SHOWN, ImageCompletion, plan_stub_deletions, tell_incomplete

@@ -1,7 +1,8 @@
 """The last steps of an operation that writes: pass the guards, and execute the guarded plan."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from package_keeper.errors import GuardRefused, PackageKeeperError
 from package_keeper.execution.batches import WriteStrategy

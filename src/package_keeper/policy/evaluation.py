@@ -12,8 +12,10 @@ What is unknown is never a reason to delete.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.model.evidence import Uses
 from package_keeper.model.images import Condition, Image
@@ -58,8 +60,7 @@ def _reason_not_to_restore(version: Version, rule: Rule, facts: Facts) -> Reason
     return rule.age.reason_to_keep(version)
 
 
-@dataclass(frozen=True, slots=True)
-class _Matched:
+class _Matched(Struct, frozen=True):
     """An image, the rule that decides about it, and how far that rule matches; no rule means that none decides."""
 
     image: Image

@@ -6,7 +6,8 @@ They are for people only. A forecast changes no plan, since it may be wrong (doc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from package_keeper.model.packages import Package, PackageName, display_name, own_page
 from package_keeper.model.permissions import CLASSIC_SCOPES, TokenFacts
@@ -24,8 +25,7 @@ Refused = AbstractSet[tuple[PackageName, int | None]]
 """Versions by package and id, and whole packages with `None`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """What is known beside the plan.
 
     `packages` are those in scope. `repository` is the one that the workflow belongs to, as `owner/name`, or empty.

@@ -8,10 +8,11 @@ a closed pull request, or its branch was the head of a closed pull request and d
 import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
+
+from msgspec import Struct
 
 from package_keeper.model.repository import RepositoryState
 from package_keeper.policy.semver import semantic_version
@@ -39,8 +40,7 @@ class Tie(StrEnum):
     BRANCH = "branch"
 
 
-@dataclass(frozen=True, kw_only=True)
-class GoneTemplate:
+class GoneTemplate(Struct, frozen=True, kw_only=True, dict=True):
     """One template, such as `pr-{pull-request}` or `*.{branch}`: a variable and the globs before and behind it.
 
     Where the globs match a name in several ways, it has several readings: texts that the variable may stand for.
@@ -119,8 +119,7 @@ class GoneTemplate:
         return [part if part.startswith("[") else part[::-1] for part in reversed(_PART.findall(self.behind))]
 
 
-@dataclass(frozen=True)
-class GoneTags:
+class GoneTags(Struct, frozen=True):
     """The templates of the input `gone`."""
 
     templates: tuple[GoneTemplate, ...]

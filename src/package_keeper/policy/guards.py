@@ -2,8 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.model.packages import PackageName, PackageType, Timestamp, Version, age_order
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind
@@ -20,8 +22,7 @@ class OnLastVersion(StrEnum):
     DELETE_PACKAGE = "delete-package"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Guards:
+class Guards(Struct, frozen=True, kw_only=True):
     """The guards of one run.
 
     `limit` counts the versions of the whole run; 0 means no limit. `max_delete_percent` is a percentage of the versions

@@ -4,15 +4,15 @@ A reference that does not say which image it means keeps its whole package.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from package_keeper.model.images import Image, ImageReference
 from package_keeper.model.packages import PackageName, PackageType
 from package_keeper.policy.patterns import Pattern
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PackageInUse:
+class _PackageInUse(Struct, frozen=True, kw_only=True):
     """What of one package is in use."""
 
     whole: bool
@@ -20,8 +20,7 @@ class _PackageInUse:
     digests: frozenset[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImagesInUse:
+class ImagesInUse(Struct, frozen=True, kw_only=True):
     """The images of one owner that are in use; `globs` has the files that match each glob."""
 
     references: tuple[ImageReference, ...] = ()

@@ -6,14 +6,14 @@ the interface of `re.Pattern`.
 
 import fnmatch
 import re
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 _EXPRESSION_LIKE = re.compile(r"[\\^$|()]|[.)]\*|[.\])]\+|\{\d")
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(Struct, frozen=True, dict=True):
     """One entry: a glob for the whole name, or a regular expression that is searched in it.
 
     `text` is the entry as written, without `!`. `expression` is `None` for globs.
@@ -45,8 +45,7 @@ class Pattern:
         return self._glob.match(name) is not None
 
 
-@dataclass(frozen=True)
-class Patterns:
+class Patterns(Struct, frozen=True):
     """A list of entries. It accepts a name that one entry includes and none excludes.
 
     A list of exclusions alone accepts everything else.

@@ -2,7 +2,9 @@
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.model.images import Graph
 from package_keeper.model.manifest import is_stub
@@ -150,8 +152,7 @@ class _Images:
         return self._places[package]
 
 
-@dataclass(kw_only=True)
-class ActiveNames:
+class ActiveNames(Struct, kw_only=True):
     """The ids, names and tags of the active versions of one package."""
 
     ids: set[int] = field(default_factory=set)

@@ -7,9 +7,10 @@ newest of each day, week, month and year. Counts are independent: one image may 
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from package_keeper.model.images import Image
 from package_keeper.model.packages import PackageName, Timestamp, Version, age_order
@@ -19,8 +20,7 @@ from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.semver import semantic_version
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeepLists:
+class KeepLists(Struct, frozen=True, kw_only=True):
     """The inputs `keep-tags`, `keep-versions`, `keep-digests` and `keep-used-in`, which win over every rule.
 
     `deployed` and `released` say that `keep-deployed` and `keep-released` are asked for. What they keep is among the
@@ -60,8 +60,7 @@ class GroupBy(StrEnum):
     MINOR = "minor"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Grouping:
+class Grouping(Struct, frozen=True, kw_only=True):
     """The groups in which `keep-latest` counts.
 
     When `expression` is given, its first group names the group, and `by` has no effect.
@@ -90,8 +89,7 @@ class Grouping:
 _ONE_GROUP: frozenset[Hashable] = frozenset({""})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counts:
+class Counts(Struct, frozen=True, kw_only=True):
     """How many images of a rule stay: `latest` in each group, and the newest of each of the last periods."""
 
     latest: int = 0

@@ -5,9 +5,11 @@ it, and an image that no rule matches stays. To add a way to select, add a field
 add one to `Counts` or `KeepLists`.
 """
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.model.images import Image
 from package_keeper.model.packages import PackageType, Timestamp, Version
@@ -15,8 +17,7 @@ from package_keeper.policy.retention import Counts, KeepLists
 from package_keeper.policy.selection import Age, Facts, Match, PartialMatch, Selection
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """One rule. `name` is empty for the rule of the inputs. `keeps_all` keeps everything that the rule matches."""
 
     selection: Selection
@@ -62,8 +63,7 @@ class Rule:
         return match is Match.ALIVE or self.selection.partial_match is not PartialMatch.DELETE
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True, dict=True):
     """Everything that decides about images.
 
     `rules` are those of a policy, or the one of the inputs. Ages are counted from `now`. `raw` is `images: raw`: each

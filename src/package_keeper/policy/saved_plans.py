@@ -5,7 +5,9 @@ not sent, and takes along what belongs to that version. What a keep list names b
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from package_keeper.model.images import independent_images
 from package_keeper.model.packages import PackageName, Version
@@ -54,8 +56,7 @@ def rules_of(groups: SavedGroups, rules: Rules, *, is_raw: bool) -> Rules:
     return replace(rules, rules=(rule,), is_policy=False, raw=is_raw, from_plan=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Absent:
+class Absent(Struct, frozen=True, kw_only=True):
     """The outcomes of what is not there: whole packages, and versions that the lists do not show."""
 
     packages: Mapping[PackageName, Outcome] = field(default_factory=dict)
@@ -234,16 +235,14 @@ def contains_only(versions: Sequence[Version], planned: Sequence[Version]) -> bo
     return all(each.id in known and is_unchanged(known[each.id], each) for each in versions)
 
 
-@dataclass(kw_only=True)
-class Restorable:
+class Restorable(Struct, kw_only=True):
     """What is there of one package: the names in use, and its deleted versions by id."""
 
     active: ActiveNames
     deleted: Mapping[int, Version]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Restoration:
+class _Restoration(Struct, frozen=True, kw_only=True):
     """What decides about the restorations of a saved plan."""
 
     packages: Mapping[PackageName, Restorable | None]

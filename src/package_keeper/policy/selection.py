@@ -5,10 +5,11 @@ age is decided later, after the counts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from package_keeper.model.evidence import Uses
 from package_keeper.model.images import Condition, Image
@@ -21,8 +22,7 @@ from package_keeper.policy.patterns import Patterns
 from package_keeper.policy.semver import Prerelease, SemverRange, release_of, semantic_version
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What the rules need to know besides the versions.
 
     `repositories` has the repository of each package, unless it could not be read. `selected` has the ids of the
@@ -74,8 +74,7 @@ class Match(Enum):
         return self is Match.PARTIAL or self is Match.ALIVE
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True, dict=True):
     """The selection inputs; `None` and `ANY` mean that an input is not given.
 
     `tags`, `semver`, `prerelease` and `gone` match single tags: a tag matches when all of them accept it, and a version
@@ -226,8 +225,7 @@ def _is_unused(image: Image, since: datetime, facts: Facts) -> bool:
     return facts.usage_since is not None and facts.usage_since <= since and bool(times) and max(times) <= since
 
 
-@dataclass(frozen=True, kw_only=True)
-class Age:
+class Age(Struct, frozen=True, kw_only=True):
     """The age inputs, as points in time.
 
     A version is old enough strictly before `older_than`, and new enough at or after `newer_than`.

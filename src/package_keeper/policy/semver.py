@@ -4,10 +4,10 @@ Precedence follows Semantic Versioning 2.0.0, section 11, by the library `semver
 is not strict SemVer (`1.2`, `01.2.3`, `1.2.3.4`) is not a version here, so no rule selects it.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from msgspec import Struct
 from semver import Version as SemanticVersion
 
 
@@ -47,8 +47,7 @@ class Operator(StrEnum):
     EQUAL = "="
 
 
-@dataclass(frozen=True, slots=True)
-class Comparator:
+class Comparator(Struct, frozen=True):
     """One bound of a range."""
 
     operator: Operator
@@ -77,8 +76,7 @@ class Comparator:
         return same_release and version.prerelease is not None and self.bound.prerelease is None
 
 
-@dataclass(frozen=True)
-class SemverRange:
+class SemverRange(Struct, frozen=True):
     """A range: it accepts a version when all comparators of one alternative do. `text` is the range as written."""
 
     text: str

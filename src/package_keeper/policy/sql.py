@@ -9,10 +9,11 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn
+
+from msgspec import Struct, field
 
 from package_keeper.model.packages import Package, Timestamp, Version
 from package_keeper.model.usage import Usage
@@ -156,8 +157,7 @@ STEPS = 1_000
 """Steps of SQLite's virtual machine between two checks of the time."""
 
 
-@dataclass(kw_only=True)
-class _Read:
+class _Read(Struct, kw_only=True):
     """What a statement reads, as SQLite reports while it prepares the statement."""
 
     columns: set[tuple[str, str]] = field(default_factory=set)
@@ -171,8 +171,7 @@ class SqlProblem(ValueError):
     """The SQL cannot be run, or was stopped. The message is SQLite's, or says why it was stopped."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inventory:
+class Inventory(Struct, frozen=True, kw_only=True):
     """The packages and versions of a run as tables.
 
     Ages are counted from `now`, by `timestamp`. `may_go_on` is called every thousand steps; false stops the statement.

@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from package_keeper.model.packages import Package, PackageName, own_page
 from package_keeper.model.permissions import ADMIN_ROLE
@@ -45,8 +46,7 @@ _ANCHORS = {
 """The sections about forecasts, by how the forecasts begin."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CausePackage:
+class CausePackage(Struct, frozen=True, kw_only=True):
     """A package that a cause concerns. `detail` is plain text."""
 
     package: PackageName
@@ -54,8 +54,7 @@ class CausePackage:
     detail: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """One cause. `title`, `said` and `remedy` are plain text; `fix` are lines to paste, `anchor` a section of the docs.
 
     `said` is GitHub's own text, or ours. With `links_settings`, the addresses of packages are their settings.
@@ -72,8 +71,7 @@ class Cause:
     is_failure: bool = True
 
 
-@dataclass
-class _Group:
+class _Group(Struct):
     """Writes that ended alike, for one cause."""
 
     outcome: Outcome

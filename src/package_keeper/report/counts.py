@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from package_keeper.model.plan import Action
 from package_keeper.model.run import Run
 from package_keeper.settings import Operation, Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counts:
+class Counts(Struct, frozen=True, kw_only=True):
     """The counts of docs/reference.md, "Outputs": versions, or packages for operations on whole packages."""
 
     selected: int = 0

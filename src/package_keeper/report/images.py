@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from package_keeper.model.packages import PackageName, own_page
 from package_keeper.model.plan import Action, Outcome, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.model.run import Run
 
 
-@dataclass
-class ImageWrites:
+class ImageWrites(Struct):
     """The writes to one image, its root first; or one tag, one package, one version."""
 
     writes: list[PlannedWrite]
@@ -51,8 +51,7 @@ def _groups(run: Run) -> Iterator[tuple[PlannedWrite, ...]]:
     yield from ((record.write,) for record in run.records if id(record.write) not in planned)
 
 
-@dataclass
-class PackageCounts:
+class PackageCounts(Struct):
     """What a run found in one package and did there, in versions. In a dry run, what it would do."""
 
     package: PackageName

@@ -4,8 +4,9 @@ The heading is the outcome. Then comes what needs attention, then the way back, 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from msgspec import Struct, field
 
 from package_keeper.model.run import Run
 from package_keeper.report import sections
@@ -27,8 +28,7 @@ ROWS = (500, 200, 50, 10, 1)
 """Rows of one table; fewer when the summary would be too large. Outputs and files have all of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Background:
+class Background(Struct, frozen=True, kw_only=True):
     """What a summary says beyond run and settings.
 
     `docs` is the address of the files of the documentation (`links.docs_base`). `inputs` are those that differ from

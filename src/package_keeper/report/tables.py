@@ -3,9 +3,10 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+
+from msgspec import Struct, field
 
 from package_keeper.model.packages import Package, PackageName, PackageType, Version, display_name
 from package_keeper.model.plan import Action, Decision, Outcome, PlannedWrite
@@ -61,8 +62,7 @@ def coloured(text: str, column: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if code and (column in ("title", "header") or column in _COLOURED) else text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Section:
+class Section(Struct, frozen=True, kw_only=True):
     """Rows under a title, which may be empty. `left` is the number of further rows that are not in it."""
 
     title: str
@@ -196,8 +196,7 @@ def _texts(values: Iterable[object]) -> list[str]:
 # --- one row for each image ---
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Image:
+class _Image(Struct, frozen=True, kw_only=True):
     """An image or a version alone, or a whole package. `more` are further cells by column."""
 
     package: PackageName

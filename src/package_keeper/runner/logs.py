@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TextIO
 
 from actions_toolkit import core
 from actions_toolkit.command import issue_command
 from actions_toolkit.file_command import prepare_key_value_message
+from msgspec import Struct
 
 from package_keeper.causes import Cause
 from package_keeper.errors import kind_of, without_secret
@@ -110,8 +110,7 @@ TITLE = "Package Keeper"
 """The title of an annotation that begins with no name of its own."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A line of a file in the workspace, which an annotation points to."""
 
     file: str

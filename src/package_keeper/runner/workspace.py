@@ -13,8 +13,9 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from package_keeper.errors import PackageKeeperError
 from package_keeper.model.packages import DIGEST
@@ -27,8 +28,7 @@ NOT_THERE = "does not exist in the workspace"
 NO_FILE = "no file of the workspace matches"
 
 
-@dataclass(kw_only=True)
-class Tree:
+class Tree(Struct, kw_only=True):
     """Files, relative to the workspace and sorted.
 
     Wanted folders that are not read: `outside` are symbolic links that lead out of the workspace, `unread` could not be
@@ -40,8 +40,7 @@ class Tree:
     unread: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(Struct, frozen=True):
     """A folder: its real path, its path in the workspace, and the real paths of the folders above."""
 
     real: str

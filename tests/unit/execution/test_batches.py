@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.execution.batches import Schedule, after_named, in_rounds
 from package_keeper.model.plan import PlannedWrite

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.model.manifest import Manifest
 from package_keeper.model.packages import Version

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, OutOfTime, RateLimitedError
 from package_keeper.execution.batches import WriteStrategy
@@ -62,7 +63,6 @@ class Github(WriteStrategy):
         return Answer(Outcome.FAILED, str(error))
 
 
-@dataclass
 class Hour(WritePool):
     """A pool whose hourly limit allows `used_up_after` writes, and `share` more to finish images."""
 
@@ -271,7 +271,6 @@ def test_old_lists_are_read_again_before_a_begun_image_is_finished(seed: int, ne
         holders = {11: {99}} if needed else {}
         return FreshPlan(writes=[write for write in left if write.version_id not in left_over], holders=holders)
 
-    @dataclass
     class Slow(WritePool):
         def start(self, key: int, permit: Any, call: Any) -> None:
             super().start(key, permit, call)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from package_keeper.inputs.semver_ranges import parse_range
 from package_keeper.model.images import Condition
@@ -21,14 +21,13 @@ from package_keeper.policy.semver import Prerelease
 from tests.unit.model.worlds import APP, NOW, SEEDS, SIZES, Habits, World, draw_world
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """A world, the rules for it, and the facts that they need."""
 
     world: World
     rules: Rules
     facts: Facts = NO_FACTS
-    seed: int = field(compare=False, default=0)
+    seed: int = 0
 
 
 def patterns(random: Random, *, negative: bool = True) -> Patterns:

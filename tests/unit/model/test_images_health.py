@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from package_keeper.model.images import RESTORABLE_FOR, Image, MissingPart, verify_images
 from package_keeper.model.manifest import Obstacle, UnreadableManifest

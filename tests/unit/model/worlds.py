@@ -8,11 +8,12 @@ asks every digest about every other, slowly and plainly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from package_keeper.model.manifest import (
     DOCKER_LIST,
@@ -82,8 +83,7 @@ def index(name: str, *children: Descriptor, subject: str | None = None, docker: 
     return Manifest(digest=name, media_type=kind, children=children, subject=subject)
 
 
-@dataclass(frozen=True, kw_only=True)
-class World:
+class World(Struct, frozen=True, kw_only=True):
     """What lies in a registry: the active versions, and the manifest behind every digest, missing ones included."""
 
     versions: tuple[Version, ...]
@@ -114,8 +114,7 @@ class World:
         return {version.id: version for version in self.versions}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Habits:
+class Habits(Struct, frozen=True, kw_only=True):
     """What occurs in a world, each with its probability."""
 
     missing: float = 0.08

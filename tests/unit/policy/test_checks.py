@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite
 from package_keeper.model.run import Check, PackageEvaluation

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason
 from package_keeper.policy.guards import Guards, OnLastVersion, TooMuch, guard, split_tags

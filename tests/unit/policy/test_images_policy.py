@@ -6,10 +6,10 @@ The tests find the rule that fits from all manifests; the evaluation under test 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from package_keeper.model.images import Graph, Image
 from package_keeper.model.plan import Action, Decision, Reason

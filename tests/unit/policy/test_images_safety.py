@@ -6,12 +6,12 @@ that it needs, the tests would find an image that lost a part.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from package_keeper.execution import image_reading
 from package_keeper.model.images import Graph

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.model.manifest import stubs
 from package_keeper.model.packages import Timestamp, Version
@@ -21,7 +20,7 @@ A, B, C, D = (digest(number) for number in range(1, 5))
 def decision(
     one: Version, action: Action = Action.DELETE, reason: Reason = Reason.SELECTED, **more: object
 ) -> Decision:
-    return replace(Decision(version=one, action=action, reason=reason), **more)  # type: ignore[arg-type]
+    return replace(Decision(version=one, action=action, reason=reason), **more)
 
 
 # --- deletions ---

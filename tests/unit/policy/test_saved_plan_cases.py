@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.model.images import Graph, Image
 from package_keeper.model.packages import Version
@@ -33,7 +32,7 @@ NO_LISTS = KeepLists()
 
 
 def delete(one: Version, **more: object) -> PlannedWrite:
-    return replace(PlannedWrite.of(one, Action.DELETE, Reason.SELECTED), **more)  # type: ignore[arg-type]
+    return replace(PlannedWrite.of(one, Action.DELETE, Reason.SELECTED), **more)
 
 
 def untag(one: Version, tag: str) -> PlannedWrite:
