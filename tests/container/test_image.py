@@ -93,6 +93,11 @@ def test_gone_asks_the_repository(runner: Runner, simulator: Simulator, app: Pac
     assert sorted(app.tags()) == ["pr-2", "v1"]
 
 
+def unwritable(engine: Engine) -> tuple[str, ...]:
+    """Options with which nothing in a container can be written."""
+    return ("--read-only", "--read-only-tmpfs=false") if engine.name == "podman" else ("--read-only",)
+
+
 READ_ONLY = [
     {"operation": "list", "package": "app", "tags": "pr-*"},
     {"operation": "list", "query": "SELECT name FROM packages", "package": "app"},
@@ -108,12 +113,21 @@ def test_a_run_that_writes_nothing_needs_nothing_to_be_writable(
     runner: Runner, simulator: Simulator, app: Package, inputs: dict[str, str]
 ) -> None:
     runner.read_only = frozenset({"workspace", "home", "temp", "workflow"})
-    runner.engine_options = (
-        ("--read-only", "--read-only-tmpfs=false") if runner.engine.name == "podman" else ("--read-only",)
-    )
+    runner.engine_options = unwritable(runner.engine)
     finished = run(runner, simulator, **inputs)
     assert finished.status == 0
     assert finished.outputs["result"] in ("done", "planned", "nothing-to-do")
+    assert simulator.writes == []
+
+
+def test_explain_needs_nothing_to_be_writable(engine: Engine, image: str, simulator: Simulator, app: Package) -> None:
+    """The command line in the image: `explain` is no operation of the Action."""
+    options = ["--rm", "--network=host", f"--env=GH_TOKEN={TOKEN}", "--workdir=/", *unwritable(engine)]
+    hosts = [f"--api-url={simulator.url}", f"--registry-url={simulator.url}"]
+    explain = ["explain", f"--owner={OWNER}", f"--package={app.name}", "--tags=pr-*", "--format=json"]
+    shown = json.loads(engine.run("run", *options, image, *explain, *hosts))
+    decided = {each["tags"][0]: each["decision"] for each in shown["versions"] if each["tags"]}
+    assert decided == {"pr-1": "delete", "pr-2": "delete", "v1": "keep"}
     assert simulator.writes == []
 
 
