@@ -1,4 +1,4 @@
-"""What needs somebody's attention, as alerts of a summary: one block for each cause, and the way back."""
+"""What needs somebody's attention, as alerts of a summary: one block for each finding, and the way back."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from package_keeper.model.images import RESTORABLE_FOR
 from package_keeper.model.plan import Action
 from package_keeper.model.run import Run
-from package_keeper.report.causes import PLAIN_NAME, Cause, CausePackage, causes, kind_of
+from package_keeper.report.findings import PLAIN_NAME, Finding, FindingPackage, findings, kind_of
 from package_keeper.report.links import docs_link
 from package_keeper.report.markdown import code, code_block, escape, folded, link, quoted
 from package_keeper.report.words import day_text
@@ -25,7 +25,7 @@ LONGEST_LINE = 300
 """Characters of a line that are not folded. GitHub's own messages are shorter."""
 
 PACKAGES = 500
-"""Packages of one cause that are listed at all."""
+"""Packages of one finding that are listed at all."""
 
 MESSAGES = 50
 """Messages that are listed at all; the log has all of them."""
@@ -45,50 +45,50 @@ _TOLD = re.compile(
 
 
 def attention(run: Run, settings: Settings | None, docs: str) -> Iterator[str]:
-    """The blocks: causes first, then the other messages of the log."""
-    found = causes(run, settings)
-    for cause in found[:SHOWN]:
-        yield from _block(cause, docs)
+    """The blocks: findings first, then the other messages of the log."""
+    found = findings(run, settings)
+    for finding in found[:SHOWN]:
+        yield from _block(finding, docs)
     if len(found) > SHOWN:
         # GitHub knows no alerts inside of other elements
-        rest = [part for cause in found[SHOWN : SHOWN + MESSAGES] for part in _block(cause, docs, is_alert=False)]
+        rest = [part for finding in found[SHOWN : SHOWN + MESSAGES] for part in _block(finding, docs, is_alert=False)]
         yield folded(f"{len(found) - SHOWN} more causes", *rest)
     # a run whose writes have blocks tells their messages there
     yield from _messages(_other_messages(run), room=max(SHOWN - len(found), 1))
 
 
-def _block(cause: Cause, docs: str, *, is_alert: bool = True) -> Iterator[str]:
-    said = cause.said.splitlines()
-    kind = ("CAUTION" if cause.is_failure else "WARNING") if is_alert else ""
-    yield quoted([*_first_lines(cause, docs), *_fix(cause)], kind)
-    if len(cause.packages) > PACKAGES_SHOWN:
-        listed = [f"- {_package(each)}" for each in cause.packages[:PACKAGES]]
-        if len(cause.packages) > PACKAGES:
-            listed.append(f"- … and {len(cause.packages) - PACKAGES:,} more")
-        where = ", with links to their settings" if cause.links_settings else ""
-        yield folded(f"All {len(cause.packages):,} packages{where}", "\n".join(listed))
+def _block(finding: Finding, docs: str, *, is_alert: bool = True) -> Iterator[str]:
+    said = finding.said.splitlines()
+    kind = ("CAUTION" if finding.is_failure else "WARNING") if is_alert else ""
+    yield quoted([*_first_lines(finding, docs), *_fix(finding)], kind)
+    if len(finding.packages) > PACKAGES_SHOWN:
+        listed = [f"- {_package(each)}" for each in finding.packages[:PACKAGES]]
+        if len(finding.packages) > PACKAGES:
+            listed.append(f"- … and {len(finding.packages) - PACKAGES:,} more")
+        where = ", with links to their settings" if finding.links_settings else ""
+        yield folded(f"All {len(finding.packages):,} packages{where}", "\n".join(listed))
     if len(said) > LINES_SHOWN:
         yield folded(f"All {len(said):,} lines", "<br>\n".join(escape(line) for line in said[:PACKAGES]))
 
 
-def _first_lines(cause: Cause, docs: str) -> Iterator[str]:
+def _first_lines(finding: Finding, docs: str) -> Iterator[str]:
     """What it is, what GitHub said, and the first packages."""
-    more = link("more about it", docs_link(docs, "troubleshooting.md", cause.anchor)) if cause.anchor else ""
-    yield f"**{_bold(cause.title)}**{f' ({more})' if more else ''}"
-    for line in cause.said.splitlines()[:LINES_SHOWN]:
+    more = link("more about it", docs_link(docs, "troubleshooting.md", finding.anchor)) if finding.anchor else ""
+    yield f"**{_bold(finding.title)}**{f' ({more})' if more else ''}"
+    for line in finding.said.splitlines()[:LINES_SHOWN]:
         yield from ("<br>", escape(_cut(line)))
-    packages = [_package(each) for each in cause.packages[:PACKAGES_SHOWN]]
+    packages = [_package(each) for each in finding.packages[:PACKAGES_SHOWN]]
     if packages:
-        left = len(cause.packages) - len(packages)
+        left = len(finding.packages) - len(packages)
         yield from ("", ", ".join(packages) + (f" and {left:,} more" if left else ""))
 
 
-def _fix(cause: Cause) -> Iterator[str]:
+def _fix(finding: Finding) -> Iterator[str]:
     """What to do, and the lines to paste."""
-    if cause.remedy:
-        yield from ("", "<br>\n> ".join(escape(line) for line in cause.remedy.splitlines()))
-    if cause.fix:
-        yield from ("", *code_block(cause.fix))
+    if finding.remedy:
+        yield from ("", "<br>\n> ".join(escape(line) for line in finding.remedy.splitlines()))
+    if finding.fix:
+        yield from ("", *code_block(finding.fix))
 
 
 def _bold(title: str) -> str:
@@ -100,7 +100,7 @@ def _cut(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
-def _package(about: CausePackage) -> str:
+def _package(about: FindingPackage) -> str:
     linked = link(code(_cut(str(about.package)), in_table=False), about.address)
     return f"{linked} ({escape(_cut(about.detail))})" if about.detail else linked
 

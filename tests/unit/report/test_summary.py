@@ -18,7 +18,7 @@ from package_keeper.model.images import MissingPart, VerifiedImage
 from package_keeper.model.permissions import ADMIN_ROLE
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, Reason, WriteRecord
 from package_keeper.model.run import Forecast, ForecastPackage, Problem, Run, Scope
-from package_keeper.report.causes import _ANCHORS, _advice, _Group, causes
+from package_keeper.report.findings import _ANCHORS, _advice, _Group, findings
 from package_keeper.report.links import PROJECT, docs_base, docs_link
 from package_keeper.report.markdown import code, escape, link
 from package_keeper.report.summary import COMMENT_LIMIT, SUMMARY_LIMIT, Background, comment, summary
@@ -197,7 +197,7 @@ def test_a_guard_that_refuses_and_a_package_that_cannot_be_read_say_that_nothing
     packages = tuple(package(f"p{n}", number=n) for n in range(170))
     run = Run(scope=Scope(packages=packages, problems=problems), result="failed")
     assert heading(run, settings) == "❌ 170 of 170 packages could not be read, and nothing was written"
-    assert len(causes(run, None)) == 1, "one block for each cause"
+    assert len(findings(run, None)) == 1, "one block for each cause"
 
 
 @pytest.mark.parametrize(("broken", "expected"), [(0, "✅ All 3 images are whole"), (1, "❌ 1 of 3 images is broken")])
@@ -239,9 +239,9 @@ def test_parts_that_stay_with_their_root_belong_to_its_cause() -> None:
     run, _ = reported([decision(1), decision(2)], [Outcome.PROTECTED_BY_DOWNLOADS] * 2)
     messages = ("Publicly visible … (HTTP 400)", "stays, since what it belongs to is still there")
     records = tuple(replace(each, message=text) for each, text in zip(run.records, messages, strict=True))
-    (cause,) = causes(replace(run, records=records), None)
-    assert cause.title == "2 versions in 1 package: public, with more than 5,000 downloads"
-    assert cause.fix == ("keep-versions: |", "  1.0.1", "  1.0.2")
+    (finding,) = findings(replace(run, records=records), None)
+    assert finding.title == "2 versions in 1 package: public, with more than 5,000 downloads"
+    assert finding.fix == ("keep-versions: |", "  1.0.1", "  1.0.2")
 
 
 def test_a_forecast_stands_in_the_summary_once_and_names_every_package() -> None:
@@ -277,7 +277,7 @@ def test_every_link_about_a_forecast_leads_to_a_section() -> None:
 
 def test_every_other_link_leads_to_a_section() -> None:
     run = Run(scope=Scope(missing=("x",)), broken=1, ended_by=BadInput(["x"]))
-    found = [cause.anchor for cause in causes(run, None)]
+    found = [finding.anchor for finding in findings(run, None)]
     assert len(found) == 3
     assert set(found) <= anchors()
 

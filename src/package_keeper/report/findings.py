@@ -1,4 +1,4 @@
-"""What in a run needs somebody's attention, one value for each cause, however many versions it concerns."""
+"""What in a run needs somebody's attention: one finding for each cause, however many versions it concerns."""
 
 import re
 from collections import Counter
@@ -46,16 +46,16 @@ _ANCHORS = {
 """The sections about forecasts, by how the forecasts begin."""
 
 
-class CausePackage(Struct, frozen=True, kw_only=True):
-    """A package that a cause concerns. `detail` is plain text."""
+class FindingPackage(Struct, frozen=True, kw_only=True):
+    """A package that a finding concerns. `detail` is plain text."""
 
     package: PackageName
     address: str | None = None
     detail: str = ""
 
 
-class Cause(Struct, frozen=True, kw_only=True):
-    """One cause. `title`, `said` and `remedy` are plain text; `fix` are lines to paste, `anchor` a section of the docs.
+class Finding(Struct, frozen=True, kw_only=True):
+    """`title`, `said` and `remedy` are plain text; `fix` are lines to paste, `anchor` a section of the docs.
 
     `said` is GitHub's own text, or ours. With `links_settings`, the addresses of packages are their settings.
     `is_failure` is false for what makes no run fail.
@@ -66,7 +66,7 @@ class Cause(Struct, frozen=True, kw_only=True):
     remedy: str = ""
     fix: tuple[str, ...] = ()
     anchor: str = ""
-    packages: tuple[CausePackage, ...] = ()
+    packages: tuple[FindingPackage, ...] = ()
     links_settings: bool = False
     is_failure: bool = True
 
@@ -79,7 +79,7 @@ class _Group(Struct):
     writes: list[PlannedWrite] = field(default_factory=list)
 
 
-def causes(run: Run, settings: Settings | None) -> list[Cause]:
+def findings(run: Run, settings: Settings | None) -> list[Finding]:
     """Everything that needs attention: failures first."""
     hosts = settings.page_hosts if settings is not None else frozenset()
     known = {package.key: package for package in run.scope.packages if own_page(package.html_url, hosts)}
@@ -87,7 +87,7 @@ def causes(run: Run, settings: Settings | None) -> list[Cause]:
     found = [*_of_problems(run.scope.problems, known), *(_of_group(group, known) for group in _groups(run))]
     found = [*_of_end(run, found), *found, *_of_missing(run.scope.missing, if_missing)]
     found += [*_of_forecasts(run), *_of_broken(run)]
-    return sorted(found, key=lambda cause: not cause.is_failure)
+    return sorted(found, key=lambda finding: not finding.is_failure)
 
 
 def kind_of(text: str) -> str:
@@ -95,25 +95,25 @@ def kind_of(text: str) -> str:
     return re.sub(r"'.*?'|\[[^\]]*\]|sha256:[0-9a-f]+|[0-9a-f]{12,}|[0-9]+", "", text, flags=re.DOTALL)
 
 
-def _of_end(run: Run, others: Iterable[Cause]) -> list[Cause]:
-    """What ended the run early, unless another cause tells it already."""
+def _of_end(run: Run, others: Iterable[Finding]) -> list[Finding]:
+    """What ended the run early, unless another finding tells it already."""
     text = str(run.ended_by or "")
     status = run.ended_by.status if run.ended_by is not None else 0
-    is_told = any(cause.said and cause.said.splitlines()[0] in text for cause in others)
+    is_told = any(finding.said and finding.said.splitlines()[0] in text for finding in others)
     if status in (0, CANCELLED) or is_told:
         return []
     title, _, rest = text.partition("\n")
     return [
-        Cause(title=title.removesuffix(":"), said=rest, anchor="inputs-exit-status-2" if status == BAD_INPUT else "")
+        Finding(title=title.removesuffix(":"), said=rest, anchor="inputs-exit-status-2" if status == BAD_INPUT else "")
     ]
 
 
-def _of_missing(missing: Sequence[str], if_missing: IfMissing) -> list[Cause]:
+def _of_missing(missing: Sequence[str], if_missing: IfMissing) -> list[Finding]:
     """Packages that do not exist."""
     if not missing or if_missing is IfMissing.IGNORE:
         return []
     return [
-        Cause(
+        Finding(
             title=f"{number_of(len(missing), 'named package')} not found",
             said=", ".join(missing[:MISSING_NAMES]) + (" and more" if len(missing) > MISSING_NAMES else ""),
             remedy="They do not exist, or the token may not see them. To pass over them, use:",
@@ -124,7 +124,7 @@ def _of_missing(missing: Sequence[str], if_missing: IfMissing) -> list[Cause]:
     ]
 
 
-def _of_broken(run: Run) -> list[Cause]:
+def _of_broken(run: Run) -> list[Finding]:
     """Broken images, and how to repair them."""
     if not run.broken:
         return []
@@ -136,10 +136,10 @@ def _of_broken(run: Run) -> list[Cause]:
     anchor = "broken-count-is-not-0-after-a-deletion"
     if run.verified and not any(part.deleted for part in parts):
         return [
-            Cause(title=title, remedy="Nothing of what is missing can be restored: build them anew.", anchor=anchor)
+            Finding(title=title, remedy="Nothing of what is missing can be restored: build them anew.", anchor=anchor)
         ]
     return [
-        Cause(
+        Finding(
             title=title,
             remedy="Restore what is missing, as far as GitHub still has it:",
             fix=("operation: repair", f"package: {names}", "dry-run: false"),
@@ -205,7 +205,7 @@ def _permission(said: str) -> str:
     return "scope" if "scope" in lowered else "role"
 
 
-def _of_group(group: _Group, known: Mapping[PackageName, Package]) -> Cause:
+def _of_group(group: _Group, known: Mapping[PackageName, Package]) -> Finding:
     writes, said = group.writes, group.said
     one_kind = {write.kind for write in writes}
     noun = {WriteKind.PACKAGE: "package", WriteKind.TAG: "tag"}.get(writes[0].kind, "version")
@@ -216,7 +216,7 @@ def _of_group(group: _Group, known: Mapping[PackageName, Package]) -> Cause:
     details = {key: f"{number:,}" if number > 1 and len(counts) > 1 else "" for key, number in counts.items()}
     packages = tuple(_package(key, known, details[key], settings=in_settings) for key in counts)
     advice = _advice(group)
-    return Cause(
+    return Finding(
         title=f"{what}: {advice.title}",
         said=said,
         remedy=advice.remedy,
@@ -228,14 +228,14 @@ def _of_group(group: _Group, known: Mapping[PackageName, Package]) -> Cause:
     )
 
 
-def _package(key: PackageName, known: Mapping[PackageName, Package], detail: str, *, settings: bool) -> CausePackage:
+def _package(key: PackageName, known: Mapping[PackageName, Package], detail: str, *, settings: bool) -> FindingPackage:
     package = known.get(key)
     address = None if package is None else package.settings_url if settings else package.html_url
-    return CausePackage(package=key, address=address, detail=detail)
+    return FindingPackage(package=key, address=address, detail=detail)
 
 
 class _Advice(NamedTuple):
-    """What to say about an outcome: see `Cause`."""
+    """What to say about an outcome: see `Finding`."""
 
     title: str
     remedy: str = ""
@@ -316,8 +316,8 @@ def _permission_advice(said: str) -> _Advice:
             )
 
 
-def _of_problems(problems: Iterable[Problem], known: Mapping[PackageName, Package]) -> Iterator[Cause]:
-    """What could not be read: one cause for all packages with the same error."""
+def _of_problems(problems: Iterable[Problem], known: Mapping[PackageName, Package]) -> Iterator[Finding]:
+    """What could not be read: one finding for all packages with the same error."""
     groups: dict[str, list[Problem]] = {}
     for problem in problems:
         names = [problem.package.name] if problem.package is not None and len(problem.package.name) > 3 else []
@@ -331,7 +331,7 @@ def _of_problems(problems: Iterable[Problem], known: Mapping[PackageName, Packag
         error = several[0].error
         is_role = error.remedy == ADMIN_ROLE
         role = _permission_advice("")
-        yield Cause(
+        yield Finding(
             title=f"{what} could not be read",
             said=str(error),
             remedy=role.remedy if is_role else error.remedy,
@@ -342,16 +342,19 @@ def _of_problems(problems: Iterable[Problem], known: Mapping[PackageName, Packag
         )
 
 
-def _of_forecasts(run: Run) -> Iterator[Cause]:
+def _of_forecasts(run: Run) -> Iterator[Finding]:
     """What was known beforehand. After the writes, their outcomes say it better, but for what was never sent."""
     for forecast in run.forecasts:
         if not run.records or forecast.what.startswith("the rules take"):
             yield _of_forecast(forecast)
 
 
-def _of_forecast(forecast: Forecast) -> Cause:
+def _of_forecast(forecast: Forecast) -> Finding:
     anchor = next((each for start, each in _ANCHORS.items() if forecast.what.startswith(start)), "")
     packages = tuple(
-        CausePackage(package=each.package, address=each.settings_url, detail=each.detail) for each in forecast.packages
+        FindingPackage(package=each.package, address=each.settings_url, detail=each.detail)
+        for each in forecast.packages
     )
-    return Cause(title=forecast.what, remedy=f"{forecast.remedy}.", anchor=anchor, packages=packages, is_failure=False)
+    return Finding(
+        title=forecast.what, remedy=f"{forecast.remedy}.", anchor=anchor, packages=packages, is_failure=False
+    )
