@@ -50,9 +50,9 @@ def main() -> None:
     reach = measured(options.jobs, anew=options.measure)
     results = Results(fresh=options.fresh)
     accepted = accepted_survivors()
-    trials = list(_trials(chosen, reach, results, options.seconds))
-    if trials:
-        _try(trials, options.jobs, results)
+    if number := len(list(_trials(chosen, reach, results, options.seconds))):
+        _say(f"{number} mutants to try")
+        _try(_trials(chosen, reach, results, options.seconds), number, reach, options.jobs, results)
     sys.exit(_report(chosen, results, accepted, is_sample=bool(options.sample)))
 
 
@@ -88,11 +88,12 @@ class Results:
     def __init__(self, *, fresh: bool) -> None:
         self.found: dict[tuple[str, ...], dict[str, Any]] = {}
         self._states: dict[str, str] = {}
+        self._kills: Counter[tuple[str, ...]] = Counter()
         lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() and not fresh else []
         for line in lines:
             each = json.loads(line)
             if each["state"] == self.state(each["key"][0]):
-                self.found[tuple(each["key"])] = each
+                self._keep(each)
 
     def state(self, module: str) -> str:
         """What a result depends on: the text of the module. What else changes is for `--fresh`."""
@@ -104,10 +105,20 @@ class Results:
     def add(self, mutant: Mutant, status: str, killer: str = "") -> None:
         """Keep what came of a mutant."""
         each = {"key": mutant.key, "status": status, "killer": killer, "at": time.time()}
-        self.found[mutant.key] = each
+        self._keep(each)
         STATE.mkdir(exist_ok=True)
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(each | {"state": self.state(mutant.module)}, ensure_ascii=False) + "\n")
+
+    def _keep(self, each: dict[str, Any]) -> None:
+        module, function, _ = key = tuple(each["key"])
+        self.found[key] = each
+        if each["status"] == "killed":
+            self._kills.update([(module, each["killer"]), (module, function, each["killer"])])
+
+    def kills(self, mutant: Mutant, test: str) -> tuple[int, int]:
+        """How many mutants of the same function, and of the same module, a test has killed."""
+        return self._kills[mutant.module, mutant.function, test], self._kills[mutant.module, test]
 
     def status(self, mutant: Mutant) -> str:
         """What came of a mutant, or an empty text."""
@@ -122,6 +133,8 @@ def _trials(chosen: Sequence[Mutant], reach: Reach, results: Results, seconds: f
         everything = _tests(mutant, reach, 0.0)
         # what survived is tried with new tests only; what is unsure with all of them, when there is no limit
         tests = _tests(mutant, reach, known["at"]) if known["status"] == "survived" or seconds else everything
+        # what has killed its neighbours comes first
+        tests.sort(key=lambda test: results.kills(mutant, test), reverse=True)
         if some := list(_within(tests, reach, seconds)):
             most = [(test, 10 + 5 * reach.seconds(test)) for test in some]
             is_all = known["status"] == "survived" or len(some) == len(everything)
@@ -152,8 +165,8 @@ def _tests(mutant: Mutant, reach: Reach, since: float) -> list[str]:
     return sorted(found, key=reach.order)
 
 
-def _try(trials: list[Trial], jobs: int, results: Results) -> None:
-    """Try the mutants, and keep what comes of each at once."""
+def _try(trials: Iterator[Trial], number: int, reach: Reach, jobs: int, results: Results) -> None:
+    """Try the mutants, and keep what comes of each at once. The tests of one are chosen when its turn comes."""
     done: Counter[str] = Counter()
     broken: list[str] = []
     begun = time.monotonic()
@@ -169,10 +182,9 @@ def _try(trials: list[Trial], jobs: int, results: Results) -> None:
             _say(f"survived {len(tried.trial.tests)} tests: {tried.trial.mutant}")
         if not sum(done.values()) % 50:
             minutes = (time.monotonic() - begun) / 60
-            _say(f"{sum(done.values())} of {len(trials)} in {minutes:.1f} min: {dict(done)}")
+            _say(f"{sum(done.values())} of {number} in {minutes:.1f} min: {dict(done)}")
 
-    _say(f"{len(trials)} mutants to try")
-    files = sorted({test.partition("::")[0] for trial in trials for test, _ in trial.tests})
+    files = sorted({test.partition("::")[0] for test in reach.tests})
     run_trials(files, lambda _: trials, jobs, tell)
     if broken:
         _say("\n".join(["These trials failed themselves:", *broken]))
