@@ -48,6 +48,7 @@ RUNS: dict[str, dict[str, str]] = {
     "verify": {"operation": "verify", "package": "app"},
     "delete": CLEAN | {"tag-status": "untagged"},
     "gone": CLEAN | {"gone": "pr-{pull-request}", "partial-match": "untag"},
+    "gone, soon over": CLEAN | {"gone": "pr-{pull-request}", "time-limit": "2s"},
     "untag": CLEAN | {"tags": "pr-*", "partial-match": "untag"},
     "policy": CLEAN | {"policy": "policy.yml", "older-than": ""},
     "plan": CLEAN
@@ -151,7 +152,7 @@ TRAPS: dict[str, tuple[Callable[[Simulator, str], None], tuple[str, ...]]] = {
     "302 of manifests": (redirecting(302, "GET", "/v2/"), ("verify", "delete")),
     "307 of the registry": (redirecting(307, "PUT", "/v2/"), ("untag",)),
     "301 of the repository": (redirecting(301, "GET", "/repos/"), ("gone",)),
-    "302 of the repository": (redirecting(302, "GET", "/repos/"), ("gone",)),
+    "302 of the repository": (redirecting(302, "GET", "/repos/"), ("gone, soon over",)),
     "307 of the owner": (redirecting(307, "GET", "/(users|orgs)/acme$"), ("owner",)),
     "links": (linking, ("list", "gone")),
     "a realm": (naming_a_realm, ("verify", "untag")),
