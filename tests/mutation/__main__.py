@@ -136,7 +136,7 @@ def _trials(chosen: Sequence[Mutant], reach: Reach, results: Results, seconds: f
         # what has killed its neighbours comes first
         tests.sort(key=lambda test: results.kills(mutant, test), reverse=True)
         if some := list(_within(tests, reach, seconds)):
-            most = [(test, 10 + 5 * reach.seconds(test)) for test in some]
+            most = [(test, 6 + 5 * reach.seconds(test)) for test in some]
             is_all = known["status"] == "survived" or len(some) == len(everything)
             yield Trial(mutant=mutant, tests=most, is_all=is_all and len(some) == len(tests))
         elif not everything:
