@@ -1,6 +1,6 @@
 """Writes `action.yml`, and the tables of README and docs/operations, from the one definition of inputs and outputs.
 
-It also copies the workflows of `examples/` into the page that shows them.
+It also copies the files of `examples/` into the pages that show them.
 
 python tools/generate_interface.py           write
 python tools/generate_interface.py --check   exit 1 when a file is not as it would be written
@@ -41,8 +41,8 @@ runs:
 """
 
 RECIPE = re.compile(
-    r"(?P<text>^File: \[(?P<file>[\w-]+\.yml)\]\(\.\./examples/(?P=file)\).*\n(?:(?!```|#).*\n)*)"
-    r"```yaml\n(?:(?!```).*\n)*```\n",
+    r"(?P<text>^File: \[(?P<file>[\w-]+\.\w+)\]\((?P<path>[./]+/examples/[\w/]*(?P=file))\).*\n(?:(?!```|#).*\n)*)"
+    r"(?P<fence>```(?:yaml|python)\n)(?:(?!```).*\n)*```\n",
     re.MULTILINE,
 )
 
@@ -101,13 +101,13 @@ def renewed(name: str, text: str, tables: Mapping[str, str]) -> str:
     return text
 
 
-def recipes(text: str) -> str:
-    """The recipes with the files of `examples/`, each in the first block after its link."""
+def recipes(page: Path) -> str:
+    """A page with the files of `examples/`, each in the first block after its link."""
 
     def filled(found: re.Match[str]) -> str:
-        return f"{found['text']}```yaml\n{(ROOT / 'examples' / found['file']).read_text(encoding='utf-8')}```\n"
+        return f"{found['text']}{found['fence']}{(page.parent / found['path']).read_text(encoding='utf-8')}```\n"
 
-    return RECIPE.sub(filled, text)
+    return RECIPE.sub(filled, page.read_text(encoding="utf-8"))
 
 
 def _row(definition: Input, reference: str) -> str:
@@ -140,8 +140,8 @@ def main(arguments: list[str]) -> int:
     pages |= {ROOT / "docs" / "operations" / f"{each}.md": operation_tables(each) for each in Operation}
     for page, tables in pages.items():
         wanted[page] = renewed(page.name, page.read_text(encoding="utf-8"), tables)
-    recipes_file = ROOT / "docs" / "recipes.md"
-    wanted[recipes_file] = recipes(recipes_file.read_text(encoding="utf-8"))
+    for page in (ROOT / "docs" / "recipes.md", ROOT / "docs" / "how-to" / "usage-file.md"):
+        wanted[page] = recipes(page)
     status = 0
     for place, text in wanted.items():
         if place.exists() and place.read_text(encoding="utf-8") == text:

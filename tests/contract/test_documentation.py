@@ -39,6 +39,7 @@ THIS_ACTION = re.compile(r"(\./|[\w.-]+/package-keeper(@.*)?)")
 EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
 # what an expression in an example may come out as
 EVALUATED = {"package": "app", "package-type": "npm", "dry-run": "true", "token": TOKEN, "plan-sha256": "0" * 64}
+EVALUATED |= {"usage-since": "2026-01-31"}
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,8 @@ def test_every_command_stands_in_a_block_that_is_run() -> None:
 
 
 ACTIONS = {
+    "actions/cache/restore@v6",
+    "actions/cache/save@v6",
     "actions/cache@v6",
     "actions/checkout@v7",
     "actions/download-artifact@v8",
@@ -300,10 +303,14 @@ def test_workflows_ask_for_no_more_than_they_need(block: Block) -> None:
         # an artifact of the same run is read without a permission
         others = {"actions": "read"} if "download-artifact" in str(job) and "run-id" in str(job) else {}
         asks_repository = any("gone" in inputs or "policy" in inputs for inputs in steps)
-        if asks_repository or "actions/checkout" in str(job):
+        asks_records = any("keep-deployed" in inputs for inputs in steps)
+        asks_releases = any("keep-released" in inputs for inputs in steps)
+        if asks_repository or asks_records or asks_releases or "actions/checkout" in str(job):
             others["contents"] = "read"
         if asks_repository:
             others["pull-requests"] = "read"
+        if asks_records:
+            others["artifact-metadata"] = "read"
         assert permissions == others
 
 
@@ -333,6 +340,15 @@ def test_the_readme_shows_lines_of_every_example() -> None:
         example = (ROOT / "examples" / name).read_text(encoding="utf-8")
         lines = [line.strip("`").removesuffix(" …") for line in shown.split("<br>")]
         assert [line for line in lines if line not in example] == [], name
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples" / "usage").iterdir()), ids=lambda file: file.name)
+def test_every_script_is_shown_on_the_page_about_usage_files(file: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "usage-file.md"
+    introduced = page.read_text(encoding="utf-8").partition(f"](../../examples/usage/{file.name})\n")[2]
+    block = next(blocks_of(page, introduced), None)
+    assert block is not None, "docs/how-to/usage-file.md does not show it"
+    assert block.text == file.read_text(encoding="utf-8")
 
 
 RIVALS = {

@@ -6,6 +6,8 @@ text, `{file: docs/policy.yml}` is a file of this project, and `{file: certifica
 `runs` is one run of the workflow, or of another one (`workflow`): the `event` that starts it, with the `inputs` of
 `workflow_dispatch` or the number of the closed `pull-request`; `first` is what others do before it. It has the
 `results` of the steps of this action in their order, `left` as in a scenario, and words that must be in the `log`.
+`commands` are what programs of others print in steps with `shell: python`, by their command line; other command lines
+fail. A run may have other ones, and `cached`: the files of the only cache that is there, `{}` when all were lost.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ from tests.simulator import Simulator
 from tests.wire.secured import certificate
 
 ENTRIES = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
-ENTRY_KEYS = {"tls", "given", "owner", "checkout", "made", "runs"}
-RUN_KEYS = {"workflow", "event", "inputs", "pull-request", "fork", "first", "results", "left", "log"}
+ENTRY_KEYS = {"tls", "given", "owner", "checkout", "made", "commands", "runs"}
+RUN_KEYS = {
+    *("workflow", "event", "inputs", "pull-request", "fork", "first", "commands", "cached"),
+    *("results", "left", "log"),
+}
 
 
 def test_every_example_is_carried_out() -> None:
@@ -54,6 +59,10 @@ def test_example(name: str, tmp_path: Path) -> None:
             known(run, RUN_KEYS, f"run of {name}")
             for action in run.get("first") or []:
                 world.do(action)
+            runner.commands = run.get("commands", entry.get("commands") or {})
+            if "cached" in run:
+                files = {name: world.filled(text).encode() for name, text in run["cached"].items()}
+                runner.caches = {"usage-1": files} if files else {}
             ended = runner.run(EXAMPLES / f"{run.get('workflow', name)}.yml", _event(run))
             said = "\n".join(each.said for each in ended)
             assert [each.outputs["result"] for each in ended] == run["results"].split(), said

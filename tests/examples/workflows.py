@@ -1,12 +1,15 @@
 """Carries out a workflow as the Actions runner does, on a simulated GitHub.
 
 Steps that use this action run the real program. What other actions do to files is imitated: a checkout puts the files
-there that the test declares, artifacts go from one run to the next. A `run:` step writes the declared files that its
-script names, and does nothing else. A step that uses any other action is an error, unless `WITHOUT_EFFECT` names it.
+there that the test declares, artifacts and caches go from one run to the next. A `run:` step with `shell: python` is
+carried out, with the declared commands on its PATH. Any other writes the declared files that its script names, and does
+nothing else. A step that uses any other action is an error, unless `WITHOUT_EFFECT` names it.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests.examples.commands import path_with
 from tests.examples.expressions import Expressions, text_of
 from tests.scenarios.expectations import check_always
 from tests.scenarios.program import ENTRYPOINT, ROOT, Ended, Place
@@ -22,12 +26,18 @@ from tests.scenarios.world import World
 EXAMPLES = ROOT / "examples"
 THIS_ACTION = "OWNER/package-keeper@v0"
 WITHOUT_EFFECT = ("actions/cache@v6", "actions/setup-java@v5")
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 SERVER = "https://github.example.com/api/v3"
 """The Enterprise server of the examples; the simulator stands in for it, and for its registry."""
 SERVER_REGISTRY = "https://containers.github.example.com"
 JOB_TOKEN = "tok-of-the-job"
 SECRET = "tok-of-a-secret"
-PERMISSIONS = {"contents": "contents", "pull-requests": "pull_requests", "issues": "issues"}
+PERMISSIONS = {
+    "artifact-metadata": "artifact_metadata",
+    "contents": "contents",
+    "pull-requests": "pull_requests",
+    "issues": "issues",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +66,16 @@ class Runner:
     """The files of the repository."""
     made: Mapping[str, str] = field(default_factory=dict)
     """The files that `run:` steps write."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What programs of others print, by their command line."""
+    caches: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """The files of each cache by its key, the newest last."""
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """The newest artifact of each name."""
     uploaded: set[str] = field(default_factory=set)
     """The names of the artifacts of the present run."""
     machines: int = 0
+    workflow_runs: int = 0
 
     def run(self, workflow: Path, event: Event) -> list[Ended]:
         """Carry out a workflow; gives what each step that uses this action left, in order."""
@@ -76,6 +91,7 @@ class Runner:
             "needs": {},
         }
         ended: list[Ended] = []
+        self.workflow_runs += 1
         self.uploaded.clear()
         for name, job in content["jobs"].items():
             if "if" in job and not Expressions(contexts).holds(job["if"]):
@@ -101,7 +117,7 @@ class Runner:
             "repository_owner": self.owner,
             "token": JOB_TOKEN,
             "api_url": self.world.api_url,
-            "run_id": "4711",
+            "run_id": str(4711 + self.workflow_runs),
         }
 
     def _job(self, job: Mapping[str, Any], contexts: dict[str, Any], ended: list[Ended]) -> Mapping[str, str]:
@@ -113,17 +129,19 @@ class Runner:
         failed = False
         for step in job["steps"]:
             expressions = Expressions(contexts, failed=failed)
-            if not expressions.holds(step.get("if", "success()")):
-                continue
-            given = {name: text_of(expressions.filled(value)) for name, value in (step.get("with") or {}).items()}
-            if step.get("uses") != THIS_ACTION:
-                self._other(step, given, place)
-                continue
-            done = self._ours(step, given, expressions, place)
-            ended.append(done)
-            failed = failed or (done.status != 0 and not step.get("continue-on-error"))
-            outcome = "failure" if done.status else "success"
-            contexts["steps"][step.get("id", "")] = {"outputs": done.outputs, "outcome": outcome}
+            status, outputs, outcome = 0, dict.fromkeys(ACTION["outputs"], ""), "skipped"
+            if expressions.holds(step.get("if", "success()")):
+                given = {name: text_of(expressions.filled(value)) for name, value in (step.get("with") or {}).items()}
+                if step.get("uses") == THIS_ACTION:
+                    ended.append(done := self._ours(step, given, expressions, place))
+                    status, outputs = done.status, done.outputs
+                elif step.get("shell") == "python":
+                    status, outputs = self._python(step["run"], place)
+                else:
+                    self._other(step, given, place)
+                outcome = "failure" if status else "success"
+            failed = failed or (status != 0 and not step.get("continue-on-error"))
+            contexts["steps"][step.get("id", "")] = {"outputs": outputs, "outcome": outcome}
         expressions = Expressions(contexts, failed=failed)
         return {name: text_of(expressions.filled(value)) for name, value in (job.get("outputs") or {}).items()}
 
@@ -143,8 +161,7 @@ class Runner:
 
     def _ours(self, step: Mapping[str, Any], given: dict[str, str], expressions: Expressions, place: Place) -> Ended:
         world = self.world
-        action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-        inputs = {name: text_of(expressions.filled(declared["default"])) for name, declared in action["inputs"].items()}
+        inputs = {name: text_of(expressions.filled(declared["default"])) for name, declared in ACTION["inputs"].items()}
         inputs |= given
         inputs["api-url"] = inputs["api-url"].replace(SERVER, f"{self.address}/api/v3")
         # no address of a registry can be derived from that of a simulator
@@ -164,6 +181,21 @@ class Runner:
         check_always(world, ended, world.simulator.requests, action=True)
         return ended
 
+    def _python(self, script: str, place: Place) -> tuple[int, dict[str, str]]:
+        """Carry out a step with `shell: python`; gives its status and outputs."""
+        place.empty_files()
+        commands = {line: self.world.filled(text) for line, text in self.commands.items()}
+        environment = {
+            "PATH": path_with(commands, place.runner / "bin"),
+            "GITHUB_OUTPUT": str(place.output_file()),
+            "GITHUB_REPOSITORY_OWNER": self.owner,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=place.workspace, env=environment, timeout=60, check=False
+        )
+        lines = place.output_file().read_text(encoding="utf-8").splitlines()
+        return done.returncode, dict(line.split("=", 1) for line in lines)
+
     def _other(self, step: Mapping[str, Any], given: Mapping[str, str], place: Place) -> None:
         """Imitate what a step of somebody else does to the workspace."""
         match step.get("uses"):
@@ -171,6 +203,12 @@ class Runner:
                 _write(place.workspace, {name: text for name, text in self.made.items() if name in step["run"]})
             case "actions/checkout@v7":
                 _write(place.workspace, {name: self.world.filled(text) for name, text in self.checkout.items()})
+            case "actions/cache/save@v6":
+                self.caches.setdefault(given["key"], {given["path"]: (place.workspace / given["path"]).read_bytes()})
+            case "actions/cache/restore@v6":
+                keys = [key for key in self.caches if key.startswith(given["restore-keys"])]
+                for name, content in self.caches[keys[-1]].items() if keys else ():
+                    (place.workspace / name).write_bytes(content)
             case "actions/upload-artifact@v7":
                 assert given["name"] not in self.uploaded, "the run has an artifact of this name"
                 self.uploaded.add(given["name"])
