@@ -21,9 +21,11 @@ with fileinput.input(openhook=fileinput.hook_compressed, encoding="utf-8", error
             newest[key] = max(time, newest.get(key, time))
             oldest = min(time, oldest or time)
 
+if oldest is None:
+    raise SystemExit("These logs have no pull. Is their format combined?")
 rows = csv.writer(sys.stdout)
 rows.writerow(["package", "digest", "tag", "last_used"])
 for (package, reference), time in sorted(newest.items()):
     digest, tag = (reference, "") if ":" in reference else ("", reference)
     rows.writerow([package, digest, tag, time.isoformat()])
-print(f"usage-since: {oldest}, when the logs have every pull since then", file=sys.stderr)
+print(f"usage-since: {oldest.isoformat()}", file=sys.stderr)
