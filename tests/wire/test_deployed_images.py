@@ -137,7 +137,7 @@ class Case:
         counts[f"status {ended.status}"] += 1
 
 
-EXAMPLES = settings(max_examples=settings().max_examples // 2)
+EXAMPLES = settings(max_examples=settings().max_examples // 4)
 
 
 def inputs_of(*several: Mapping[str, str]) -> dict[str, str]:
