@@ -9,7 +9,7 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import re2
@@ -64,7 +64,7 @@ class NameForm(Struct, frozen=True):
             if part == "*":
                 reached = frozenset(range(min(reached), self.end + 1)) if reached else reached
             else:
-                reached = self.one(partial(fnmatchcase, pat=part), reached)
+                reached = self.one(partial(_takes_one_of, part), reached)
         return self.end in reached
 
     @property
@@ -72,14 +72,20 @@ class NameForm(Struct, frozen=True):
         """The place where a name may end."""
         return len(self.places) - self.endless
 
-    def one(self, accepts: _Accepts, starts: _Places) -> _Places:
+    def one(self, takes_one_of: Callable[[frozenset[str]], bool], starts: _Places) -> _Places:
         """The places behind one character that is accepted."""
-        possible = {letters for letters in set(self.places) if any(map(accepts, letters))}
+        possible = {letters for letters in set(self.places) if takes_one_of(letters)}
         return frozenset(
             start if self.endless and start == self.end else start + 1
             for start in starts
             if 0 <= start < len(self.places) and self.places[start] in possible
         )
+
+
+@lru_cache(maxsize=1_000)
+def _takes_one_of(part: str, letters: frozenset[str]) -> bool:
+    """Whether a part of a glob, such as `x` or `[a-z]`, accepts one of these characters."""
+    return any(fnmatchcase(letter, part) for letter in letters)
 
 
 class _Unknown(Exception):
@@ -179,7 +185,7 @@ class _ExpressionParser:
                 return self._one(_accepts(letter))
 
     def _one(self, accepts: _Accepts) -> _Step:
-        return lambda starts: self._form.one(accepts, starts)
+        return lambda starts: self._form.one(lambda letters: any(map(accepts, letters)), starts)
 
     def _begin(self, starts: _Places) -> _Places:
         return starts & {0}
