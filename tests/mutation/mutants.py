@@ -116,6 +116,7 @@ def mutated_tree(mutant: Mutant, source: str) -> ast.Module:
     tree = ast.parse(source)
     # only this one is made; to show all of them would take most of the time of a trial
     for _ in _Walk(mutant.module, only=mutant.number).visit(tree, _Where()):
+        _WithoutPairsOfOne().visit(tree)
         return ast.fix_missing_locations(tree)
     raise LookupError(f"no such mutant: {mutant}")
 
@@ -204,6 +205,14 @@ class _Walk:
                 break
             node = parent
         return node
+
+
+class _WithoutPairsOfOne(ast.NodeTransformer):
+    """Puts the value itself in the place of an `and` or `or` of one value, which Python does not compile."""
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        return node if len(node.values) > 1 else node.values[0]
 
 
 def _setter(node: ast.AST, field: str, place: int | None) -> Callable[[ast.AST], None]:

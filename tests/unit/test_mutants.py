@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import warnings
 
 import pytest
 
 from tests.mutation.__main__ import accepted_survivors
-from tests.mutation.mutants import all_mutants, mutants
+from tests.mutation.mutants import all_mutants, mutants, mutated_tree, path_of
 
 
 def changes(source: str) -> list[str]:
@@ -61,6 +62,19 @@ def changes(source: str) -> list[str]:
 )
 def test_each_small_change_is_made_once(source: str, expected: list[str]) -> None:
     assert changes(source) == expected
+
+
+@pytest.mark.parametrize("module", ["policy/checks", "policy/usage"])
+def test_every_mutant_compiles_and_differs(module: str) -> None:
+    source = path_of(module).read_text(encoding="utf-8")
+    original = ast.dump(ast.parse(source))
+    for mutant in all_mutants(module):
+        tree = mutated_tree(mutant, source)
+        with warnings.catch_warnings():
+            # such as a comparison with `is` that is mutated
+            warnings.simplefilter("ignore")
+            compile(tree, module, "exec")
+        assert ast.dump(tree) != original, mutant
 
 
 @pytest.mark.parametrize(
