@@ -6,6 +6,7 @@ SQL runs in an SQLite database in memory that has three tables. A statement may 
 """
 
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -287,7 +288,8 @@ def _prepare(statement: str) -> _Read:
     read = _Read()
     _confine(connection, read)
     try:
-        connection.execute(f"EXPLAIN {statement}")
+        # with EXPLAIN alone, `QUERY PLAN SELECT 1` would pass
+        connection.execute(f"EXPLAIN QUERY PLAN {statement}")
     except (sqlite3.Error, ValueError, MemoryError) as error:
         raise SqlProblem(str(error) or "out of memory") from None
     finally:
@@ -330,7 +332,8 @@ def _confine(connection: sqlite3.Connection, read: _Read) -> None:
             # without a column, the statement counts the rows of a table or of a part of itself
             allowed = first in READABLE or (not second and not (first or "sqlite_").startswith("sqlite_"))
         elif action == sqlite3.SQLITE_FUNCTION:
-            allowed = (second or "").lower() in ALLOWED_FUNCTIONS
+            # by the name that it was defined with, in lower case
+            allowed = second in ALLOWED_FUNCTIONS
         elif action == sqlite3.SQLITE_SELECT:
             read.is_select = allowed = True
         elif action == sqlite3.SQLITE_RECURSIVE:
@@ -424,4 +427,4 @@ def _plain(value: object) -> object:
     """A value for JSON: bytes as hex digits, infinity as `None`."""
     if isinstance(value, bytes):
         return value.hex()
-    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+    return None if isinstance(value, float) and math.isinf(value) else value
