@@ -6,7 +6,7 @@ The plan was made so that all of it holds. A check that fails is a defect of thi
 from collections.abc import Iterator, Sequence
 
 from package_keeper.model.packages import display_name
-from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, Reason, WriteKind
+from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, Reason
 from package_keeper.model.run import Check, PackageEvaluation
 from package_keeper.policy.retention import KeepLists
 
@@ -16,7 +16,7 @@ def check_plan(guarded: GuardedPlan, packages: Sequence[PackageEvaluation], list
     if not packages:
         return (_writes_are_the_decisions(guarded),)
     writes = [write for write in guarded.plan.writes if write.expected is None]
-    going = {write.version_id for write in writes if write.action is Action.DELETE and write.kind is WriteKind.VERSION}
+    going = {write.version_id for write in writes if write.action is Action.DELETE}
     return (
         _no_image_loses_a_part(packages, going),
         _nothing_kept_goes(packages, writes, lists),
@@ -45,7 +45,7 @@ def _nothing_kept_goes(
     packages: Sequence[PackageEvaluation], writes: Sequence[PlannedWrite], lists: KeepLists
 ) -> Check:
     """No image that a keep list names is deleted or loses a tag."""
-    written = {write.version_id for write in writes if write.kind is not WriteKind.PACKAGE}
+    written = {write.version_id for write in writes}
     kept = [image for package in packages for image in package.images if lists.reason_to_keep(image) is not None]
     problems = tuple(
         f"{image.root.package}: {display_name(image.root.name)} is on a keep list"
@@ -57,7 +57,7 @@ def _nothing_kept_goes(
 
 def _every_part_follows_its_root(writes: Sequence[PlannedWrite]) -> Check:
     """Every part that goes belongs to an image that goes, and whatever points to it goes before it."""
-    deletions = [write for write in writes if write.action is Action.DELETE and write.version_id is not None]
+    deletions = [write for write in writes if write.action is Action.DELETE]
     roots = {(write.package, write.version_name) for write in deletions if write.reason is not Reason.PART_OF}
     seen: set[int] = set()
     problems: list[str] = []

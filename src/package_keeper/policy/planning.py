@@ -77,7 +77,7 @@ def _other_holders(version: Version, places: Mapping[int, int], roots: list[Deci
     """Return the other roots to delete whose images contain the root `version`."""
     found = set()
     for owner in images.owners(version):
-        if owner == version.id or owner not in places:
+        if owner not in places:
             continue
         other = roots[places[owner]].version
         # in a cycle (two versions of one digest, an index that refers to its child) only the one that lists goes first
@@ -135,8 +135,7 @@ class _Images:
 
     def lists(self, index: Version, version: Version) -> bool:
         """Whether a pull of `index` needs `version`."""
-        graph = self._graphs.get(version.package)
-        return graph is not None and index.name != version.name and graph.lists(index.name, version.name)
+        return self._graphs[version.package].lists(index.name, version.name)
 
     def needed_for(self, version: Version) -> frozenset[int]:
         """The ids of the versions that need `version` directly."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from package_keeper.model.packages import PackageName
-from package_keeper.model.plan import Action, Plan, WriteKind, WriteRecord
+from package_keeper.model.plan import Action, Plan, WriteRecord
 from package_keeper.model.run import PackageEvaluation
 from package_keeper.model.sizes import add_up, keys, uses_blobs
 
@@ -19,18 +19,14 @@ def planned_sizes(packages: Iterable[PackageEvaluation], plan: Plan) -> Sizes:
     """What the deletions of a plan would give back."""
     return _freed(
         packages,
-        {
-            write.version_id
-            for write in plan.writes
-            if write.action is Action.DELETE and write.kind is WriteKind.VERSION and write.expected is None
-        },
+        {write.version_id for write in plan.writes if write.action is Action.DELETE and write.expected is None},
     )
 
 
 def freed_sizes(packages: Iterable[PackageEvaluation], records: Iterable[WriteRecord]) -> Sizes:
     """What the confirmed deletions gave back."""
     done = (record.write for record in records if record.is_done and record.write.action is Action.DELETE)
-    return _freed(packages, {write.version_id for write in done if write.kind is WriteKind.VERSION})
+    return _freed(packages, {write.version_id for write in done})
 
 
 def total(sizes: Sizes) -> int | None:

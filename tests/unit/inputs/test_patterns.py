@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from package_keeper.inputs.file_globs import parse_globs
 from package_keeper.inputs.patterns import parse_patterns, split_entries
 from package_keeper.policy.patterns import Patterns
 
@@ -50,6 +51,14 @@ def test_a_list_matches_these_names_and_not_those(text: str, accepts: list[str],
     patterns = parsed(text)
     assert [name for name in accepts if not patterns.accepts(name)] == []
     assert [name for name in refuses if patterns.accepts(name)] == []
+
+
+def test_globs_of_files_compare_with_case_and_name_what_differs_in_case_only() -> None:
+    globs, problems = parse_globs("deploy/*.yml")
+    assert problems == []
+    picked = globs.pick(["deploy/a.yml", "deploy/B.YML", "Deploy/c.yml", "d.yml"])
+    assert picked.files == {"deploy/*.yml": ["deploy/a.yml"]}
+    assert picked.missed == {"deploy/*.yml": ["Deploy/c.yml", "deploy/B.YML"]}
 
 
 PROBLEMS = [

@@ -74,6 +74,18 @@ def test_a_part_of_an_image_that_stays_is_found(guarded: GuardedPlan, package: P
     assert "no image that stays loses a part" in failing(planted(guarded, *guarded.now, torn), package)
 
 
+def test_a_part_of_an_image_that_only_loses_a_tag_is_found(guarded: GuardedPlan, package: PackageEvaluation) -> None:
+    root, part = guarded.now
+    untagged = replace(root, action=Action.UNTAG, tag="pr-1")
+    assert failing(planted(guarded, untagged, part), package) >= {
+        "no image that stays loses a part",
+        "every part that goes follows its root",
+    }
+    torn = replace(part, version_id=3, version_name=C)
+    other = replace(root, version_id=4, version_name=D, action=Action.UNTAG, tag="v1")
+    assert "no image that stays loses a part" in failing(planted(guarded, *guarded.now, torn, other), package)
+
+
 def test_a_version_on_a_keep_list_is_found(guarded: GuardedPlan, package: PackageEvaluation) -> None:
     kept = replace(guarded.now[0], version_id=4, version_name=D)
     assert "nothing on a keep list goes" in failing(planted(guarded, *guarded.now, kept), package)

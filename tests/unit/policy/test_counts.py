@@ -254,6 +254,12 @@ def test_untagged_images_have_no_group_and_stay(name: str) -> None:
     assert found.keys() == {1, 2, 3}
 
 
+def test_without_keep_latest_what_has_no_group_does_not_stay() -> None:
+    versions = [version(number, of=IMAGE, tags=("nightly",)) for number in (1, 2, 3)]
+    found = Counts(daily=2, grouping=GROUPINGS["major"]).kept(independent_images(versions), Timestamp.UPDATED)
+    assert found == dict.fromkeys((1, 2), Reason.KEEP_DAILY)
+
+
 @given(tagged(), st.sampled_from(sorted(GROUPINGS)), st.integers(1, 3), COUNTS)
 def test_raising_a_grouped_count_never_deletes_more(
     versions: list[Version], name: str, latest: int, counts: dict[str, int]

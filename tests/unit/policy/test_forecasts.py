@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from package_keeper.model.packages import PackageType, Timestamp
 from package_keeper.model.permissions import TokenFacts
-from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite, Reason
+from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason
 from package_keeper.model.run import Forecast
 from package_keeper.policy.forecasts import Evidence, forecasts
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
@@ -139,6 +140,7 @@ def test_no_address_of_another_host_is_shown(page: str, is_shown: bool) -> None:
     [
         ("acme/app", "Acme/App", True, None),
         ("acme/other", "acme/app", True, "linked to acme/other"),
+        ("Acme/App", "acme/app", True, None),
         (None, "acme/app", True, "linked to no repository"),
         (None, "acme/app", False, None),
         (None, "", True, None),
@@ -163,12 +165,59 @@ def test_only_the_versions_that_were_refused_are_named() -> None:
     seen = frozenset({(key(), number) for number in (1, 2, 4, 5, 7, 99)} | {(key(name="lib"), 3)})
     (found,) = foreseen(guard(plan, Guards()), evidence(package(visibility="public"), refused_for_downloads=seen))
     assert found.packages[0].detail == "1.0.1, 1.0.2, 1.0.4 and 2 more"
+    three = seen - {(key(), 5), (key(), 7)}
+    (found,) = foreseen(guard(plan, Guards()), evidence(package(visibility="public"), refused_for_downloads=three))
+    assert found.packages[0].detail == "1.0.1, 1.0.2, 1.0.4"
+
+
+def test_downloads_do_not_hinder_that_a_tag_is_removed() -> None:
+    one = version(1, of=key("container"), tags=("pr-1", "v1"))
+    seen = frozenset({(key("container"), 1)})
+    known = evidence(package(kind="container", visibility="public"), refused_for_downloads=seen)
+    untag = PlannedWrite.of(one, Action.UNTAG, Reason.SELECTED, tag="pr-1")
+    assert foreseen(guard(Plan.of_singles([untag]), Guards()), known) == ()
+    assert foreseen(guard(Plan.of_singles([replace(untag, action=Action.DELETE, tag=None)]), Guards()), known) != ()
 
 
 def test_what_this_run_does_not_send_is_not_foreseen() -> None:
     known = evidence(token=TokenFacts(scopes=frozenset({"read:packages"})))
     (found,) = foreseen(deletions("one", "two", limit=1), known)
     assert [each.package.name for each in found.packages] == ["one"]
+    refused = PlannedWrite.of(version(1), Action.DELETE, Reason.SELECTED, expected=Outcome.ALREADY_GONE)
+    assert foreseen(guard(Plan.of_singles([refused]), Guards()), known) == ()
+
+
+def test_packages_that_lack_the_same_scopes_are_one_forecast_and_others_another_one() -> None:
+    writes = [
+        PlannedWrite(action=action, reason=Reason.SELECTED, package=key(kind, name), version_id=1, tag=tag)
+        for kind, name, action, tag in (
+            ("container", "a", Action.UNTAG, "x"),
+            ("container", "b", Action.DELETE, None),
+            ("container", "b", Action.UNTAG, "x"),
+            ("maven", "c", Action.DELETE, None),
+            ("npm", "d", Action.DELETE, None),
+        )
+    ]
+    granted = {"user", "gist", "workflow", "notifications", "admin:org"}
+    token = TokenFacts(scopes=frozenset(granted))
+    found = foreseen(guard(Plan.of_singles(writes), Guards()), evidence(token=token))
+    assert [(each.what.partition(",")[0], [one.package.name for one in each.packages]) for each in found] == [
+        ("the token lacks delete:packages and read:packages and write:packages", ["a", "b"]),
+        ("the token lacks delete:packages and read:packages and repo", ["c"]),
+        ("the token lacks delete:packages and read:packages", ["d"]),
+    ]
+    for each in found:
+        assert each.remedy.startswith(f"Its scopes are {', '.join(sorted(granted))}. Add delete:packages and ")
+
+
+def test_what_has_changed_since_the_plan_does_not_go() -> None:
+    versions = [version(number) for number in (1, 2)]
+    decisions = [Decision(version=each, action=Action.DELETE, reason=Reason.PLAN) for each in versions]
+    writes = [PlannedWrite.of(each, Action.DELETE, Reason.PLAN) for each in versions]
+    (found,) = foreseen(guard(Plan.of_singles(writes, decisions), Guards()), evidence())
+    assert found.what == "the rules take every version of 1 package"
+    writes[0] = replace(writes[0], expected=Outcome.CHANGED_SINCE_PLAN)
+    assert foreseen(guard(Plan.of_singles(writes, decisions), Guards()), evidence()) == ()
 
 
 @pytest.mark.parametrize(

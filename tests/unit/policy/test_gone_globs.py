@@ -104,6 +104,11 @@ def test_without_globs_the_whole_name_decides(tie: Tie, before: str, behind: str
         ("*{pull-request}", "V12", False),
         ("*{pull-request}", "latest", False),
         ("*pr{pull-request}.*", "1.0-pr12.345", True),
+        ("pr-[ab]{pull-request}", "pr-a12", True),
+        ("pr-[ab]{pull-request}", "pr-c12", False),
+        # one template with a letter is enough for a pre-release, whatever other templates match it too
+        ("*-rc.{pull-request},*.{pull-request}", "1.0.0-rc.12", True),
+        ("*.{pull-request},*-rc.{pull-request}", "1.0.0-rc.12", True),
         ("pr-{pull-request}", "pr-012", False),
         ("pr-{pull-request}", "pr-\u06612", False),
     ],

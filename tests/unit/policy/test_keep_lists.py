@@ -29,9 +29,6 @@ def used(package: str = "app", *, tag: str | None = None, digest: str | None = N
     return ImagesInUse.of([reference], {"*.yml": ["a.yml"]})
 
 
-EVERY_LIST = {"tags": patterns("v*"), "versions": patterns("*"), "digests": frozenset({"root"}), "used": used()}
-
-
 @pytest.mark.parametrize(
     ("lists", "tags", "expected"),
     [
@@ -55,6 +52,7 @@ EVERY_LIST = {"tags": patterns("v*"), "versions": patterns("*"), "digests": froz
         ({"used": used()}, (), Reason.KEEP_USED_IN),
         ({"used": used("lib")}, (), None),
         ({"used": used("a*")}, (), Reason.KEEP_USED_IN),
+        ({"used": used("APP")}, (), Reason.KEEP_USED_IN),
         # the first list that keeps it is the reason
         (
             {"tags": patterns("v*"), "versions": patterns("*"), "digests": frozenset({"root"})},
@@ -82,3 +80,37 @@ def test_what_a_list_keeps(lists: dict[str, Any], tags: tuple[str, ...], expecte
 )
 def test_whether_a_tag_can_keep_an_image(lists: dict[str, Any], package: PackageName, asks: bool) -> None:
     assert KeepLists(**lists).ask_about_tags(package) is asks
+
+
+@pytest.mark.parametrize(
+    ("reference", "kind", "name", "keeps"),
+    [
+        ("app", "container", "App", True),
+        ("App", "container", "app", True),
+        ("App", "docker", "aPP", True),
+        ("team/app", "container", "team/app", True),
+        ("repo/app", "container", "app", False),
+        # in the old Docker registry the repository comes before the package, and both may be hidden
+        ("repo/app", "docker", "app", True),
+        ("repo/app", "docker", "repo/app", True),
+        ("repo/team/app", "docker", "team/app", True),
+        ("*/app", "docker", "app", True),
+        ("*app", "docker", "app", True),
+        ("re*/app", "docker", "app", True),
+        ("repo/a*", "docker", "app", True),
+        ("repo/app", "docker", "pp", False),
+        ("app", "docker", "pp", False),
+        ("repo/app", "docker", "repo", False),
+        ("repo/app", "docker", "web", False),
+    ],
+)
+def test_the_packages_that_a_reference_may_mean(reference: str, kind: str, name: str, keeps: bool) -> None:
+    package, named = key(kind, name), used(reference)
+    lists = KeepLists(used=named)
+    assert lists.reason_to_keep(Image(root=version(1, of=package))) is (Reason.KEEP_USED_IN if keeps else None)
+    assert [each.package for each in named.here([package])] == ([reference] if keeps else [])
+
+
+def test_the_digests_that_references_name() -> None:
+    assert used(digest="part").digests() == {"part"}
+    assert used(tag="v1").digests() == used().digests() == frozenset()

@@ -84,6 +84,7 @@ def test_what_is_shown_as_selected_is_what_selection_and_age_select() -> None:
     images = [Image(root=version(number)) for number in (0, 5)]
     assert {each.why for each in evaluate_deletions(images, given)} == {"keep-versions"}
     assert [each.why for each in evaluate_deletions(images, given.only_selecting)] == ["too-young", "selected"]
+    assert given.only_selecting.lists == KeepLists(deployed=False, released=False), "nothing is asked for to list"
     young = rules(rule(versions=patterns("*"))).only_selecting
     assert [each.why for each in evaluate_deletions([Image(root=version(0, of=key("container")))], young)] == [
         "selected"

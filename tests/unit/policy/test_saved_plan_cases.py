@@ -136,6 +136,14 @@ def test_what_something_new_needs_is_not_deleted() -> None:
     assert {what for _, what in left(deletions_left(groups, [there], NO_LISTS, Absent()))} == {"sent"}
 
 
+def test_what_an_index_needs_that_only_loses_a_tag_is_not_deleted() -> None:
+    part, holder = version(2, of=APP, name=B), version(3, of=APP, name=C, tags=("pr-1", "v1"))
+    manifests = {B: plain(B), C: index(C, child(plain(B)))}
+    there = now(decided(holder, Reason.NOT_SELECTED), decided(part), graph=Graph([part, holder], manifests))
+    found = deletions_left([[untag(holder, "pr-1")], [delete(part)]], [there], NO_LISTS, Absent())
+    assert left(found) == [(3, "sent"), (2, CHANGED.value)]
+
+
 def test_what_is_not_there_any_more() -> None:
     groups = [
         [delete(ONE)],
@@ -256,6 +264,7 @@ def there(*active: Version, deleted: tuple[Version, ...] = (ONE,)) -> Restorable
         (BACK, there(deleted=()), False, False, None),
         (replace(BACK, version=replace(ONE, updated_at=None)), there(), False, False, None),
         (replace(BACK, version=None), there(deleted=()), False, False, None),
+        (replace(BACK, version=None), there(), False, False, None),
         (replace(BACK, expected=Outcome.TAG_IN_USE), there(), True, False, Outcome.TAG_IN_USE),
         # a part of an image that is gone by now
         (replace(BACK, root=B), there(), False, True, CHANGED),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import Timestamp, Version
 from package_keeper.model.plan import Action, Reason
 from package_keeper.model.repository import RepositoryState
+from package_keeper.model.usage import Usage
 from package_keeper.policy.evaluation import evaluate_deletions
 from package_keeper.policy.gone import GoneTags, GoneTemplate, Tie
 from package_keeper.policy.retention import Counts
@@ -159,6 +160,56 @@ def test_the_health_of_an_image_decides_with(selection: dict[str, Any], image: I
     assert Selection(**selection).admits(image, FACTS) is admitted
 
 
+LIMIT = NOW - timedelta(days=30)
+
+
+def days_ago(days: float | None) -> datetime | None:
+    return None if days is None else NOW - timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("used", "since", "created", "updated", "admitted"),
+    [
+        # the file names it
+        ({1: 31}, None, 90, 90, True),
+        ({1: 30}, None, 90, 90, False),
+        ({1: 29}, None, 90, 90, False),
+        ({1: 31}, 90, 5, 5, True),
+        # a use of a part is a use of the image, a use of something else is none
+        ({2: 31}, None, 90, 90, True),
+        ({1: 31, 2: 29}, None, 90, 90, False),
+        ({1: 29, 2: 31}, None, 90, 90, False),
+        ({9: 29}, 30, 90, 90, True),
+        # the file does not name it: both the file and the version must be old enough
+        ({}, None, 90, 90, False),
+        ({}, 31, 31, 31, True),
+        ({}, 30, 30, 30, True),
+        ({}, 29, 90, 90, False),
+        ({}, 90, 29, 29, False),
+        ({}, 90, 90, 29, False),
+        ({}, 90, 29, 90, False),
+        ({}, 90, None, 30, True),
+        ({}, 90, 30, None, True),
+        ({}, 90, None, 29, False),
+        ({}, 90, 29, None, False),
+        ({}, 90, None, None, False),
+    ],
+)
+def test_what_was_not_used_for_thirty_days(
+    used: dict[int, float], since: float | None, created: float | None, updated: float | None, admitted: bool
+) -> None:
+    image = Image(
+        root=of(created_at=days_ago(created), updated_at=days_ago(updated)),
+        parts=(of(number=2, created_at=NOW, updated_at=NOW),),
+    )
+    facts = Facts(
+        usage={number: Usage(NOW - timedelta(days=days)) for number, days in used.items()},
+        usage_since=days_ago(since),
+    )
+    assert Selection(unused_since=LIMIT).admits(image, facts) is admitted
+    assert Selection().admits(image, facts)
+
+
 @pytest.mark.parametrize(
     ("older", "newer", "expected"),
     [
@@ -175,8 +226,7 @@ def test_the_health_of_an_image_decides_with(selection: dict[str, Any], image: I
 )
 def test_an_age_begins_after_its_moment(older: int | None, newer: int | None, expected: Reason | None) -> None:
     """The version is eight days old, and was created just now."""
-    days = [None if each is None else NOW - timedelta(days=each) for each in (older, newer)]
-    age = Age(timestamp=Timestamp.UPDATED, older_than=days[0], newer_than=days[1])
+    age = Age(timestamp=Timestamp.UPDATED, older_than=days_ago(older), newer_than=days_ago(newer))
     assert age.is_given is (older is not None or newer is not None)
     assert age.reason_to_keep(version(8, created_at=NOW)) is expected
     unknown = None if older is newer is None else Reason.UNKNOWN_AGE

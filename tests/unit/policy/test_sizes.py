@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
-from package_keeper.model.images import Graph
+from package_keeper.model.images import Graph, Image
 from package_keeper.model.packages import PackageType, Version
 from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason, WriteRecord
 from package_keeper.model.run import PackageEvaluation
@@ -217,6 +217,37 @@ def test_packages_of_unknown_size_add_nothing() -> None:
     assert alone is not None
     assert total(freed_sizes([everything(world), other], [deleted(world.versions[0]), deleted(npm)])) == alone
     assert total(freed_sizes([everything(world), other], [deleted(npm)])) is None
+
+
+def test_a_version_frees_nothing_while_another_one_has_its_digest() -> None:
+    one, _ = two_images().versions
+    both = World(versions=(one, replace(one, id=99)), manifests=two_images().manifests)
+    assert total(freed_sizes([everything(both)], [deleted(one)])) == 0
+
+
+def test_a_tag_that_is_removed_frees_nothing() -> None:
+    world = two_images()
+    going, tagged = world.versions
+    plan = Plan.of_singles(
+        [
+            PlannedWrite.of(going, Action.DELETE, Reason.SELECTED),
+            PlannedWrite.of(tagged, Action.UNTAG, Reason.SELECTED, tag="v2"),
+        ]
+    )
+    found = [everything(world)]
+    records = [WriteRecord(write=write, outcome=Outcome.DONE) for write in plan.writes]
+    alone = total(freed_sizes(found, [deleted(going)]))
+    assert alone
+    assert total(planned_sizes(found, plan)) == alone
+    assert total(freed_sizes(found, records)) == alone
+
+
+def test_packages_without_manifests_have_no_images_of_a_size() -> None:
+    npm = version(99)
+    decisions = (Decision(version=npm, action=Action.KEEP, reason=Reason.SELECTED),)
+    other = PackageEvaluation(package=key("npm"), images=(Image(root=npm),), decisions=decisions)
+    world = two_images()
+    assert image_sizes([other, everything(world)]).keys() == {each.id for each in world.versions}
 
 
 def test_what_github_is_known_to_refuse_is_not_planned_to_be_freed() -> None:
