@@ -46,7 +46,7 @@ def _parts_by_last_root(
     place_of = {decision.version.id: place for place, decision in enumerate(roots)}
     found: dict[int, list[Decision]] = {}
     for part in decisions:
-        if part.action is Action.DELETE and part.reason is Reason.PART_OF:
+        if part.reason is Reason.PART_OF:
             found.setdefault(max(place_of[owner] for owner in images.owners(part.version)), []).append(part)
     return found
 

@@ -46,7 +46,7 @@ class Rule(Struct, frozen=True, kw_only=True):
 
     def passes_on(self, match: Match) -> bool:
         """Whether an image that matches this far is left to the next rule."""
-        return match is Match.NONE or (match.is_partial and self.selection.partial_match is None)
+        return match.is_partial and self.selection.partial_match is None
 
     def untags(self, image: Image, match: Match) -> bool:
         """Whether only the matching tags of `image` go. GitHub can remove single tags of container images only."""

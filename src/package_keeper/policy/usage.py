@@ -56,8 +56,8 @@ def _package_name(text: str, owners: Collection[str], names: Collection[str]) ->
     """The name of a package, without registry and owner in front; empty for a package of another owner."""
     if text in names:
         return text
-    first, slash, rest = text.partition("/")
-    if slash and ("." in first or ":" in first):
-        owner, slash, rest = rest.partition("/")
-        return rest if slash and owner in owners else ""
-    return rest if slash and first in owners else text
+    first, _, rest = text.partition("/")
+    if "." in first or ":" in first:
+        owner, _, rest = rest.partition("/")
+        return rest if owner in owners else ""
+    return rest if first in owners else text

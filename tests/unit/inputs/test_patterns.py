@@ -53,6 +53,15 @@ def test_a_list_matches_these_names_and_not_those(text: str, accepts: list[str],
     assert [name for name in refuses if patterns.accepts(name)] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "looks"), [("v\\d+", True), ("^v", True), ("v.*", True), ("v*", False), ("1.0", False), ("/^v.*/", False)]
+)
+def test_a_glob_that_looks_like_an_expression(text: str, looks: bool) -> None:
+    patterns, _ = parse_patterns(text)
+    assert patterns is not None
+    assert [entry.looks_like_expression for entry in patterns.entries] == [looks]
+
+
 def test_globs_of_files_compare_with_case_and_name_what_differs_in_case_only() -> None:
     globs, problems = parse_globs("deploy/*.yml")
     assert problems == []

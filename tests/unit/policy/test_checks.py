@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite
+from package_keeper.model.images import Image
+from package_keeper.model.plan import Action, Decision, GuardedPlan, Outcome, Plan, PlannedWrite, Reason
 from package_keeper.model.run import Check, PackageEvaluation
 from package_keeper.policy.checks import check_plan
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
 from package_keeper.policy.patterns import Pattern, Patterns
 from package_keeper.policy.retention import KeepLists
 from package_keeper.policy.rules import Rules
+from tests.unit.making import key, patterns, version
 from tests.unit.model.cases import CASES, POLICY_CASES, Case
 from tests.unit.model.memory import Hub, evaluated, planned
 from tests.unit.model.worlds import child, container, index, plain
@@ -119,3 +121,17 @@ def test_what_is_held_back_does_not_go(guarded: GuardedPlan, package: PackageEva
     """A write that GitHub is known to refuse is not sent, so it may concern anything."""
     torn = replace(guarded.now[1], version_id=3, version_name=C, expected=Outcome.LAST_VERSION)
     assert "no image that stays loses a part" not in failing(planted(guarded, *guarded.now, torn), package)
+
+
+def test_versions_that_are_no_images_have_no_parts_to_lose() -> None:
+    npm = version(9)
+    decision = Decision(version=npm, action=Action.KEEP, reason=Reason.NOT_SELECTED)
+    found = PackageEvaluation(package=npm.package, images=(Image(root=npm),), decisions=(decision,))
+    guarded = guard(Plan(decisions=(decision,)), Guards())
+    assert [check.counted for check in check_plan(guarded, [found], KeepLists(versions=patterns("*")))] == [0, 1, 0, 0]
+
+
+def test_a_plan_without_decisions_may_have_writes() -> None:
+    write = PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=key())
+    guarded = guard(Plan.of_singles([write]), Guards())
+    assert [(check.counted, check.problems) for check in check_plan(guarded, [], KeepLists())] == [(1, ())]

@@ -268,3 +268,9 @@ def test_raising_a_grouped_count_never_deletes_more(
     grouped = Counts(**counts | {"latest": latest}, grouping=GROUPINGS[name])
     more = replace(grouped, latest=latest + 1)
     assert grouped.kept(images, Timestamp.UPDATED).keys() <= more.kept(images, Timestamp.UPDATED).keys()
+
+
+def test_an_empty_group_is_none() -> None:
+    versions = [version(number, name=name) for number, name in enumerate(("a", "b", "v1", "v1-x"), start=1)]
+    counts = Counts(latest=1, grouping=Grouping(expression=compile_expression(r"/^v?(\d*)/")))
+    assert counts.kept(independent_images(versions), Timestamp.UPDATED).keys() == {1, 2, 3}

@@ -170,6 +170,19 @@ def test_only_the_versions_that_were_refused_are_named() -> None:
     assert found.packages[0].detail == "1.0.1, 1.0.2, 1.0.4"
 
 
+def test_a_package_is_foreseen_to_stay_only_when_it_was_refused_itself() -> None:
+    whole = PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=key())
+    for refused, is_foreseen in (((key(), None), True), ((key(), 7), True), ((key(name="lib"), None), False)):
+        known = evidence(package(visibility="public"), refused_for_downloads=frozenset({refused}))
+        assert bool(foreseen(guard(Plan.of_singles([whole]), Guards()), known)) is is_foreseen
+
+
+def test_a_tag_that_cannot_be_removed_is_no_last_version() -> None:
+    one = version(1, of=key("container"), tags=("pr-1", "v1"))
+    untag = PlannedWrite.of(one, Action.UNTAG, Reason.PLAN, tag="pr-1", expected=Outcome.FAILED)
+    assert foreseen(guard(Plan.of_singles([untag]), Guards()), evidence()) == ()
+
+
 def test_downloads_do_not_hinder_that_a_tag_is_removed() -> None:
     one = version(1, of=key("container"), tags=("pr-1", "v1"))
     seen = frozenset({(key("container"), 1)})

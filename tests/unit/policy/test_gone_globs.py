@@ -109,6 +109,11 @@ def test_without_globs_the_whole_name_decides(tie: Tie, before: str, behind: str
         # one template with a letter is enough for a pre-release, whatever other templates match it too
         ("*-rc.{pull-request},*.{pull-request}", "1.0.0-rc.12", True),
         ("*.{pull-request},*-rc.{pull-request}", "1.0.0-rc.12", True),
+        # a hash elsewhere in the name says nothing about the number
+        ("*-pr-{pull-request}", "ab34cd7-pr-12", True),
+        # a release, whatever its build
+        ("*+pr.{pull-request}", "1.0.0+pr.12", False),
+        ("*+pr.{pull-request}", "1.0.0-a+pr.12", True),
         ("pr-{pull-request}", "pr-012", False),
         ("pr-{pull-request}", "pr-\u06612", False),
     ],

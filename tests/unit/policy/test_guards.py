@@ -249,3 +249,17 @@ def test_the_tags_of_a_plan_can_be_sent_by_themselves() -> None:
     rest, tags = split_tags(guarded)
     assert (rest.now, rest.later) == ((one,), (three,))
     assert (tags.now, tags.later) == ((tag,), (late,))
+
+
+def test_what_has_changed_since_the_plan_stays_and_so_the_others_may_go() -> None:
+    plan = plan_of(*decided("1:v1 2:v2"))
+    older, newer = plan.writes
+    changed = replace(older, expected=Outcome.CHANGED_SINCE_PLAN)
+    guarded = guard(replace(plan, groups=((changed,), (newer,))), Guards())
+    assert [write.expected for write in guarded.now] == [Outcome.CHANGED_SINCE_PLAN, None]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("container", Outcome.LAST_VERSION), ("docker", None)])
+def test_only_container_packages_keep_their_last_tag(kind: str, expected: Outcome | None) -> None:
+    guarded = guard(plan_of(*decided("1:v1", "2", kind=kind)), Guards())
+    assert [write.expected for write in guarded.now] == [expected]

@@ -120,6 +120,14 @@ def test_an_index_that_also_refers_to_its_child_goes_before_it() -> None:
     assert order(world) == [[2], [1], [3]]
 
 
+def test_a_referrer_with_a_tag_of_its_own_goes_after_its_subject() -> None:
+    world = World(
+        versions=(container(1, B, "pr-1", days=50), container(2, A, "pr-2", days=45)),
+        manifests={A: plain(A), B: plain(B, subject=A)},
+    )
+    assert order(world) == [[2], [1]]
+
+
 # --- restorations ---
 
 IMAGE = key("container")

@@ -11,7 +11,7 @@ from package_keeper.model.images import Condition, Image
 from package_keeper.model.packages import Timestamp
 from package_keeper.model.plan import Action, Decision
 from package_keeper.model.repository import RepositoryState
-from package_keeper.policy.evaluation import evaluate_deletions
+from package_keeper.policy.evaluation import Evaluation, evaluate_deletions
 from package_keeper.policy.gone import GoneTags, GoneTemplate, Tie
 from package_keeper.policy.retention import Counts, KeepLists
 from package_keeper.policy.rules import Rule, Rules
@@ -62,6 +62,35 @@ def test_a_rule_that_keeps_needs_one_tag_and_no_repository(known: bool) -> None:
     # a rule that deletes needs the repository
     given = rules(rule("old", gone=PULLS))
     assert decided("container", ("pr-1",), given, known=known).action is (Action.DELETE if known else Action.KEEP)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "selected"),
+        ({"older": 1}, "unknown-age"),
+        ({"newer": 99}, "unknown-age"),
+        ({"counts": Counts(latest=1)}, "unknown-age"),
+    ],
+)
+def test_an_unknown_age_keeps_what_an_age_or_a_count_asks_about(given: dict[str, Any], expected: str) -> None:
+    image = Image(root=version(9, updated_at=None))
+    (found,) = evaluate_deletions([image], rules(rule(versions=patterns("*"), **given)))
+    assert found.why == expected
+
+
+def test_a_rule_of_a_policy_passes_on_what_it_matches_in_part() -> None:
+    given = rules(rule("first", tags=patterns("pr-*")), rule("second", versions=patterns("*"), keeps_all=True))
+    assert decided("container", ("pr-1",), given).why == "rule:first"
+    assert decided("container", ("pr-1", "x"), given).why == "rule:second"
+    assert decided("container", ("x",), given).why == "rule:second"
+
+
+def test_an_image_that_only_loses_tags_needs_no_manifest_unless_its_health_decides() -> None:
+    one = version(9, of=key("container"), tags=("pr-1", "x"))
+    given: dict[str, Any] = {"tags": patterns("pr-*"), "partial_match": UNTAG}
+    assert Evaluation(rules(rule(**given))).candidates([one]) == set()
+    assert Evaluation(rules(rule(**given, conditions=frozenset({Condition.GHOST})))).candidates([one]) == {9}
 
 
 def bare(**selection: Any) -> Rule:

@@ -105,6 +105,26 @@ def test_what_a_kept_image_needs_is_left_out_with_it() -> None:
     assert left(deletions_left(groups, [kept], NO_LISTS, Absent())) == [(3, "sent")]
 
 
+def test_what_another_image_needs_by_now_is_not_left_out_in_silence() -> None:
+    root, part, other = ONE, version(2, of=APP, name=B), version(3, of=APP, name=C)
+    kept = now(
+        decided(root, Reason.KEEP_TAGS), decided(part, Reason.NEEDED_BY, other), decided(other, Reason.TOO_YOUNG)
+    )
+    groups = [[delete(root), delete(part, after=frozenset({1}))]]
+    assert left(deletions_left(groups, [kept], NO_LISTS, Absent())) == [(2, CHANGED.value)]
+
+
+def test_a_tag_is_gone_when_its_version_is_a_part_of_another_image() -> None:
+    part, holder = version(2, of=APP, name=B), version(3, of=APP, name=C, tags=("v1",))
+    there = now(
+        decided(holder, Reason.NOT_SELECTED),
+        decided(part, Reason.NEEDED_BY, holder),
+        images=(Image(root=holder, parts=(part,)),),
+    )
+    found = deletions_left([[untag(replace(part, tags=("pr-1",)), "pr-1")]], [there], NO_LISTS, Absent())
+    assert left(found) == [(2, GONE.value)]
+
+
 def test_a_changed_root_takes_its_parts_along() -> None:
     part = version(2, of=APP, name=B)
     groups = [[delete(replace(ONE, tags=())), delete(part, after=frozenset({1, 9}))]]
@@ -265,6 +285,22 @@ def there(*active: Version, deleted: tuple[Version, ...] = (ONE,)) -> Restorable
         (replace(BACK, version=replace(ONE, updated_at=None)), there(), False, False, None),
         (replace(BACK, version=None), there(deleted=()), False, False, None),
         (replace(BACK, version=None), there(), False, False, None),
+        # the tags are those of the deleted version, when a receipt did not tell them
+        (
+            replace(BACK, version=replace(ONE, updated_at=None, tags=())),
+            there(version(9, of=APP, name=B, tags=("v1",))),
+            False,
+            False,
+            Outcome.TAG_IN_USE,
+        ),
+        # without a tag, it moves none
+        (
+            replace(BACK, version=replace(ONE, tags=())),
+            there(version(9, of=APP, name=B, tags_known=False), deleted=(replace(ONE, tags=()),)),
+            False,
+            False,
+            None,
+        ),
         (replace(BACK, expected=Outcome.TAG_IN_USE), there(), True, False, Outcome.TAG_IN_USE),
         # a part of an image that is gone by now
         (replace(BACK, root=B), there(), False, True, CHANGED),
@@ -296,3 +332,11 @@ def test_of_two_restorations_of_one_tag_or_into_a_restored_package() -> None:
     assert [each.expected for each in found.writes] == [None, Outcome.TAG_IN_USE]
     found = restorations_left([[WHOLE], [BACK]], {APP: None}, tags_may_move=False, root_must_exist=False)
     assert [each.expected for each in found.writes] == [None, None]
+
+
+def test_what_is_not_restored_takes_no_name() -> None:
+    twin = replace(BACK, version_id=2, version=replace(ONE, id=2, tags=()))
+    deleted = (ONE, replace(ONE, id=2, tags=()))
+    packages = {APP: there(version(9, of=APP, name=B, tags=("v1",)), deleted=deleted)}
+    found = restorations_left([[BACK], [twin]], packages, tags_may_move=False, root_must_exist=False)
+    assert [each.expected for each in found.writes] == [Outcome.TAG_IN_USE, None]

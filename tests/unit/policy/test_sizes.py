@@ -207,6 +207,14 @@ def test_what_goes_and_was_not_read_leaves_the_figure_unknown() -> None:
     assert total(freed_sizes([everything(two_images(), [staying.name])], [deleted(going)])) is None
 
 
+def test_what_goes_and_was_read_in_part_gives_back_at_least_that() -> None:
+    one, other = two_images().versions
+    both = [deleted(one), deleted(other)]
+    some = total(freed_sizes([everything(two_images(), [one.name])], both))
+    assert some
+    assert some < (total(freed_sizes([everything(two_images())], both)) or 0)
+
+
 def test_packages_of_unknown_size_add_nothing() -> None:
     world = two_images()
     npm = version(99)

@@ -73,6 +73,7 @@ def test_what_reads_something_else_or_does_not_read_is_refused_beforehand(statem
         ("SELECT name, (SELECT max(j.value) FROM json_each(tags) AS j) FROM versions", {"versions"}),
         ("SELECT p.name FROM packages AS p", {"packages"}),
         (counting(9), set()),
+        (counting(9, "count(*)"), set()),
     ],
 )
 def test_the_tables_that_a_query_reads(statement: str, tables: set[str]) -> None:
@@ -109,6 +110,23 @@ def test_text_in_tags_and_metadata_is_readable(text: str) -> None:
     one = version(1, of=key("container"), tags=(f"v-{text}",), metadata={"note": [text]})
     statement = f"SELECT tags, metadata FROM versions WHERE tags LIKE '%{text}%' AND metadata LIKE '%{text}%'"  # noqa: S608  # reason: made here
     assert rows(statement, one) == [{"tags": f'["v-{text}"]', "metadata": f'{{"note": ["{text}"]}}'}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tags", "is_known", "tagged"),
+    [
+        ("container", ("v1",), True, 1),
+        ("container", (), True, 0),
+        ("container", (f"sha256-{'a' * 64}.sig",), True, 0),
+        ("docker", ("v1",), True, 1),
+        ("container", ("v1",), False, None),
+        ("container", (), False, None),
+        ("npm", (), True, None),
+    ],
+)
+def test_whether_a_version_is_tagged(kind: str, tags: tuple[str, ...], is_known: bool, tagged: int | None) -> None:
+    one = version(1, of=key(kind), tags=tags, tags_known=is_known)
+    assert rows("SELECT tagged FROM versions", one) == [{"tagged": tagged}]
 
 
 def test_values_that_json_does_not_have() -> None:
