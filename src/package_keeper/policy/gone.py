@@ -71,7 +71,7 @@ class GoneTemplate(Struct, frozen=True, kw_only=True, dict=True):
         if self.tie is Tie.PULL_REQUEST:
             return any(self._numbers(name))
         begins, ends = self._places(name)
-        return bool(begins and ends) and min(begins) < max(ends)
+        return bool(ends) and min(begins) < max(ends)
 
     @cached_property
     def has_letter(self) -> bool:

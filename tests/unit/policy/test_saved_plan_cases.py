@@ -121,7 +121,9 @@ def test_a_tag_is_gone_when_its_version_is_a_part_of_another_image() -> None:
         decided(part, Reason.NEEDED_BY, holder),
         images=(Image(root=holder, parts=(part,)),),
     )
-    found = deletions_left([[untag(replace(part, tags=("pr-1",)), "pr-1")]], [there], NO_LISTS, Absent())
+    found = deletions_left(
+        [[untag(replace(part, tags=("pr-1",)), "pr-1")]], [there], KeepLists(tags=patterns("x")), Absent()
+    )
     assert left(found) == [(2, GONE.value)]
 
 

@@ -210,7 +210,15 @@ def test_no_file_is_opened_to_sort() -> None:
     assert found == [{"number": 5_000}]
 
 
-def test_memory_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        (sorting(50_000), "needs more than 24 MB of memory"),
+        (f"SELECT 1 WHERE 1 IN ({'1,' * 400_000} 1)", "out of memory"),
+    ],
+    ids=["to run", "to prepare"],
+)
+def test_memory_has_a_limit(statement: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     said = tmp_path / "said"
     monkeypatch.setattr(sql, "HEAP", 24 << 20)
     with warnings.catch_warnings():
@@ -219,10 +227,10 @@ def test_memory_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         process = os.fork()
     if not process:
         try:
-            said.write_text(str(inventory().query(sorting(50_000))))
-        except SqlProblem as problem:
-            said.write_text(str(problem))
+            said.write_text(str(inventory().query(statement)))
+        except SqlProblem as found:
+            said.write_text(str(found))
         finally:
             os._exit(0)
     os.waitpid(process, 0)
-    assert said.read_text() == "needs more than 24 MB of memory"
+    assert said.read_text() == problem
