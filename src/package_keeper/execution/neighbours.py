@@ -50,7 +50,7 @@ def _near(name: str, known: Sequence[str]) -> str:
     # imported only when needed, so that other runs start faster
     from difflib import get_close_matches  # noqa: PLC0415  # reason: start-up time
 
-    lowered = {each.lower(): each for each in reversed(known)}
+    lowered = {each.lower(): each for each in known}
     last = name.lower().rpartition("/")[2]
     parts = [each for each in lowered if each.rpartition("/")[2] == last]
     near = dict.fromkeys([*parts, *get_close_matches(name.lower(), lowered, n=NEAREST)])

@@ -28,7 +28,7 @@ class Restorations(WriteStrategy):
         self._twins: dict[tuple[PackageName, str], list[int]] = {}
         """The ids of versions by name. GitHub has at most one active version of a name, so the others stay deleted."""
         for write in plan.now:
-            if write.kind is WriteKind.VERSION and write.version_id is not None:
+            if write.version_id is not None:
                 self._twins.setdefault((write.package, write.version_name), []).append(write.version_id)
         self._reader = reader
         self._writer = writer
@@ -165,7 +165,7 @@ def still_active(
 
 def active_ids(versions: Mapping[int, PackageName], reader: Reader) -> set[int]:
     """Return the ids of the versions that are active. Raises `ApiError` when an answer is missing."""
-    answers = reader.are_active(versions) if versions else {}
+    answers = reader.are_active(versions)
     for answer in answers.values():
         if isinstance(answer, ApiError):
             raise answer

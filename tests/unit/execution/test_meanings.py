@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.deletions import Deletions
-from package_keeper.execution.restorations import Restorations
+from package_keeper.execution.restorations import Restorations, still_active
 from package_keeper.execution.results import Answer
 from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import Package, PackageName, Version
@@ -36,7 +36,11 @@ class Shelf:
     exists: bool = True
     digest: str | None = None
     fails: ApiError | None = None
+    list_fails: ApiError | None = None
+    listed: Sequence[Version] = ()
+    """Versions that an outdated list still shows as active."""
     writes: list[tuple[Any, ...]] = field(default_factory=list)
+    asked: set[int] = field(default_factory=set)
 
     def _answer(self) -> None:
         if self.fails is not None:
@@ -57,7 +61,13 @@ class Shelf:
 
     def versions(self, name: PackageName, *, deleted: bool = False) -> list[Version]:
         self._answer()
-        return list(self.deleted if deleted else self.active)
+        if self.list_fails is not None:
+            raise self.list_fails
+        return list(self.deleted if deleted else [*self.listed, *self.active])
+
+    def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
+        self.asked.update(versions)
+        return {number: self.fails or any(one.id == number for one in self.active) for number in versions}
 
     # the registry
 
@@ -281,6 +291,13 @@ def test_what_an_error_means_for_a_deletion(
             Outcome.FAILED,
             "nothing active that has the name",
         ),
+        (
+            RESTORE,
+            ApiErrorKind.ALREADY_EXISTS,
+            Shelf(listed=[TWIN]),
+            Outcome.FAILED,
+            "nothing active that has the name",
+        ),
         (WHOLE_BACK, ApiErrorKind.ALREADY_EXISTS, Shelf(), Outcome.ALREADY_ACTIVE, ""),
         (WHOLE_BACK, ApiErrorKind.ALREADY_EXISTS, Shelf(exists=False), Outcome.FAILED, "nothing active"),
         (RESTORE, ApiErrorKind.OTHER, Shelf(active=[ONE]), Outcome.ALREADY_ACTIVE, ""),
@@ -317,3 +334,23 @@ def test_a_second_look_that_fails_says_nothing(write: PlannedWrite) -> None:
     strategy = restorations(shelf) if write.action is Action.RESTORE else deletions(shelf)
     with pytest.raises(ApiError):
         strategy.meaning(write, error(NOT_FOUND))
+
+
+def test_a_version_is_not_gone_for_good_when_the_deleted_ones_cannot_be_listed() -> None:
+    shelf = Shelf(list_fails=error(UNREACHABLE))
+    with pytest.raises(ApiError) as raised:
+        restorations(shelf).meaning(RESTORE, error(NOT_FOUND))
+    assert raised.value.kind is UNREACHABLE
+
+
+# --- lists that may be outdated ---
+
+
+def test_versions_with_an_id_a_name_or_a_tag_are_looked_up_and_the_others_taken_from_the_list() -> None:
+    listed = [version(number, of=IMAGE, tags=(f"v{number}", "x")) for number in range(1, 8)]
+    wanted: dict[str, Any] = {"ids": {1, 2}, "names": {"1.0.3", "1.0.4"}, "tags": {"v5", "v6", "v0"}}
+    shelf = Shelf(active=[listed[place] for place in (0, 2, 4)])
+    assert [each.id for each in still_active(listed, shelf, **wanted)] == [1, 3, 5, 7]  # type: ignore[arg-type]
+    assert shelf.asked == {1, 2, 3, 4, 5, 6}
+    with pytest.raises(ApiError):
+        still_active(listed, Shelf(fails=error(UNREACHABLE)), **wanted)  # type: ignore[arg-type]

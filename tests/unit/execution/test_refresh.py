@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from package_keeper.causes import Cause
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, Unreachable
 from package_keeper.execution.executor import Executor
 from package_keeper.execution.receipt import ReceiptWriter
@@ -199,10 +200,11 @@ def test_writes_to_a_package_that_cannot_be_read_again_are_dropped(kind: ApiErro
 
 
 def test_a_rejected_token_or_an_unreachable_github_ends_the_run() -> None:
-    over = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
+    over = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401, cause=Cause.CREDENTIALS)
     writes = [deletion(1), replace(deletion(2), package=LIB)]
-    with pytest.raises(NotAuthorized, match="Bad credentials"):
+    with pytest.raises(NotAuthorized, match="Bad credentials") as raised:
         objections(writes, FreshPlan(writes=writes, failed={LIB: over}))
+    assert raised.value.causes == (Cause.CREDENTIALS,)
     gone = ApiError(ApiErrorKind.UNREACHABLE, "no answer")
     with pytest.raises(Unreachable, match="no answer"):
         objections(writes, FreshPlan(failed={APP: gone, LIB: gone}))

@@ -11,7 +11,7 @@ import pytest
 from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
 from package_keeper.execution.scope import PackageFilter, find_packages
 from package_keeper.inputs.patterns import parse_patterns
-from package_keeper.model.packages import Package, PackageName, PackageType, Version
+from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.run import Scope
 from tests.unit.execution.test_executor import Listener
@@ -24,19 +24,22 @@ LISTING = ApiError(ApiErrorKind.LISTING_REFUSED, "Invalid argument.", status=400
 
 @dataclass
 class Shelf:
-    """Packages in memory. `refused` maps names, or types of lists, to errors."""
+    """Packages in memory. `refused` maps names, or types of lists, to errors. `damaged` is in every list."""
 
     packages_there: list[Package]
     refused: dict[str, ApiError] = field(default_factory=dict)
+    damaged: Sequence[UnreadablePackage] = ()
     asked: list[str] = field(default_factory=list)
     case_matters: bool = True
     token_facts: TokenFacts = field(default_factory=TokenFacts)
 
-    def packages(self, package_types: Sequence[PackageType]) -> dict[PackageType, list[Package] | ApiError]:
+    def packages(
+        self, package_types: Sequence[PackageType]
+    ) -> dict[PackageType, Sequence[Package | UnreadablePackage] | ApiError]:
         self.asked += [f"list {package_type}" for package_type in package_types]
         return {
             package_type: self.refused.get(package_type)
-            or [one for one in self.packages_there if one.type is package_type]
+            or [*(one for one in self.packages_there if one.type is package_type), *self.damaged]
             for package_type in package_types
         }
 
