@@ -140,7 +140,7 @@ class Untagger:
         if not suspects:
             return
         package, tag = write.package, write.tag or ""
-        if len(suspects) > 1 or suspects[0].tags:
+        if suspects[0].tags:
             names = ", ".join(display_name(version.name) for version in suspects)
             raise ApiError(ApiErrorKind.CHANGED, f"someone pushed meanwhile ({names}), perhaps under this tag too")
         self._log.warning(
@@ -216,7 +216,8 @@ def _pushed_meanwhile(
     """Return the versions that may have had the tag when the stub took it, if somebody moved it before that.
 
     Such a version was created or changed before the stub was put. It did not lose another tag meanwhile, and has no
-    referrer tags. Of several untagged versions only the newest counts: the parts of an image are pushed before it.
+    referrer tags. Of several untagged versions only the newest counts: the parts of an image are pushed before it. It
+    comes after those with tags.
     """
     known = {version.id: version for version in before}
     suspects = [

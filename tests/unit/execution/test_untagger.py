@@ -54,6 +54,8 @@ class Registry:
     after: dict[str, Any] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     slept: list[float] = field(default_factory=list)
+    times: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the list shows of some versions in place of their times."""
     log: Listener = field(default_factory=Listener)
 
     def push(self, body: bytes, *tags: str) -> str:
@@ -88,6 +90,7 @@ class Registry:
             return self.bodies[name]
 
     def is_stub(self, package: PackageName, name: str) -> bool:
+        self.calls["is_stub"] += 1
         return any(name in stubs(tag) for tag in ("a", "b", "c"))
 
     def put(self, package: PackageName, tag: str, body: bytes) -> str:
@@ -101,13 +104,14 @@ class Registry:
         with self._step("list"):
             late = {name for name, times in self.hidden.items() if times}
             self.hidden = {name: times - 1 for name, times in self.hidden.items() if times}
-            return [self.made(name) for name in self.ids if name in self.bodies and name not in late]
+            return [self.made(name) for name in reversed(self.ids) if name in self.bodies and name not in late]
 
     def made(self, name: str) -> Version:
         number = self.ids[name]
         at = NOW + timedelta(seconds=number)
         tags = tuple(sorted(tag for tag, where in self.tags.items() if where == name))
-        return version(number, of=APP, name=name, tags=tags, created_at=at, updated_at=at)
+        times = {"created_at": at, "updated_at": at} | self.times.get(name, {})
+        return version(number, of=APP, name=name, tags=tags, **times)
 
     def version(self, package: PackageName, version_id: int) -> Version:
         with self._step("get"):
@@ -178,6 +182,26 @@ def test_the_last_tag_of_an_image_is_not_removed() -> None:
     assert registry.places == {"a": IMAGE, "c": OTHER}
 
 
+def test_a_write_whose_version_was_not_read_is_checked_against_the_list() -> None:
+    registry, write = started()
+    registry.untagger.untag(replace(write, version=None))
+    assert registry.places == GONE
+
+
+def test_a_tag_is_not_taken_from_an_image_that_is_gone_or_lost_it() -> None:
+    registry, write = started()
+    registry.before["list 1"] = lambda: registry.bodies.pop(write.version_name)
+    with pytest.raises(ApiError, match="have changed") as raised:
+        registry.untagger.untag(write)
+    assert raised.value.kind is ApiErrorKind.CHANGED
+    registry, write = started()
+    registry.tags["d"] = write.version_name
+    registry.before["list 1"] = lambda: registry.push(PUSHED, "a")
+    with pytest.raises(ApiError, match="have changed"):
+        registry.untagger.untag(write)
+    assert registry.calls["put"] == 0
+
+
 def test_a_tag_that_moved_is_left_where_it_is() -> None:
     for moved, text in (("list 1", "have changed"), ("look 1", "names another image")):
         registry, write = started()
@@ -239,6 +263,42 @@ def test_when_the_tag_cannot_be_given_back_the_answer_is_uncertain(second: Excep
         else:
             assert isinstance(raised.value, Cancelled)
             assert raised.value.in_flight
+
+
+@pytest.mark.parametrize("error", [no(), Cancelled()])
+def test_a_tag_that_somebody_removes_before_the_stub_is_not_told_to_be_removed_here(error: Exception) -> None:
+    registry, write = started()
+
+    def remove() -> None:
+        del registry.tags["a"]
+        raise error
+
+    registry.before["put 1"] = remove
+    with pytest.raises((ApiError, Cancelled)) as raised:
+        registry.untagger.untag(write)
+    assert raised.value is error
+    assert not (isinstance(error, Cancelled) and error.in_flight), "no request was in flight"
+
+
+def test_a_removal_that_fails_leaves_the_tag_where_somebody_pushed_it() -> None:
+    registry, write = started()
+
+    def push() -> None:
+        registry.push(PUSHED, "a")
+        raise no()
+
+    registry.before["delete 1"] = push
+    with pytest.raises(ApiError):
+        registry.untagger.untag(write)
+    assert registry.places == {"a": PUSHED, "b": IMAGE, "c": OTHER}
+
+
+def test_a_tag_that_never_moved_needs_no_manifest_to_show_it() -> None:
+    registry, write = started()
+    registry.before["put 1"] = no(lost=True)
+    with pytest.raises(ApiError):
+        registry.untagger.untag(write)
+    assert (registry.places, registry.calls["put"], registry.calls["is_stub"]) == (THERE, 1, 0)
 
 
 def test_a_tag_that_github_keeps_after_all_is_not_told_to_be_gone() -> None:
@@ -319,6 +379,128 @@ def test_a_tag_that_was_pushed_before_the_stub_goes_back_to_what_was_pushed(
     assert {tag: body for tag, body in registry.places.items() if len(tag) == 1} == (expected or GONE)
     assert registry.left_stubs == []
     assert bool([text for kind, text in registry.log.said if kind == "warning"]) is (expected is not None)
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+@pytest.mark.parametrize("error", [no(ApiErrorKind.NOT_FOUND), no()])
+def test_a_stub_without_a_tag_that_is_not_found_is_looked_up(error: ApiError, *, is_gone: bool) -> None:
+    registry, write = started()
+    registry.before["put 1"] = pushes((PUSHED, ("a",)))(registry)
+
+    def refuse() -> None:
+        # the tag is back on what was pushed
+        if is_gone:
+            registry.bodies.pop(next(name for name in registry.bodies if name not in registry.tags.values()))
+        raise error
+
+    registry.before["delete 1"] = refuse
+    if is_gone and error.kind is ApiErrorKind.NOT_FOUND:
+        registry.untagger.untag(write)
+    else:
+        with pytest.raises(ApiError) as raised:
+            registry.untagger.untag(write)
+        assert raised.value is error
+    assert registry.places == {"a": PUSHED, "b": IMAGE, "c": OTHER}
+    assert len(registry.left_stubs) == (not is_gone)
+
+
+def test_a_stub_without_a_tag_is_not_gone_when_nobody_can_say_so() -> None:
+    registry, write = started()
+    registry.before["put 1"] = pushes((PUSHED, ("a",)))(registry)
+    registry.before |= {"delete 1": no(ApiErrorKind.NOT_FOUND), "get 1": no(ApiErrorKind.UNREACHABLE)}
+    with pytest.raises(ApiError) as raised:
+        registry.untagger.untag(write)
+    assert raised.value.kind is ApiErrorKind.NOT_FOUND
+
+
+LEFT = b"left"
+"""A leftover that was there before."""
+STUB_AT = NOW + timedelta(seconds=5)
+EARLIER, LATER = STUB_AT - timedelta(seconds=1), STUB_AT + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("pushed", "times", "stub_times", "is_back"),
+    [
+        # a new image: when it was created decides, since losing the tag changes it too
+        (PUSHED, {"created_at": EARLIER, "updated_at": LATER}, {}, True),
+        (PUSHED, {"created_at": STUB_AT, "updated_at": LATER}, {}, True),
+        (PUSHED, {"created_at": LATER, "updated_at": LATER}, {}, False),
+        (PUSHED, {"created_at": None, "updated_at": LATER}, {}, True),
+        (PUSHED, {"created_at": LATER, "updated_at": LATER}, {"created_at": None}, True),
+        # one that was there: when it was changed decides
+        (LEFT, {"updated_at": EARLIER}, {}, True),
+        (LEFT, {"updated_at": STUB_AT}, {}, True),
+        (LEFT, {"updated_at": LATER}, {}, False),
+        (LEFT, {"updated_at": None}, {}, True),
+    ],
+)
+def test_the_tag_goes_back_to_what_may_have_had_it_before_the_stub(
+    pushed: bytes, times: dict[str, Any], stub_times: dict[str, Any], *, is_back: bool
+) -> None:
+    registry, write = started()
+    registry.push(LEFT)
+
+    def push() -> None:
+        registry.times |= {name: {"created_at": STUB_AT} | stub_times for name in stubs("a")}
+        registry.times[registry.push(pushed, "a")] = times
+
+    registry.before["put 1"] = push
+    registry.untagger.untag(write)
+    assert registry.places == GONE | ({"a": pushed} if is_back else {})
+    assert registry.left_stubs == []
+
+
+@pytest.mark.parametrize(("body", "is_back"), [(PUSHED, False), (LEFT, True)])
+def test_a_new_version_with_a_larger_id_was_pushed_after_the_stub(body: bytes, *, is_back: bool) -> None:
+    registry, write = started()
+    registry.ids[registry.push(LEFT)] = 50
+
+    def push() -> None:
+        registry.ids.setdefault(digest(PUSHED), 60)
+        registry.times |= {name: {"created_at": LATER} for name in stubs("a")}
+        registry.times[registry.push(body, "a")] = {"updated_at": EARLIER, "created_at": EARLIER}
+
+    registry.before["put 1"] = push
+    registry.untagger.untag(write)
+    assert registry.places == GONE | ({"a": body} if is_back else {})
+
+
+def test_a_version_that_lost_another_tag_meanwhile_did_not_have_this_one() -> None:
+    registry, write = started()
+
+    def move() -> None:
+        registry.tags["c"] = write.version_name
+        registry.times[digest(OTHER)] = {"updated_at": NOW}
+
+    registry.before["put 1"] = move
+    registry.untagger.untag(write)
+    assert registry.places == {"b": IMAGE, "c": IMAGE}
+
+
+def test_the_image_itself_is_not_taken_for_one_that_was_pushed() -> None:
+    registry, write = started()
+    # the list shows the change already, but still the tag
+    seen = registry.made
+
+    def outdated(name: str) -> Version:
+        found = seen(name)
+        if name != write.version_name or not registry.left_stubs:
+            return found
+        return replace(found, tags=("a", "b"), updated_at=EARLIER)
+
+    registry.made = outdated  # type: ignore[method-assign]
+    registry.untagger.untag(write)
+    assert registry.places == GONE
+
+
+def test_a_tag_is_not_put_on_an_image_that_has_another_tag() -> None:
+    registry, write = started()
+    registry.before["put 1"] = pushes((PUSHED, ("d",)))(registry)
+    with pytest.raises(ApiError, match=rf"someone pushed meanwhile \({digest(PUSHED)[:19]}\), perhaps") as raised:
+        registry.untagger.untag(write)
+    assert raised.value.kind is ApiErrorKind.CHANGED
+    assert registry.places == THERE | {"d": PUSHED}
 
 
 def test_with_several_candidates_the_tag_goes_back_to_its_image() -> None:
