@@ -76,9 +76,8 @@ class Manifests:
     def take_indexes(self, digests: Iterable[str]) -> None:
         """Ask which digests are indexes, and read those that are or may be."""
         asked = self._new(digests)
-        if asked:
-            kinds = self._reader.are_indexes(self._package, asked)
-            self.take(digest for digest in asked if kinds.get(digest) is not False)
+        kinds = self._reader.are_indexes(self._package, asked)
+        self.take(digest for digest in asked if kinds[digest] is not False)
 
     def take_unknown(self, versions: Iterable[Version]) -> None:
         """Read versions that are not known as parts: the newest push first, and the last version of each push first.
@@ -166,12 +165,6 @@ def _by_kind(versions: Iterable[Version]) -> tuple[list[Version], list[Version],
         else:
             others.append(version)
     return tagged, signatures, others
-
-
-def read_tagged(manifests: Manifests, versions: Iterable[Version], digests: Iterable[str] = ()) -> None:
-    """Read all tagged images and those in `digests`, with all nested indexes."""
-    named = set(digests)
-    manifests.take(version.name for version in versions if version.image_tags or version.name in named)
 
 
 def _is_signature(version: Version) -> bool:

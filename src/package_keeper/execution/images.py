@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
-from package_keeper.execution.image_reading import Manifests, read_for_deletion, read_tagged
+from package_keeper.execution.image_reading import Manifests, read_for_deletion
 from package_keeper.execution.ports import Log, ManifestReader, Reader
 from package_keeper.execution.wording import FEW, few
 from package_keeper.model.images import Condition, Graph, Image, independent_images
@@ -103,7 +103,7 @@ class ImageEvaluator(Struct, frozen=True, kw_only=True):
         if not going:
             return
         manifests = Manifests(package.key, versions, self.registry)
-        read_tagged(manifests, (version for version in versions if version.id not in going))
+        manifests.take(version.name for version in versions if version.image_tags and version.id not in going)
         for image in Graph(versions, manifests.read).images():
             lost = [part for part in image.parts if part.id in going]
             if lost and image.is_tagged and image.root.id not in going:
