@@ -231,7 +231,7 @@ def read_receipt(text: str) -> Receipt:
     entries = [entry for lines in writes.values() if (entry := _entry(lines)) is not None]
     return Receipt(
         owner=next(iter(owners.values())),
-        entries=tuple(sorted(entries, key=lambda entry: entry.began)),
+        entries=tuple(entries),
         damaged=tuple(sorted(damaged)),
         is_whole=len(writes) == last,
     )
