@@ -225,29 +225,28 @@ class _Search:
         """Add the wanted packages of the lists."""
         answers = self.reader.packages(self.types)
         for package_type in self.types:
-            packages = self.take_list(package_type, answers[package_type])
-            if packages is not None:
-                self.packages += [package for package in packages if self.wanted.accepts(package)]
+            self.take_list(package_type, answers[package_type], quietly=False)
+            self.packages += [each for each in self.lists[package_type] or () if self.wanted.accepts(each)]
 
-    def list_of(self, package_type: PackageType, *, quietly: bool = False) -> list[Package] | None:
-        """The list of a type, read once. If it cannot be read, `None` and a problem."""
+    def read_list(self, package_type: PackageType) -> None:
+        """Read the list of a type, once. That it cannot be read is no problem."""
         if package_type not in self.lists:
-            self.take_list(package_type, self.reader.packages([package_type])[package_type], quietly=quietly)
-        return self.lists[package_type]
+            self.take_list(package_type, self.reader.packages([package_type])[package_type], quietly=True)
 
     def take_list(
         self,
         package_type: PackageType,
         packages: Sequence[Package | UnreadablePackage] | ApiError,
         *,
-        quietly: bool = False,
-    ) -> list[Package] | None:
+        quietly: bool,
+    ) -> None:
+        """Keep the list of a type, and what it cannot tell as problems unless `quietly`."""
         if isinstance(packages, ApiError):
             problem = problem_with(f"the list of {package_type} packages", packages)
             self.lists[package_type] = None
             if not quietly:
                 self.problems.append(problem)
-            return None
+            return
         readable = [package for package in packages if isinstance(package, Package)]
         for package in packages:
             if isinstance(package, UnreadablePackage) and not quietly:
@@ -256,7 +255,6 @@ class _Search:
         if len(real) < len(readable):
             self.log.info(f"{len(readable) - len(real)} {package_type} packages are deleted already; left out")
         self.lists[package_type] = real
-        return real
 
     def seen(self) -> Iterator[Package]:
         """All known packages, in scope or not."""
@@ -275,9 +273,7 @@ class _Search:
     def look_ahead(self, names: Sequence[str]) -> None:
         """Ask for several packages at once. `find` evaluates the answers one by one, in order."""
         keys = [PackageName(type=package_type, name=name) for name in names for package_type in self.types]
-        if len(keys) > 1:
-            unknown = [key for key in keys if self.known(key) is None]
-            self.answers.update(self.reader.packages_named(unknown))
+        self.answers.update(self.reader.packages_named(key for key in keys if self.known(key) is None))
 
     def known(self, key: PackageName) -> Package | None:
         """The package in the list of its type, if the list was read."""
@@ -318,7 +314,6 @@ class _Search:
         return found
 
     def get(self, key: PackageName) -> Package | None:
-        listed = self.lists.get(key.type)
         if (known := self.known(key)) is not None:
             return known
         try:
@@ -330,12 +325,9 @@ class _Search:
             if error.kind is not ApiErrorKind.NOT_FOUND:
                 self.problems.append(problem_with(str(key), error))
                 return None
-        if key.name != key.name.lower() or listed is None:
-            # names compare without case; whether GitHub's GET ignores case is not documented
-            for package in self.list_of(key.type, quietly=True) or ():
-                if package.name.lower() == key.name.lower():
-                    return package
-        return None
+        # names compare without case; whether GitHub's GET ignores case is not documented
+        self.read_list(key.type)
+        return self.known(key)
 
     def answer(self, key: PackageName) -> Package:
         answer = self.answers[key] if key in self.answers else self.reader.package(key)

@@ -27,7 +27,7 @@ class ImageVerifier(Struct, frozen=True, kw_only=True):
     reader: Reader
     registry: ManifestReader
     log: Log
-    repairs: bool = False
+    repairs: bool
     gone: set[int] = field(default_factory=set)
 
     def read_ahead(
@@ -80,7 +80,7 @@ class ImageVerifier(Struct, frozen=True, kw_only=True):
 
         That takes more requests, so it is found out only for what `repair` cannot bring back.
         """
-        is_certain = not found.missing or not self.reader.is_incomplete(package.key)
+        is_certain = not self.reader.is_incomplete(package.key)
         found = replace(found, missing=tuple(replace(part, is_certain=is_certain) for part in found.missing))
         if self.repairs or found.remedy not in (Remedy.REBUILD, Remedy.UNKNOWN):
             return found
@@ -130,7 +130,7 @@ class ImageVerifier(Struct, frozen=True, kw_only=True):
 
     def _present(self, package: Package, missing: AbstractSet[str]) -> frozenset[str]:
         """Return the digests that a second look finds after all. Raises `ApiError`."""
-        listed = [version for version in self.reader.versions(package.key) if version.name in missing]
+        listed = self.reader.versions(package.key)
         fresh = {version.name for version in still_active(listed, self.reader, names=missing)}
         return frozenset(
             digest for digest in sorted(missing) if digest in fresh or self.registry.exists(package.key, digest)

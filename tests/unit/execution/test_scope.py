@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
-from package_keeper.execution.scope import PackageFilter, find_packages
+from package_keeper.causes import Cause
+from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, OutOfTime
+from package_keeper.execution.scope import PackageFilter, attempt_each, find_packages, owners_in_front
 from package_keeper.inputs.patterns import parse_patterns
 from package_keeper.model.packages import Package, PackageName, PackageType, UnreadablePackage, Version
 from package_keeper.model.permissions import TokenFacts
@@ -29,6 +31,10 @@ class Shelf:
     packages_there: list[Package]
     refused: dict[str, ApiError] = field(default_factory=dict)
     damaged: Sequence[UnreadablePackage] = ()
+    renamed: dict[str, Package] = field(default_factory=dict)
+    """What GitHub answers for another name."""
+    together: list[list[str]] = field(default_factory=list)
+    """The packages that were asked for at once."""
     asked: list[str] = field(default_factory=list)
     case_matters: bool = True
     token_facts: TokenFacts = field(default_factory=TokenFacts)
@@ -45,7 +51,9 @@ class Shelf:
 
     def packages_named(self, packages: Iterable[PackageName]) -> dict[PackageName, Package | ApiError]:
         found: dict[PackageName, Package | ApiError] = {}
-        for named in packages:
+        keys = list(packages)
+        self.together.append(list(map(str, keys)))
+        for named in keys:
             try:
                 found[named] = self.package(named)
             except ApiError as error:
@@ -56,6 +64,8 @@ class Shelf:
         self.asked.append(str(package))
         if package.name in self.refused:
             raise self.refused[package.name]
+        if package.name in self.renamed:
+            return self.renamed[package.name]
         for one in self.packages_there:
             same = one.name == package.name if self.case_matters else one.name.lower() == package.name.lower()
             if one.type is package.type and same:
@@ -91,12 +101,17 @@ class Shelf:
         raise NotImplementedError
 
 
-def find(shelf: Shelf, text: str, types: str = "npm") -> tuple[Scope, Listener]:
+def find(shelf: Shelf, text: str, types: str = "npm", *, policy: str = "", **more: Any) -> tuple[Scope, Listener]:
     log = Listener()
-    patterns, problems = parse_patterns(text, ignore_case=True)
-    assert problems == []
+    (patterns, problems), (also, others) = (parse_patterns(each, ignore_case=True) for each in (text, policy))
+    assert problems + others == []
     kinds = [PackageType(word) for word in types.split()]
-    return find_packages(shelf, log, owner="acme", types=kinds, wanted=PackageFilter(patterns=patterns)), log
+    wanted = PackageFilter(patterns=patterns, also=also, **more)
+    return find_packages(shelf, log, owner="acme", types=kinds, wanted=wanted), log
+
+
+def found(shelf: Shelf, text: str, types: str = "npm", **more: Any) -> list[str]:
+    return [str(one.key) for one in find(shelf, text, types, **more)[0].packages]
 
 
 APP, LIB, TOOL = package("app", number=1), package("lib", number=2), package("acme/tool", number=3)
@@ -175,3 +190,219 @@ def test_a_rejected_token_ends_the_run() -> None:
 def test_tombstones_are_left_out() -> None:
     scope, _ = find(Shelf([APP, package("deleted_app_1", number=5)]), "*")
     assert [str(one.key) for one in scope.packages] == ["npm/app"]
+    scope, log = find(Shelf([APP, package("deleted_app_1", number=5), package("deleted_app_2", number=6)]), "*")
+    assert log.said == [("info", "2 npm packages are deleted already; left out")]
+    assert scope.problems == ()
+
+
+# --- two lists of patterns ---
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "packages", "asked"),
+    [
+        ("app", "*", ["npm/app"], ["npm/app"]),
+        ("*", "app", ["npm/app"], ["npm/app"]),
+        ("", "app", ["npm/app"], ["npm/app"]),
+        ("app", "", ["npm/app"], ["npm/app"]),
+        ("app", "app", ["npm/app"], ["npm/app"]),
+        ("app", "app,lib", ["npm/app"], ["npm/app"]),
+        ("l*", "app,lib", ["npm/lib"], ["npm/app", "npm/lib"]),
+        ("!lib", "app,lib", ["npm/app"], ["npm/app", "npm/lib"]),
+        ("app,l*", "app,lib", ["npm/app", "npm/lib"], ["npm/app", "npm/lib"]),
+        ("app,lib", "!lib", ["npm/app"], ["npm/app", "npm/lib"]),
+        ("a*", "*p", ["npm/app"], ["list npm"]),
+        ("", "", ["npm/acme/tool", "npm/app", "npm/lib"], ["list npm"]),
+        ("", "!lib", ["npm/acme/tool", "npm/app"], ["list npm"]),
+    ],
+)
+def test_the_list_of_exact_names_is_searched_and_both_must_accept(
+    text: str, policy: str, packages: list[str], asked: list[str]
+) -> None:
+    shelf = Shelf([LIB, APP, TOOL, OTHER])
+    assert found(shelf, text, policy=policy) == packages
+    assert shelf.asked == asked
+
+
+# --- what is in scope ---
+
+PRIVATE = package("app", visibility="private", repository_name="acme/app")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "objection"),
+    [
+        ({}, None),
+        ({"visibility": "private"}, None),
+        ({"visibility": "public"}, "its visibility is private, not public"),
+        ({"repository": "ACME/App"}, None),
+        ({"repository": "acme/web"}, "it is linked to acme/app, not to acme/web"),
+    ],
+)
+def test_a_package_out_of_scope_is_left_out_and_not_missing(wanted: dict[str, str], objection: str | None) -> None:
+    packages = [] if objection else ["npm/app"]
+    scope, log = find(Shelf([PRIVATE]), "app", **wanted)
+    assert [str(one.key) for one in scope.packages] == packages
+    assert (scope.named, scope.missing) == (frozenset() if objection else frozenset({PRIVATE.key}), ())
+    assert log.said == ([("notice", f"npm/app is out of scope: {objection}")] if objection else [])
+    # what is in a list only is left out without a word
+    scope, log = find(Shelf([PRIVATE]), "*", **wanted)
+    assert [str(one.key) for one in scope.packages] == packages
+    assert (scope.named, log.said) == (frozenset(), [])
+
+
+def test_unknown_properties_are_out_of_scope() -> None:
+    for wanted, objection in (
+        ({"visibility": "public"}, "its visibility is unknown, not public"),
+        ({"repository": "acme/app"}, "it is linked to no repository, not to acme/app"),
+    ):
+        scope, log = find(Shelf([APP]), "app", **wanted)
+        assert (scope.packages, log.said) == ((), [("notice", f"npm/app is out of scope: {objection}")])
+
+
+def test_every_form_of_an_owner_may_stand_in_front() -> None:
+    assert owners_in_front(["Acme", "", "acme"], "ghcr.io") == ("acme", "@acme", "ghcr.io/acme")
+    forms = owners_in_front(["a", "b"], "Containers.Example")
+    assert forms == tuple(
+        f"{before}{login}" for login in "ab" for before in ("", "@", "ghcr.io/", "containers.example/")
+    )
+
+
+# --- names ---
+
+
+def test_names_are_asked_for_together_and_only_if_no_list_has_them() -> None:
+    shelf = Shelf([LIB, APP, TOOL])
+    scope, _ = find(shelf, "app,lib,nowhere")
+    assert shelf.together == [["npm/app", "npm/lib", "npm/nowhere"]]
+    assert shelf.asked == ["npm/app", "npm/lib", "npm/nowhere", "list npm"], "each once"
+    assert scope.named == frozenset({APP.key, LIB.key})
+    shelf = Shelf([LIB, APP, TOOL])
+    find(shelf, "app,nowhere,l*")
+    assert shelf.asked == ["list npm", "npm/nowhere"]
+
+
+def test_a_name_is_compared_without_case_when_github_does_not_do_it() -> None:
+    shelf = Shelf([APP])
+    scope, _ = find(shelf, "APP,NONE")
+    assert ([one.name for one in scope.packages], scope.missing) == (["app"], ("NONE",))
+    assert shelf.asked == ["npm/APP", "npm/NONE", "list npm"], "the list is read once"
+    assert found(Shelf([package("App")]), "app") == ["npm/App"]
+    # a list that cannot be read is no problem of its own
+    shelf = Shelf([APP], refused={"npm": LISTING})
+    scope, _ = find(shelf, "APP")
+    assert (scope.missing, scope.problems) == (("APP",), ())
+
+
+def test_a_package_that_nobody_named_is_left_alone() -> None:
+    shelf = Shelf([LIB], renamed={"app": LIB})
+    scope, log = find(shelf, "app")
+    assert (scope.packages, scope.missing) == ((), ("app",))
+    assert log.said == [
+        ("notice", "package: GitHub answers npm/lib for npm/app; nobody named that, so it is left alone")
+    ]
+    assert found(Shelf([], renamed={"app": package("app", "maven")}), "app") == []
+    assert found(Shelf([], renamed={"app": package("App")}), "app") == ["npm/App"]
+
+
+def test_an_error_for_one_name_is_not_a_missing_package() -> None:
+    scope, _ = find(Shelf([LIB], refused={"acme/app": FORBIDDEN}), "acme/app,gone,lib")
+    assert [(one.what, one.error) for one in scope.problems] == [("npm/acme/app", FORBIDDEN)]
+    assert (scope.missing, [one.name for one in scope.packages]) == (("gone",), ["lib"])
+    scope, _ = find(Shelf([], refused={"app": FORBIDDEN}), "acme/app")
+    assert [one.what for one in scope.problems] == ["npm/app"]
+    assert scope.missing == ()
+
+
+@pytest.mark.parametrize("name", ["acme/", "other/app", "app/acme"])
+def test_only_the_owner_in_front_is_left_out_of_a_name(name: str) -> None:
+    assert find(Shelf([APP]), name)[0].missing == (name,)
+
+
+def test_an_exclusion_counts_for_a_name_without_its_owner_too() -> None:
+    scope, _ = find(Shelf([APP]), "acme/app,!app")
+    assert (scope.packages, scope.missing) == ((), ())
+
+
+def test_a_package_that_is_found_twice_is_in_scope_once() -> None:
+    scope, _ = find(Shelf([APP]), "app,acme/app,APP,a*")
+    assert [str(one.key) for one in scope.packages] == ["npm/app"]
+
+
+# --- lists ---
+
+
+def test_an_entry_that_cannot_be_read_is_a_problem_if_it_may_be_in_scope() -> None:
+    damaged = [UnreadablePackage(name=name, why="broken") for name in ("", "abc", "xyz")]
+    scope, _ = find(Shelf([APP], damaged=damaged), "a*")
+    assert [(one.what, str(one.error)) for one in scope.problems] == [
+        ("an entry in the list of npm packages", "broken"),
+        ("npm/abc", "broken"),
+    ]
+    assert [one.name for one in scope.packages] == ["app"]
+    # the list is only read to compare names without case
+    scope, _ = find(Shelf([APP], damaged=damaged), "APP")
+    assert (scope.problems, [one.name for one in scope.packages]) == ((), ["app"])
+
+
+def test_a_list_that_cannot_be_read_is_named_and_asked_for_once() -> None:
+    shelf = Shelf([APP, OTHER], refused={"npm": LISTING})
+    scope, _ = find(shelf, "app,a*", "npm maven")
+    assert [(one.what, one.error) for one in scope.problems] == [("the list of npm packages", LISTING)]
+    assert [str(one.key) for one in scope.packages] == ["maven/app", "npm/app"]
+    assert shelf.asked == ["list npm", "list maven", "npm/app"]
+    shelf = Shelf([APP], refused={"npm": LISTING})
+    find(shelf, "none,a*")
+    assert shelf.asked == ["list npm", "npm/none"]
+
+
+def test_a_problem_hides_which_entries_match_nothing() -> None:
+    assert [kind for kind, _ in find(Shelf([APP]), "*,!zzz")[1].said] == ["warning"]
+    assert find(Shelf([APP, OTHER], refused={"npm": LISTING}), "*,!zzz", "npm maven")[1].said == []
+
+
+def test_an_entry_that_matches_nothing_is_told_with_its_list() -> None:
+    owners = ("acme",)
+    hint = "'acme/a*' matches nothing; write it without the owner in front"
+    assert find(Shelf([APP]), "acme/a*", owners=owners)[1].said == [("warning", f"package: {hint}")]
+    _, log = find(Shelf([APP]), "*", policy="acme/a*", owners=owners)
+    assert log.said == [("warning", f"packages of the policy: {hint}")]
+    # a name that is not found is missing, and a glob that matches nothing at all is no error
+    assert find(Shelf([APP]), "acme/app,zzz*,acme/z*", owners=owners)[1].said == [
+        ("notice", "package: nothing is named 'acme/app'; taken as 'app', without the owner")
+    ]
+    # one that matches something is not idle
+    assert find(Shelf([APP, package("acme/app")]), "acme/a*", owners=owners)[1].said == []
+    _, log = find(Shelf([package(name) for name in "fedcba"]), "*,!acme/[a-f]", owners=owners)
+    assert log.said == [
+        (
+            "notice",
+            "package: '!acme/[a-f]' is taken without the owner in front too: it excludes a, b, c, d, e and 1 more",
+        )
+    ]
+
+
+# --- a step for each ---
+
+
+def test_a_step_that_fails_for_one_loses_nothing_of_the_others() -> None:
+    over = ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401, cause=Cause.CREDENTIALS)
+
+    def step(name: str) -> str:
+        errors = {"bad": FORBIDDEN, "over": over, "late": OutOfTime()}
+        if name in errors:
+            raise errors[name]
+        return name.upper()
+
+    def tried(*names: str) -> tuple[object, ...]:
+        result = attempt_each(names, step, lambda name: (f"the {name}", APP.key))
+        problems = [(one.what, one.error, one.package) for one in result.problems]
+        return result.results, problems, result.ended_by
+
+    assert tried("a", "bad", "b") == (("A", "B"), [("the bad", FORBIDDEN, APP.key)], None)
+    late = attempt_each(["a", "bad", "late", "b"], step, lambda name: (name, None))
+    assert (late.results, len(late.problems), type(late.ended_by)) == (("A",), 1, OutOfTime)
+    ended = attempt_each(["a", "over", "b"], step, lambda name: (name, None))
+    assert (ended.results, ended.problems, type(ended.ended_by)) == (("A",), (), NotAuthorized)
+    assert ended.ended_by is not None
+    assert ended.ended_by.causes == (Cause.CREDENTIALS,)

@@ -78,6 +78,10 @@ def deleted(number: int, name: str, **more: Any) -> Version:
     return replace(container(number, name), deleted_at=NOW, **more)
 
 
+def listing(name: str, *children: str) -> Manifest:
+    return index(name, *(child(plain(each)) for each in children))
+
+
 NAME = f"container/app {display_name(A)} [v1, latest]"
 
 
@@ -123,6 +127,7 @@ def test_a_part_that_is_gone_for_good_is_built_anew(origin: Origin, repository: 
     (found,), verifier = verified(github, repository=repository)
     assert (found.remedy, found.to_rebuild) == (Remedy.REBUILD, ("linux/arm64",))
     assert [each.platform for each in found.missing] == ["linux/arm64"]
+    assert found.origin.source == (origin.source or repository or "")
     text = f"it is not among the versions deleted in the last 30 days; build the image anew{where}"
     assert said(verifier) == [f"error: {NAME} misses {display_name(C)} (linux/arm64): {text}"]
     # without a commit, the first platform may say what the index does not
@@ -144,6 +149,11 @@ def test_when_github_lists_only_some_versions_nobody_knows_whether_a_part_can_co
     assert found.remedy is Remedy.UNKNOWN
     text = "whether it can be restored is not known: GitHub lists only a part of the versions"
     assert said(verifier)[0].endswith(text)
+    # one that is listed can come back all the same
+    github.deleted = {3: deleted(3, C)}
+    (found,), verifier = verified(github)
+    assert found.remedy is Remedy.REPAIR
+    assert "it can be restored until" in said(verifier)[0]
 
 
 def test_of_several_manifests_the_one_with_a_commit_tells_the_origin() -> None:
@@ -175,6 +185,18 @@ def test_the_index_that_lists_a_missing_part_describes_it() -> None:
     github.described.clear()
     verified(github)
     assert github.described == [D]
+
+
+def test_one_index_with_a_commit_is_enough() -> None:
+    one, other = listing(D, C), listing(E, C)
+    versions = [container(1, A, "v1"), container(2, B), container(4, D), container(5, E)]
+    github = hub(index(A, child(plain(B)), child(one), child(other)), one, other, versions=versions)
+    github.says = {D: Description(origin=Origin(revision="1"))}
+    verified(github)
+    assert github.described == [D, E]
+    github.says = {}
+    verified(github)
+    assert github.described == [D, E, D, E, B]
 
 
 # --- second looks ---
@@ -220,9 +242,9 @@ def test_an_image_whose_manifest_the_registry_lacks_is_broken_unless_it_is_delet
 
 
 def test_an_index_below_another_that_cannot_be_read_breaks_the_image() -> None:
-    inner = index(D, child(plain(C)))
-    versions = [container(1, A, "v1"), container(4, D), container(2, B)]
-    github = hub(index(A, child(inner), child(plain(B))), inner, versions=versions)
+    inner, other = listing(D, C), listing(E, B)
+    versions = [container(1, A, "v1"), container(4, D), container(5, E), container(2, B)]
+    github = hub(index(A, child(inner), child(other)), inner, other, versions=versions)
     github.obstacles = {D: Obstacle.CONTENT}
     github.says = {A: Description(origin=Origin(revision="1"))}
     (found,), _ = verified(github)
