@@ -230,7 +230,7 @@ def _look_at(
 
 def _keeps_parts(package: PackageEvaluation, gone: AbstractSet[int]) -> bool:
     """Whether an image with parts remains in the package."""
-    return package.graph is not None and any(image.parts and image.root.id not in gone for image in package.images)
+    return any(image.parts and image.root.id not in gone for image in package.images)
 
 
 def _lost_parts(
@@ -238,7 +238,7 @@ def _lost_parts(
 ) -> dict[str, list[str]]:
     """For each image that existed before, the parts that are gone. A list may lag behind, so ask about each part."""
     names = {version.name for version in fresh}
-    staying = [image for image in package.images if image.parts and image.root.name in names]
+    staying = [image for image in package.images if image.root.name in names]
     absent = {part.id: part for image in staying for part in image.parts if part.name not in names}
     there = reader.are_active({part.id: part.package for part in absent.values() if part.id not in gone})
     names.update(absent[number].name for number, is_active in there.items() if is_active is True)

@@ -4,7 +4,7 @@ Packages with exact names are read by name, since `GITHUB_TOKEN` cannot list con
 need the list. An error does not stop the search.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from string import ascii_lowercase
 from typing import Generic, TypeVar
 
@@ -50,10 +50,9 @@ class PackageFilter(Struct, frozen=True, kw_only=True):
         """Whether the name is in scope."""
         return all(self._accepts(patterns, name) for patterns in (self.patterns, self.also))
 
-    def others_accept(self, name: str) -> bool:
+    def other_accepts(self, name: str) -> bool:
         """Whether the patterns other than `searched` accept `name`."""
-        others = [patterns for patterns in (self.patterns, self.also) if patterns is not self.searched]
-        return all(self._accepts(patterns, name) for patterns in others)
+        return self._accepts(self.also if self.searched is self.patterns else self.patterns, name)
 
     def _accepts(self, patterns: Patterns | None, name: str) -> bool:
         return patterns is None or (patterns.accepts(name) and not self.excluded(patterns, name))
@@ -164,7 +163,7 @@ def find_packages(
         for pattern in wanted_names:
             search.named(pattern, patterns)
     if not search.problems:
-        names = {pattern.text.lower() for pattern in exact} | {package.name.lower() for package in search.seen()}
+        names = {pattern.text.lower() for pattern in exact} | search.listed_names()
         # without a list, a policy may exclude packages that were not asked for
         tell_entries(log, wanted, names, only=None if reads_lists else patterns)
     return search.scope()
@@ -182,7 +181,7 @@ def tell_entries(log: Log, wanted: PackageFilter, names: Collection[str], only: 
         for entry in patterns.excludes:
             _tell_exclusion(log, label, entry, wanted, names)
         for entry in patterns.includes:
-            is_idle = not entry.is_exact and not any(entry.matches(name) for name in names)
+            is_idle = not any(entry.matches(name) for name in names)
             if is_idle and any(wanted.needs_owner(entry, name) for name in names):
                 log.warning(f"{label}: '{entry.text}' matches nothing; write it without the owner in front")
 
@@ -256,11 +255,9 @@ class _Search:
             self.log.info(f"{len(readable) - len(real)} {package_type} packages are deleted already; left out")
         self.lists[package_type] = real
 
-    def seen(self) -> Iterator[Package]:
-        """All known packages, in scope or not."""
-        for packages in self.lists.values():
-            yield from packages or ()
-        yield from self.packages
+    def listed_names(self) -> set[str]:
+        """The names in all lists that were read, in scope or not."""
+        return {package.name.lower() for packages in self.lists.values() for package in packages or ()}
 
     def note_unreadable(self, package_type: PackageType, package: UnreadablePackage) -> None:
         """Add a problem if the package may be in scope: leaving it out silently would look like success."""
@@ -286,8 +283,8 @@ class _Search:
         problems = len(self.problems)
         if self.find(name):
             return
-        prefix, slash, rest = name.partition("/")
-        if slash and rest and prefix.lower() == self.owner.lower():
+        prefix, _, rest = name.partition("/")
+        if rest and prefix.lower() == self.owner.lower():
             if self.wanted.excluded(patterns, rest):
                 return
             if self.find(rest):
@@ -304,7 +301,7 @@ class _Search:
                 continue
             found = True
             # the written name may have the owner in front, so check only the other list against the real name
-            if not self.wanted.others_accept(package.name):
+            if not self.wanted.other_accepts(package.name):
                 continue
             if objection := self.wanted.objection(package):
                 self.log.notice(f"{package.key} is out of scope: {objection}")

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
-from package_keeper.execution.images import ImageEvaluator, LastLook, look_after
+from package_keeper.execution.images import ImageEvaluator, LastLook, all_kept, look_after
 from package_keeper.model.images import Condition
 from package_keeper.model.manifest import Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import PackageName, Version, display_name
@@ -18,7 +18,7 @@ from package_keeper.model.plan import Action, Outcome, PlannedWrite, Reason, Wri
 from package_keeper.model.run import PackageEvaluation
 from package_keeper.policy.rules import Rules
 from package_keeper.policy.selection import PartialMatch, TagStatus
-from tests.unit.making import patterns, rule, rules
+from tests.unit.making import key, patterns, rule, rules, version
 from tests.unit.model.memory import PACKAGE, Hub, Quiet
 from tests.unit.model.worlds import APP, World, child, container, digest, index, plain, referrer_tag
 
@@ -33,13 +33,29 @@ class GitHub(Hub):
     list_fails: ApiError | None = None
     incomplete = False
     obstacles: Mapping[str, Obstacle] = {}
+    looked_up: frozenset[int] = frozenset()
+    """The versions that were asked for by id."""
+    certain: tuple[AbstractSet[int], AbstractSet[int]] | None = None
+    """What a list that must be certain was read with: the ids seen before, and those deleted."""
 
     def versions(self, package: PackageName, *, deleted: bool = False) -> list[Version]:
         found = super().versions(package, deleted=deleted)
         return found if self.listed is None or deleted else self.listed
 
-    def versions_of(self, packages: Iterable[PackageName], **more: Any) -> dict[PackageName, list[Version] | ApiError]:
+    def versions_of(
+        self,
+        packages: Iterable[PackageName],
+        *,
+        deleted: bool = False,
+        seen: Mapping[PackageName, AbstractSet[int]] | None = None,
+        gone: AbstractSet[int] = frozenset(),
+    ) -> dict[PackageName, list[Version] | ApiError]:
+        self.certain = ((seen or {}).get(APP, frozenset()), gone)
         return {package: self.list_fails or self.versions(package) for package in packages}
+
+    def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
+        self.looked_up |= versions.keys()
+        return super().are_active(versions)
 
     def is_incomplete(self, package: PackageName) -> bool:
         return self.incomplete
@@ -71,6 +87,26 @@ def going(found: PackageEvaluation) -> set[int]:
 
 def ids(*numbers: int, **more: Any) -> Rules:
     return rules(rule(version_ids=frozenset(numbers)), **more)
+
+
+def test_versions_of_other_types_are_no_images() -> None:
+    docker = replace(PACKAGE, key=key("docker"))
+    versions = [
+        version(number, of=docker.key, name=f"layer-{number}", tags=("v1",), tags_known=number != 2)
+        for number in (1, 2, 3)
+    ]
+    github, log = hub(versions), Quiet()
+    judge = ImageEvaluator(rules=rules(rule(tags=patterns("v1"))), registry=github, reader=github, log=log)
+    assert going(judge.evaluate(docker, versions)) == {1, 3}
+    assert (github.reads.total(), github.asked.total()) == (0, 0)
+    assert [text.partition(",")[0] for text in log.said] == ["warning: docker/app: 1 versions stay"]
+
+
+def test_manifests_that_were_read_are_kept_for_a_plan_that_is_made_again() -> None:
+    github = hub([container(1, A, "v1"), container(2, B)], index(A, child(plain(B))))
+    judge = ImageEvaluator(rules=rules(rule(tags=patterns("v1"))), registry=github, reader=github, log=Quiet())
+    judge.evaluate(PACKAGE, list(github.active.values()))
+    assert {name: set(found) for name, found in judge.seen.items()} == {APP: {A}}
 
 
 # --- images: raw ---
@@ -123,6 +159,11 @@ def test_versions_whose_tags_are_unknown_stay_with_a_warning() -> None:
     warning = "container/app: 7 versions stay, since GitHub does not tell their tags (ids 1, 2, 3, 4, 5 and 2 more)."
     assert [text for text in log.said if text.startswith(f"warning: {warning}")]
     assert evaluated(hub(unknown), replace(every, writing=False))[1].said == []
+    assert evaluated(hub([*unknown, container(9, digest(9))]), ids(9))[1].said == [], "nothing selects them"
+    # what stays for another reason
+    circle = [index(A, child(index(B))), index(B, child(index(A)))]
+    found, log = evaluated(hub([container(1, A), container(2, B)], *circle), every)
+    assert ({each.reason for each in found.decisions}, log.said) == ({Reason.UNREADABLE}, [])
     assert evaluated(hub([container(9, digest(9))]), every)[1].said == []
 
 
@@ -232,6 +273,13 @@ def test_a_signature_stays_when_a_second_look_finds_its_subject() -> None:
     assert going(evaluated(hub([*signed, container(4, D)]), orphans, signed)[0]) == set()
 
 
+def test_an_image_that_stays_anyway_is_not_looked_at_again() -> None:
+    github = hub(PARTLY, *PARTLY_MANIFESTS)
+    kept = replace(PARTIAL, lists=replace(PARTIAL.lists, tags=patterns("v2")))
+    assert going(evaluated(github, kept)[0]) == {1, 2}
+    assert github.asked.keys() == {C}
+
+
 def test_without_missing_parts_there_is_no_second_look() -> None:
     whole = [container(1, A, "v1"), container(2, B)]
     for conditions in ({Condition.WHOLE}, {Condition.GHOST}):
@@ -281,6 +329,13 @@ def test_images_that_kept_their_parts_are_whole() -> None:
     github, found, records = cleaned()
     assert look(github, found, records) == LOOKED
     assert (github.lists, github.reads.total()) == (1, 0), "the run has read the manifests"
+    assert github.looked_up == frozenset(), "the list shows all parts"
+    assert github.certain == ({1, 2, 3, 4, 5}, {4})
+
+
+def test_an_image_that_went_with_its_parts_lacks_none() -> None:
+    github, found, records = cleaned([1, 2, 3], parts={2, 3})
+    assert look(github, found, records) == LOOKED
 
 
 def test_what_cannot_have_broken_an_image_is_not_looked_at() -> None:
@@ -321,6 +376,10 @@ def test_a_part_that_this_run_deleted_is_not_taken_for_there() -> None:
     github.listed = [each for each in STAYING if each.id != 3]
     github.active[3] = github.deleted[3]
     assert look(github, found, records) == replace(LOOKED, broken={(APP, A): [C]})
+    # nor when only an outdated list shows it
+    github, found, records = cleaned([3], parts={3})
+    github.listed = STAYING
+    assert look(github, found, records) == replace(LOOKED, broken={(APP, A): [C]})
 
 
 def test_what_github_still_has_is_told_apart_from_an_outdated_list() -> None:
@@ -346,6 +405,13 @@ def test_an_image_that_was_pushed_meanwhile_lacks_what_this_run_deleted() -> Non
         github.reads.clear()
         assert look(github, found, records) == replace(LOOKED, broken={(APP, F): [E]})
         assert github.reads.keys() == {F}
+    # a part that was pushed with it is not read
+    github.active[6] = container(6, F, "new")
+    github.active[8] = container(8, digest(77))
+    github.world = replace(github.world, manifests={**github.world.manifests, digest(77): plain(digest(77))})
+    github.reads.clear()
+    assert look(github, found, records) == replace(LOOKED, broken={(APP, F): [E]})
+    assert github.reads.keys() == {F}
     # its missing part came back under another id
     github.active[7] = container(7, E)
     assert look(github, found, records) == LOOKED
@@ -358,3 +424,11 @@ def test_a_package_that_is_gone_has_no_broken_image() -> None:
     github.list_fails = ApiError(ApiErrorKind.UNREACHABLE, "no answer")
     with pytest.raises(ApiError, match="no answer"):
         look(github, found, records)
+
+
+def test_what_is_kept_for_an_incomplete_list_has_no_root_and_loses_no_tag() -> None:
+    github = hub([container(1, A, "v1"), container(2, B)], index(A, child(plain(B))))
+    found, _ = evaluated(github, rules(rule(tags=patterns("v1"))))
+    assert [each.root for each in found.decisions if each.action is Action.DELETE] == [None, github.active[1]]
+    told = [(each.action, each.reason, each.root) for each in all_kept(found.decisions)]
+    assert told == [(Action.KEEP, Reason.UNREADABLE, None)] * 2

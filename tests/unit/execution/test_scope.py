@@ -226,7 +226,7 @@ def test_the_list_of_exact_names_is_searched_and_both_must_accept(
 
 # --- what is in scope ---
 
-PRIVATE = package("app", visibility="private", repository_name="acme/app")
+PRIVATE = package("app", visibility="private", repository_name="Acme/App")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ PRIVATE = package("app", visibility="private", repository_name="acme/app")
         ({"visibility": "private"}, None),
         ({"visibility": "public"}, "its visibility is private, not public"),
         ({"repository": "ACME/App"}, None),
-        ({"repository": "acme/web"}, "it is linked to acme/app, not to acme/web"),
+        ({"repository": "acme/web"}, "it is linked to Acme/App, not to acme/web"),
     ],
 )
 def test_a_package_out_of_scope_is_left_out_and_not_missing(wanted: dict[str, str], objection: str | None) -> None:
@@ -282,12 +282,19 @@ def test_names_are_asked_for_together_and_only_if_no_list_has_them() -> None:
     assert shelf.asked == ["list npm", "npm/nowhere"]
 
 
+def test_a_name_beside_globs_is_missing_whatever_the_policy_says() -> None:
+    scope, _ = find(Shelf([APP]), "none,a*", policy="*")
+    assert ([one.name for one in scope.packages], scope.missing) == (["app"], ("none",))
+
+
 def test_a_name_is_compared_without_case_when_github_does_not_do_it() -> None:
     shelf = Shelf([APP])
     scope, _ = find(shelf, "APP,NONE")
     assert ([one.name for one in scope.packages], scope.missing) == (["app"], ("NONE",))
     assert shelf.asked == ["npm/APP", "npm/NONE", "list npm"], "the list is read once"
     assert found(Shelf([package("App")]), "app") == ["npm/App"]
+    shelf = Shelf([APP], case_matters=False)
+    assert (found(shelf, "APP"), shelf.asked) == (["npm/app"], ["npm/APP"])
     # a list that cannot be read is no problem of its own
     shelf = Shelf([APP], refused={"npm": LISTING})
     scope, _ = find(shelf, "APP")
@@ -316,7 +323,9 @@ def test_an_error_for_one_name_is_not_a_missing_package() -> None:
 
 @pytest.mark.parametrize("name", ["acme/", "other/app", "app/acme"])
 def test_only_the_owner_in_front_is_left_out_of_a_name(name: str) -> None:
-    assert find(Shelf([APP]), name)[0].missing == (name,)
+    shelf = Shelf([APP])
+    assert find(shelf, name)[0].missing == (name,)
+    assert shelf.asked == [f"npm/{name}", "list npm"]
 
 
 def test_an_exclusion_counts_for_a_name_without_its_owner_too() -> None:
@@ -367,6 +376,12 @@ def test_an_entry_that_matches_nothing_is_told_with_its_list() -> None:
     assert find(Shelf([APP]), "acme/a*", owners=owners)[1].said == [("warning", f"package: {hint}")]
     _, log = find(Shelf([APP]), "*", policy="acme/a*", owners=owners)
     assert log.said == [("warning", f"packages of the policy: {hint}")]
+    _, log = find(Shelf([APP]), "a*", policy="acme/app,b*", owners=owners)
+    assert log.said == [("warning", f"packages of the policy: {hint.replace('a*', 'app')}")]
+    # without a list, only the one that was searched
+    assert find(Shelf([APP]), "app,!zzz", policy="!zzz")[1].said == [
+        ("warning", "package: '!zzz' excludes nothing: no package that was looked at has such a name")
+    ]
     # a name that is not found is missing, and a glob that matches nothing at all is no error
     assert find(Shelf([APP]), "acme/app,zzz*,acme/z*", owners=owners)[1].said == [
         ("notice", "package: nothing is named 'acme/app'; taken as 'app', without the owner")

@@ -46,6 +46,7 @@ def said(log: Listener, kind: str) -> list[str]:
         "acme/bas?",
         "acme/[b]ase",
         "ac*/base",
+        "a*/base",
         "/^acme\\/base$/",
         "/^acme/base$/",
         "/^(acme|other)\\/base$/",
@@ -78,6 +79,7 @@ def test_an_exclusion_with_the_owner_in_front_excludes(entry: str) -> None:
         ("*/base", ["acme-web", "app", "base", "base-2"]),
         ("*/*", ["acme-web", "app", "base", "base-2"]),
         ("/^[a-z]+\\/base$/", ["acme-web", "app", "base", "base-2"]),
+        ("????????/base", ["acme-web", "app", "base", "base-2", "team/base"]),
         ("team/*", ["acme-web", "app", "base", "base-2"]),
     ],
 )
@@ -89,6 +91,40 @@ def test_names_with_and_without_the_owner_are_excluded() -> None:
     found, log = names("*,!acme/base", there=["acme/base", "base", "app"])
     assert found == ["app"]
     assert len(said(log, "notice")) == 1
+
+
+def test_the_owner_of_the_run_is_compared_without_case() -> None:
+    for name in ("acme/app", "ACME/APP"):
+        found, log = names(name)
+        assert found == ["app"]
+        assert len(said(log, "notice")) == 1
+
+
+def test_an_exclusion_that_matches_with_and_without_the_owner_needs_no_word() -> None:
+    found, log = names("*\n!/^(acme\\/)?base$/")
+    assert found == ["acme-web", "app", "base-2", "team/base"]
+    assert log.said == []
+    # nor does one that the name itself shows, in capitals or with the owner in it
+    assert names("*,!app")[1].said == []
+    assert names("ACME/app,!app")[1].said == []
+    assert names("*,!base", there=["Acme/base"])[1].said == []
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "excluded"),
+    [
+        ("!base", "", ["base"]),
+        ("", "!base", ["base"]),
+        ("!app", "!base", ["app", "base"]),
+        ("!acme/base", "*", ["base"]),
+        ("base", "app", []),
+        ("", "", []),
+    ],
+)
+def test_either_list_excludes_a_name(text: str, policy: str, excluded: list[str]) -> None:
+    patterns, also = (parse_patterns(each, ignore_case=True)[0] for each in (text, policy))
+    wanted = PackageFilter(patterns=patterns, also=also, owners=OWNERS)
+    assert [name for name in ("app", "base", "lib") if wanted.excludes(name)] == excluded
 
 
 @pytest.mark.parametrize("entry", ["nothing", "acme/nothing", "other/base", "bases", "/^x/"])
