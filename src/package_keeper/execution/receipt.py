@@ -257,14 +257,11 @@ def _lines(text: str, damaged: dict[int, str]) -> Iterator[_Line]:
             continue
         try:
             yield _read_line(line, number)
-            continue
         except _UNREADABLE as error:
             damaged[number] = f"line {number} is no line of a receipt ({_told(error)})"
-        # after a truncated line, the next one may follow on the same line
-        whole = line.rfind(BEGINNING)
-        if whole > 0:
+            # after a truncated line, the next one may follow on the same line
             with suppress(*_UNREADABLE):
-                yield _read_line(line[whole:], number)
+                yield _read_line(line[line.rfind(BEGINNING) :], number)
 
 
 def damage(receipt: Receipt) -> str:

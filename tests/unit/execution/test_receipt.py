@@ -353,6 +353,12 @@ def test_the_last_outcome_of_a_write_counts(ends: list[str], certain: bool | Non
     assert found == ([] if certain is None else [(certain, 2 if ends else inf)])
 
 
+def test_blank_lines_are_no_damage_and_an_outcome_counts_before_its_beginning() -> None:
+    receipt = read_receipt(f"\n  \n{text(DONE, {})}\r\n\r\n")
+    assert receipt.damaged == ()
+    assert [(entry.certain, entry.began, entry.ended) for entry in receipt.entries] == [(True, 3, 3)]
+
+
 def test_entries_are_in_the_order_in_which_they_began() -> None:
     receipt = read_receipt(text({"seq": 3, "id": 3}, {"seq": 1, "id": 1}, {"seq": 3, "id": 3} | DONE))
     assert [(entry.version_id, entry.began, entry.ended) for entry in receipt.entries] == [(3, 1, 3), (1, 2, inf)]
