@@ -136,20 +136,20 @@ def read_for_deletion(
         return
     tagged, signatures, others = _by_kind(versions)
     manifests.take(version.name for version in tagged if version.id in candidates)
-    kept_tagged = [version.name for version in tagged if version.id not in candidates]
     all_signatures_stay = candidates.isdisjoint(version.id for version in signatures)
     has_index = any(manifest.children for manifest in manifests.read.values())
     names = [version.name for version in signatures]
+    all_tagged = [version.name for version in tagged]
     if not others and all_signatures_stay and not has_index:
-        manifests.take_indexes(kept_tagged + names)
+        manifests.take_indexes(all_tagged + names)
         return
-    manifests.take(kept_tagged)
+    manifests.take(all_tagged)
     # the tag of a signature names its subject; it is hardly ever an index, and asking for that downloads nothing
     manifests.take_indexes(names)
     going = candidates | parts
     manifests.take_unknown(version for version in others if version.id not in going)
     # a part of a deleted image may refer to an image that was pushed again since
-    manifests.take_unknown(version for version in others if version.id in going)
+    manifests.take_unknown(others)
 
 
 def _by_kind(versions: Iterable[Version]) -> tuple[list[Version], list[Version], list[Version]]:

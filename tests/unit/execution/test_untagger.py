@@ -487,7 +487,7 @@ def test_the_image_itself_is_not_taken_for_one_that_was_pushed() -> None:
         found = seen(name)
         if name != write.version_name or not registry.left_stubs:
             return found
-        return replace(found, tags=("a", "b"), updated_at=EARLIER)
+        return replace(found, tags=("a", "b"), updated_at=NOW + timedelta(seconds=2.5))
 
     registry.made = outdated  # type: ignore[method-assign]
     registry.untagger.untag(write)
@@ -503,9 +503,11 @@ def test_a_tag_is_not_put_on_an_image_that_has_another_tag() -> None:
     assert registry.places == THERE | {"d": PUSHED}
 
 
-def test_with_several_candidates_the_tag_goes_back_to_its_image() -> None:
+@pytest.mark.parametrize("order", [1, -1])
+def test_with_several_candidates_the_tag_goes_back_to_its_image(order: int) -> None:
     registry, write = started()
-    registry.before["put 1"] = pushes((PUSHED, ("a",)), (b"second", ("d",)))(registry)
+    pushed = [(PUSHED, ("a",)), (b"second", ("d",))]
+    registry.before["put 1"] = pushes(*pushed[::order])(registry)
     with pytest.raises(ApiError, match="someone pushed meanwhile"):
         registry.untagger.untag(write)
     assert registry.places == THERE | {"d": b"second"}
@@ -531,8 +533,10 @@ def test_a_tag_is_given_back_unless_another_image_has_it() -> None:
     retag(registry, write)
     assert registry.calls["put"] == 0, "it is there already"
     registry.untagger.untag(write)
+    registry.calls.clear()
     retag(registry, write)
     assert registry.places == THERE
+    assert (registry.calls["is_stub"], registry.calls["list"]) == (0, 0), "nothing was under the tag"
     registry.push(PUSHED, "a")
     with pytest.raises(ApiError) as raised:
         retag(registry, write)
