@@ -39,6 +39,7 @@ def test_a_package_of_another_type_is_named_with_its_type() -> None:
         ("aplication", ["Application", "lib"], "did you mean 'Application'?"),
         ("APLICATION", ["application", "lib"], "did you mean 'application'?"),
         ("Old/APP", ["team/app", "team/apq"], "did you mean 'team/app'?"),
+        ("app", ["team/APP"], "did you mean 'team/APP'?"),
         ("app", ["web/app", "job/app", "cli/app", "bot/app"], "did you mean 'bot/app' or 'cli/app' or 'job/app'?"),
         ("app1", ["app2", "app3", "app4", "app5", "x/app1"], "did you mean 'x/app1' or 'app5' or 'app4'?"),
         ("app", ["something"], None),

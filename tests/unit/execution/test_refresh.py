@@ -131,6 +131,12 @@ def test_a_version_that_a_new_image_needs_is_kept_with_its_parts() -> None:
     assert objections(writes, fresh) == [CHANGED, CHANGED, CHANGED, None]
 
 
+def test_what_is_needed_is_kept_whatever_the_order_of_the_writes() -> None:
+    writes = [deletion(number) for number in range(1, 5)]
+    fresh = FreshPlan(writes=writes, holders=holding(_1=[2], _2=[3], _3=[9]))
+    assert objections(writes, fresh) == [CHANGED, CHANGED, CHANGED, None]
+
+
 def test_parts_of_an_image_that_is_no_longer_deleted_are_kept() -> None:
     writes = [deletion(1), deletion(2), replace(deletion(3), package=LIB)]
     fresh = FreshPlan(
