@@ -378,6 +378,9 @@ def test_an_entry_that_matches_nothing_is_told_with_its_list() -> None:
     assert log.said == [("warning", f"packages of the policy: {hint}")]
     _, log = find(Shelf([APP]), "a*", policy="acme/app,b*", owners=owners)
     assert log.said == [("warning", f"packages of the policy: {hint.replace('a*', 'app')}")]
+    # a name with the owner in it counts without it too, however it is written
+    shelf = Shelf([package("acme/app")], case_matters=False)
+    assert find(shelf, "ACME/app,!app", owners=owners)[1].said == []
     # without a list, only the one that was searched
     assert find(Shelf([APP]), "app,!zzz", policy="!zzz")[1].said == [
         ("warning", "package: '!zzz' excludes nothing: no package that was looked at has such a name")
