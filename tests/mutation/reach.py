@@ -21,7 +21,7 @@ from tests.mutation.mutants import PACKAGE, ROOT
 from tests.mutation.trials import Trial, Tried, run_trials
 
 STATE = ROOT / ".mutation"
-TESTS = ("unit/policy", "unit/execution", "unit/model", "unit/inputs", "scenarios", "wire")
+TESTS = ("unit/policy", "unit/operations", "unit/execution", "unit/model", "unit/inputs", "scenarios", "wire")
 SCENARIOS = "tests/scenarios/test_scenarios.py"
 _FILE = STATE / "reach.json"
 _MOST = 300.0

@@ -164,7 +164,7 @@ def warn_about_torn_images(plan: Plan, gone: Collection[int], log: Log) -> None:
     torn = [
         group[0]
         for group in plan.groups
-        if group[0].version_id in gone and any(part.version_id not in gone for part in group[1:])
+        if group[0].version_id in gone and any(write.version_id not in gone for write in group)
     ]
     if torn:
         names = ", ".join(display_name(write.version_name) for write in torn[:3]) + (", ..." if len(torn) > 3 else "")
