@@ -197,9 +197,12 @@ def _plan_name(
     waits = frozenset({entry.version_id or 0})
     writes = [_restoration(entry, deleted, expected=expected)]
     writes += [_restoration(twin, deleted, after=waits, expected=expected) for twin in twins]
-    tags = _tag_restorations(entry, holder.id, taken=active.tags) if holder is not None and not is_active else []
+    if holder is None or is_active:
+        tags, gets_tags = [], entry.version_id
+    else:
+        tags, gets_tags = _tag_restorations(entry, holder.id, taken=active.tags), holder.id
     for twin in twins:
-        tags += _tag_restorations(twin, entry.version_id, taken={*entry.tags, *active.tags})
+        tags += _tag_restorations(twin, gets_tags, taken={*entry.tags, *active.tags})
     return writes, tags
 
 
