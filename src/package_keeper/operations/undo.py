@@ -156,10 +156,9 @@ def _look(reader: Reader, entries: Iterable[ReceiptEntry]) -> _Found:
 
 
 def _still_active(reader: Reader, package: PackageName, entries: Iterable[ReceiptEntry]) -> list[Version]:
-    """Return the active versions. Versions that the entries name are asked for by id. Raises `ApiError`."""
-    versions = [entry for entry in entries if entry.kind is WriteKind.VERSION]
-    ids = {entry.version_id or 0 for entry in versions}
-    return still_active(reader.versions(package), reader, ids=ids, names={entry.name for entry in versions})
+    """Return the active versions. Those with the name of a version in the entries are asked for. Raises `ApiError`."""
+    names = {entry.name for entry in entries if entry.kind is WriteKind.VERSION}
+    return still_active(reader.versions(package), reader, names=names)
 
 
 def _plan_versions(entries: Sequence[ReceiptEntry], found: _Found) -> tuple[list[PlannedWrite], list[PlannedWrite]]:

@@ -94,8 +94,8 @@ def add_plan(run: Run, guarded: GuardedPlan, executed: Executed) -> Run:
 
 
 def with_records(run: Run, executed: Executed) -> Run:
-    """Return the run with the records of an executed plan."""
-    return replace(run, records=run.records + executed.records, ended_by=executed.ended_by)
+    """Return the run with the records of an executed plan. What ended the run earlier still counts."""
+    return replace(run, records=run.records + executed.records, ended_by=run.ended_by or executed.ended_by)
 
 
 def skipped(run: Run, guarded: GuardedPlan) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -23,12 +24,25 @@ from package_keeper.model.plan import GuardedPlan
 from package_keeper.model.run import Run
 from package_keeper.operations.context import Context, Operation, Writing, unasked
 from package_keeper.runner.logs import Log, Place
-from tests.unit.making import NOW, package
-from tests.unit.model.memory import OWNER, NoonClock, Paper, executor
-from tests.unit.model.worlds import plain
+from tests.unit.making import NOW, key, package, version
+from tests.unit.model.memory import OWNER, Paper, executor
+from tests.unit.model.worlds import child, index, plain
 from tests.unit.pool import WritePool
 
 INPUTS = {"token": "t", "owner": "acme", "api-url": "https://api.github.com"}
+
+
+APP = key("container")
+
+
+def digest(number: int) -> str:
+    return f"sha256:{number:04x}".ljust(71, "0")
+
+
+def image(number: int, *tags: str, name: int | None = None, of: PackageName = APP, active: bool = False) -> Version:
+    """A version whose digest follows from its id, or from `name`. It is deleted unless it is `active`."""
+    deleted_at = None if active else NOW
+    return version(number, of=of, name=digest(name or number), tags=tags, deleted_at=deleted_at)
 
 
 class Told(Log):
@@ -57,9 +71,9 @@ class Told(Log):
 class Account:
     """The packages of one owner, deleted ones too. It is a reader, a writer and a registry.
 
-    `late` are the ids of versions in lists that are outdated: a deleted one is listed as active, a restored one as
-    deleted. `failing` are errors by what is asked for or written, such as `active npm/app` or `restore 7`; `then` are
-    those that begin after a write.
+    `late` are the ids of versions that outdated lists show: a deleted one is still listed as active too, and a restored
+    one only as deleted. `failing` are errors by what is asked for or written, such as `active npm/app` or `restore 7`;
+    `then` is what happens after a write. It is a clock too, on which each write takes `write_takes` seconds.
     """
 
     token_facts = TokenFacts()
@@ -75,9 +89,20 @@ class Account:
         self.long: set[PackageName] = set()
         self.incomplete: set[PackageName] = set()
         self.failing: dict[str, Exception] = {}
-        self.then: dict[str, dict[str, Exception]] = {}
+        self.then: dict[str, Callable[[], object]] = {}
+        self.write_takes = 0.0
+        self.seconds = 0.0
         self.writes: list[str] = []
         self.asked: list[str] = []
+
+    def index(self, number: int, *children: int) -> None:
+        """Let a version be an index of others."""
+        below = [child(self.manifests.get(digest(each)) or plain(digest(each))) for each in children]
+        self.manifests[digest(number)] = index(digest(number), *below)
+
+    def stub(self, number: int) -> None:
+        """Let a version be a stub, which only its manifest shows."""
+        self.manifests[digest(number)] = replace(index(digest(number)), is_stub=True)
 
     def add(self, key: PackageName, *versions: Version, **more: Any) -> PackageName:
         """Add a package with its versions; those with a time of deletion are deleted."""
@@ -121,10 +146,10 @@ class Account:
         self._ask("deleted" if deleted else "active", package)
         if package not in self.packages_by_name:
             raise not_found("Package not found.")
-        active, gone = self.active[package], self.deleted[package]
-        shown, others = (gone, active) if deleted else (active, gone)
-        late = [each for each in others.values() if each.id in self.late]
-        return [each for each in shown.values() if each.id not in self.late] + late
+        active, gone = self.active[package].values(), self.deleted[package].values()
+        if deleted:
+            return [*gone, *(each for each in active if each.id in self.late)]
+        return [each for each in active if each.id not in self.late] + [each for each in gone if each.id in self.late]
 
     def versions_of(
         self,
@@ -150,8 +175,8 @@ class Account:
 
     def are_active(self, versions: Mapping[int, PackageName]) -> dict[int, bool | ApiError]:
         found: dict[int, bool | ApiError] = {}
-        for version_id, key in versions.items():
-            answer = _answer(partial(self.version, key), version_id)
+        for version_id, holder in versions.items():
+            answer = _answer(partial(self.version, holder), version_id)
             is_gone = isinstance(answer, ApiError) and answer.kind is ApiErrorKind.NOT_FOUND
             found[version_id] = answer if isinstance(answer, ApiError) and not is_gone else not is_gone
         return found
@@ -163,6 +188,7 @@ class Account:
         version = self.active[package].pop(version_id)
         self.deleted[package][version_id] = replace(version, deleted_at=NOW)
         self.tags = {place: name for place, name in self.tags.items() if name != version.name}
+        self._after("delete", version_id)
 
     def restore_version(self, package: PackageName, version_id: int, permit: object = None) -> None:
         self._write("restore", version_id)
@@ -171,6 +197,7 @@ class Account:
         version = self.deleted[package].pop(version_id)
         self.active[package][version_id] = replace(version, deleted_at=None)
         self.tags |= {(package, tag): version.name for tag in version.tags}
+        self._after("restore", version_id)
 
     def delete_package(self, package: PackageName, permit: object = None) -> None:
         raise AssertionError("nobody deletes a package")
@@ -180,13 +207,25 @@ class Account:
         if package not in self.deleted_packages:
             raise not_found("Package not found.")
         self.packages_by_name[package] = self.deleted_packages.pop(package)
+        self._after("restore", package)
 
     def _write(self, verb: str, what: object) -> None:
         write = f"{verb} {what}"
         if error := self.failing.get(write):
             raise error
         self.writes.append(write)
-        self.failing |= self.then.get(write, {})
+        self.seconds += self.write_takes
+
+    def _after(self, verb: str, what: object) -> None:
+        self.then.get(f"{verb} {what}", lambda: None)()
+
+    # the protocol Clock
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return self.seconds
 
     # the protocols ManifestReader and TagWriter
 
@@ -300,14 +339,14 @@ class Ran:
                 repositories=cast("Any", None),
                 repository="",
                 fallback="",
-                clock=NoonClock(),
+                clock=account,
                 log=self.log,
             ),
             searches_files=False,
             reader=account,
             registry=account,
             writing=writing if settings.writes else None,
-            clock=NoonClock(),
+            clock=account,
             log=self.log,
             confirm=confirm,
         )

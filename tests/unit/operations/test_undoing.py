@@ -11,32 +11,20 @@ from msgspec.structs import replace
 
 from package_keeper.errors import Cancelled, NotAuthorized
 from package_keeper.execution.receipt import ReceiptEntry
-from package_keeper.model.manifest import Manifest, stubs
+from package_keeper.model.manifest import stubs
 from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import GuardedPlan, PlannedWrite, WriteKind
 from package_keeper.model.run import Run
 from package_keeper.operations.undo import plan_undo, undo
 from tests.unit.making import NOW, key, version
-from tests.unit.model.worlds import child, index, plain
-from tests.unit.operations.account import Account, Ran, forbidden, unauthorized
+from tests.unit.operations.account import APP, Account, Ran, digest, forbidden, image, unauthorized
 
-APP = key("container")
 LIB = key("npm", "lib")
 
 
 @pytest.fixture
 def account() -> Account:
     return Account()
-
-
-def digest(number: int) -> str:
-    return f"sha256:{number:04x}".ljust(71, "0")
-
-
-def image(number: int, *tags: str, name: int | None = None, of: PackageName = APP, active: bool = False) -> Version:
-    """A version whose digest follows from its id, or from `name`. It is deleted unless it is `active`."""
-    deleted_at = None if active else NOW
-    return version(number, of=of, name=digest(name or number), tags=tags, deleted_at=deleted_at)
 
 
 def entry(of: Version, **more: Any) -> ReceiptEntry:
@@ -212,6 +200,12 @@ def test_a_version_that_is_active_is_not_restored_nor_are_its_tags_moved(account
     assert planned(account, entries) == [(2,), (1,)]
 
 
+def test_no_version_is_asked_for_because_a_tag_of_it_was_taken(account: Account) -> None:
+    account.add(APP, image(1), image(2, "v2", active=True))
+    plan_undo(account, [entry(image(1)), tag_entry(image(2), "old")])
+    assert [each for each in account.asked if each.startswith("version")] == []
+
+
 # --- versions of one digest ---
 
 
@@ -249,7 +243,7 @@ def test_twins_of_an_active_digest_are_all_expected_to_be_active(account: Accoun
 def test_an_image_that_gets_only_the_tag_of_a_twin_back_is_made_whole(account: Account) -> None:
     versions = [image(1, "a", name=9), image(2, "b", name=9), image(4)]
     account.add(APP, *versions, image(3, name=9, active=True), image(5, "b", active=True))
-    account.manifests[digest(9)] = index(digest(9), child(plain(digest(4))))
+    account.index(9, 4)
     ran = Ran(undo, account, entries=entries_of(*versions[:2]), operation="restore")
     assert account.writes == ["restore 4", "put a"]
     assert (account.left(APP), ran.run.broken) == ([3, 4, 5], 0)
@@ -334,7 +328,7 @@ def an_image(account: Account) -> list[Version]:
     """A deleted image of two parts. A receipt tells of the root and one part."""
     versions = [image(1, "v1"), image(2), image(3)]
     account.add(APP, *versions, image(9, "keep", active=True))
-    account.manifests[digest(1)] = index(digest(1), child(plain(digest(2))), child(plain(digest(3))))
+    account.index(1, 2, 3)
     return versions
 
 
@@ -352,7 +346,7 @@ def test_an_image_comes_back_with_the_part_that_the_receipt_does_not_tell_of(acc
 def test_a_dry_run_shows_the_plan_with_its_checks_and_writes_nothing(account: Account) -> None:
     root, part, _ = an_image(account)
     ran = Ran(undo, account, entries=entries_of(root, part, root=root), operation="restore", dry_run="true")
-    assert account.writes == []
+    assert (account.writes, ran.ended) == ([], None)
     assert [write.version_id for write in ran.run.plan.writes] == [2, 1]
     assert [check.problems for check in ran.run.checks or ()] == [()]
 
@@ -378,7 +372,7 @@ def with_a_stub(account: Account) -> tuple[Version, list[ReceiptEntry]]:
     """A deleted version that proves to be a stub, and an image that lost a tag."""
     stub, kept = image(1, "odd"), image(9, "keep", active=True)
     account.add(APP, stub, kept)
-    account.manifests[digest(1)] = Manifest(digest=digest(1), media_type=index("").media_type, is_stub=True)
+    account.stub(1)
     return kept, [entry(stub), tag_entry(kept, "lost")]
 
 
@@ -394,7 +388,7 @@ def test_a_stub_that_came_back_goes_again_before_tags_are_given_back(account: Ac
 
 def test_what_was_restored_before_a_defect_is_in_the_run(account: Account) -> None:
     _, entries = with_a_stub(account)
-    account.then["restore 1"] = {f"manifest {digest(1)}": RuntimeError("a defect")}
+    account.then["restore 1"] = lambda: account.failing.update({f"manifest {digest(1)}": RuntimeError("a defect")})
     ran = Ran(undo, account, entries=entries, operation="restore")
     assert str(ran.ended) == "a defect"
     assert ran.outcomes == [(1, "done")]
@@ -402,7 +396,7 @@ def test_what_was_restored_before_a_defect_is_in_the_run(account: Account) -> No
 
 def test_a_run_that_ends_early_sends_nothing_more(account: Account) -> None:
     account.add(APP, image(1), image(2), image(9, "keep", active=True))
-    account.then["restore 2"] = {"restore 1": Cancelled()}
+    account.then["restore 2"] = lambda: account.failing.update({"restore 1": Cancelled()})
     entries = [entry(image(1)), entry(image(2)), *(tag_entry(image(9, "keep", active=True), tag) for tag in "abc")]
     ran = Ran(undo, account, entries=entries, operation="restore", limit="4")
     assert account.writes == ["restore 2"]
