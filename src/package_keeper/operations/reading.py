@@ -177,7 +177,6 @@ def _take_fresh(
             changed.append((package, versions))
         fresh.append((package, versions))
     dropped = {package.key for package, _ in changed}
-    scope = replace(scope, problems=tuple(each for each in scope.problems if each.package not in dropped))
     packages = _keeping(evaluated.packages, failed, dropped)
     if changed:
         again, scope = _evaluate(changed, evaluator_for(context, fresh, context.rules), scope)

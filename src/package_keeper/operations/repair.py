@@ -12,7 +12,7 @@ from package_keeper.model.run import Run
 from package_keeper.operations.context import Context
 from package_keeper.operations.reading import read
 from package_keeper.operations.verify import find_containers, selected_roots, verify_images_of
-from package_keeper.operations.writing import execute_restorations, pass_guards, restore_more
+from package_keeper.operations.writing import execute, pass_guards, restore_more
 
 
 def repair(context: Context) -> Iterator[Run]:
@@ -29,9 +29,12 @@ def repair(context: Context) -> Iterator[Run]:
     yield run
     run, guarded = pass_guards(context, run)
     yield run
-    run = execute_restorations(context, run, guarded)
+    writing = context.writing
+    if writing is None:
+        return
+    run = execute(context, writing, run, guarded, writing.restoration_strategy(guarded))
     yield run
-    if context.writing is None or not run.plan.writes or run.ended_by is not None:
+    if not run.plan.writes or run.ended_by is not None:
         return
     while True:
         tried = {write.version_id for write in run.plan.writes}
@@ -45,7 +48,7 @@ def repair(context: Context) -> Iterator[Run]:
         writes = [write for write in writes if write.version_id not in tried]
         if not writes or run.ended_by is not None:
             return
-        run = restore_more(context.writing, run, writes)
+        run = restore_more(writing, run, writes)
         yield run
 
 

@@ -10,7 +10,7 @@ from package_keeper.model.packages import PackageName
 from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteRecord
 from package_keeper.model.run import Run, Scope
 from package_keeper.operations.context import Context
-from package_keeper.operations.writing import execute_restorations, pass_guards, restore_more
+from package_keeper.operations.writing import execute, pass_guards, restore_more
 
 
 def restore_package(context: Context) -> Iterator[Run]:
@@ -23,16 +23,18 @@ def restore_package(context: Context) -> Iterator[Run]:
     yield run
     run, guarded = pass_guards(context, run)
     yield run
-    run = execute_restorations(context, run, guarded)
+    writing = context.writing
+    if writing is None:
+        return
+    run = execute(context, writing, run, guarded, writing.restoration_strategy(guarded))
     yield run
     missing = _not_found(run.records, names)
-    bare = _without_owner(context, missing)
-    if bare and context.writing is not None:
+    if bare := _without_owner(context, missing):
         context.log.notice(f"package: nothing is named {', '.join(bare)}; tried without the owner in front")
         more = _planned(context, bare.values())
         run = replace(run, scope=run.scope.adding(problems=more.scope.problems, ended_by=more.scope.ended_by))
         yield run
-        run = restore_more(context.writing, run, more.plan.writes)
+        run = restore_more(writing, run, more.plan.writes)
         missing = [name for name in missing if _not_found(run.records, [bare.get(name, name)])]
     yield replace(run, scope=run.scope.adding(missing=missing))
 

@@ -192,7 +192,7 @@ def _plan_name(
     `active` are the names of the package's active versions. `holder` is the active version of that name, if any.
     """
     is_active = entry.version_id in active.ids
-    expected = Outcome.ALREADY_ACTIVE if is_active or holder is not None else None
+    expected = Outcome.ALREADY_ACTIVE if holder is not None else None
     waits = frozenset({entry.version_id or 0})
     writes = [_restoration(entry, deleted, expected=expected)]
     writes += [_restoration(twin, deleted, after=waits, expected=expected) for twin in twins]

@@ -79,9 +79,8 @@ def _complete(writing: Writing, run: Run, completion: ImageCompletion, tags: Ite
         try:
             _add_other_images(run, completion, tags)
             while writes := completion.next_round():
-                known = len(run.records)
                 run = restore_more(writing, run, writes)
-                completion.note(run.records[known:])
+                completion.note(run.records)
                 if run.ended_by is not None:
                     return run
         except ApiError as error:

@@ -72,13 +72,6 @@ def execute(
     return with_records(run, writing.executor.execute(guarded, strategy, refresh))
 
 
-def execute_restorations(context: Context, run: Run, guarded: GuardedPlan) -> Run:
-    """Restore what the guards let through, if there is something to write with."""
-    if context.writing is None:
-        return run
-    return execute(context, context.writing, run, guarded, context.writing.restoration_strategy(guarded))
-
-
 def restore_more(writing: Writing, run: Run, writes: Iterable[PlannedWrite]) -> Run:
     """Restore more versions, such as parts of images that are being restored. `limit` does not apply."""
     guarded = guard(Plan.of_singles(writes), Guards())

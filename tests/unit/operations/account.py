@@ -23,6 +23,7 @@ from package_keeper.model.permissions import TokenFacts
 from package_keeper.model.plan import GuardedPlan
 from package_keeper.model.run import Run
 from package_keeper.operations.context import Context, Operation, Writing, unasked
+from package_keeper.policy.forecasts import Refused
 from package_keeper.runner.logs import Log, Place
 from tests.unit.making import NOW, key, package, version
 from tests.unit.model.memory import OWNER, Paper, executor
@@ -73,10 +74,9 @@ class Account:
 
     `late` are the ids of versions that outdated lists show: a deleted one is still listed as active too, and a restored
     one only as deleted. `failing` are errors by what is asked for or written, such as `active npm/app` or `restore 7`;
-    `then` is what happens after a write. It is a clock too, on which each write takes `write_takes` seconds.
+    `then` is what happens before the one and after the other. It is a clock too, on which each write takes
+    `write_takes` seconds.
     """
-
-    token_facts = TokenFacts()
 
     def __init__(self) -> None:
         self.packages_by_name: dict[PackageName, Package] = {}
@@ -90,6 +90,7 @@ class Account:
         self.incomplete: set[PackageName] = set()
         self.failing: dict[str, Exception] = {}
         self.then: dict[str, Callable[[], object]] = {}
+        self.token_facts = TokenFacts()
         self.write_takes = 0.0
         self.seconds = 0.0
         self.writes: list[str] = []
@@ -122,6 +123,7 @@ class Account:
 
     def _ask(self, what: str, about: object) -> None:
         self.asked.append(f"{what} {about}")
+        self._happens(what, about)
         if error := self.failing.get(f"{what} {about}"):
             raise error
 
@@ -159,7 +161,15 @@ class Account:
         seen: Mapping[PackageName, AbstractSet[int]] | None = None,
         gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | ApiError]:
-        return {key: _answer(partial(self.versions, deleted=deleted), key) for key in packages}
+        again = seen or {}
+        return {
+            key: _answer(self._certain if key in again else partial(self.versions, deleted=deleted), key)
+            for key in packages
+        }
+
+    def _certain(self, package: PackageName) -> list[Version]:
+        self._ask("certain", package)
+        return self.versions(package)
 
     def is_long(self, package: PackageName) -> bool:
         return package in self.long
@@ -188,7 +198,7 @@ class Account:
         version = self.active[package].pop(version_id)
         self.deleted[package][version_id] = replace(version, deleted_at=NOW)
         self.tags = {place: name for place, name in self.tags.items() if name != version.name}
-        self._after("delete", version_id)
+        self._happens("delete", version_id)
 
     def restore_version(self, package: PackageName, version_id: int, permit: object = None) -> None:
         self._write("restore", version_id)
@@ -197,17 +207,18 @@ class Account:
         version = self.deleted[package].pop(version_id)
         self.active[package][version_id] = replace(version, deleted_at=None)
         self.tags |= {(package, tag): version.name for tag in version.tags}
-        self._after("restore", version_id)
+        self._happens("restore", version_id)
 
     def delete_package(self, package: PackageName, permit: object = None) -> None:
-        raise AssertionError("nobody deletes a package")
+        self._write("delete", package)
+        self.remove(package)
 
     def restore_package(self, package: PackageName, permit: object = None) -> None:
         self._write("restore", package)
         if package not in self.deleted_packages:
             raise not_found("Package not found.")
         self.packages_by_name[package] = self.deleted_packages.pop(package)
-        self._after("restore", package)
+        self._happens("restore", package)
 
     def _write(self, verb: str, what: object) -> None:
         write = f"{verb} {what}"
@@ -216,7 +227,7 @@ class Account:
         self.writes.append(write)
         self.seconds += self.write_takes
 
-    def _after(self, verb: str, what: object) -> None:
+    def _happens(self, verb: str, what: object) -> None:
         self.then.get(f"{verb} {what}", lambda: None)()
 
     # the protocol Clock
@@ -297,8 +308,57 @@ def unauthorized() -> ApiError:
     return ApiError(ApiErrorKind.UNAUTHORIZED, "Bad credentials", status=401)
 
 
+def context_of(
+    account: Account,
+    log: Told,
+    *,
+    receipt: Receipt | None = None,
+    confirm: Callable[[Run, GuardedPlan], None] = unasked,
+    most: int | None = None,
+    workflow_repository: str = "",
+    refused_for_downloads: Refused = frozenset(),
+    **inputs: str,
+) -> Context:
+    """The context of a run over an account. It writes, unless `dry_run` says otherwise; `most` is how much fits."""
+    texts = {name.replace("_", "-"): text for name, text in ({"dry_run": "false"} | inputs).items()}
+    settings = parse_settings(INPUTS | texts, defaults={}, now=NOW)
+    writing = Writing(
+        reader=account,
+        writer=account,
+        untagger=Untagger(account, account, account, account, log),
+        executor=executor(Paper(), cast("Any", log), WritePool(most=most)),
+        pause=account,
+    )
+    facts = FactGatherer(
+        rules=settings.rules,
+        owner="acme",
+        repositories=cast("Any", None),
+        repository="",
+        fallback="",
+        clock=account,
+        log=log,
+    )
+    return Context(
+        settings=settings,
+        owner=OWNER,
+        receipt=receipt,
+        wanted=PackageFilter(patterns=settings.packages, owners=("acme",)),
+        rules=settings.rules,
+        facts=facts,
+        searches_files=False,
+        reader=account,
+        registry=account,
+        writing=writing if settings.writes else None,
+        clock=account,
+        log=log,
+        workflow_repository=workflow_repository,
+        refused_for_downloads=refused_for_downloads,
+        confirm=confirm,
+    )
+
+
 class Ran:
-    """What an operation did: all runs that it yielded, the last one, the log, the receipt, and what ended it."""
+    """What an operation did: all runs that it yielded, the last one, the log, and what ended it."""
 
     def __init__(
         self,
@@ -308,48 +368,17 @@ class Ran:
         *,
         entries: Iterable[ReceiptEntry] | None = None,
         damaged: tuple[int, ...] = (),
-        confirm: Callable[[Run, GuardedPlan], None] = unasked,
         level: str = "info",
-        most: int | None = None,
-        **inputs: str,
+        **given: Any,
     ) -> None:
-        """Run an operation over an account; it writes unless `dry_run` says so. `most` is how many writes fit."""
+        """Run an operation over an account. `entries` are those of the receipt; `given` is as for `context_of`."""
         self.log = Told(level)
-        texts = {name.replace("_", "-"): text for name, text in ({"dry_run": "false"} | inputs).items()}
         if entries is not None:
-            texts["undo"] = "receipt.jsonl"
-        settings = parse_settings(INPUTS | texts, defaults={}, now=NOW)
-        writing = Writing(
-            reader=account,
-            writer=account,
-            untagger=Untagger(account, account, account, account, self.log),
-            executor=executor(Paper(), cast("Any", self.log), WritePool(most=most)),
-            pause=account,
-        )
-        receipt = Receipt(owner="acme", entries=tuple(entries), damaged=damaged) if entries is not None else None
-        context = Context(
-            settings=settings,
-            owner=OWNER,
-            receipt=receipt,
-            wanted=PackageFilter(patterns=settings.packages, owners=("acme",)),
-            rules=settings.rules,
-            facts=FactGatherer(
-                rules=settings.rules,
-                owner="acme",
-                repositories=cast("Any", None),
-                repository="",
-                fallback="",
-                clock=account,
-                log=self.log,
-            ),
-            searches_files=False,
-            reader=account,
-            registry=account,
-            writing=writing if settings.writes else None,
-            clock=account,
-            log=self.log,
-            confirm=confirm,
-        )
+            given |= {
+                "undo": "receipt.jsonl",
+                "receipt": Receipt(owner="acme", entries=tuple(entries), damaged=damaged),
+            }
+        context = context_of(account, self.log, **given)
         self.runs: list[Run] = []
         self.ended: Exception | None = None
         try:

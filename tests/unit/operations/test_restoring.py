@@ -254,6 +254,14 @@ def test_images_of_a_package_that_stays_deleted_are_not_looked_at(account: Accou
     assert (ran.outcomes, ran.run.scope.problems) == ([("app", "no-permission")], ())
 
 
+def test_a_restored_package_that_cannot_be_looked_at_may_be_broken(account: Account) -> None:
+    account.remove(account.add(APP, image(1, "v1", active=True)))
+    account.failing[f"active {APP}"] = Unreachable("GitHub is away")
+    ran = undone(account, entry(image(1), kind=WriteKind.PACKAGE, version_id=None))
+    assert (ran.outcomes, str(ran.run.ended_by)) == ([("app", "done")], "GitHub is away")
+    assert ran.log.of("warning") == [f"warning: container/app: {NOT_LOOKED_FOR}"]
+
+
 def test_an_image_that_gets_a_tag_back_is_made_whole_and_no_other(account: Account) -> None:
     account.add(APP, image(1, "v1", active=True), image(2), image(3, "v3", active=True), image(4))
     account.index(1, 2)
@@ -263,6 +271,8 @@ def test_an_image_that_gets_a_tag_back_is_made_whole_and_no_other(account: Accou
     tagged = [image(1, "v1"), image(11, "v1", of=WEB)]
     ran = undone(account, *(entry(each, kind=WriteKind.TAG, tag="old") for each in tagged))
     assert (account.left(APP), account.left(WEB)) == ([1, 2, 3], [11, 12])
+    # once before its own image is made whole, and not for that of the other package
+    assert [account.asked.count(f"version {number}") for number in (1, 11)] == [1, 1]
     assert ran.run.broken == 0
 
 

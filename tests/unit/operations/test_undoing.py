@@ -211,7 +211,7 @@ def test_no_version_is_asked_for_because_a_tag_of_it_was_taken(account: Account)
 
 def test_the_active_version_of_a_digest_gets_the_tags_that_nothing_has_by_now(account: Account) -> None:
     account.add(APP, image(1, "a", "b", "c"), image(2, "b", name=1, active=True), image(3, "c", active=True))
-    entries = entries_of(image(1, "a", "b", "c"))
+    entries = [entry(image(1, "a", "b", "c"), root=digest(7))]
     assert expectations(account, entries)[1] == "already-active"
     assert planned(account, entries) == [(1,), ("a", 2)]
     (_, tag) = plan_undo(account, entries).plan.writes
@@ -341,6 +341,15 @@ def test_an_image_comes_back_with_the_part_that_the_receipt_does_not_tell_of(acc
     assert ran.run.broken == 0
     assert ran.log.of("info: 2 of 2") == ["info: 2 of 2 planned writes in this run"]
     assert [write.version_id for write in ran.run.plan.writes] == [2, 1, 3]
+
+
+def test_an_image_lacks_what_the_receipt_calls_its_part_and_what_is_gone_for_good(account: Account) -> None:
+    root, referrer = image(1, "v1"), image(2)
+    account.add(APP, root)
+    ran = Ran(undo, account, entries=entries_of(root, referrer, root=root), operation="restore")
+    assert (ran.outcomes, ran.run.broken) == ([(2, "already-gone"), (1, "done")], 1)
+    (error,) = ran.log.of("error")
+    assert error.startswith("error: container/app sha256:000100000000 [v1] is back, but it is not whole: it lacks")
 
 
 def test_a_dry_run_shows_the_plan_with_its_checks_and_writes_nothing(account: Account) -> None:
