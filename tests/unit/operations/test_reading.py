@@ -106,6 +106,13 @@ def test_a_token_that_is_not_accepted_while_manifests_are_read_ends_the_run(acco
     assert account.writes == []
 
 
+def test_only_stubs_are_named_as_such(account: Account) -> None:
+    two_packages(account)
+    account.stub(11)
+    (notice,) = cleaned(account).log.of("notice")
+    assert notice.startswith("notice (empty manifests): container/web: 1 version is an empty manifest")
+
+
 # --- lists that are not certain ---
 
 

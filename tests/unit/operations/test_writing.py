@@ -90,6 +90,12 @@ def test_an_address_on_another_host_is_not_shown(account: Account) -> None:
     assert "elsewhere" not in told[0]
 
 
+def test_the_plan_shows_what_github_will_refuse(account: Account) -> None:
+    account.add(LIB, version(1, of=LIB), version(2, of=LIB))
+    ran = cleaned(account, dry_run="true")
+    assert {write.version_id: write.expected for write in ran.run.plan.writes} == {1: "last-version", 2: None}
+
+
 def test_the_user_is_asked_once_before_versions_go(account: Account) -> None:
     account.add(LIB, version(1, of=LIB), version(2, of=LIB))
     (guarded,) = asked_about(account, versions="1.0.1")
