@@ -319,7 +319,6 @@ def context_of(hub: Hub, log: Silence) -> Context:
             clock=log,
             log=log,
         ),
-        searches_files=False,
         reader=hub,
         registry=hub,
         writing=None,

@@ -262,7 +262,6 @@ class App:
                 clock=self._clock,
                 log=self._log,
             ),
-            searches_files=self._files.used is not None,
             workflow_repository=self._environ.get("GITHUB_REPOSITORY", ""),
             refused_for_downloads=self._refused_for_downloads(settings, owner),
             reader=reader,

@@ -48,10 +48,9 @@ class Context(Struct, frozen=True, kw_only=True):
     """Everything that one run needs.
 
     `receipt` is the receipt to take back, if any. `rules` are those of the settings, with the images in use.
-    `searches_files` says whether files were searched for images in use. `workflow_repository` is the repository of the
-    workflow as `owner/name`, or empty. `refused_for_downloads` is what receipts of earlier runs show. `writing` is
-    `None` in a dry run, which therefore cannot write. `confirm` is called before the first write; it raises `Cancelled`
-    when the plan is not wanted.
+    `workflow_repository` is the repository of the workflow as `owner/name`, or empty. `refused_for_downloads` is what
+    receipts of earlier runs show. `writing` is `None` in a dry run, which therefore cannot write. `confirm` is called
+    before the first write; it raises `Cancelled` when the plan is not wanted.
     """
 
     settings: Settings
@@ -60,7 +59,6 @@ class Context(Struct, frozen=True, kw_only=True):
     wanted: PackageFilter
     rules: Rules
     facts: FactGatherer
-    searches_files: bool
     reader: Reader
     registry: ManifestReader
     writing: Writing | None

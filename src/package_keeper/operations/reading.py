@@ -71,10 +71,8 @@ def read(context: Context, scope: Scope, *, deleted: bool = False) -> Inventory:
         return Inventory(scope=scope, found=found)
     for package, versions in found:
         context.log.debug(f"{package.key}: {len(versions)} {'deleted' if deleted else 'active'} versions")
-    references: tuple[ImageReference, ...] = ()
-    if context.searches_files:
-        references = references_here(context.rules.lists.used, scope.packages)
-        tell_references(references, found, context.log)
+    references = references_here(context.rules.lists.used, scope.packages)
+    tell_references(references, found, context.log)
     return Inventory(scope=scope, found=found, references=references)
 
 
@@ -136,21 +134,13 @@ def make_certain(context: Context, evaluated: Evaluated) -> Evaluated:
     A push and a deletion between two pages can hide an image. Its parts then look like leftovers. Packages whose lists
     have changed are evaluated again.
     """
-    certain: set[PackageName] = set()
-    while True:
-        keys = [
-            each.package
-            for each in evaluated.packages
-            if _loses_untagged(each) and each.package not in certain and context.reader.is_long(each.package)
-        ]
-        if not keys or evaluated.inventory.scope.ended_by is not None:
-            return evaluated
-        certain.update(keys)
-        inventory = evaluated.inventory
-        seen = {
-            package.key: {each.id for each in versions} for package, versions in inventory.found if package.key in keys
-        }
-        evaluated = _take_fresh(context, evaluated, context.reader.versions_of(keys, seen=seen))
+    keys = [
+        each.package for each in evaluated.packages if _loses_untagged(each) and context.reader.is_long(each.package)
+    ]
+    if not keys:
+        return evaluated
+    seen = {package.key: {each.id for each in versions} for package, versions in evaluated.inventory.found}
+    return _take_fresh(context, evaluated, context.reader.versions_of(keys, seen=seen))
 
 
 def _loses_untagged(package: PackageEvaluation) -> bool:

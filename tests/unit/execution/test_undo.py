@@ -118,7 +118,6 @@ def take_back(hub: GitHub, receipt: Paper) -> Run:
         wanted=PackageFilter(),
         rules=parse_settings(INPUTS, defaults={}, now=NOW).rules,
         facts=cast("Any", None),
-        searches_files=False,
         reader=hub,
         registry=hub,
         writing=Writing(reader=hub, writer=hub, untagger=untagger, executor=executor(Paper(), log, pool), pause=hub),

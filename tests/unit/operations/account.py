@@ -24,6 +24,7 @@ from package_keeper.model.plan import GuardedPlan
 from package_keeper.model.run import Run
 from package_keeper.operations.context import Context, Operation, Writing, unasked
 from package_keeper.policy.forecasts import Refused
+from package_keeper.policy.images_in_use import ImagesInUse
 from package_keeper.runner.logs import Log, Place
 from tests.unit.making import NOW, key, package, version
 from tests.unit.model.memory import OWNER, Paper, executor
@@ -317,11 +318,13 @@ def context_of(
     most: int | None = None,
     workflow_repository: str = "",
     refused_for_downloads: Refused = frozenset(),
+    used: ImagesInUse | None = None,
     **inputs: str,
 ) -> Context:
     """The context of a run over an account. It writes, unless `dry_run` says otherwise; `most` is how much fits."""
     texts = {name.replace("_", "-"): text for name, text in ({"dry_run": "false"} | inputs).items()}
     settings = parse_settings(INPUTS | texts, defaults={}, now=NOW)
+    rules = replace(settings.rules, lists=replace(settings.rules.lists, used=used or ImagesInUse()))
     writing = Writing(
         reader=account,
         writer=account,
@@ -330,7 +333,7 @@ def context_of(
         pause=account,
     )
     facts = FactGatherer(
-        rules=settings.rules,
+        rules=rules,
         owner="acme",
         repositories=cast("Any", None),
         repository="",
@@ -343,9 +346,8 @@ def context_of(
         owner=OWNER,
         receipt=receipt,
         wanted=PackageFilter(patterns=settings.packages, owners=("acme",)),
-        rules=settings.rules,
+        rules=rules,
         facts=facts,
-        searches_files=False,
         reader=account,
         registry=account,
         writing=writing if settings.writes else None,

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from package_keeper.errors import NotAuthorized
+from package_keeper.model.images import ImageReference
 from package_keeper.operations.delete import delete
 from package_keeper.operations.restore import restore
+from package_keeper.policy.images_in_use import ImagesInUse
 from tests.unit.making import NOW, key, version
 from tests.unit.operations.account import APP, Account, Ran, digest, forbidden, image, not_found, unauthorized
 
@@ -87,6 +89,19 @@ def test_how_many_versions_were_read_is_said_at_debug(account: Account) -> None:
     assert "debug: npm/lib: 1 deleted versions" in ran.log.said
 
 
+def test_places_in_files_that_protect_images_are_in_the_run(account: Account) -> None:
+    account.add(APP, image(1, "old", active=True), image(2, "older", active=True), image(9, "v9", active=True))
+    place = ImageReference(text="ghcr.io/acme/app:old", place="deploy.yaml:3", package="app", tag="old")
+    used = ImagesInUse.of([place], {"*.yaml": ["deploy.yaml"]})
+    ran = cleaned(account, tag_status="", tags="old*", used=used)
+    assert (account.left(APP), decisions(ran)[1]) == ([1, 9], "keep keep-used-in")
+    assert [run.references for run in ran.runs[1:]] == [(place,)] * (len(ran.runs) - 1)
+    assert ran.log.of("info: keep-used-in") == [
+        "info: keep-used-in: references to images of the packages in scope: 1, files with them: 1"
+    ]
+    assert cleaned(account, tag_status="", tags="old*").log.of("info: keep-used-in") == []
+
+
 # --- packages that cannot be evaluated ---
 
 
@@ -156,6 +171,18 @@ def test_an_image_that_only_the_second_reading_shows_keeps_its_parts(account: Ac
     }
     assert account.asked.count("certain container/app") == 1
     assert account.asked.count("certain container/web") == 1
+
+
+def test_what_only_the_second_reading_shows_is_known_from_then_on(account: Account) -> None:
+    account.add(APP, image(1, "v1", active=True), *(image(number, active=True) for number in (2, 3, 4)))
+    account.index(20, 3)
+    account.index(2, 4)
+    account.long = {APP}
+    pushed = [image(20, active=True)]
+    account.then[f"certain {APP}"] = lambda: account.active[APP].update({each.id: each for each in pushed})
+    account.then["delete 20"] = pushed.clear
+    ran = cleaned(account, tag_status="", version_ids="2,20")
+    assert (account.left(APP), ran.log.of("warning")) == ([1], [])
 
 
 def test_lists_that_keep_changing_are_read_twice_and_the_last_one_counts(account: Account) -> None:

@@ -74,7 +74,6 @@ def evaluated(
         wanted=nothing,
         rules=asked,
         facts=nothing,
-        searches_files=False,
         reader=nothing,
         registry=nothing,
         writing=None,
