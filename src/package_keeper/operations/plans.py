@@ -59,7 +59,6 @@ def _plan_restorations(package: Package, decisions: list[Decision], reader: Read
     active = still_active(
         reader.versions(package.key),
         reader,
-        ids={version.id for version in chosen},
         names={version.name for version in chosen},
         tags={tag for version in chosen for tag in version.image_tags},
     )
@@ -130,8 +129,7 @@ class Rereader(Struct, frozen=True):
     def replan_restorations(self, rules: Rules) -> Replan:
         """Return the function that plans restorations again."""
 
-        def replan(packages: Collection[PackageName], left_over: Collection[int], gone: Collection[int]) -> FreshPlan:
-            del left_over, gone  # restorations do not depend on them
+        def replan(packages: Collection[PackageName], *_: Collection[int]) -> FreshPlan:
             again, failed = self._read(packages, deleted=True)
             wanted = [each for each in again if each[0].key in packages]
             fresh = plan_version_restorations(wanted, self.reader, rules, self.facts.gather(again))

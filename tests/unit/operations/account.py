@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from package_keeper.errors import ApiError, ApiErrorKind
 from package_keeper.execution.facts import FactGatherer
+from package_keeper.execution.ports import RepositoryReader
 from package_keeper.execution.receipt import Receipt, ReceiptEntry
 from package_keeper.execution.scope import PackageFilter
 from package_keeper.execution.untag import Untagger
@@ -76,7 +77,7 @@ class Account:
     `late` are the ids of versions that outdated lists show: a deleted one is still listed as active too, and a restored
     one only as deleted. `failing` are errors by what is asked for or written, such as `active npm/app` or `restore 7`;
     `then` is what happens before the one and after the other. It is a clock too, on which each write takes
-    `write_takes` seconds.
+    `write_takes` seconds. The registry does not serve the manifests that are `lost`.
     """
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class Account:
         self.manifests: dict[str, Manifest] = {}
         self.tags: dict[tuple[PackageName, str], str] = {}
         self.late: set[int] = set()
+        self.lost: dict[str, Obstacle] = {}
         self.long: set[PackageName] = set()
         self.incomplete: set[PackageName] = set()
         self.failing: dict[str, Exception] = {}
@@ -163,6 +165,7 @@ class Account:
         gone: AbstractSet[int] = frozenset(),
     ) -> dict[PackageName, list[Version] | ApiError]:
         again = seen or {}
+        self.asked += [f"without {each}" for each in sorted(gone)]
         return {
             key: _answer(self._certain if key in again else partial(self.versions, deleted=deleted), key)
             for key in packages
@@ -246,8 +249,9 @@ class Account:
 
     def _manifest(self, package: PackageName, digest: str) -> Manifest | UnreadableManifest:
         self._ask("manifest", digest)
-        if not self.exists(package, digest):
-            return UnreadableManifest(digest=digest, why="it is not there", obstacle=Obstacle.CONTENT)
+        if digest in self.lost or not self.exists(package, digest):
+            obstacle = self.lost.get(digest, Obstacle.CONTENT)
+            return UnreadableManifest(digest=digest, why="it is so", obstacle=obstacle)
         return self.manifests.get(digest) or plain(digest)
 
     def at_hand(self, package: PackageName, digests: Iterable[str]) -> list[str]:
@@ -319,6 +323,7 @@ def context_of(
     workflow_repository: str = "",
     refused_for_downloads: Refused = frozenset(),
     used: ImagesInUse | None = None,
+    repositories: RepositoryReader | None = None,
     **inputs: str,
 ) -> Context:
     """The context of a run over an account. It writes, unless `dry_run` says otherwise; `most` is how much fits."""
@@ -335,8 +340,8 @@ def context_of(
     facts = FactGatherer(
         rules=rules,
         owner="acme",
-        repositories=cast("Any", None),
-        repository="",
+        repositories=repositories or cast("Any", None),
+        repository="acme/app" if repositories else "",
         fallback="",
         clock=account,
         log=log,

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized
-from package_keeper.model.manifest import stubs
+from package_keeper.errors import ApiError, ApiErrorKind, NotAuthorized, Unreachable
+from package_keeper.model.manifest import Obstacle, stubs
+from package_keeper.model.repository import RepositoryState
 from package_keeper.operations.delete import delete
 from package_keeper.operations.restore import restore
 from tests.unit.making import NOW, key, version
@@ -123,7 +124,17 @@ NPM = {"package_type": "npm", "tags": "", "versions": "*"}
 def test_what_is_as_it_was_is_restored_after_the_lists_were_read_again(account: Account) -> None:
     old_versions(account)
     assert restored(account, **NPM).outcomes == [(1, "done"), (2, "done")]
-    assert [account.asked.count(f"deleted {package}") for package in (LIB, TOOL)] == [2, 1]
+    assert [account.asked.count(f"{what} {TOOL}") for what in ("deleted", "active")] == [1, 1]
+    assert [account.asked.count(f"{what} {LIB}") for what in ("deleted", "active")] == [2, 2]
+
+
+def test_lists_of_deleted_versions_need_not_be_certain(account: Account) -> None:
+    account.add(APP, image(1, "v1"))
+    account.add(WEB, image(2, "v2", of=WEB))
+    account.write_takes = 400
+    restored(account)
+    assert (account.left(APP), account.left(WEB)) == ([1], [2])
+    assert [each for each in account.asked if each.startswith("certain")] == []
 
 
 @pytest.mark.parametrize("what", ["active", "deleted"])
@@ -159,6 +170,9 @@ def test_an_image_goes_although_an_outdated_list_still_shows_it(account: Account
     ran = cleaned(account)
     assert (account.left(APP), ran.run.broken) == ([9], 0)
     assert [outcome for _, outcome in ran.outcomes] == ["done"] * 3
+    assert "without 1" in account.asked
+    # once to plan, and once to check it at the end
+    assert account.asked.count(f"manifest {digest(9)}") == 2
 
 
 def test_parts_stay_when_their_image_is_still_there(account: Account) -> None:
@@ -180,6 +194,18 @@ def test_parts_stay_when_nobody_can_say_whether_their_image_is_there(account: Ac
     ran = cleaned(account)
     assert account.left(APP) == [2, 3, 9]
     assert dict(ran.outcomes) == {1: "done", 2: "changed-since-plan", 3: "changed-since-plan"}
+
+
+def test_an_image_that_is_there_at_the_end_was_not_deleted(account: Account) -> None:
+    an_image(account)
+
+    def come_back() -> None:
+        account.active[APP][1] = account.deleted[APP].pop(1)
+        account.failing["version 1"] = forbidden()
+
+    account.then |= {"delete 1": come_back, f"active {APP}": account.failing.clear}
+    assert dict(cleaned(account).outcomes)[1] == "failed"
+    assert account.left(APP) == [1, 2, 3, 9]
 
 
 def test_a_part_that_a_new_image_needs_stays(account: Account) -> None:
@@ -224,6 +250,7 @@ def test_deletions_that_are_as_planned_go_on_after_the_lists_were_read_again(acc
     assert (account.left(LIB), account.left(TOOL)) == ([11], [21])
     assert [outcome for _, outcome in ran.outcomes] == ["done"] * 4
     assert ran.log.of("info: the lists")[0].endswith("read again: 2")
+    assert [each for each in account.asked if each.startswith(("certain", "version"))] == []
 
 
 @pytest.mark.parametrize(
@@ -254,15 +281,31 @@ def test_conditions_are_asked_of_the_lists_that_were_read_again(account: Account
     assert dict(ran.outcomes)[12] == "changed-since-plan"
 
 
-@pytest.mark.parametrize("kind", [ApiErrorKind.NO_PERMISSION, ApiErrorKind.UNREACHABLE])
-def test_nothing_more_goes_in_a_package_whose_new_image_cannot_be_read(account: Account, kind: ApiErrorKind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "ended_by"), [(ApiErrorKind.NO_PERMISSION, None), (ApiErrorKind.UNREACHABLE, Unreachable)]
+)
+def test_nothing_more_goes_in_a_package_whose_new_image_cannot_be_read(
+    account: Account, kind: ApiErrorKind, ended_by: type[Exception] | None
+) -> None:
     an_image(account)
     account.failing[f"manifest {digest(30)}"] = ApiError(kind, "Nope")
     account.then["delete 1"] = lambda: account.active[APP].update({30: image(30, "new", active=True)})
     ran = cleaned(account)
     assert account.left(APP) == [2, 3, 9, 30]
-    assert ran.outcomes[0] == (1, "done")
-    assert not any(outcome == "done" for _, outcome in ran.outcomes[1:])
+    assert ran.outcomes[:2] == [(1, "done"), (2, "failed" if ended_by else "no-permission")]
+    assert isinstance(ran.run.ended_by, ended_by or type(None))
+
+
+@pytest.mark.parametrize("obstacle", [Obstacle.FORBIDDEN, Obstacle.CONTENT])
+def test_nothing_more_goes_in_a_package_of_which_a_manifest_is_lost(account: Account, obstacle: Obstacle) -> None:
+    an_image(account)
+    account.lost[digest(30)] = obstacle
+    account.then["delete 1"] = lambda: account.active[APP].update({30: image(30, "new", active=True)})
+    ran = cleaned(account)
+    outcome = "no-permission" if obstacle is Obstacle.FORBIDDEN else "changed-since-plan"
+    assert ran.outcomes == [(1, "done"), (2, outcome), (3, outcome)]
+    why = "not all manifests can be read: it is so" if obstacle is Obstacle.FORBIDDEN else "any more"
+    assert why in ran.run.records[1].message
 
 
 def test_parts_of_other_packages_go_on_when_one_cannot_be_read(account: Account) -> None:
@@ -275,3 +318,28 @@ def test_parts_of_other_packages_go_on_when_one_cannot_be_read(account: Account)
     assert account.left(APP) == [9]
     assert 12 in account.left(WEB)
     assert dict(ran.outcomes)[12] != "done"
+
+
+class Pulls:
+    """A repository with closed pull requests. Some are opened again."""
+
+    def __init__(self) -> None:
+        self.closed = {1, 2}
+
+    def state(self, full_name: str) -> RepositoryState:
+        numbers = frozenset({1, 2})
+        return RepositoryState(
+            full_name=full_name, open_pulls=numbers - self.closed, closed_pulls=numbers & self.closed
+        )
+
+    def releases(self, full_name: str) -> frozenset[str]:
+        raise AssertionError(full_name)
+
+
+def test_a_pull_request_that_was_opened_again_keeps_its_image(account: Account) -> None:
+    account.add(APP, image(2, "pr-2", active=True), image(1, "pr-1", active=True), image(9, "v9", active=True))
+    account.write_takes = 400
+    pulls = Pulls()
+    account.then["delete 2"] = lambda: pulls.closed.remove(1)
+    ran = cleaned(account, tags="", gone="pr-{pull-request}", repositories=pulls)
+    assert (account.left(APP), ran.outcomes) == ([1, 9], [(2, "done"), (1, "changed-since-plan")])
