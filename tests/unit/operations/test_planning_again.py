@@ -170,9 +170,10 @@ def test_an_image_goes_although_an_outdated_list_still_shows_it(account: Account
     ran = cleaned(account)
     assert (account.left(APP), ran.run.broken) == ([9], 0)
     assert [outcome for _, outcome in ran.outcomes] == ["done"] * 3
-    assert "without 1" in account.asked
-    # once to plan, and once to check it at the end
-    assert account.asked.count(f"manifest {digest(9)}") == 2
+    # once before the parts go, and once to check it at the end
+    assert account.asked.count("without 1") == 2
+    # the index is gone by then, but it has said what they are
+    assert [account.asked.count(f"manifest {digest(number)}") for number in (2, 3)] == [0, 0]
 
 
 def test_parts_stay_when_their_image_is_still_there(account: Account) -> None:
@@ -198,14 +199,19 @@ def test_parts_stay_when_nobody_can_say_whether_their_image_is_there(account: Ac
 
 def test_an_image_that_is_there_at_the_end_was_not_deleted(account: Account) -> None:
     an_image(account)
+    # a package in which an image with parts stays is looked at again
+    account.active[APP][8] = image(8, active=True)
+    account.index(9, 8)
 
     def come_back() -> None:
         account.active[APP][1] = account.deleted[APP].pop(1)
         account.failing["version 1"] = forbidden()
 
-    account.then |= {"delete 1": come_back, f"active {APP}": account.failing.clear}
+    # the second look, at the end, gets an answer
+    second = {f"certain {APP}": account.failing.clear}
+    account.then |= {"delete 1": come_back, f"certain {APP}": lambda: account.then.update(second)}
     assert dict(cleaned(account).outcomes)[1] == "failed"
-    assert account.left(APP) == [1, 2, 3, 9]
+    assert account.left(APP) == [1, 2, 3, 8, 9]
 
 
 def test_a_part_that_a_new_image_needs_stays(account: Account) -> None:
@@ -281,6 +287,14 @@ def test_conditions_are_asked_of_the_lists_that_were_read_again(account: Account
     assert dict(ran.outcomes)[12] == "changed-since-plan"
 
 
+def test_conditions_about_all_packages_see_what_this_run_deleted(account: Account) -> None:
+    old_packages(account)
+    where = "name <> '1.0.1' and (select count(*) from versions where package = 'tool') > 1"
+    ran = cleaned(account, **OLD | {"versions": "", "where": where})
+    assert (account.left(LIB), account.left(TOOL)) == ([11, 12, 13], [21])
+    assert [outcome for _, outcome in ran.outcomes[2:]] == ["changed-since-plan"] * 2
+
+
 @pytest.mark.parametrize(
     ("kind", "ended_by"), [(ApiErrorKind.NO_PERMISSION, None), (ApiErrorKind.UNREACHABLE, Unreachable)]
 )
@@ -318,6 +332,28 @@ def test_parts_of_other_packages_go_on_when_one_cannot_be_read(account: Account)
     assert account.left(APP) == [9]
     assert 12 in account.left(WEB)
     assert dict(ran.outcomes)[12] != "done"
+
+
+def test_why_a_list_cannot_be_read_counts_more_than_a_lost_manifest(account: Account) -> None:
+    an_image(account)
+
+    def become_unreadable() -> None:
+        account.failing[f"certain {APP}"] = forbidden()
+        account.lost[digest(9)] = Obstacle.CONTENT
+
+    account.then["delete 1"] = become_unreadable
+    assert dict(cleaned(account).outcomes) == {1: "done", 2: "no-permission", 3: "no-permission"}
+
+
+def test_what_is_left_for_the_next_run_is_not_evaluated_again(account: Account) -> None:
+    parts = [image(number, active=True) for number in (22, 23)]
+    account.add(APP, image(21, "old", active=True), *parts, image(9, "v9", active=True))
+    account.index(21, 22, 23)
+    account.add(WEB, image(11, "old", of=WEB, active=True), image(12, "v", of=WEB, active=True))
+    ran = cleaned(account, limit="3")
+    assert (account.left(APP), account.left(WEB)) == ([9], [11, 12])
+    assert dict(ran.outcomes)[11] == "over-limit"
+    assert account.asked.count(f"manifest {digest(11)}") == 1
 
 
 class Pulls:
