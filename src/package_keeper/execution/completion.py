@@ -17,7 +17,7 @@ from package_keeper.execution.restorations import active_ids, still_active
 from package_keeper.model.images import MissingPart, VerifiedImage, by_digest, tagged_subjects
 from package_keeper.model.manifest import Descriptor, Manifest, Obstacle, UnreadableManifest
 from package_keeper.model.packages import REFERRER_TAG, PackageName, Timestamp, Version, display_name, oldest_first
-from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteKind, WriteRecord
+from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteRecord
 
 READABLE_AFTER = (1.0, 3.0)
 """Seconds to wait before each new try to read a restored manifest."""
@@ -157,7 +157,7 @@ class ImageCompletion:
         self.reader = reader
         self._registry = registry
         self._manifests = _Manifests(package=package, registry=registry, pause=pause)
-        self._deleted = deleted
+        self._deleted = deleted or ()
         self._deleted_are_fresh = False
         self._listed: list[Version] | None = None
         self._images: dict[str, tuple[str, ...]] = {}
@@ -177,7 +177,7 @@ class ImageCompletion:
         """Add the records of restorations."""
         for record in records:
             write = record.write
-            if write.package != self.package or write.kind is not WriteKind.VERSION or write.version_id is None:
+            if write.package != self.package or write.version_id is None or write.tag is not None:
                 continue
             # a second version with the digest of the root names the root too
             if write.root is not None and write.root != write.version_name:
@@ -230,7 +230,7 @@ class ImageCompletion:
         """Return the writes that restore what the images still need. Raises `ApiError`."""
         if self.is_idle:
             return []
-        if self._deleted is None:
+        if not self._deleted and not self._deleted_are_fresh:
             self._read_deleted()
         self._read_what_is_back()
         while unknown := self._unknown():
@@ -272,9 +272,8 @@ class ImageCompletion:
         listed = [version for version in self._active_list() if version.name in names]
         there = still_active(listed, self.reader, names=names)
         self._active.update(version.name for version in there)
-        ids = {version.id for version in there}
         gone = [digest for digest in digests if digest not in self._active]
-        restorable = self._restorable(gone, [version for version in listed if version.id not in ids])
+        restorable = self._restorable(gone, listed)
         unproven = self._manifests.unproven()
         for digest in gone:
             if digest in restorable:
@@ -287,19 +286,19 @@ class ImageCompletion:
             else:
                 self._gone[digest] = []
 
-    def _restorable(self, digests: Iterable[str], stale: Sequence[Version]) -> dict[str, list[Version]]:
+    def _restorable(self, digests: Sequence[str], listed: Sequence[Version]) -> dict[str, list[Version]]:
         """The deleted versions of each digest.
 
-        `stale` are deleted versions that an outdated list still shows as active. They can be restored too.
+        Those that an outdated list shows as active can be restored too. `listed` are the versions on that list.
         """
-        restorable = by_digest([*(self._deleted or ()), *stale])
+        restorable = by_digest([*self._deleted, *listed])
         if not self._deleted_are_fresh and not restorable.keys() >= set(digests):
-            restorable = by_digest([*self._read_deleted(), *stale])
+            self._read_deleted()
+            restorable = by_digest([*self._deleted, *listed])
         return restorable
 
-    def _read_deleted(self) -> Sequence[Version]:
+    def _read_deleted(self) -> None:
         self._deleted, self._deleted_are_fresh = self.reader.versions(self.package, deleted=True), True
-        return self._deleted
 
     def _active_list(self) -> list[Version]:
         if self._listed is None:
@@ -327,8 +326,8 @@ class ImageCompletion:
         """The writes that restore the newest deleted referrers of restored images. `planned` digests are left out."""
         found = [
             (version, subject)
-            for version in reversed(oldest_first(self._deleted or (), Timestamp.DELETED))
-            for subject in tagged_subjects(version)[:1]
+            for version in reversed(oldest_first(self._deleted, Timestamp.DELETED))
+            for subject in tagged_subjects(version)
             if subject in self._images and self._may_come_back(version, planned)
         ]
         if not found:
@@ -397,7 +396,7 @@ class ImageCompletion:
 
     def _lack(self, digest: str, *, pulled: bool) -> Lack:
         """A missing part, and which version can restore it. A version that was tried may be gone for good."""
-        versions = self._gone.get(digest) or [version for version in self._deleted or () if version.name == digest]
+        versions = self._gone.get(digest) or [version for version in self._deleted if version.name == digest]
         left = [version for version in versions if self._tried.get(version.id) is not Outcome.ALREADY_GONE]
         if left:
             until = MissingPart(digest=digest, versions=tuple(left)).restorable_until
