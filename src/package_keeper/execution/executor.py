@@ -221,7 +221,7 @@ class _Execution:
 
     @property
     def _restores(self) -> bool:
-        return bool(self._writes) and self._writes[0].action is Action.RESTORE
+        return self._writes[0].action is Action.RESTORE
 
     @property
     def _wanted(self) -> Collection[int]:
@@ -230,7 +230,7 @@ class _Execution:
 
     def _begin_what_may(self) -> float | None:
         """Begin as many writes as possible. Return the seconds to wait when only a rate limit delays the next one."""
-        if self._refresh is not None and self._refresh.is_due() and not self._begun.issuperset(self._wanted):
+        if self._refresh is not None and self._refresh.is_due():
             if not self._pool.in_flight:
                 self._look_again(self._refresh)
             return None
@@ -241,18 +241,16 @@ class _Execution:
         return wait
 
     def _begin_some(self) -> tuple[float | None, bool]:
-        """Begin writes until none is ready or a rate limit delays them. Return the delay, and whether any began."""
+        """Begin writes until none is ready or a rate limit delays them. Return the delay, and whether any was sent."""
         batch: list[tuple[int, Any]] = []
         wait: float | None = None
-        settled_any = False
         while (place := self._schedule.begin()) is not None:
             if (settled := self._settled(place)) is not None:
                 self._begun.add(place)
                 self._record(place, settled)
-                settled_any = True
                 continue
             if self._writes[place].tag is not None:
-                return self._begin_tag(place, busy=bool(batch or self._pool.in_flight))
+                return self._begin_tag(place)
             permit = self._pool.admit(restores=self._restores, more=len(batch))
             if isinstance(permit, float | int):
                 self._schedule.put_back(place)
@@ -261,7 +259,7 @@ class _Execution:
             batch.append((place, permit))
         if batch:
             self._start(batch)
-        return wait, bool(batch) or settled_any
+        return wait, bool(batch)
 
     def _settled(self, place: int) -> Answer | None:
         """Return the outcome of a write that needs no request."""
@@ -295,16 +293,16 @@ class _Execution:
     def _sender(self, write: PlannedWrite) -> Any:
         return lambda permit: send(lambda: self._strategy.attempt(write, permit))
 
-    def _begin_tag(self, place: int, *, busy: bool) -> tuple[float | None, bool]:
+    def _begin_tag(self, place: int) -> tuple[float | None, bool]:
         """Remove or give back a tag, in this thread: it takes several reads and writes.
 
         Do not begin while a wait is due: the tag would stay on a stub meanwhile.
         """
         write = self._writes[place]
-        wait = 0.0 if busy else self._pool.wait(restores=self._restores)
-        if busy or wait > 0:
+        wait = self._pool.wait(restores=self._restores)
+        if wait > 0:
             self._schedule.put_back(place)
-            return wait or None, False
+            return wait, False
         (number,) = self._receipt.started([write])
         self._begun.add(place)
         self._sequences[place] = number
@@ -391,7 +389,7 @@ class _Execution:
             # the end of the run says for each cause how often it came up
             self._failed_so.add(outcome)
             self._log.info(tell(record))
-        if outcome is Outcome.NO_PERMISSION and self._ended_by is None and self._answers.end is None:
+        if outcome is Outcome.NO_PERMISSION:
             self._executor.forbidden.add(write.package)
 
     # --- time ---

@@ -294,6 +294,7 @@ def test_parts_that_only_records_name_are_restored_while_their_root_is_active() 
     lost = [
         record(deleted(2, SIGNATURE), Outcome.FAILED, root=ROOT),
         record(deleted(5, TWO), Outcome.FAILED, root=OTHER),
+        record(deleted(6, SIGNATURE), Outcome.FAILED, root=OTHER),
     ]
     shop = Shop(root, deleted(3, SIGNATURE), deleted(4, TWO), manifests=[])
     image = completion(shop)
@@ -375,7 +376,6 @@ def test_a_referrer_that_an_outdated_list_shows_comes_back() -> None:
     root = container(1, ROOT, "v1")
     shop = Shop(root, signature(2), signature(3, days=5))
     shop.late = {3}
-    shop.deleted[2], shop.deleted[3] = signature(2), signature(3, name=TWO, days=5)
     image = completion(shop)
     image.note([record(root)])
     assert names(complete(image, shop)) == [[(2, ROOT)]]
@@ -563,6 +563,8 @@ def test_whole_images_are_not_reported() -> None:
     image.note([record(root), record(other)])
     assert complete(image, shop) == []
     assert lacks(image) == [(OTHER, [(ONE, None)])]
+    assert image.next_round() == []
+    assert sorted(shop.listed) == [False, True], "each list once"
 
 
 # --- images that get a tag back ---

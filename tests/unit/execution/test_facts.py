@@ -159,7 +159,8 @@ def test_a_repository_that_cannot_be_read_keeps_everything_and_is_read_once() ->
 def test_nothing_is_read_that_no_rule_asks_for() -> None:
     facts, log = gatherer(rules(rule(), rule()), repositories=(repositories := Repositories()))
     gathered = facts.gather(found((IMAGE, ["pr-1"]), (NPM, ["any"]), linked="acme/lib"))
-    assert (gathered.uses, gathered.repositories, gathered.releases, gathered.selected) == ({}, {}, {}, {})
+    assert (gathered.uses, gathered.repositories, gathered.releases) == ({}, {}, {})
+    assert (gathered.selected, gathered.usage) == ({}, {})
     assert (repositories.read, log.said) == ([], [])
 
 
