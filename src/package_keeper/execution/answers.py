@@ -1,6 +1,6 @@
 """Turns the result of sending a write into its outcome, and decides when to stop the run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from package_keeper.errors import (
     ApiError,
@@ -57,11 +57,10 @@ class Answers:
         """Return whether a rate-limited write certainly did not happen: an earlier try may have lost its answer."""
         return not result.uncertain or self._is_done(write) is False
 
-    def silence(self, records: Collection[WriteRecord]) -> Unreachable | None:
+    def silence(self, records: Sequence[WriteRecord]) -> Unreachable | None:
         """Return the error that ends the run if no write got an answer."""
-        failed = [record for record in records if record.outcome is Outcome.FAILED]
-        if failed and self._unreachable == len(failed) == len(records):
-            return Unreachable(f"GitHub cannot be reached: {failed[-1].message}")
+        if records and self._unreachable == len(records):
+            return Unreachable(f"GitHub cannot be reached: {records[-1].message}")
         return None
 
     def _of_error(self, write: PlannedWrite, error: ApiError, *, uncertain: bool) -> Answer:

@@ -62,7 +62,6 @@ class Schedule:
     def end(self, place: int) -> None:
         """Note that a write has ended, whatever its outcome."""
         self._left.discard(place)
-        self._begun.discard(place)
         for follower in self._followers.pop(place, ()):
             self._waits[follower] -= 1
             if not self._waits[follower] and follower in self._left:
@@ -77,7 +76,7 @@ class Schedule:
 
 def after_named(writes: Sequence[PlannedWrite]) -> list[set[int]]:
     """Return, for each write, the places of the writes that it names in `after`."""
-    places = {write.version_id: place for place, write in enumerate(writes) if write.version_id is not None}
+    places = {write.version_id: place for place, write in enumerate(writes)}
     return [{places[other] for other in write.after if other in places} for write in writes]
 
 

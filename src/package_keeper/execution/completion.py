@@ -344,9 +344,8 @@ class ImageCompletion:
         return writes
 
     def _may_come_back(self, version: Version, planned: AbstractSet[str]) -> bool:
-        """Whether a deleted version has only referrer tags, and is neither active, tried nor planned."""
-        known = version.id in self._tried or version.name in self._active or version.name in planned
-        return not known and not version.image_tags
+        """Whether a deleted version has only referrer tags, and is neither tried nor planned."""
+        return not (version.id in self._tried or version.name in planned or version.image_tags)
 
     def _tags_in_use(self, tags: AbstractSet[str]) -> set[str]:
         """Return the tags that an active version has."""
@@ -402,8 +401,7 @@ class ImageCompletion:
             until = MissingPart(digest=digest, versions=tuple(left)).restorable_until
             return Lack(digest=digest, version_id=left[0].id, until=until, pulled=pulled)
         record = self._not_back.get(digest)
-        known = record is not None and record.outcome is not Outcome.ALREADY_GONE
-        version_id = record.write.version_id if record is not None and known else None
+        version_id = None if record is None or record.outcome is Outcome.ALREADY_GONE else record.write.version_id
         return Lack(digest=digest, version_id=version_id, until=None, pulled=pulled)
 
 

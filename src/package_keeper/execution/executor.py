@@ -158,7 +158,7 @@ class _Execution:
         except Exception as error:  # noqa: BLE001  # reason: report what was done before the defect
             self._log.debug(traceback.format_exc())
             self._ended_by = defect(error)
-        self._ended_by = self._ended_by or self._answers.silence(self._records.values())
+        self._ended_by = self._ended_by or self._answers.silence(list(self._records.values()))
 
     def _close(self) -> None:
         """Record what was not sent, and end the receipt."""

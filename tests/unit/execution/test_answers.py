@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from package_keeper.causes import Cause
 from package_keeper.errors import (
     ApiError,
     ApiErrorKind,
@@ -209,3 +210,22 @@ def test_github_is_unreachable_when_no_write_got_an_answer(lost: int, others: li
         answers.of(WRITE, LOST)
     records = [WriteRecord(write=WRITE, outcome=outcome) for outcome in (*[Outcome.FAILED] * lost, *others)]
     assert isinstance(answers.silence(records), Unreachable) is silent
+
+
+def test_a_lost_write_that_happened_begins_the_count_anew() -> None:
+    answers = Answers(Look(done=True))
+    for result in (LOST, LOST, refused(UNREACHABLE, uncertain=True), LOST, LOST):
+        answers.of(WRITE, result)
+    assert answers.end is None
+    answers.of(WRITE, LOST)
+    assert isinstance(answers.end, Unreachable)
+
+
+@pytest.mark.parametrize("kind", [UNREACHABLE, ApiErrorKind.UNAUTHORIZED])
+def test_the_error_that_ends_the_run_has_the_causes_of_the_write(kind: ApiErrorKind) -> None:
+    answers = Answers(Look())
+    known = ApiError(kind, "no", cause=Cause.TLS)
+    for _ in range(3):
+        answers.of(WRITE, Refused(known, uncertain=False))
+    assert answers.end is not None
+    assert answers.end.causes == (Cause.TLS,)

@@ -65,3 +65,72 @@ def test_no_write_begins_before_the_writes_that_it_waits_for(most: int) -> None:
             schedule.end(place)
         assert schedule.is_over
     assert sorted(begun) == list(range(len(writes)))
+
+
+def test_a_round_ends_with_the_image_that_fills_it() -> None:
+    assert rounds(2, 2, 2, most=4) == [[0, 2], [1, 3], [4], [5]]
+
+
+def test_an_image_begins_when_just_enough_time_is_left_for_it() -> None:
+    assert rounds(3, 3, 3, room=6) == [[0, 3], [1, 2, 4, 5], [6], [7, 8]]
+    assert rounds(3, 1, 1, room=0) == [[0, 3, 4], [1, 2]]
+
+
+def test_a_write_waits_for_nothing_outside_of_the_plan() -> None:
+    writes, _ = images(2)
+    package = replace(deletion(1), version_id=None)
+    assert after_named([package, *writes, replace(deletion(9), after=frozenset({1, 99}))]) == [set(), set(), {1}, {1}]
+
+
+# --- one batch ---
+
+
+def begun(schedule: Schedule) -> list[int]:
+    """All that may begin now."""
+    found = []
+    while (place := schedule.begin()) is not None:
+        found.append(place)
+    return found
+
+
+def test_writes_begin_in_the_order_of_the_plan() -> None:
+    schedule = Schedule([3, 1, 2, 0], [set()] * 4)
+    assert begun(schedule) == [0, 1, 2, 3]
+    schedule.put_back(2)
+    schedule.put_back(1)
+    assert begun(schedule) == [1, 2]
+
+
+def test_a_write_begins_when_all_that_it_waits_for_have_ended() -> None:
+    schedule = Schedule(range(3), [set(), set(), {0, 1, 7}])
+    assert begun(schedule) == [0, 1]
+    schedule.end(0)
+    assert begun(schedule) == []
+    schedule.end(1)
+    assert begun(schedule) == [2]
+    assert not schedule.is_over
+    schedule.end(2)
+    assert schedule.is_over
+
+
+def test_what_is_not_wanted_any_more_does_not_begin() -> None:
+    schedule = Schedule(range(9), [*[set()] * 7, {0}, {0}])
+    assert [schedule.begin(), schedule.begin()] == [0, 1]
+    schedule.put_back(1)
+    schedule.keep_only({2, 4, 3, 6, 8})
+    assert begun(schedule) == [2, 3, 4, 6]
+    schedule.end(0)
+    assert begun(schedule) == [8]
+    for place in (2, 3, 4, 6, 8):
+        assert not schedule.is_over
+        schedule.end(place)
+    assert schedule.is_over
+
+
+def test_writes_that_have_begun_are_waited_for() -> None:
+    schedule = Schedule(range(3), [set()] * 3)
+    assert schedule.begin() == 0
+    schedule.keep_only(set())
+    assert not schedule.is_over
+    schedule.end(0)
+    assert schedule.is_over

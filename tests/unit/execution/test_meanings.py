@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from package_keeper.execution.restorations import Restorations, still_active
 from package_keeper.execution.results import Answer
 from package_keeper.execution.untag import Untagger
 from package_keeper.model.packages import Package, PackageName, Version
-from package_keeper.model.plan import Action, Outcome, Plan, PlannedWrite, Reason, WriteRecord
+from package_keeper.model.plan import Action, Decision, Outcome, Plan, PlannedWrite, Reason, WriteRecord
 from package_keeper.policy.guards import Guards, OnLastVersion, guard
 from tests.unit.making import key, package, version
 
@@ -354,3 +355,57 @@ def test_versions_with_an_id_a_name_or_a_tag_are_looked_up_and_the_others_taken_
     assert shelf.asked == {1, 2, 3, 4, 5, 6}
     with pytest.raises(ApiError):
         still_active(listed, Shelf(fails=error(UNREACHABLE)), **wanted)  # type: ignore[arg-type]
+
+
+def test_a_part_is_kept_for_the_reason_of_the_first_that_stays() -> None:
+    part = replace(DELETE, version_id=9, after=frozenset({8, 1}))
+    records = {
+        number: WriteRecord(write=replace(DELETE, version_id=number), outcome=outcome)
+        for number, outcome in ((8, Outcome.FAILED), (1, Outcome.LAST_VERSION))
+    }
+    answer = deletions(Shelf()).settled(part, records)
+    assert answer == Answer(Outcome.LAST_VERSION, "stays, since what it belongs to is still there")
+
+
+# --- in which order ---
+
+
+def images(number: int, size: int, listed: int) -> Plan:
+    """Images of one root and its parts, in packages with so many versions."""
+    groups = []
+    for root in range(1, number * size, size):
+        parts = range(root + 1, root + size)
+        groups.append(
+            tuple(
+                replace(DELETE, version_id=each, after=frozenset({root} if each != root else ()))
+                for each in (root, *parts)
+            )
+        )
+    return Plan(
+        groups=tuple(groups), decisions=(Decision(version=ONE, action=Action.DELETE, reason=Reason.SELECTED),) * listed
+    )
+
+
+def first_round(plan: Plan, room: float = inf) -> int:
+    """How many images are in the first round of deletions."""
+    guarded = guard(plan, Guards())
+    batches = deletions(Shelf(), plan=plan).batches(guarded.now, guarded.groups_of_now(), lambda: room)
+    return len(next(batches).places)
+
+
+@pytest.mark.parametrize(("listed", "number"), [(0, 250), (2500, 250), (3000, 300)])
+def test_a_round_has_500_deletions_or_a_fifth_of_what_is_listed(listed: int, number: int) -> None:
+    assert first_round(images(310, 2, listed)) == number
+
+
+@pytest.mark.parametrize(("listed", "room", "number"), [(0, 9, 1), (0, 10, 2), (200, 11, 1), (200, 12, 2)])
+def test_time_is_left_to_read_the_lists_again(listed: int, room: int, number: int) -> None:
+    assert first_round(images(5, 4, listed), room) == number
+
+
+def test_versions_are_deleted_before_packages_and_those_before_tags() -> None:
+    part = replace(DELETE, version_id=2, after=frozenset({1}))
+    plan = Plan(groups=((UNTAG,), (WHOLE,), (DELETE, part)))
+    batches = deletions(Shelf(), plan=plan).batches(plan.writes, [0, 1, 2, 2], lambda: inf)
+    found = [(list(batch.places), batch.needs_look) for batch in batches]
+    assert found == [([2], False), ([3], True), ([1], False), ([0], False)]
