@@ -12,11 +12,19 @@ import pytest
 from msgspec import field as new
 from msgspec.structs import replace
 
-from package_keeper.errors import ApiError, ApiErrorKind, Cancelled, NotAuthorized, OutOfTime, PackageKeeperError
+from package_keeper.errors import (
+    ApiError,
+    ApiErrorKind,
+    Cancelled,
+    NotAuthorized,
+    OutOfTime,
+    PackageKeeperError,
+    Unreachable,
+)
 from package_keeper.execution.batches import Batch
 from package_keeper.execution.deletions import Deletions
 from package_keeper.execution.executor import Executed, Executor
-from package_keeper.execution.receipt import ReceiptWriter
+from package_keeper.execution.receipt import Ending, ReceiptWriter
 from package_keeper.execution.refresh import FreshPlan, Refresh, Replan
 from package_keeper.execution.results import Answer, SendResult
 from package_keeper.execution.untag import Untagger
@@ -131,10 +139,10 @@ def test_after_a_signal_no_list_is_read_and_nothing_is_sent() -> None:
     github = Rounds()
     strategy = Trying(meanwhile=lambda _: scene.signal())
     strategy.batches = github.batches  # type: ignore[method-assign]
-    executed = scene.execute(images(2), strategy, unlooked)
+    executed = scene.execute(images(1), strategy, unlooked)
     assert isinstance(executed.ended_by, Cancelled)
     assert strategy.seen == [10]
-    assert outcomes(executed) == [DONE, *[LATER] * 5]
+    assert outcomes(executed) == [DONE, LATER, LATER]
 
 
 def test_a_signal_while_lists_are_read_again_stops_the_run() -> None:
@@ -175,6 +183,33 @@ def test_a_second_signal_leaves_writes_in_flight_uncertain() -> None:
     assert isinstance(executed.ended_by, Cancelled)
     assert [(each.outcome, each.message) for each in executed.records] == [(FAILED, CUT_OFF)] * 2 + [(LATER, "")]
     assert [scene.lines(number) for number in (1, 2, 3)] == [[("started", None)], [("started", None)], []]
+
+
+def test_a_second_signal_while_the_records_are_closed_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = ReceiptWriter.close
+
+    def signalled(receipt: ReceiptWriter) -> list[Ending]:
+        monkeypatch.setattr(ReceiptWriter, "close", close)
+        raise Cancelled(in_flight=True)
+
+    monkeypatch.setattr(ReceiptWriter, "close", signalled)
+    scene = Scene()
+    executed = scene.execute(singles(3), Trying({2: REVOKED}))
+    assert isinstance(executed.ended_by, NotAuthorized)
+    assert scene.executor.records == list(executed.records)
+    assert len(executed.records) == 3
+
+
+@pytest.mark.parametrize(("endings", "ends"), [({1: LOST, 2: LOST}, True), ({1: LOST}, False)])
+def test_github_is_unreachable_when_no_write_got_an_answer(endings: dict[int, Exception], ends: bool) -> None:
+    executed = Scene().execute(singles(2), Trying(endings))
+    assert isinstance(executed.ended_by, Unreachable) is ends
+
+
+def test_the_time_limit_does_not_hide_an_error() -> None:
+    executed = Scene(WritePool(most=1)).execute(singles(3), Trying({1: REVOKED}))
+    assert isinstance(executed.ended_by, NotAuthorized)
+    assert outcomes(executed) == [Outcome.NO_PERMISSION] * 3
 
 
 def test_a_defect_ends_the_run_with_a_record_for_every_write() -> None:
