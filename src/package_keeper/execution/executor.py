@@ -124,7 +124,7 @@ class _Execution:
         self._sequences: dict[int, int] = {}
         """The receipt numbers of the writes in flight, by place."""
         self._begun: set[int] = set()
-        self._dropped: dict[int, Objection] = {}
+        self._dropped: dict[int, Objection | None] = {}
         self._failed_so: set[Outcome] = set()
         """The outcomes of failures that were logged."""
         self._answers = Answers(strategy)
@@ -250,7 +250,7 @@ class _Execution:
                 self._record(place, settled)
                 continue
             if self._writes[place].tag is not None:
-                return self._begin_tag(place)
+                return self._begin_tag(place), True
             permit = self._pool.admit(restores=self._restores, more=len(batch))
             if isinstance(permit, float | int):
                 self._schedule.put_back(place)
@@ -293,16 +293,16 @@ class _Execution:
     def _sender(self, write: PlannedWrite) -> Any:
         return lambda permit: send(lambda: self._strategy.attempt(write, permit))
 
-    def _begin_tag(self, place: int) -> tuple[float | None, bool]:
+    def _begin_tag(self, place: int) -> float | None:
         """Remove or give back a tag, in this thread: it takes several reads and writes.
 
-        Do not begin while a wait is due: the tag would stay on a stub meanwhile.
+        Do not begin while a wait is due: the tag would stay on a stub meanwhile. Return the seconds to wait.
         """
         write = self._writes[place]
         wait = self._pool.wait(restores=self._restores)
         if wait > 0:
             self._schedule.put_back(place)
-            return wait, False
+            return wait
         (number,) = self._receipt.started([write])
         self._begun.add(place)
         self._sequences[place] = number
@@ -310,9 +310,9 @@ class _Execution:
         self._watch_the_time()
         if isinstance(result, RateLimited) and self._answers.was_not_done(write, result):
             self._hand_back(place)
-            return result.wait, False
+            return result.wait
         self._note([(place, result)])
-        return None, True
+        return None
 
     def _take(self, completed: Sequence[tuple[int, SendResult]]) -> None:
         """Process the results of completed writes.
@@ -356,7 +356,7 @@ class _Execution:
             self._record(place, answer)
         # the first error is the reason why the run ends
         self._ended_by = self._ended_by or self._answers.end
-        if self._answers.is_out_of_time and self._to_finish is None:
+        if self._answers.is_out_of_time:
             self._finish_what_is_begun()
 
     def _append(self, endings: Sequence[Ending]) -> None:
@@ -406,11 +406,13 @@ class _Execution:
 
     def _watch_the_time(self) -> None:
         """After `time-limit`, begin no more images."""
-        if self._to_finish is None and self._pool.is_over:
+        if self._pool.is_over:
             self._finish_what_is_begun()
 
     def _finish_what_is_begun(self) -> None:
-        """From now on, only finish images that have begun, as far as that needs no wait."""
+        """From now on, only finish images that have begun by now, as far as that needs no wait."""
+        if self._to_finish is not None:
+            return
         self._to_finish = set(range(len(self._writes))) if self._to_the_end else self._unfinished_groups()
         self._schedule.keep_only(self._to_finish)
         self._pool.wind_up()
@@ -447,5 +449,4 @@ class _Execution:
         for place, record in zip(places, self._executor.corrected(records, look.still_there), strict=True):
             self._keep(place, record)
         self._executor.seen_gone |= look.seen_gone
-        objections = zip(waiting, look.objections, strict=True)
-        self._dropped |= {place: objection for place, objection in objections if objection is not None}
+        self._dropped.update(zip(waiting, look.objections, strict=True))

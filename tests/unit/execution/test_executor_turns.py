@@ -35,7 +35,7 @@ from package_keeper.policy.guards import Guards, OnLastVersion, guard
 from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_executor import Listener, Script
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
-from tests.unit.execution.test_time_limit import Github, Hour, Moments, images, limited, singles
+from tests.unit.execution.test_time_limit import Github, Hour, Moments, images, limited, singles, unanswered
 from tests.unit.model.memory import Hub
 from tests.unit.model.worlds import APP, World, container, digest, plain
 from tests.unit.pool import Permit, WritePool
@@ -200,6 +200,19 @@ def test_a_second_signal_while_the_records_are_closed_loses_none(monkeypatch: py
     assert len(executed.records) == 3
 
 
+def test_a_disk_that_is_full_at_the_end_does_not_hide_why_the_run_ended() -> None:
+    @dataclass
+    class Full(Paper):
+        def append(self, line: bytes) -> None:
+            if len(self.lines) >= 2:
+                raise PackageKeeperError("the disk is full")
+            super().append(line)
+
+    executed = Scene(InOrder(width=2), paper=Full()).execute(singles(2), Trying({1: REVOKED, 2: limited()}))
+    assert isinstance(executed.ended_by, NotAuthorized)
+    assert outcomes(executed) == [Outcome.NO_PERMISSION] * 2
+
+
 @pytest.mark.parametrize(("endings", "ends"), [({1: LOST, 2: LOST}, True), ({1: LOST}, False)])
 def test_github_is_unreachable_when_no_write_got_an_answer(endings: dict[int, Exception], ends: bool) -> None:
     executed = Scene().execute(singles(2), Trying(endings))
@@ -305,7 +318,7 @@ def test_the_pool_gets_the_kind_of_write_and_waits_as_long_as_it_says(action: Ac
 
         def wait(self, *, restores: bool) -> float:
             self.asked.add(restores)
-            return 7.0 if len(self.rested) < 3 else 0.0
+            return 0.5 if len(self.rested) < 3 else 0.0
 
         def admit(self, *, restores: bool, more: int = 0) -> Permit | float:
             self.asked.add(restores)
@@ -327,7 +340,7 @@ def test_the_pool_gets_the_kind_of_write_and_waits_as_long_as_it_says(action: Ac
     tag = replace(deletion(3), action=action, tag="v1")
     assert outcomes(scene.execute(Plan.of_singles([*writes, tag]), Asking())) == [DONE] * 3
     assert pool.asked == {action is Action.RESTORE}
-    assert pool.rested == [5.0, 5.0, 7.0]
+    assert pool.rested == [5.0, 5.0, 0.5]
     assert outcomes(scene.execute(Plan.of_singles(writes[:1]), Asking())) == [DONE]
 
 
@@ -382,8 +395,38 @@ def test_the_time_limit_is_noticed_after_each_tag() -> None:
 
     scene = Scene(pool := Short())
     script = Trying(meanwhile=lambda _: setattr(pool, "over", True))
-    executed = scene.execute(Plan.of_singles([untag(1), untag(2)]), script)
-    assert (script.seen, outcomes(executed)) == ([1], [DONE, LATER])
+    executed = scene.execute(Plan(groups=((untag(1), untag(2)), (untag(3),))), script)
+    assert (script.seen, outcomes(executed)) == ([1, 2], [DONE, DONE, LATER]), "the image that has begun is finished"
+
+
+@pytest.mark.parametrize("write", [deletion(1), untag(1)])
+def test_a_second_look_is_possible_after_the_time_limit(write: PlannedWrite) -> None:
+    class Short(WritePool):
+        over: bool = False
+
+        @property
+        def is_over(self) -> bool:
+            return self.over
+
+    class Late(Github):
+        def attempt(self, write: PlannedWrite, permit: object = None) -> None:
+            pool.over = True
+            super().attempt(write, permit)
+
+        def is_done(self, write: PlannedWrite) -> bool | None:
+            if not pool.winds_up:
+                raise OutOfTime
+            return super().is_done(write)
+
+    scene = Scene(pool := Short())
+    github = Late({1: [(unanswered(out_of_time=True), True)]})
+    assert outcomes(scene.execute(Plan.of_singles([write]), github)) == [DONE]
+
+
+def test_an_image_whose_root_is_rate_limited_at_the_time_limit_has_begun() -> None:
+    github = Rounds({10: [(limited(), False)]})
+    executed = Scene(WritePool(most=1)).execute(images(2), github)
+    assert outcomes(executed) == [DONE] * 3 + [LATER] * 3
 
 
 # --- missing permissions ---
