@@ -105,6 +105,8 @@ def refused(kind: ApiErrorKind = OTHER, *, uncertain: bool = False, out_of_time:
         (Interrupted(Cancelled(), uncertain=False), Look(), Outcome.OUT_OF_TIME, True),
         (refused(), Look(), Outcome.FAILED, True),
         (refused(uncertain=True), Look(), Outcome.FAILED, False),
+        # GitHub answered a later try, so only the receipt says that the first one may have worked
+        (refused(uncertain=True), Look(done=True), Outcome.FAILED, False),
         (refused(ApiErrorKind.LAST_VERSION, uncertain=True), Look(), Outcome.LAST_VERSION, True),
         # an answer was lost: looked up
         (refused(UNREACHABLE, uncertain=True), Look(done=True), Outcome.DONE, True),

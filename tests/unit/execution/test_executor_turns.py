@@ -298,6 +298,12 @@ def test_parts_whose_root_needed_no_request_are_recorded_with_it_at_the_time_lim
     assert outcomes(executed) == [DONE] * 3 + [Outcome.LAST_VERSION] * 3 + [LATER] * 3
 
 
+def test_a_part_that_waits_for_an_image_that_may_not_begin_any_more_is_left_for_the_next_run() -> None:
+    part = replace(deletion(11), after=frozenset({10, 20}))
+    executed = Scene(WritePool(most=1)).execute(Plan(groups=((deletion(10), part), (deletion(20),))), Github())
+    assert (outcomes(executed), executed.ended_by) == ([DONE, LATER, LATER], None)
+
+
 def test_no_more_writes_are_in_flight_than_permits() -> None:
     scene = Scene(WritePool(width=3))
     scene.execute(singles(8), Trying())
