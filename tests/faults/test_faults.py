@@ -62,7 +62,7 @@ def sample(table: list[Row]) -> list[Row]:
                 steps.add((operation.name, step.kind))
                 faults.add(fault.name)
     rest = [number for number in shuffled if number not in chosen]
-    return [table[number] for number in sorted([*chosen, *rest[: SAMPLE - len(chosen)]])]
+    return [table[number] for number in sorted([*chosen, *rest[: max(SAMPLE - len(chosen), 0)]])]
 
 
 def _name(row: Row) -> str:
