@@ -6,7 +6,7 @@ The plan was made so that all of it holds. A check that fails is a defect of thi
 from collections.abc import Iterator, Sequence
 
 from package_keeper.model.packages import display_name
-from package_keeper.model.plan import Action, GuardedPlan, Outcome, PlannedWrite, Reason
+from package_keeper.model.plan import Action, GuardedPlan, PlannedWrite, Reason
 from package_keeper.model.run import Check, PackageEvaluation
 from package_keeper.policy.retention import KeepLists
 
@@ -73,20 +73,23 @@ def _every_part_follows_its_root(writes: Sequence[PlannedWrite]) -> Check:
 def _writes_are_the_decisions(guarded: GuardedPlan) -> Check:
     """The writes are those that the decisions ask for; each is sent now, later or with its package.
 
-    What a saved plan deletes and is gone already has no decision any more.
+    A write of a saved plan that is not sent may have no decision, since its version or package is not listed any more.
     """
     plan = guarded.plan
-    decided = sorted(_decided(guarded))
-    planned = sorted(
-        (write.version_id or 0, write.tag or "") for write in plan.writes if write.expected is not Outcome.ALREADY_GONE
-    )
+    decided = list(_decided(guarded))
+    known = set(decided)
+    planned = [_place(write) for write in plan.writes if write.expected is None or _place(write) in known]
     sent = [*guarded.now, *guarded.later, *guarded.with_package]
     problems: list[str] = []
-    if plan.decisions and decided != planned:
+    if plan.decisions and sorted(decided) != sorted(planned):
         problems.append(f"{len(decided)} decisions to act, and {len(planned)} writes")
     if sorted(map(id, sent)) != sorted(map(id, plan.writes)):
         problems.append(f"{len(plan.writes)} writes, of which {len(sent)} are sent now or later")
     return Check(name="the writes are the decisions", counted=len(plan.writes), problems=tuple(problems))
+
+
+def _place(write: PlannedWrite) -> tuple[int, str]:
+    return write.version_id or 0, write.tag or ""
 
 
 def _decided(guarded: GuardedPlan) -> Iterator[tuple[int, str]]:

@@ -135,3 +135,13 @@ def test_a_plan_without_decisions_may_have_writes() -> None:
     write = PlannedWrite(action=Action.DELETE, reason=Reason.SELECTED, package=key())
     guarded = guard(Plan.of_singles([write]), Guards())
     assert [(check.counted, check.problems) for check in check_plan(guarded, [], KeepLists())] == [(1, ())]
+
+
+@pytest.mark.parametrize("expected", [Outcome.CHANGED_SINCE_PLAN, Outcome.FAILED, Outcome.ALREADY_GONE, None])
+def test_only_a_write_that_is_not_sent_needs_no_decision(
+    guarded: GuardedPlan, package: PackageEvaluation, expected: Outcome | None
+) -> None:
+    """A saved plan may name versions that the lists do not show any more."""
+    unlisted = replace(guarded.now[0], version_id=9, expected=expected)
+    found = failing(planted(guarded, *guarded.now, unlisted), package)
+    assert ("the writes are the decisions" in found) is (expected is None)
