@@ -51,7 +51,7 @@ from package_keeper.model.run import Run
 from package_keeper.operations.confirmation import confirming
 from package_keeper.operations.context import Context, Writing
 from package_keeper.operations.context import Operation as RunOperation
-from package_keeper.operations.exit_status import ExitStatus, ended, exit_status, reported, result_of
+from package_keeper.operations.exit_status import ExitStatus, ended, exit_status, result_of
 from package_keeper.operations.telling import tell_no_package, tell_outcomes, tell_problems
 from package_keeper.policy.forecasts import Refused
 from package_keeper.policy.images_in_use import ImagesInUse
@@ -113,8 +113,15 @@ class App:
             except Cancelled as cancelled:
                 ended_by = ended_by or cancelled
         executed = self._executor.records if self._executor is not None else ()
-        self._run = ended(self._run, ended_by, owner=self._owner, receipt=self._receipt, executed=executed)
-        self._run = reported(self._run, plan=self._plan, seconds=self._clock.monotonic() - self._began)
+        self._run = ended(
+            self._run,
+            ended_by,
+            owner=self._owner,
+            plan=self._plan,
+            receipt=self._receipt,
+            seconds=self._clock.monotonic() - self._began,
+            executed=executed,
+        )
         self._log.end_progress()
         tell_outcomes(self._run.records, self._log)
         self._tell_end(ended_by)

@@ -15,7 +15,7 @@ from package_keeper.inputs.workflow import uploads_receipt
 from package_keeper.main.input_files import NamedFiles
 from package_keeper.model.plan import Action
 from package_keeper.model.run import Run
-from package_keeper.operations.exit_status import ExitStatus, reported
+from package_keeper.operations.exit_status import ExitStatus, reported, written
 from package_keeper.report.documents import dumps, outputs, printable, result_document
 from package_keeper.report.links import docs_base
 from package_keeper.report.summary import Background, comment, summary
@@ -46,7 +46,7 @@ class Reporter(Struct, frozen=True, kw_only=True):
 
     def report(self, run: Run, status: ExitStatus) -> int:
         """Write the whole report, and return the exit status."""
-        run = reported(run, status, messages=self.log.messages)
+        run = reported(run, status, self.log.messages)
         try:
             run = self._write_files(run)
         except (PackageKeeperError, OSError) as error:
@@ -83,12 +83,12 @@ class Reporter(Struct, frozen=True, kw_only=True):
         """Log that a part of the report could not be written. The run counts as failed."""
         self.log.error(f"the {what} cannot be written: {error}")
         status = status if status.status else ExitStatus(result="failed", status=1)
-        return reported(run, status, messages=self.log.messages), status
+        return reported(run, status, self.log.messages), status
 
     def _write_files(self, run: Run) -> Run:
         """Write the output file and the summary. Return the run with the path of the output file."""
         if file := self._output_file(run.receipt):
-            run = reported(run, output_file=file)
+            run = written(run, file)
             self.workspace.write(file, self.options.masked(dumps(result_document(run, self.settings))) + "\n")
         background = self._background(run)
         if self.options.summary_file and self._may_write_files():

@@ -26,17 +26,27 @@ def ended(
     error: PackageKeeperError | None,
     *,
     owner: Owner | None,
+    plan: tuple[str, str],
     receipt: str,
-    executed: Sequence[WriteRecord] = (),
+    seconds: float,
+    executed: Sequence[WriteRecord],
 ) -> Run:
-    """The run at its end: what ended it early, if anything did, whose packages it was about, and its receipt.
+    """The run at its end: what ended it early, if anything did, whose packages it was about, and its files.
 
-    `executed` are the records that the executor has. A cancellation may come after a write was recorded there, and
-    before the operation took the record: then the run has it from here.
+    `plan` is the path of the plan and its SHA-256. `executed` are the records that the executor has. A cancellation may
+    come after a write was recorded there, and before the operation took the record: then the run has it from here.
     """
     if executed:
         run = _with_all_records(run, executed, error or OutOfTime())
-    return replace(run, ended_by=error or run.ended_by, owner=owner, receipt=receipt)
+    return replace(
+        run,
+        ended_by=error or run.ended_by,
+        owner=owner,
+        plan_file=plan[0],
+        plan_sha256=plan[1],
+        receipt=receipt,
+        seconds=seconds,
+    )
 
 
 def _with_all_records(run: Run, executed: Sequence[WriteRecord], because: PackageKeeperError) -> Run:
@@ -48,25 +58,14 @@ def _with_all_records(run: Run, executed: Sequence[WriteRecord], because: Packag
     return replace(run, records=run.records + found)
 
 
-def reported(
-    run: Run,
-    status: ExitStatus | None = None,
-    *,
-    messages: Iterable[str] | None = None,
-    output_file: str = "",
-    plan: tuple[str, str] = ("", ""),
-    seconds: float | None = None,
-) -> Run:
-    """The run with what its report says about itself; what is not given stays. `plan` is a path and a SHA-256."""
-    return replace(
-        run,
-        result=run.result if status is None else status.result,
-        messages=run.messages if messages is None else tuple(messages),
-        output_file=output_file or run.output_file,
-        plan_file=plan[0] or run.plan_file,
-        plan_sha256=plan[1] or run.plan_sha256,
-        seconds=run.seconds if seconds is None else seconds,
-    )
+def reported(run: Run, status: ExitStatus, messages: Iterable[str]) -> Run:
+    """The run with its result word, and the errors and warnings of the log."""
+    return replace(run, result=status.result, messages=tuple(messages))
+
+
+def written(run: Run, output_file: str) -> Run:
+    """The run with the path of its output file."""
+    return replace(run, output_file=output_file)
 
 
 def exit_status(run: Run, *, writes: bool, dry_run: bool, if_missing: str, fail_on: str) -> ExitStatus:
@@ -96,7 +95,7 @@ def result_of(status: int) -> str:
 
 def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
     ended_by = run.ended_by
-    if isinstance(ended_by, PackageKeeperError) and not isinstance(ended_by, (NotAuthorized, Unreachable, OutOfTime)):
+    if ended_by is not None and not isinstance(ended_by, (NotAuthorized, Unreachable, OutOfTime)):
         return ended_by.status
     if isinstance(ended_by, NotAuthorized) or _nothing_permitted(run):
         return NotAuthorized.status

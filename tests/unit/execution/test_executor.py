@@ -27,8 +27,6 @@ from package_keeper.execution.receipt import Ending, ReceiptWriter, read_receipt
 from package_keeper.execution.results import Answer
 from package_keeper.model.packages import Owner, OwnerType
 from package_keeper.model.plan import Outcome, Plan, PlannedWrite, WriteRecord
-from package_keeper.model.run import Run
-from package_keeper.operations.exit_status import ended
 from package_keeper.policy.guards import Guards, guard
 from package_keeper.runner.process import Interruption
 from tests.unit.execution.test_receipt import Noon, Paper, deletion
@@ -268,15 +266,3 @@ def test_a_cancellation_after_the_last_write_loses_no_record(monkeypatch: pytest
     assert isinstance(executed.ended_by, Cancelled)
     assert outcomes(executed) == [Outcome.DONE] * 3
     assert [record.outcome for record in executor.records] == [Outcome.DONE] * 3
-
-
-def test_records_that_an_operation_did_not_take_are_reported_all_the_same() -> None:
-    plan = Plan.of_singles([deletion(number) for number in range(1, 5)])
-    one, two, three, four = plan.writes
-    taken, lost = WriteRecord(write=one, outcome=Outcome.FAILED), WriteRecord(write=two, outcome=Outcome.DONE)
-    before = Run(plan=plan, records=(taken,))
-    executed = [WriteRecord(write=one, outcome=Outcome.DONE), lost]
-    run = ended(before, Cancelled(), owner=None, receipt="r.jsonl", executed=executed)
-    assert run.records[:2] == (taken, lost), "what the operation said stays"
-    rest = [(record.write, record.outcome) for record in run.records[2:]]
-    assert rest == [(three, Outcome.OUT_OF_TIME), (four, Outcome.OUT_OF_TIME)]
