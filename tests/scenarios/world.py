@@ -294,7 +294,7 @@ def build(simulator: Simulator, given: Tree) -> World:
         **_converted(given.get("unknowns") or {}, "restored_versions_take_tags unknown_artifacts_are_empty")
     )
     for happening in given.get("meanwhile") or []:
-        method, _, path = happening["before"].partition(" ")
+        method, _, path = world.filled(happening["before"]).partition(" ")
         simulator.on(
             method,
             path,

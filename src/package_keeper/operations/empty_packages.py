@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
-from package_keeper.errors import ApiError, OutOfTime
+from package_keeper.errors import ApiError
 from package_keeper.execution.deletions import LAST_VERSION
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.refresh import FreshPlan, Refresh, Replan
@@ -17,7 +17,7 @@ from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.model.run import Run
 from package_keeper.operations.context import Context, Writing
-from package_keeper.policy.guards import Guards, OnLastVersion, guard
+from package_keeper.policy.guards import Guards, guard
 
 
 def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
@@ -26,8 +26,6 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
     Their lists are read again right before. A package stays when it contains anything that this run does not delete.
     """
     guards = context.settings.guards
-    if guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
-        return run
     held = guarded.with_package
     refused = [
         each.write
@@ -35,9 +33,10 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
         if each.outcome is Outcome.LAST_VERSION and not each.write.expected and guards.deletes_whole(each.write.package)
     ]
     last = {write.package: write for write in reversed((*refused, *held))}
-    if run.ended_by is not None or not last:
-        because = run.ended_by or OutOfTime()
-        return replace(run, records=run.records + tuple(not_tried(write, because) for write in held))
+    if not last:
+        return run
+    if run.ended_by is not None:
+        return replace(run, records=run.records + tuple(not_tried(write, run.ended_by) for write in held))
     plan = Plan.of_singles(
         PlannedWrite(action=Action.DELETE, reason=write.reason, rule=write.rule, package=package)
         for package, write in last.items()
@@ -75,8 +74,7 @@ def _empty_packages(
         writes = known.get(package, {})
         return bool(versions) and all(_is_as_planned(each, writes.get(each.id)) for each in versions)
 
-    def replan(packages: Collection[PackageName], left_over: Collection[int], _: Collection[int]) -> FreshPlan:
-        del left_over  # only whole packages count
+    def replan(packages: Collection[PackageName], _: Collection[int], __: Collection[int]) -> FreshPlan:
         lists = reader.versions_of(packages, seen={each: known.get(each, {}).keys() for each in packages}, gone=gone)
         failed = {package: versions for package, versions in lists.items() if isinstance(versions, ApiError)}
         empty = {

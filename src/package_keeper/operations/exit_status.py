@@ -52,7 +52,7 @@ def ended(
 def _with_all_records(run: Run, executed: Sequence[WriteRecord], because: PackageKeeperError) -> Run:
     """The run with a record for every write of its plan."""
     reported = {id(record.write) for record in run.records}
-    lost = {id(record.write): record for record in executed if id(record.write) not in reported}
+    lost = {id(record.write): record for record in executed}
     missing = [write for write in run.plan.writes if id(write) not in reported]
     found = tuple(lost.get(id(write)) or not_tried(write, because) for write in missing)
     return replace(run, records=run.records + found)
@@ -113,18 +113,16 @@ def _status(run: Run, *, if_missing: str, fail_on: str) -> int:
 
 def _nothing_permitted(run: Run) -> bool:
     """Whether permissions were missing, and for every package in scope."""
-    refused = any(problem.error.kind in _PERMISSION_KINDS for problem in run.scope.problems)
     outcomes: dict[PackageName, set[Outcome]] = {}
     for record in run.records:
         outcomes.setdefault(record.write.package, set()).add(record.outcome)
-    forbidden = {package for package, found in outcomes.items() if found == {Outcome.NO_PERMISSION}}
-    forbidden |= {
-        problem.package
-        for problem in run.scope.problems
-        if problem.package is not None and problem.error.kind in _PERMISSION_KINDS
+    # a problem with a list has no package
+    forbidden = {
+        *(package for package, found in outcomes.items() if found == {Outcome.NO_PERMISSION}),
+        *(problem.package for problem in run.scope.problems if problem.error.kind in _PERMISSION_KINDS),
     }
     permitted = ({package.key for package in run.scope.packages} | outcomes.keys()) - forbidden
-    return (refused or bool(forbidden)) and not permitted
+    return bool(forbidden) and not permitted
 
 
 def _nothing_reachable(run: Run) -> bool:
