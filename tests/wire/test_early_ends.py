@@ -126,7 +126,7 @@ def test_a_query_that_is_not_accepted_ends_a_run_that_has_found_something(
     sim: Simulator, place: Place, package: str
 ) -> None:
     table = "versions" if package else "packages"
-    query = f"SELECT abs(-9223372036854775807 - id / id) FROM {table}"
+    query = f"SELECT abs(-9223372036854775807 - id / id) FROM {table}"  # noqa: S608 - no text from outside
     ended = run(sim, place, operation="list", package=package, query=query, dry_run="true")
     assert (ended.status, ended.outputs["result"]) == (2, "failed"), ended.said
     assert len(json.loads(ended.outputs[table])) == 2, ended.said
