@@ -17,7 +17,7 @@ from package_keeper.execution.wording import few
 from package_keeper.model.evidence import DeploymentRecord, Use
 from package_keeper.model.images import Image
 from package_keeper.model.packages import OwnerType, PackageType, Timestamp, age_order, display_name
-from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite, Reason, WriteKind
+from package_keeper.model.plan import Action, Decision, Plan, PlannedWrite, Reason
 from package_keeper.model.run import PackageEvaluation
 from package_keeper.operations.context import Context
 from package_keeper.operations.plans import PlanOf
@@ -82,12 +82,7 @@ def _going(plan: Plan, limits: Guards, packages: Iterable[PackageEvaluation]) ->
 
 
 def _deletes_a_root(write: PlannedWrite) -> bool:
-    return (
-        write.package.type is PackageType.CONTAINER
-        and write.kind is WriteKind.VERSION
-        and write.action is Action.DELETE
-        and write.expected is None
-    )
+    return write.package.type is PackageType.CONTAINER and write.action is Action.DELETE and write.expected is None
 
 
 def _questions(package: PackageEvaluation, image: Image) -> _Questions:

@@ -12,7 +12,6 @@ from package_keeper.errors import ApiError
 from package_keeper.execution.deletions import LAST_VERSION
 from package_keeper.execution.ports import Reader
 from package_keeper.execution.refresh import FreshPlan, Refresh, Replan
-from package_keeper.execution.wording import not_tried
 from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.model.run import Run
@@ -33,10 +32,9 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
         if each.outcome is Outcome.LAST_VERSION and not each.write.expected and guards.deletes_whole(each.write.package)
     ]
     last = {write.package: write for write in reversed((*refused, *held))}
-    if not last:
+    if run.ended_by is not None or not last:
+        # what was not tried gets its records at the end of the run
         return run
-    if run.ended_by is not None:
-        return replace(run, records=run.records + tuple(not_tried(write, run.ended_by) for write in held))
     plan = Plan.of_singles(
         PlannedWrite(action=Action.DELETE, reason=write.reason, rule=write.rule, package=package)
         for package, write in last.items()
