@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scenarios.program import Place
-from tests.simulator import Package, Request, Simulator, push_image
+from tests.simulator import Package, Request, Simulator, Version, push_image
 from tests.simulator.images import INDEX, descriptor, index
 from tests.wire.world import environment
 
@@ -57,3 +57,65 @@ def test_an_image_that_is_pushed_around_a_plain_one_that_goes_gets_it_back(
     assert (ended.status, ended.outputs["result"], ended.count("broken")) == (0, "done", 0), ended.said
     assert [version["outcome"] for version in ended.array("versions")] == ["changed-since-plan"]
     assert (pushed.hits, plain.is_active) == (1, True)
+
+
+def pushed_around(sim: Simulator, package: Package, *plain: Version) -> None:
+    """Somebody pushes an index of plain images, while the first of them goes."""
+
+    def push(*_: object) -> None:
+        package.push(index(*(descriptor(package.manifests[each.name][0]) for each in plain), seed="new"), INDEX, "v2")
+
+    sim.on("DELETE", f"/versions/{plain[0].id}$", push, times=1)
+
+
+def two_plain(package: Package) -> list[Version]:
+    return [push_image(package, f"old-{number}", created_at=OLD) for number in (1, 2)]
+
+
+def test_what_cannot_be_given_back_is_named_alone(sim: Simulator, package: Package, place: Place) -> None:
+    back, lost = two_plain(package)
+    pushed_around(sim, package, back, lost)
+    sim.faults.add("POST", f"/versions/{lost.id}/restore", status=422, message="Something new", times=None)
+    ended = place.run([], environment(sim, place, tags="old-*"))
+    assert (ended.status, ended.outputs["result"], ended.count("broken")) == (1, "failed", 1), ended.said
+    assert (ended.count("deleted"), ended.count("skipped")) == (1, 1)
+    outcomes = {version["id"]: version["outcome"] for version in ended.array("versions")}
+    assert outcomes == {back.id: "changed-since-plan", lost.id: "done"}
+    assert (back.is_active, lost.is_active) == (True, False)
+    (told,) = [text for text in ended.annotations["error"] if " lost " in text]
+    assert (lost.name[:19] in told, back.name[:19] in told) == (True, False)
+    assert any("1 parts are restored" in text for text in ended.annotations["warning"])
+
+
+def test_a_token_that_is_no_longer_accepted_gives_nothing_back(sim: Simulator, package: Package, place: Place) -> None:
+    plain = two_plain(package)
+    pushed_around(sim, package, *plain)
+    sim.faults.add("POST", "/restore", status=401, message="Bad credentials", times=None)
+    ended = place.run([], environment(sim, place, tags="old-*"))
+    assert (ended.status, ended.outputs["result"], ended.count("broken")) == (4, "failed", 1), ended.said
+    assert [version["outcome"] for version in ended.array("versions")] == ["done", "done"]
+    assert not any("are restored" in text for text in ended.annotations["warning"])
+
+
+@pytest.mark.parametrize("answer", ["refused", "limited"])
+def test_a_look_that_fails_is_a_problem_and_one_without_time_a_warning(
+    sim: Simulator, package: Package, place: Place, answer: str
+) -> None:
+    headers = {"Retry-After": "600"}
+    message = "Resource not accessible by integration" if answer == "refused" else "You have exceeded a secondary rate"
+    # lists are read for the plan, before the parts and after the run
+    sim.faults.add(
+        "GET",
+        "/versions[?]",
+        status=403 if answer == "refused" else 429,
+        message=message,
+        headers={} if answer == "refused" else headers,
+        after=2,
+        times=None,
+    )
+    ended = place.run([], environment(sim, place, tags="pr-*", time_limit="60s"))
+    said = "the check after the run" if answer == "refused" else "the images that stay were not looked at again"
+    kind = "error" if answer == "refused" else "warning"
+    assert (ended.status, ended.count("deleted")) == (int(answer == "refused"), 3), ended.said
+    assert any(said in text for text in ended.annotations[kind]), ended.said
+    assert set(package.tags()) == {"v1"}
