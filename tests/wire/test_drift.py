@@ -273,3 +273,14 @@ def test_an_index_that_slips_through_while_others_delete_keeps_its_parts(sim: Si
     assert not newer[50].is_active
     assert (ended.status, ended.count("deleted")) == (0, 0), ended.said
     assert broken(package) == []
+
+
+def test_what_is_deployed_is_still_known_when_lists_are_read_again(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "container", "app")
+    used, goes, _ = [push_image(package, f"pr-{day}", created_at=f"2026-01-0{day}") for day in (1, 2, 3)]
+    sim.deployments[used.name] = [{"logical_environment": "production"}]
+    refuse(sim, "DELETE", f"/versions/{goes.id}$")
+    ended = timed.run(sim, place, tags="pr-*", keep_deployed="true", pace="polite")
+    assert (ended.status, ended.outputs["result"], ended.count("deleted")) == (0, "done", 2), ended.said
+    assert AGAIN in ended.said
+    assert set(package.tags()) == {"pr-1"}

@@ -120,6 +120,17 @@ def test_nothing_is_written_when_the_token_is_no_longer_accepted_for_a_list(
     assert sim.writes == []
 
 
+@pytest.mark.usefixtures("packages")
+def test_apply_asks_for_no_list_when_the_token_is_no_longer_accepted(sim: Simulator, place: Place) -> None:
+    plan = run(sim, place, **DELETE, plan_out="plan.json")
+    assert plan.outputs["result"] == "planned", plan.said
+    sim.forget_requests()
+    sim.faults.add("GET", PACKAGE, status=401, message="Bad credentials", times=None)
+    ended = run(sim, place, operation="apply", package="", plan="plan.json")
+    assert (ended.status, ended.outputs["result"], ended.count("planned")) == (4, "failed", 0), ended.said
+    assert [request.path for request in sim.requests if "/versions" in request.path] == []
+
+
 @pytest.mark.parametrize("package", ["", "app"])
 @pytest.mark.usefixtures("packages")
 def test_a_query_that_is_not_accepted_ends_a_run_that_has_found_something(
