@@ -66,12 +66,8 @@ class _Found(Struct, frozen=True, kw_only=True):
 def _find(context: Context, saved: SavedPlan) -> _Found:
     """Get the packages of a plan by name, those that the inputs do not leave out."""
     settings, wanted = context.settings, context.wanted
-    tell_entries(context.log, wanted, {key.name.lower() for key in saved.packages})
-    keys = [
-        key
-        for key in saved.packages
-        if wanted.accepts_name(key.name) and (not settings.package_types_given or key.type in settings.package_types)
-    ]
+    tell_entries(context.log, wanted, {key.name for key in saved.packages})
+    keys = [key for key in saved.packages if wanted.accepts_name(key.name) and key.type in settings.package_types]
     answers = context.reader.packages_named(keys)
     tried = attempt_each(keys, lambda key: _get(context, saved, key, answers[key]), lambda key: (str(key), key))
     packages = tuple(found for found in tried.results if isinstance(found, Package))
@@ -116,8 +112,7 @@ def _apply_deletions(context: Context, saved: SavedPlan, found: _Found, began: f
         released = context.facts.uses(evaluated.inventory.found)
         return lambda packages: deletions_left(saved.groups, packages, lists, absent, released)
 
-    facts = replace(context.facts, rules=rules)
-    yield from delete_from(replace(context, rules=rules, facts=facts), found.scope, began, planner)
+    yield from delete_from(replace(context, rules=rules), found.scope, began, planner)
 
 
 def _unlisted(context: Context, saved: SavedPlan, packages: Sequence[PackageEvaluation]) -> dict[int, Outcome]:
@@ -217,8 +212,7 @@ def _restorable(context: Context, saved: SavedPlan, package: PackageName) -> tup
     active = still_active(
         context.reader.versions(package),
         context.reader,
-        ids={write.version_id for write in writes if write.version_id is not None and write.tag is None},
-        names={write.version_name for write in writes if write.tag is None},
+        names={write.version_name for write in writes},
         tags={tag for write in writes for tag in write.tags},
     )
     names = ActiveNames.of(active)
