@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.scenarios.program import Place
 from tests.simulator import Package, Request, Simulator, Version, push_image
 from tests.simulator.images import INDEX, descriptor, index
+from tests.wire.interrupting import Directed, Held
 from tests.wire.world import environment
 
 OLD = "2026-01-01T00:00:00Z"
@@ -103,7 +106,7 @@ def test_a_look_that_fails_is_a_problem_and_one_without_time_a_warning(
 ) -> None:
     headers = {"Retry-After": "600"}
     message = "Resource not accessible by integration" if answer == "refused" else "You have exceeded a secondary rate"
-    # lists are read for the plan, before the parts and after the run
+    # lists are read for the plan, before the parts and after the run; another look follows
     sim.faults.add(
         "GET",
         "/versions[?]",
@@ -111,7 +114,7 @@ def test_a_look_that_fails_is_a_problem_and_one_without_time_a_warning(
         message=message,
         headers={} if answer == "refused" else headers,
         after=2,
-        times=None,
+        times=1,
     )
     ended = place.run([], environment(sim, place, tags="pr-*", time_limit="60s"))
     said = "the check after the run" if answer == "refused" else "the images that stay were not looked at again"
@@ -119,3 +122,22 @@ def test_a_look_that_fails_is_a_problem_and_one_without_time_a_warning(
     assert (ended.status, ended.count("deleted")) == (int(answer == "refused"), 3), ended.said
     assert any(said in text for text in ended.annotations[kind]), ended.said
     assert set(package.tags()) == {"v1"}
+
+
+def test_a_run_that_is_cancelled_while_it_looks_reports_what_went_with_its_package(
+    sim: Simulator, package: Package, place: Place
+) -> None:
+    whole = sim.add_package("acme", "container", "whole")
+    for number in (1, 2):
+        push_image(whole, f"pr-{number}", created_at=OLD)
+    # the first list is for the plan, the second is read before the parts
+    look = Held(sim, "GET", "/app/versions[?]", after=2)
+    run = Directed(place, [], environment(sim, place, package="*", tags="pr-*", on_last_version="delete-package"))
+    look.wait()
+    run.send_signal(signal.SIGTERM)
+    look.release()
+    ended = run.end()
+    assert (ended.status, ended.outputs["result"]) == (130, "cancelled"), ended.said
+    assert (ended.count("deleted"), ended.count("remaining")) == (5, 0), ended.said
+    assert (whole.deleted_at is None, set(package.tags())) == (False, {"v1"})
+    assert ended.outputs["bytes-freed"] != ""
