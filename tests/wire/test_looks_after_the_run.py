@@ -141,3 +141,13 @@ def test_a_run_that_is_cancelled_while_it_looks_reports_what_went_with_its_packa
     assert (ended.count("deleted"), ended.count("remaining")) == (5, 0), ended.said
     assert (whole.deleted_at is None, set(package.tags())) == (False, {"v1"})
     assert ended.outputs["bytes-freed"] != ""
+
+
+def test_a_run_that_has_ended_looks_at_nothing(sim: Simulator, package: Package, place: Place) -> None:
+    # the root and one of its parts go
+    sim.faults.add("DELETE", "/versions/", status=401, message="Bad credentials", after=2, times=None)
+    ended = place.run([], environment(sim, place, tags="pr-*"))
+    assert (ended.status, ended.count("deleted"), ended.count("failed")) == (4, 2, 1), ended.said
+    last = max(place for place, request in enumerate(sim.requests) if request.method == "DELETE")
+    assert [request.path for request in sim.requests[last + 1 :] if "/versions" in request.path] == []
+    assert len(package.active()) == 4

@@ -76,7 +76,6 @@ def delete_from(context: Context, scope: Scope, began: float, planner: Callable[
         writing.deletion_strategy(guarded, context.settings.guards.on_last_version),
         refresh=refresh,
     )
-    yield _measured(run, evaluated.packages)
     run = delete_empty_packages(context, writing, run, guarded)
     yield _measured(run, evaluated.packages)
     run = _measured(_look_after(context, writing, run, evaluated.packages), evaluated.packages)
@@ -92,7 +91,7 @@ def _measured(run: Run, packages: Sequence[PackageEvaluation]) -> Run:
 
 def _look_after(context: Context, writing: Writing, run: Run, packages: Sequence[PackageEvaluation]) -> Run:
     """Check the remaining images, and restore what an image needs that was pushed meanwhile."""
-    if not run.records or run.ended_by is not None:
+    if run.ended_by is not None:
         return run
     try:
         look = look_after(packages, run.records, context.reader, context.registry)
