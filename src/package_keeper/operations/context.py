@@ -39,9 +39,8 @@ class Writing(Struct, frozen=True, kw_only=True):
         return Restorations(plan, self.reader, self.writer, self.untagger)
 
 
-def unasked(run: Run, guarded: GuardedPlan) -> None:
+def unasked(_: Run, __: GuardedPlan) -> None:
     """Ask nobody before the first write."""
-    del run, guarded
 
 
 class Context(Struct, frozen=True, kw_only=True):

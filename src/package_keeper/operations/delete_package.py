@@ -50,7 +50,7 @@ def _refuse_ambiguous_names(scope: Scope) -> None:
             by_name.setdefault(package.name.lower(), []).append(package.key)
     problems = [
         f"package: '{name}' stands for {' and '.join(map(str, keys))}; give one package-type"
-        for name, keys in sorted(by_name.items())
+        for name, keys in by_name.items()
         if len(keys) > 1
     ]
     if problems:
