@@ -53,7 +53,7 @@ def test_a_deletion_that_did_not_happen_is_failed_after_three_looks(sim: Simulat
     assert sorted(last_outcomes(place, ended)) == ["done", "done", "failed"]
     # the list says it of all of them, and the version of itself; then that one is asked for alone
     assert reads(sim) == ["versions", *[str(stays.id)] * 3]
-    assert 10 <= timed.passed(place).seconds < 20
+    assert 10 <= timed.passed(place).seconds < 11
 
 
 def test_what_github_shows_late_is_done(sim: Simulator, place: Place) -> None:
@@ -67,16 +67,30 @@ def test_what_github_shows_late_is_done(sim: Simulator, place: Place) -> None:
     assert reads(sim) == [str(late.id)] * 3
 
 
-@pytest.mark.parametrize(("number", "asked"), [(2, 2), (3, 1)])
+@pytest.mark.parametrize(("there", "number", "lists"), [(3, 1, False), (3, 2, True), (201, 2, False), (201, 3, True)])
 def test_few_versions_are_asked_for_and_many_are_looked_up_in_the_list(
-    sim: Simulator, place: Place, number: int, asked: int
+    sim: Simulator, place: Place, there: int, number: int, lists: bool
 ) -> None:
-    """The list of 201 versions has three pages."""
-    versions(sim, 201)
-    ended = timed.run(sim, place, package_type="npm", versions="*", keep_latest=str(201 - number))
+    """Where the pages of the list are fewer than the versions, the list is read."""
+    versions(sim, there)
+    ended = timed.run(sim, place, package_type="npm", versions="*", keep_latest=str(there - number))
     assert (ended.status, ended.count("deleted")) == (0, number), ended.said
     found = reads(sim)
-    assert (found.count("versions") > 0, len(found)) == ((False, 2) if asked == 2 else (True, len(found)))
+    assert (set(found) == {"versions"}) is lists, found
+    assert lists or len(found) == number, found
+    assert timed.passed(place).seconds < 1
+
+
+def test_what_was_refused_and_what_lost_a_tag_is_not_asked_for(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "container", "app")
+    both, refused, goes, _ = [push_image(package, tag, created_at=timed.OLD) for tag in ("pr-1", "pr-2", "pr-3", "v1")]
+    package.move_tag("v2", both)
+    sim.faults.add("DELETE", f"/versions/{refused.id}$", status=422, message="Something new", times=None)
+    ended = timed.run(sim, place, tags="pr-*", partial_match="untag")
+    assert (ended.status, ended.count("deleted"), ended.count("untagged")) == (1, 1, 1), ended.said
+    assert any("Something new" in text for text in ended.annotations["error"])
+    assert goes.is_active is False
+    assert not {str(both.id), str(refused.id)} & set(reads(sim))
 
 
 @pytest.mark.parametrize("operation", ["delete", "restore"])
@@ -131,6 +145,7 @@ def test_a_whole_package_is_looked_at_too(sim: Simulator, place: Place, operatio
         (True, False) if operation == "delete-package" else (False, True)
     )
     assert sorted(last_outcomes(place, ended)) == ["done", "failed"]
+    assert sorted(reads(sim)) == ["app", "app", "app", "lib"]
 
 
 def test_a_restoration_that_did_not_happen_is_failed(sim: Simulator, place: Place) -> None:
