@@ -76,7 +76,7 @@ def test_few_versions_are_asked_for_and_many_are_looked_up_in_the_list(
     ended = timed.run(sim, place, package_type="npm", versions="*", keep_latest=str(there - number))
     assert (ended.status, ended.count("deleted")) == (0, number), ended.said
     found = reads(sim)
-    assert (set(found) == {"versions"}) is lists, found
+    assert ("versions" in found) is lists, found
     assert lists or len(found) == number, found
     assert timed.passed(place).seconds < 1
 

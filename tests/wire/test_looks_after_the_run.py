@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.scenarios.program import Place
+from tests.scenarios.program import Place, receipt_lines
 from tests.simulator import Package, Request, Simulator, Version, push_image
 from tests.simulator.images import INDEX, descriptor, index
 from tests.wire.interrupting import Directed, Held
@@ -85,6 +85,10 @@ def test_what_cannot_be_given_back_is_named_alone(sim: Simulator, package: Packa
     outcomes = {version["id"]: version["outcome"] for version in ended.array("versions")}
     assert outcomes == {back.id: "changed-since-plan", lost.id: "done"}
     assert (back.is_active, lost.is_active) == (True, False)
+    lines = receipt_lines(place.workspace / ended.outputs["receipt"])
+    restored = [(line["id"], line["reason"], line["root"]) for line in lines if line["action"].startswith("restore")]
+    new = package.tags()["v2"].name
+    assert set(restored) == {(back.id, "needed-by", new), (lost.id, "needed-by", new)}
     (told,) = [text for text in ended.annotations["error"] if " lost " in text]
     assert (lost.name[:19] in told, back.name[:19] in told) == (True, False)
     assert any("1 parts are restored" in text for text in ended.annotations["warning"])
@@ -151,3 +155,12 @@ def test_a_run_that_has_ended_looks_at_nothing(sim: Simulator, package: Package,
     last = max(place for place, request in enumerate(sim.requests) if request.method == "DELETE")
     assert [request.path for request in sim.requests[last + 1 :] if "/versions" in request.path] == []
     assert len(package.active()) == 4
+
+
+def test_what_somebody_else_deleted_is_not_given_back(sim: Simulator, package: Package, place: Place) -> None:
+    plain = push_image(package, "old", created_at=OLD)
+    pushed_around(sim, package, plain)
+    sim.on("DELETE", f"/versions/{plain.id}$", lambda *_: package.remove(plain), times=1)
+    ended = place.run([], environment(sim, place, tags="old"))
+    assert [version["outcome"] for version in ended.array("versions")] == ["already-gone"]
+    assert (plain.is_active, [request.method for request in sim.writes]) == (False, ["DELETE"])
