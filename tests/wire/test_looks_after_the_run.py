@@ -9,6 +9,7 @@ import pytest
 from tests.scenarios.program import Place, receipt_lines
 from tests.simulator import Package, Request, Simulator, Version, push_image
 from tests.simulator.images import INDEX, descriptor, index
+from tests.wire import timed
 from tests.wire.interrupting import Directed, Held
 from tests.wire.world import environment
 
@@ -60,6 +61,7 @@ def test_an_image_that_is_pushed_around_a_plain_one_that_goes_gets_it_back(
     assert (ended.status, ended.outputs["result"], ended.count("broken")) == (0, "done", 0), ended.said
     assert [version["outcome"] for version in ended.array("versions")] == ["changed-since-plan"]
     assert (pushed.hits, plain.is_active) == (1, True)
+    assert "an image that was pushed meanwhile needs it, so it was restored" in ended.said
 
 
 def pushed_around(sim: Simulator, package: Package, *plain: Version) -> None:
@@ -164,3 +166,16 @@ def test_what_somebody_else_deleted_is_not_given_back(sim: Simulator, package: P
     ended = place.run([], environment(sim, place, tags="old"))
     assert [version["outcome"] for version in ended.array("versions")] == ["already-gone"]
     assert (plain.is_active, [request.method for request in sim.writes]) == (False, ["DELETE"])
+
+
+def test_an_image_gets_its_part_back_although_the_time_is_over(sim: Simulator, package: Package, place: Place) -> None:
+    plain = push_image(package, "old", created_at=OLD)
+
+    def push(*_: object) -> None:
+        new = package.push(index(descriptor(package.manifests[plain.name][0]), seed="new"), INDEX, "v2")
+        timed.time_passes(sim, place, 61, "GET", f"/manifests/{new.name}$")
+
+    sim.on("DELETE", f"/versions/{plain.id}$", push, times=1)
+    ended = timed.run(sim, place, tags="old", time_limit="60s")
+    assert timed.passed(place).seconds >= 61
+    assert (ended.status, ended.count("broken"), plain.is_active) == (0, 0, True), ended.said
