@@ -67,6 +67,20 @@ def test_a_problem_is_reported_although_the_time_is_over_then(
     assert any("time-limit" in text for text in ended.annotations["notice"]), ended.said
 
 
+def test_a_long_list_that_cannot_be_read_twice_is_reported_although_the_time_is_over_then(
+    sim: Simulator, place: Place, packages: list[Package]
+) -> None:
+    for package in packages:
+        for number in range(1 if package.name == "app" else 101):
+            push_image(package, None, seed=str(number), created_at=OLD)
+    sim.faults.add("GET", VERSIONS, times=None, after=2, **FORBIDDEN)
+    sim.faults.add("GET", RECORDS, times=None, **LIMITED)
+    inputs = {"tag_status": "untagged", "keep_deployed": "true", "time_limit": "60s"}
+    ended = run(sim, place, package="*", **inputs)
+    assert (ended.status, ended.outputs["result"], sim.writes) == (1, "failed", []), ended.said
+    assert any("container/lib" in text for text in ended.annotations["error"]), ended.said
+
+
 APPLIED = {
     "a package": ({}, {}, PACKAGE, ALL_LISTS),
     "a list": ({}, {"keep_released": "true"}, VERSIONS, RELEASES),
