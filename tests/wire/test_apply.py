@@ -92,3 +92,16 @@ def test_a_package_that_gets_a_version_right_before_it_goes_stays(sim: Simulator
     assert (ended.status, ended.outputs["result"]) == (0, "done"), ended.said
     assert ended.count("skipped") == 1
     assert names(package) == ["1.0.0", "1.1.0", "1.2.0", "1.9.0"]
+
+
+def test_no_tag_is_taken_from_a_version_whose_tags_github_does_not_tell(sim: Simulator, place: Place) -> None:
+    package = sim.add_package("acme", "container", "app")
+    package.remove(push_image(package, "v1", created_at=OLD))
+    push_image(package, "v2", created_at=OLD)
+    planned = run(sim, place, operation="restore", tags="v1", plan_out="plan.json", dry_run="true")
+    assert planned.outputs["result"] == "planned", planned.said
+    other = push_image(package, "v1", seed="other")
+    other.update(extra={"metadata": None})
+    ended = run(sim, place, **APPLY)
+    assert (ended.status, ended.count("restored"), ended.count("skipped")) == (0, 0, 1), ended.said
+    assert package.tags()["v1"] is other
