@@ -16,7 +16,7 @@ from package_keeper.model.packages import PackageName, Version
 from package_keeper.model.plan import Action, GuardedPlan, Outcome, Plan, PlannedWrite, WriteKind, WriteRecord
 from package_keeper.model.run import Run
 from package_keeper.operations.context import Context, Writing
-from package_keeper.policy.guards import Guards, guard
+from package_keeper.policy.guards import Guards, OnLastVersion, guard
 
 
 def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded: GuardedPlan) -> Run:
@@ -25,6 +25,8 @@ def delete_empty_packages(context: Context, writing: Writing, run: Run, guarded:
     Their lists are read again right before. A package stays when it contains anything that this run does not delete.
     """
     guards = context.settings.guards
+    if guards.on_last_version is not OnLastVersion.DELETE_PACKAGE:
+        return run
     held = guarded.with_package
     refused = [
         each.write
