@@ -179,3 +179,13 @@ def test_what_was_looked_at_for_its_parts_is_not_looked_at_again(sim: Simulator,
         line["id"] for line in receipt_lines(place.workspace / ended.outputs["receipt"]) if line["package"] == "plain"
     )
     assert reads(sim) == ["versions", str(plain)]
+
+
+def test_a_long_list_is_read_once_before_its_package_goes(sim: Simulator, place: Place) -> None:
+    package = versions(sim, 120)
+    ended = timed.run(sim, place, package_type="npm", versions="*", on_last_version="delete-package")
+    assert (ended.status, ended.count("deleted"), package.deleted_at is None) == (0, 120, False), ended.said
+    first = min(place for place, request in enumerate(sim.requests) if request.method == "DELETE")
+    last = max(place for place, request in enumerate(sim.requests) if request.method == "DELETE")
+    looks = [request for request in sim.requests[first:last] if request.method == "GET"]
+    assert len(looks) <= 2

@@ -179,3 +179,11 @@ def test_an_image_gets_its_part_back_although_the_time_is_over(sim: Simulator, p
     ended = timed.run(sim, place, tags="old", time_limit="60s")
     assert timed.passed(place).seconds >= 61
     assert (ended.status, ended.count("broken"), plain.is_active) == (0, 0, True), ended.said
+
+
+def test_a_plain_image_that_the_look_still_shows_is_failed(sim: Simulator, package: Package, place: Place) -> None:
+    plain = push_image(package, "old", created_at=OLD)
+    sim.faults.add("DELETE", f"/versions/{plain.id}$", status=204, body=b"", times=None)
+    ended = place.run([], environment(sim, place, tags="old"))
+    assert (ended.status, ended.outputs["result"], ended.count("failed")) == (1, "failed", 1), ended.said
+    assert [version["outcome"] for version in ended.array("versions")] == ["failed"]

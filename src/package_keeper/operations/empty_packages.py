@@ -64,11 +64,11 @@ def _empty_packages(
 
     An outdated list may also show `deleted` versions.
     """
-    gone = frozenset(write.version_id for write in deleted if write.version_id is not None)
+    gone = frozenset(write.version_id or 0 for write in deleted)
     known: dict[PackageName, dict[int, PlannedWrite]] = {}
     for write in (*last, *deleted):
-        if write.kind is WriteKind.VERSION and write.version_id is not None:
-            known.setdefault(write.package, {})[write.version_id] = write
+        if write.kind is WriteKind.VERSION:
+            known.setdefault(write.package, {})[write.version_id or 0] = write
 
     def is_empty(package: PackageName, versions: list[Version]) -> bool:
         writes = known.get(package, {})
