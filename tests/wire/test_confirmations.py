@@ -171,7 +171,7 @@ def test_what_was_looked_at_for_its_parts_is_not_looked_at_again(sim: Simulator,
     for name in ("app", "plain"):
         package = sim.add_package("acme", "container", name)
         for tag in ("v1", "pr-1"):
-            platforms = timed.PLATFORMS if name == "app" else None
+            platforms = timed.PLATFORMS if name == "app" else []
             push_image(package, tag, platforms=platforms, created_at=timed.OLD)
     ended = timed.run(sim, place, package="*", tags="pr-*")
     assert (ended.status, ended.outputs["result"], ended.count("deleted")) == (0, "done", 4), ended.said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,12 @@ from tests.simulator import Package, Simulator
 from tests.simulator.images import push_image
 from tests.wire.test_budgets import OLD, run
 
-LIMITED = {"status": 429, "message": "You have exceeded a secondary rate limit.", "headers": {"Retry-After": "600"}}
-FORBIDDEN = {"status": 403, "message": "Resource not accessible by integration"}
+LIMITED: dict[str, Any] = {
+    "status": 429,
+    "message": "You have exceeded a secondary rate limit.",
+    "headers": {"Retry-After": "600"},
+}
+FORBIDDEN: dict[str, Any] = {"status": 403, "message": "Resource not accessible by integration"}
 DELETE = {"operation": "delete", "package": "*", "tags": "pr-*", "dry_run": "true"}
 PACKAGE = "container/lib$"
 VERSIONS = "container/lib/versions[?]"
