@@ -29,7 +29,7 @@ fuzz: ready ## the tests of properties alone, with 2,000 examples each that diff
 	@PACKAGE_KEEPER_TESTS=thorough $(RUN) -m pytest tests/unit -m hypothesis -n auto $(ARGS)
 
 .PHONY: test-faults
-test-faults: ready ## every fault at every step of every operation; `make test` runs a sample of 160
+test-faults: ready ## every fault at every step of every operation; `make test` runs a sample of 300
 	@PACKAGE_KEEPER_TESTS=thorough $(RUN) -m pytest tests/faults -n auto $(ARGS)
 # with what requirements/fuzz.txt adds, which is not in the usual environment
 fuzzing = PYTHONPATH=.venv/fuzz $(RUN)

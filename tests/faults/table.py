@@ -321,7 +321,8 @@ REFUSALS = [
     ("404", 404, texts.NOT_FOUND, MISSING),
     ("410", 410, "Gone", MISSING),
     ("400", 400, "Problems parsing JSON", REFUSED),
-    ("400 argument", 400, texts.INVALID_ARGUMENT, FORBIDDEN),
+    # the registry does not say this; there it is a refusal as any other
+    ("400 argument", 400, texts.INVALID_ARGUMENT, {**FORBIDDEN, "registry": REFUSED["registry"]}),
     ("409", 409, "Conflict", REFUSED),
     ("422", 422, "Validation Failed", REFUSED),
     ("418", 418, "I am a teapot", REFUSED),

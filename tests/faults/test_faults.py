@@ -18,7 +18,7 @@ from tests.faults.table import FAULTS, Fault
 from tests.faults.worlds import BY_NAME, OPERATIONS, Operation
 
 ALL = os.environ.get("PACKAGE_KEEPER_TESTS") == "thorough"
-SAMPLE = 160
+SAMPLE = 300
 SEED = 13
 Row = tuple[Operation, Step, Fault]
 FOUND = {
