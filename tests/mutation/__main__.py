@@ -1,6 +1,6 @@
 """Try whether the tests notice small changes of `policy`, `operations` and `execution`. Run as `make mutation`.
 
-    make mutation                                      everything that is not known yet; about an hour
+    make mutation                                      everything that is not known yet; about 35 minutes
     make mutation ARGS="policy execution/refresh"      some rooms and modules
     make mutation ARGS="--sample 300"                  a sample of everything; the same one for the same `--seed`
 
@@ -64,9 +64,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=20.0,
+        default=10.0,
         metavar="N",
-        help="for each mutant, run the fastest tests that take N seconds together (20); 0 runs all",
+        help="for each mutant, run the fastest tests that take N seconds together (10); 0 runs all",
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time")
     parser.add_argument("--measure", action="store_true", help="measure anew which lines the tests reach")

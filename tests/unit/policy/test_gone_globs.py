@@ -114,6 +114,10 @@ def test_without_globs_the_whole_name_decides(tie: Tie, before: str, behind: str
         # a release, whatever its build
         ("*+pr.{pull-request}", "1.0.0+pr.12", False),
         ("*+pr.{pull-request}", "1.0.0-a+pr.12", True),
+        # the whole variable is the name of the branch, not a piece of it
+        ("branch-{branch}", "branch-b", True),
+        ("branch-{branch}", "branch-bc", False),
+        ("{branch}-cache", "b-cache", True),
         ("pr-{pull-request}", "pr-012", False),
         ("pr-{pull-request}", "pr-\u06612", False),
     ],

@@ -52,6 +52,7 @@ def rows(statement: str, *versions: Version) -> list[dict[str, Any]]:
         ("REINDEX", "this is no SELECT"),
         ("QUERY PLAN SELECT 1", "syntax error"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
+        ('SELECT "a]b" FROM versions', "no such column: a]b"),
     ],
 )
 def test_what_reads_something_else_or_does_not_read_is_refused_beforehand(statement: str, problem: str) -> None:
@@ -103,6 +104,14 @@ def test_the_case_of_a_functions_name_does_not_matter() -> None:
 def test_bytes_that_are_no_text_are_no_date(name: str) -> None:
     form = "'%Y', " if name == "strftime" else ""
     assert value(f"{name}({form}x'ff') IS NULL") == 1
+
+
+def test_each_tag_is_a_row() -> None:
+    tagged = version(1, tags=("a", "b"), of=key("container"))
+    assert rows("SELECT version_id, tag FROM tags ORDER BY tag", tagged, version(2, of=key("container"))) == [
+        {"version_id": 1, "tag": "a"},
+        {"version_id": 1, "tag": "b"},
+    ]
 
 
 @pytest.mark.parametrize("text", ["é", "日本", "\U0001f680"])
