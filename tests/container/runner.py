@@ -247,8 +247,9 @@ class Runner:
         # pytest shows it when the test fails
         print(log)
         assert not (self.workspace / TAKEN_IN).exists(), (self.workspace / TAKEN_IN).read_text("ascii")
-        told = "\n".join(line for line in log.splitlines() if not line.startswith("::add-mask::"))
-        assert TOKEN not in told
+        # with `-v` Python writes to the same stream at the same time, so that the command may follow on its line
+        masks = "::add-mask::.*" if self.python_options else "(?m)^::add-mask::.*"
+        assert TOKEN not in re.sub(masks, "", log)
         assert RUNTIME_TOKEN not in log
         for name in ("set_env", "add_path", "save_state"):
             assert (self.folder / "commands" / name).read_text("utf-8") == ""
