@@ -56,7 +56,8 @@ def broken(package: Package) -> int:
     return sum(any(child["digest"] not in names for child in each.get("manifests", ())) for each in indexes)
 
 
-@pytest.mark.parametrize("after", [0, 1, 5, 25])
+# after 25 deletions nearly all 60 images may have begun: each answer lets one more be in flight
+@pytest.mark.parametrize("after", [0, 1, 5, 15])
 @pytest.mark.parametrize("pace", ["full", "polite"])
 def test_images_that_are_begun_are_finished_when_the_time_is_over(
     sim: Simulator, images: Package, place: Place, pace: str, after: int
