@@ -6,7 +6,6 @@ Also gives SIGINT its usual meaning: a shell script that starts the tests in the
 import os
 import signal
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -19,9 +18,3 @@ settings.load_profile(os.environ.get("PACKAGE_KEEPER_TESTS", "short"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than processors: many tests wait for a retry, a signal or the end of a process."""
-    return (os.cpu_count() or 1) + 1
