@@ -85,10 +85,11 @@ def test_a_registry_that_is_dead_is_not_asked_for_each_manifest(sim: Simulator, 
 
 
 def test_a_github_that_gives_no_lists_is_not_asked_for_each_package(sim: Simulator, place: Place) -> None:
-    for number in range(300):
+    for number in range(800):
         sim.add_package("acme", "npm", f"p{number}").add_version("1.0.0", created_at=OLD)
     ends_soon(sim, place, "/versions$", package="*", package_type="npm", versions="*")
-    assert asked(sim, "/versions") < 1000
+    # what is in flight is asked again a few times; all 800 would be asked about 5,000 times
+    assert asked(sim, "/versions") < 2500
 
 
 def test_a_registry_that_refuses_for_ever_in_small_portions_says_so(sim: Simulator, place: Place) -> None:
