@@ -250,6 +250,7 @@ class _Execution:
                 self._record(place, settled)
                 continue
             if self._writes[place].tag is not None:
+                # tags are in batches of their own, so no other write waits in `batch`
                 return self._begin_tag(place), True
             permit = self._pool.admit(restores=self._restores, more=len(batch))
             if isinstance(permit, float | int):
